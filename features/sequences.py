@@ -1,0 +1,26 @@
+"""Events grouped into histories."""
+
+import polars as pl
+
+from features.schema import EVENTS, check_schema
+
+ORDER = ("at", "position", "arrival")
+
+
+def user_sequences(events: pl.LazyFrame, *, max_length: int | None = None) -> pl.LazyFrame:
+    """One row per user with lists `items` and `at`, oldest first, cut to the last `max_length` events; sorted by user.
+
+    Ordered by time, then position, then arrival: a total order, so that the result never depends on the order in which
+    rows were read. Undated events come first. A column `fold`, where there is one, becomes a list `folds` beside the others.
+
+    Raises:
+        SchemaError: `events` lacks a column of `EVENTS`, or holds it under another type.
+    """
+    check_schema(events, EVENTS, name="events")
+    folds = [pl.col("fold").alias("folds")] if "fold" in events.collect_schema() else []
+    columns = [pl.col("item").alias("items"), pl.col("at"), *folds]
+    return (
+        events.sort("user", *ORDER, nulls_last=False)
+        .group_by("user", maintain_order=True)
+        .agg(columns if max_length is None else [column.tail(max_length) for column in columns])
+    )

@@ -1,0 +1,55 @@
+"""Marks each event as something to fit on, to choose settings on, or to be measured on."""
+
+from datetime import datetime
+
+import polars as pl
+
+from features.errors import SchemaError
+from features.schema import EVENTS, check_schema
+from features.sequences import ORDER
+
+FIT, VALIDATION, TEST = 0, 1, 2
+
+
+def leave_one_out(events: pl.LazyFrame, *, min_length: int = 3) -> pl.LazyFrame:
+    """The events with a column `fold`: each user's last event is `TEST`, the last but one `VALIDATION`, all others `FIT`.
+
+    Users with fewer than `min_length` events are `FIT` altogether.
+
+    Raises:
+        SchemaError: `events` lacks a column of `EVENTS`, or holds it under another type.
+    """
+    check_schema(events, EVENTS, name="events")
+    from_end = pl.int_range(pl.len(), 0, -1).over("user")  # 1 is the last event
+    long_enough = pl.len().over("user") >= min_length
+    fold = pl.when(long_enough & (from_end == 1)).then(TEST).when(long_enough & (from_end == 2)).then(VALIDATION)
+    return events.sort("user", *ORDER, nulls_last=False).with_columns(fold=fold.otherwise(FIT).cast(pl.UInt8))
+
+
+def temporal(events: pl.LazyFrame, *, validation_from: datetime, test_from: datetime) -> pl.LazyFrame:
+    """The events with a column `fold` by one cut for all users; undated events are `FIT`, for they come first.
+
+    Raises:
+        SchemaError: `events` lacks a column of `EVENTS`, or holds it under another type.
+    """
+    check_schema(events, EVENTS, name="events")
+    at = pl.col("at")
+    fold = pl.when(at >= test_from).then(TEST).when(at >= validation_from).then(VALIDATION).otherwise(FIT)
+    return events.sort("user", *ORDER, nulls_last=False).with_columns(fold=fold.cast(pl.UInt8))
+
+
+def temporal_cuts(events: pl.LazyFrame, *, validation: float = 0.1, test: float = 0.1) -> tuple[datetime, datetime]:
+    """The two moments that leave the given shares of dated events after them: (validation from, test from).
+
+    Raises:
+        SchemaError: `events` lacks a column of `EVENTS`, or no event has a time.
+    """
+    check_schema(events, EVENTS, name="events")
+    at = pl.col("at").drop_nulls()
+    cuts = events.select(
+        at.quantile(1 - validation - test, "higher").alias("validation"), at.quantile(1 - test, "higher").alias("test")
+    ).collect()
+    validation_from, test_from = cuts.row(0)
+    if validation_from is None:
+        raise SchemaError("events have no times: a temporal split needs them; use leave-one-out")
+    return validation_from, test_from

@@ -1,0 +1,212 @@
+"""What is deployed together: named parts over one vocabulary, written whole or not at all.
+
+A bundle is a folder, local or behind any fsspec URL: `manifest.json`, `vocabulary.json` and one safetensors file per part.
+The manifest holds each part's settings, hash and measured figures, the protocol and library versions, and the SHA-256 of
+every file. It is written last: a folder without a manifest is no bundle.
+"""
+
+import hashlib
+import json
+import shutil
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib.metadata import version
+from typing import Any
+
+import fsspec
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load as read_safetensors
+from safetensors.numpy import save as write_safetensors
+
+from recsys.errors import BundleError
+
+FORMAT = 1
+MANIFEST, VOCABULARY = "manifest.json", "vocabulary.json"
+LIBRARIES = ("torch", "transformers", "faiss-cpu", "implicit", "numpy", "safetensors")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Part:
+    """One encoder, source or fusion as it is stored: settings as JSON, everything learned as arrays.
+
+    `kind` says which class of `recsys.retrieval` reads it back; `figures` are its measured qualities.
+    """
+
+    name: str
+    kind: str
+    config: dict[str, Any]
+    arrays: dict[str, NDArray[Any]]
+    figures: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 over kind, config and arrays: equal parts have equal hashes, whatever they are called."""
+        digest = hashlib.sha256(json.dumps([self.kind, self.config], sort_keys=True).encode())
+        for name, array in sorted(self.arrays.items()):
+            digest.update(f"{name}:{array.dtype}:{array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Bundle:
+    """Parts fitted over `item_ids` (row r is item r), the part that answers by default, and how they came about.
+
+    `about` is free JSON: protocol, seed, data window, whether seen items may return, which parts were left out and why.
+    """
+
+    parts: Mapping[str, Part]
+    default: str
+    item_ids: tuple[str, ...]
+    about: dict[str, Any]
+    uri: str | None = None
+
+    def part(self, name: str) -> Part:
+        """The part called `name`.
+
+        Raises:
+            BundleError: there is none.
+        """
+        if name not in self.parts:
+            raise BundleError(f"no part {name!r} in this bundle; it has {', '.join(sorted(self.parts))}")
+        return self.parts[name]
+
+
+def vocabulary_hash(item_ids: tuple[str, ...]) -> str:
+    """SHA-256 of the ids in their order."""
+    return hashlib.sha256(json.dumps(item_ids, ensure_ascii=False).encode()).hexdigest()
+
+
+def save_bundle(bundle: Bundle, folder: str) -> str:
+    """Writes `bundle` into a new folder under `folder` and gives its URI.
+
+    On a local disk the files are written beside and renamed into place; elsewhere the manifest comes last. Either way a
+    half-written bundle is never seen as one.
+
+    Raises:
+        BundleError: the place cannot be written.
+    """
+    name = f"{bundle.default}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
+    fs, root = fsspec.url_to_fs(folder)
+    local = "file" in _protocols(fs)
+    final, work = f"{root}/{name}", f"{root}/.{name}.partial" if local else f"{root}/{name}"
+    files = _files(bundle)
+    manifest = _manifest(bundle, {path: hashlib.sha256(content).hexdigest() for path, content in files.items()})
+    try:
+        for path, content in (*files.items(), (MANIFEST, manifest)):
+            fs.makedirs(f"{work}/{path}".rsplit("/", 1)[0], exist_ok=True)
+            fs.pipe_file(f"{work}/{path}", content)
+        if local:
+            fs.mv(work, final, recursive=True)
+    except OSError as error:
+        if local:
+            shutil.rmtree(work, ignore_errors=True)
+        raise BundleError(
+            f"bundle not written to {folder}: {error}; free space or choose another place, then retry"
+        ) from error
+    return str(final if local else fs.unstrip_protocol(final))
+
+
+def load_bundle(uri: str) -> Bundle:
+    """The bundle at `uri`, every file checked against the manifest.
+
+    Raises:
+        BundleError: missing, damaged, or written by an incompatible version.
+    """
+    fs, root = fsspec.url_to_fs(uri)
+    manifest = _read_manifest(fs, root)
+    contents = {path: _read_checked(fs, root, path, digest) for path, digest in manifest["files"].items()}
+    item_ids = tuple(json.loads(contents[VOCABULARY]))
+    parts = {
+        name: Part(
+            name=name,
+            kind=entry["kind"],
+            config=entry["config"],
+            figures=entry["figures"],
+            arrays=_arrays(contents[entry["file"]], f"{root}/{entry['file']}"),
+        )
+        for name, entry in manifest["parts"].items()
+    }
+    return Bundle(parts=parts, default=manifest["default"], item_ids=item_ids, about=manifest["about"], uri=uri)
+
+
+def read_manifest(uri: str) -> dict[str, Any]:
+    """The manifest alone, for listings.
+
+    Raises:
+        BundleError: missing or of an incompatible version.
+    """
+    fs, root = fsspec.url_to_fs(uri)
+    return _read_manifest(fs, root)
+
+
+def _files(bundle: Bundle) -> dict[str, bytes]:
+    files = {VOCABULARY: json.dumps(bundle.item_ids, ensure_ascii=False).encode()}
+    for part in bundle.parts.values():
+        arrays = {name: np.ascontiguousarray(array) for name, array in part.arrays.items()}
+        files[f"parts/{part.name}.safetensors"] = write_safetensors(arrays)
+    return files
+
+
+def _manifest(bundle: Bundle, digests: dict[str, str]) -> bytes:
+    parts = {
+        part.name: {
+            "kind": part.kind,
+            "config": part.config,
+            "hash": part.hash,
+            "figures": part.figures,
+            "file": f"parts/{part.name}.safetensors",
+        }
+        for part in bundle.parts.values()
+    }
+    manifest = {
+        "format": FORMAT,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "default": bundle.default,
+        "about": bundle.about,
+        "vocabulary_hash": vocabulary_hash(bundle.item_ids),
+        "libraries": {name: version(name) for name in LIBRARIES},
+        "parts": parts,
+        "files": digests,
+    }
+    return json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False).encode()
+
+
+def _read_manifest(fs: Any, root: str) -> dict[str, Any]:
+    try:
+        manifest: dict[str, Any] = json.loads(fs.cat_file(f"{root}/{MANIFEST}"))
+    except FileNotFoundError as error:
+        raise BundleError(f"no bundle at {root}: {MANIFEST} is missing; train one with `recsys train blend`") from error
+    except ValueError as error:
+        raise BundleError(f"{root}/{MANIFEST} is damaged ({error}); restore it or train again") from error
+    if manifest.get("format") != FORMAT:
+        raise BundleError(
+            f"{root} has bundle format {manifest.get('format')}; this version reads {FORMAT}: train again"
+        )
+    return manifest
+
+
+def _read_checked(fs: Any, root: str, path: str, digest: str) -> bytes:
+    try:
+        content: bytes = fs.cat_file(f"{root}/{path}")
+    except FileNotFoundError as error:
+        raise BundleError(f"{root}/{path} is missing; restore it or train again") from error
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise BundleError(f"{root}/{path} is damaged: its SHA-256 is not the manifest's; restore it or train again")
+    return content
+
+
+def _arrays(content: bytes, path: str) -> dict[str, NDArray[Any]]:
+    try:
+        return read_safetensors(content)
+    except SafetensorError as error:
+        raise BundleError(f"{path} is no safetensors file ({error}); train again") from error
+
+
+def _protocols(fs: Any) -> tuple[str, ...]:
+    return (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)

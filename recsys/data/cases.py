@@ -1,0 +1,52 @@
+"""Questions with known answers: what a history was followed by."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from features.splits import TEST, VALIDATION
+from recsys.data.dataset import Dataset
+from recsys.data.history import History, Rows
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cases:
+    """Case i: `users[i]`, who had done `histories[i]`, did `targets[i]` next."""
+
+    users: tuple[str, ...]
+    histories: tuple[History, ...]
+    targets: Rows
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Split:
+    """`fit` and `validation` choose settings; a model refitted on `refit` with those settings is measured on `test`."""
+
+    fit: Dataset
+    validation: Cases
+    refit: Dataset
+    test: Cases
+
+
+def split(dataset: Dataset) -> Split:
+    """The data set taken apart along its folds."""
+    return Split(
+        fit=dataset.keep(dataset.folds < VALIDATION),
+        validation=_cases(dataset, fold=VALIDATION),
+        refit=dataset.keep(dataset.folds < TEST),
+        test=_cases(dataset, fold=TEST),
+    )
+
+
+def _cases(dataset: Dataset, *, fold: int) -> Cases:
+    """One case per event of the fold, with everything before it as history."""
+    events = np.flatnonzero(dataset.folds == fold)
+    owners = np.searchsorted(dataset.starts, events, side="right") - 1
+    starts = dataset.starts[owners]
+    histories = tuple(
+        History(dataset.rows[start:event], dataset.at[start:event]) for start, event in zip(starts, events, strict=True)
+    )
+    return Cases(tuple(dataset.users[owner] for owner in owners), histories, dataset.rows[events])

@@ -1,0 +1,57 @@
+"""All histories over one catalogue, flat in memory: what every part is fitted on."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.data.history import History, Rows, Times
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Dataset:
+    """Histories stored end to end: user u owns `rows[starts[u]:starts[u + 1]]`, oldest first.
+
+    `item_ids` and `texts` have one entry per catalogue row, `users` one per history. `at` is in seconds (NaN: not known).
+    `folds` says what an event is for: 0 to fit on, 1 to choose settings on, 2 to be measured on (`features.splits`).
+    """
+
+    item_ids: tuple[str, ...]
+    texts: tuple[str, ...]
+    users: tuple[str, ...]
+    starts: NDArray[np.int64]
+    rows: Rows
+    at: Times
+    folds: NDArray[np.uint8]
+
+    @property
+    def items(self) -> int:
+        """Size of the catalogue."""
+        return len(self.item_ids)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Events of each user."""
+        return np.diff(self.starts)
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    def history(self, user: int) -> History:
+        span = slice(self.starts[user], self.starts[user + 1])
+        return History(self.rows[span], self.at[span])
+
+    def histories(self) -> Iterator[History]:
+        return (self.history(user) for user in range(len(self)))
+
+    def counts(self) -> NDArray[np.int64]:
+        """Events of each catalogue row."""
+        return np.bincount(self.rows, minlength=self.items)
+
+    def keep(self, events: NDArray[np.bool_]) -> "Dataset":
+        """The same users and catalogue with the marked events only; `events` has one flag per event."""
+        owner = np.repeat(np.arange(len(self)), self.lengths)
+        lengths = np.bincount(owner[events], minlength=len(self))
+        starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        return replace(self, starts=starts, rows=self.rows[events], at=self.at[events], folds=self.folds[events])

@@ -1,0 +1,40 @@
+"""What can go wrong, said so that the reader knows what to do.
+
+Each message holds the value, the rule and the way out. `api/problems.py` maps these to HTTP statuses, `cli.py` prints them.
+"""
+
+
+class RecsysError(Exception):
+    """Base of every error that a user of the application can cause or mend."""
+
+
+class NotFound(RecsysError):
+    """An id that the store does not hold."""
+
+
+class InvalidRequest(RecsysError, ValueError):
+    """A question that cannot be answered as asked."""
+
+
+class Conflict(RecsysError):
+    """A write that contradicts what is stored, such as an event id with other content."""
+
+
+class NotReady(RecsysError):
+    """Something has to be done first: migrate, import, train or activate."""
+
+
+class StoreError(RecsysError):
+    """The database cannot be reached or refuses the work."""
+
+
+class InputFileError(RecsysError, ValueError):
+    """A file that cannot be imported at all; single bad rows are rejected in a report instead."""
+
+
+class BundleError(RecsysError):
+    """A bundle that is damaged, incomplete or made for something else."""
+
+
+class TrainingError(RecsysError):
+    """A training run that cannot go on, such as one whose loss is no longer finite."""

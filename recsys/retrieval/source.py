@@ -1,0 +1,68 @@
+"""What every candidate source offers, whatever it is made of."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.data.history import History, Rows
+
+Scores = NDArray[np.float32]
+Allowed = NDArray[np.bool_]
+"""One flag per catalogue row: may it be returned? Deleted, seen and excluded items are False."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Query:
+    """One question: what comes after `history`, among the rows that `allowed` marks."""
+
+    history: History
+    allowed: Allowed
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidates:
+    """The best rows of each query, best first: `rows` (queries, k) with -1 where fewer exist, `scores` alike with -inf there."""
+
+    rows: NDArray[np.int64]
+    scores: Scores
+
+
+class Source(Protocol):
+    """Finds and scores items for histories. Immutable after it was fitted, so that any number of threads may ask it."""
+
+    def search(self, queries: Sequence[Query], *, k: int) -> Candidates:
+        """The `k` best allowed rows of each query. A source without an opinion (say, on an empty history) returns none."""
+        ...
+
+    def score(self, queries: Sequence[Query], rows: NDArray[np.int64]) -> Scores:
+        """Scores of the given `rows` (queries, candidates); NaN where the source has no opinion, also at row -1.
+
+        Where `search` returns a row, `score` gives it the same score.
+        """
+        ...
+
+
+def top(scores: Scores, *, k: int) -> Candidates:
+    """The `k` best columns of dense `scores` (queries, items), best first; -inf and NaN are never returned.
+
+    Equal scores keep catalogue order.
+    """
+    scores = np.where(np.isnan(scores), -np.inf, scores).astype(np.float32, copy=False)
+    k = min(k, scores.shape[1])
+    if k < scores.shape[1]:
+        # The k-th best score decides who is in; ties at the border are cut in catalogue order by the stable sort below.
+        rows = np.argpartition(-scores, k - 1, axis=1)[:, :k]
+        rows.sort(axis=1)
+    else:
+        rows = np.broadcast_to(np.arange(k), scores.shape)
+    best = np.take_along_axis(scores, rows, axis=1)
+    order = np.argsort(-best, axis=1, kind="stable")
+    best = np.take_along_axis(best, order, axis=1)
+    found = np.take_along_axis(rows, order, axis=1).astype(np.int64)
+    return Candidates(np.where(np.isneginf(best), -1, found), best)
+
+
+__all__ = ["Allowed", "Candidates", "Query", "Rows", "Scores", "Source", "top"]
