@@ -6,18 +6,17 @@ one immutable snapshot; writes go to the store first, then replace the snapshot,
 
 import threading
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
-from features.text import item_text
 from recsys.bundle import Bundle, load_bundle
 from recsys.data.catalogue import Catalogue
 from recsys.data.history import History
-from recsys.data.texts import TextEncoder, text_encoder, text_hash
+from recsys.data.texts import TextEncoder
 from recsys.errors import BundleError, InvalidRequest
 from recsys.ranking.filters import allowed
 from recsys.retrieval.deployed import Deployed, deploy, popular_only

@@ -1,0 +1,13 @@
+"""Runs the migrations on the database whose URL the caller put into the configuration."""
+
+from alembic import context
+from sqlalchemy import create_engine
+
+from recsys.store.tables import metadata
+
+engine = create_engine(context.config.attributes["url"])
+with engine.connect() as connection:
+    context.configure(connection=connection, target_metadata=metadata, render_as_batch=True)
+    with context.begin_transaction():
+        context.run_migrations()
+engine.dispose()

@@ -1,0 +1,26 @@
+"""What the encoders take: padded histories with their place in time."""
+
+from dataclasses import dataclass
+
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+PADDING, MASK, FIRST_ITEM = 0, 1, 2
+"""Index 0 is padding, 1 the mask token; catalogue row r has index r + FIRST_ITEM, so a table grows at its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """Where each event stands: `real` is False on padding (on the right), `order` counts from 0, `at` is in seconds."""
+
+    real: Bool[Tensor, "batch time"]
+    order: Int[Tensor, "batch time"]
+    at: Float[Tensor, "batch time"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ItemBatch:
+    """Histories as item indexes, oldest first."""
+
+    items: Int[Tensor, "batch time"]
+    when: Timeline

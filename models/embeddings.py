@@ -1,0 +1,64 @@
+"""Item vectors from ids, from text, or both.
+
+Text vectors come in ready-made and frozen; what is learned is their projection. The hybrid adds a learned residual for
+each id and drops it at random in training, so that an item never seen in training stands on its text alone.
+"""
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from models.batch import FIRST_ITEM, PADDING
+from models.errors import ConfigError
+
+ItemKind = Literal["id", "text", "hybrid"]
+
+
+class ItemEmbedding(nn.Module):
+    """One vector per item index. `text` holds the frozen text vectors (items, text_dim), None for ids alone."""
+
+    text: Tensor | None
+
+    def __init__(
+        self, *, items: int, dim: int, kind: ItemKind, text: Float[Tensor, "items text_dim"] | None, id_dropout: float
+    ) -> None:
+        super().__init__()
+        if (kind == "id") != (text is None):
+            raise ConfigError(f"kind={kind!r} and text={'none' if text is None else 'given'} do not go together")
+        self.id_dropout = id_dropout
+        self.register_buffer("text", text, persistent=False)
+        self.project = None if text is None else nn.Linear(text.shape[1], dim)
+        self.ids = None if kind == "text" else nn.Embedding(items + FIRST_ITEM, dim, padding_idx=PADDING)
+        if self.ids is not None:
+            nn.init.normal_(self.ids.weight, std=dim**-0.5 if kind == "id" else 0.02)
+
+    def from_text(self, text: Float[Tensor, "batch text_dim"]) -> Float[Tensor, "batch dim"]:
+        """Vectors of items known by their text alone.
+
+        Raises:
+            ConfigError: this embedding knows ids alone.
+        """
+        if self.project is None:
+            raise ConfigError("an id embedding has no vector for a text; use a text or hybrid one")
+        projected: Tensor = self.project(text)
+        return projected
+
+    def table(self) -> Float[Tensor, "items dim"]:
+        """Vectors of the whole catalogue, row by row."""
+        parts = [] if self.text is None else [self.from_text(self.text)]
+        if self.ids is not None:
+            residual = self.ids.weight[FIRST_ITEM:]
+            if self.training and self.text is not None and self.id_dropout:
+                kept = torch.rand(len(residual), 1, device=residual.device) >= self.id_dropout
+                residual = residual * kept
+            parts.append(residual)
+        return torch.stack(parts).sum(0)
+
+    def look_up(
+        self, table: Float[Tensor, "items dim"], items: Int[Tensor, "batch time"]
+    ) -> Float[Tensor, "batch time dim"]:
+        """Rows of `table` for item indexes; padding becomes zeros."""
+        found = table[(items - FIRST_ITEM).clamp(min=0)]
+        return found * (items >= FIRST_ITEM).unsqueeze(-1)

@@ -1,0 +1,37 @@
+"""Next-item losses over inner products, all positions at once."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+def full_softmax(
+    histories: Float[Tensor, "positions dim"],
+    table: Float[Tensor, "items dim"],
+    targets: Int[Tensor, " positions"],
+    *,
+    smoothing: float = 0.0,
+) -> Float[Tensor, ""]:
+    """Mean cross-entropy of the target among all items."""
+    return F.cross_entropy(histories @ table.T, targets, label_smoothing=smoothing)
+
+
+def sampled_softmax(
+    histories: Float[Tensor, "positions dim"],
+    table: Float[Tensor, "items dim"],
+    targets: Int[Tensor, " positions"],
+    negatives: Int[Tensor, " negatives"],
+    log_q: Float[Tensor, " items"],
+) -> Float[Tensor, ""]:
+    """Mean cross-entropy of the target among shared `negatives`, drawn with probability exp(log_q).
+
+    Each negative's logit is lowered by its log expected count, which makes the sampled partition function an unbiased
+    estimate of the rest of the full one; a negative that is the target itself is left out.
+    Source: Bengio and Senecal, 2008; Yi et al., RecSys 2019 (log-Q correction).
+    """
+    positive = (histories * table[targets]).sum(-1, keepdim=True)
+    drawn = torch.log(torch.tensor(float(len(negatives)), device=table.device)) + log_q[negatives]
+    negative = histories @ table[negatives].T - drawn
+    negative = negative.masked_fill(targets[:, None] == negatives, -torch.inf)
+    return (torch.logsumexp(torch.cat([positive, negative], dim=1), dim=1) - positive.squeeze(1)).mean()

@@ -1,0 +1,100 @@
+"""The sources of one bundle as they serve: over the live catalogue, grown by items that came after training."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.bundle import Bundle
+from recsys.data.history import Rows
+from recsys.errors import InvalidRequest
+from recsys.retrieval.fusion import Fusion, FusionSource
+from recsys.retrieval.parts import restore
+from recsys.retrieval.source import Candidates, Query, Source
+from recsys.retrieval.text import TextAware
+
+Why = tuple[str, tuple[str, ...]]
+"""The source that contributed most to an item's score, and all that had an opinion on it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Deployed:
+    """Named sources, immutable: `with_items` gives a new one. `fusions` say how parts are blended."""
+
+    sources: Mapping[str, Source]
+    fusions: Mapping[str, Fusion]
+    default: str
+
+    def name(self, encoder: str | None) -> str:
+        """The part that answers when `encoder` was asked for.
+
+        Raises:
+            InvalidRequest: there is no such part.
+        """
+        name = encoder or self.default
+        if name not in self.sources and name not in self.fusions:
+            known = ", ".join(sorted([*self.sources, *self.fusions]))
+            raise InvalidRequest(f"unknown encoder {name!r}: choose one of {known}")
+        return name
+
+    def source(self, encoder: str | None) -> Source:
+        """The part itself; a fusion is bound to the sources it blends."""
+        name = self.name(encoder)
+        return FusionSource(self.fusions[name], self.sources) if name in self.fusions else self.sources[name]
+
+    def search(self, queries: Sequence[Query], *, k: int, encoder: str | None) -> tuple[Candidates, list[list[Why]]]:
+        """The `k` best rows of each query, and per row why. Where the part finds too few, popular items fill the rest."""
+        name, source = self.name(encoder), self.source(encoder)
+        found = source.search(queries, k=k)
+        if isinstance(source, FusionSource):
+            why = source.explain(queries, found)
+        else:
+            why = [[(name, (name,))] * int((rows >= 0).sum()) for rows in found.rows]
+        return self._filled(queries, found, why, k=k)
+
+    @property
+    def text_encoders(self) -> frozenset[str]:
+        """Names of the text encoders whose vectors new items need."""
+        return frozenset(source.text_encoder for source in self.sources.values() if isinstance(source, TextAware))
+
+    def with_items(self, rows: Rows, text: NDArray[np.float32]) -> "Deployed":
+        """The same with text vectors (rows, text_dim) for new or changed items."""
+        sources = {
+            name: source.with_items(rows, text) if isinstance(source, TextAware) else source
+            for name, source in self.sources.items()
+        }
+        return Deployed(sources, self.fusions, self.default)
+
+    def _filled(
+        self, queries: Sequence[Query], found: Candidates, why: list[list[Why]], *, k: int
+    ) -> tuple[Candidates, list[list[Why]]]:
+        """Popular items, scored below everything found, where a row of `found` ends early."""
+        short = [i for i, rows in enumerate(found.rows) if (rows >= 0).sum() < k]
+        if not short or "popular" not in self.sources:
+            return found, why
+        rows = np.full((len(queries), k), -1, dtype=np.int64)
+        scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
+        rows[:, : found.rows.shape[1]], scores[:, : found.rows.shape[1]] = found.rows, found.scores
+        for i in short:
+            have = int((rows[i] >= 0).sum())
+            rest = queries[i].allowed.copy()
+            rest[rows[i, :have]] = False
+            more = self.sources["popular"].search([Query(queries[i].history, rest)], k=k - have)
+            extra = more.rows[0][more.rows[0] >= 0]
+            floor = float(scores[i, have - 1]) if have else 1.0
+            rows[i, have : have + len(extra)] = extra
+            scores[i, have : have + len(extra)] = floor - np.arange(1, len(extra) + 1, dtype=np.float32) / (k + 1)
+            why[i] = [*why[i], *[("popular", ("popular",))] * len(extra)]
+        return Candidates(rows, scores), why
+
+
+def deploy(bundle: Bundle) -> Deployed:
+    """The parts of `bundle`, ready to answer.
+
+    Raises:
+        BundleError: a part is of a kind that this version does not know.
+    """
+    fusions = {name: Fusion.from_part(part) for name, part in bundle.parts.items() if part.kind == "fusion"}
+    sources = {name: restore(part) for name, part in bundle.parts.items() if part.kind != "fusion"}
+    return Deployed(sources, fusions, bundle.default)

@@ -1,0 +1,58 @@
+"""EASE: the linear autoencoder with a closed form.
+
+Source: Steck, Embarrassingly Shallow Autoencoders (arXiv:1905.03375): P = (X'X + lambda I)^-1, B_ij = -P_ij / P_jj, diagonal 0.
+It departs in scoring a recency-weighted history, and in keeping the largest weights of each row.
+"""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from scipy.linalg import lapack
+
+from recsys.data.dataset import Dataset
+from recsys.errors import TrainingError
+from recsys.retrieval.linear import LinearSource, keep_largest
+from recsys.retrieval.neighbours import interactions
+
+MAX_ITEMS = 20_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EaseConfig:
+    """`ridge` is the paper's lambda; `keep` weights a row."""
+
+    ridge: float = 300.0
+    keep: int = 200
+    decay: float = 0.9
+    window: int = 100
+
+
+def fit_ease(dataset: Dataset, config: EaseConfig) -> LinearSource:
+    """The item-item weights; the share of weight lost by keeping few a row stands in the figures.
+
+    Raises:
+        TrainingError: the catalogue is beyond 20,000 items, where the inverse takes too long.
+    """
+    if dataset.items > MAX_ITEMS:
+        raise TrainingError(
+            f"{dataset.items} items: EASE inverts a matrix of this size; it is offered up to {MAX_ITEMS}"
+        )
+    seen = interactions(dataset)
+    gram = np.asfortranarray((seen.T @ seen).toarray(), dtype=np.float32)
+    gram[np.diag_indices_from(gram)] += config.ridge
+    factor, failed = lapack.spotrf(gram, lower=1, overwrite_a=1)
+    inverse, failed_too = lapack.spotri(factor, lower=1, overwrite_c=1)
+    if failed or failed_too:
+        raise TrainingError(f"EASE: the matrix is not positive definite at ridge={config.ridge}; raise it")
+    inverse = np.tril(inverse) + np.tril(inverse, -1).T
+    weights = inverse / -np.diag(inverse)
+    np.fill_diagonal(weights, 0)
+    matrix, lost = keep_largest(weights, keep=config.keep)
+    return LinearSource(
+        matrix,
+        known=dataset.counts() > 0,
+        decay=config.decay,
+        window=config.window,
+        config={"ease": asdict(config)},
+        figures={"weight_lost": lost},
+    )

@@ -1,0 +1,44 @@
+"""Windowed successors: what followed an item, near ones counting more.
+
+Source: sequential rules as in Ludewig and Jannach (arXiv:1803.09587), section 3.1: a pair `gap` steps apart weighs 1 / gap.
+"""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import scipy.sparse as sp
+
+from recsys.data.dataset import Dataset
+from recsys.retrieval.linear import LinearSource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkovConfig:
+    """`reach` is the largest gap counted in training; `shrink` damps pairs seen a few times;
+    `popularity` divides by the successor's count to this power."""
+
+    reach: int = 5
+    shrink: float = 2.0
+    popularity: float = 0.0
+    decay: float = 0.6
+    window: int = 10
+
+
+def fit_markov(dataset: Dataset, config: MarkovConfig) -> LinearSource:
+    """P(next | item) from all pairs at most `reach` apart."""
+    owner = np.repeat(np.arange(len(dataset)), dataset.lengths)
+    size = dataset.items
+    pairs = sp.csr_matrix((size, size), dtype=np.float32)
+    for gap in range(1, config.reach + 1):
+        same = owner[gap:] == owner[:-gap]
+        before, after = dataset.rows[:-gap][same], dataset.rows[gap:][same]
+        differ = before != after
+        weights = np.full(int(differ.sum()), 1 / gap, dtype=np.float32)
+        pairs = pairs + sp.csr_matrix((weights, (before[differ], after[differ])), shape=(size, size))
+    counts = dataset.counts()
+    out = sp.diags_array((1 / (np.asarray(pairs.sum(axis=1)).ravel() + config.shrink)).astype(np.float32))
+    into = sp.diags_array((np.maximum(counts, 1) ** -config.popularity).astype(np.float32))
+    matrix = sp.csr_matrix(out @ pairs @ into)
+    return LinearSource(
+        matrix, known=counts > 0, decay=config.decay, window=config.window, config={"markov": asdict(config)}
+    )

@@ -1,0 +1,46 @@
+"""Item neighbours: cosine of co-occurrence, shrunk towards zero where it was seen a few times."""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import scipy.sparse as sp
+
+from recsys.data.dataset import Dataset
+from recsys.retrieval.linear import LinearSource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NeighboursConfig:
+    """`keep` neighbours an item; `shrink` is added to the denominator of the cosine."""
+
+    keep: int = 200
+    shrink: float = 10.0
+    decay: float = 0.9
+    window: int = 100
+
+
+def interactions(dataset: Dataset) -> sp.csr_matrix:
+    """(users, items) float32: 1 where a user had an item at least once."""
+    ones = np.ones(len(dataset.rows), dtype=np.float32)
+    matrix = sp.csr_matrix((ones, dataset.rows, dataset.starts), shape=(len(dataset), dataset.items))
+    matrix.sum_duplicates()
+    matrix.data[:] = 1
+    return matrix
+
+
+def fit_neighbours(dataset: Dataset, config: NeighboursConfig) -> LinearSource:
+    """s_ij = c_ij / (sqrt(n_i n_j) + shrink), the largest `keep` a row."""
+    seen = interactions(dataset)
+    common = sp.coo_matrix(seen.T @ seen)
+    counts = np.asarray(seen.sum(axis=0)).ravel()
+    apart = common.row != common.col
+    row, column, value = common.row[apart], common.col[apart], common.data[apart]
+    similarity = value / (np.sqrt(counts[row] * counts[column]) + config.shrink)
+    order = np.lexsort((-similarity, row))
+    row, column, similarity = row[order], column[order], similarity[order]
+    first = np.searchsorted(row, np.arange(dataset.items))
+    kept = np.arange(len(row)) - first[row] < config.keep
+    matrix = sp.csr_matrix((similarity[kept].astype(np.float32), (row[kept], column[kept])), shape=common.shape)
+    return LinearSource(
+        matrix, known=counts > 0, decay=config.decay, window=config.window, config={"neighbours": asdict(config)}
+    )

@@ -1,0 +1,58 @@
+"""The same items for everyone: the most frequent ones, of all time or of late."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.bundle import Part
+from recsys.data.dataset import Dataset
+from recsys.retrieval.source import Candidates, Query, Scores, top
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PopularConfig:
+    """`share` of the events counts: 1 for all, .1 for the last tenth (by time, or by place in the history without times)."""
+
+    share: float = 1.0
+
+
+class PopularSource:
+    """Scores that do not depend on the history: log(1 + count)."""
+
+    def __init__(self, scores: Scores, *, config: dict[str, Any]) -> None:
+        self.scores, self.config = scores, config
+
+    def search(self, queries: Sequence[Query], *, k: int) -> Candidates:
+        """The most frequent allowed rows; items never seen come last, in catalogue order."""
+        return top(np.stack([np.where(q.allowed, self._upto(len(q.allowed)), -np.inf) for q in queries]), k=k)
+
+    def score(self, queries: Sequence[Query], rows: NDArray[np.int64]) -> Scores:  # noqa: ARG002  (the same for everyone)
+        """log(1 + count); 0 for an item that came later, NaN at row -1."""
+        scores = self._upto(max(int(rows.max(initial=0)) + 1, len(self.scores)))
+        return np.where(rows >= 0, scores[np.maximum(rows, 0)], np.nan).astype(np.float32)
+
+    def _upto(self, width: int) -> Scores:
+        out = np.zeros(width, dtype=np.float32)
+        size = min(width, len(self.scores))
+        out[:size] = self.scores[:size]
+        return out
+
+    def part(self, name: str) -> Part:
+        return Part(name=name, kind="popular", config=self.config, arrays={"scores": self.scores})
+
+    @classmethod
+    def from_part(cls, part: Part) -> Self:
+        return cls(part.arrays["scores"], config=part.config)
+
+
+def fit_popular(dataset: Dataset, config: PopularConfig) -> PopularSource:
+    """Counts over the latest `share` of the events."""
+    from_end = np.repeat(dataset.starts[1:], dataset.lengths) - np.arange(len(dataset.rows))
+    undated = np.isnan(dataset.at).any()
+    age = from_end / np.maximum(np.repeat(dataset.lengths, dataset.lengths), 1) if undated else -dataset.at
+    late = np.argsort(age, kind="stable")[: int(np.ceil(config.share * len(age)))]
+    counts = np.bincount(dataset.rows[late], minlength=dataset.items)
+    return PopularSource(np.log1p(counts).astype(np.float32), config=asdict(config))

@@ -1,0 +1,87 @@
+"""A trained sequence encoder as a source: the history's vector against every item's."""
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from models.batch import Timeline
+from models.encoders.sequence import SequenceConfig, SequenceEncoder
+from models.mixers.full import FullConfig
+from models.pooling.last import last
+from recsys.bundle import Part
+from recsys.data.history import Rows
+from recsys.errors import BundleError
+from recsys.retrieval.inner import InnerProductSource, grown
+
+
+class SequenceSource(InnerProductSource):
+    """Runs the encoder over the vectors of the last `max_length` known items."""
+
+    def __init__(self, part: Part, vectors: NDArray[np.float32], *, known: NDArray[np.bool_]) -> None:
+        super().__init__(vectors, known=known)
+        self._part = part
+        recipe = part.config["recipe"]
+        self._temperature: float | None = recipe["temperature"]
+        settings = recipe["encoder"] | {"mixer": FullConfig(**recipe["encoder"]["mixer"])}
+        self._encoder = SequenceEncoder(SequenceConfig(**settings)).eval()
+        self._encoder.load_state_dict(_tensors(part, "history."))
+        self._project = _linear(_tensors(part, "text."))
+
+    def encode(self, histories: Sequence[Rows]) -> NDArray[np.float32]:
+        length = self._encoder.config.max_length
+        cut = [rows[-length:] for rows in histories]
+        width = max(len(rows) for rows in cut)
+        x = np.zeros((len(cut), width, self.vectors.shape[1]), dtype=np.float32)
+        for i, rows in enumerate(cut):
+            x[i, : len(rows)] = self.vectors[rows]
+        real = torch.arange(width) < torch.tensor([len(rows) for rows in cut])[:, None]
+        when = Timeline(real, torch.arange(width).expand(len(cut), width))
+        with torch.inference_mode():
+            y = last(self._encoder(torch.from_numpy(x) * x.shape[2] ** 0.5, when), when)
+            if self._temperature is not None:
+                y = nn.functional.normalize(y, dim=-1) / self._temperature
+        return y.numpy()
+
+    def with_items(self, rows: Rows, text: NDArray[np.float32]) -> "SequenceSource":
+        """Items by their text; an encoder of ids alone learns nothing from it and stays as it is."""
+        if self._project is None:
+            return self
+        with torch.inference_mode():
+            new = self._project(torch.from_numpy(text))
+            if self._temperature is not None:
+                new = nn.functional.normalize(new, dim=-1)
+        vectors, known = grown(self.vectors, self.known, rows, new.numpy())
+        return SequenceSource(self._part, vectors, known=known)
+
+    @property
+    def text_encoder(self) -> str:
+        """Empty for an encoder of ids alone."""
+        return self._part.config["recipe"]["text_encoder"] or ""
+
+    def part(self, name: str) -> Part:
+        p = self._part
+        return Part(name=name, kind=p.kind, config=p.config, arrays=p.arrays, figures=p.figures)
+
+    @classmethod
+    def from_part(cls, part: Part) -> Self:
+        """Raises BundleError: the part's arrays do not fit its settings."""
+        try:
+            return cls(part, part.arrays["item_vectors"], known=part.arrays["known"])
+        except (KeyError, TypeError, RuntimeError) as error:
+            raise BundleError(f"part {part.name!r} does not fit its settings ({error}); train it again") from error
+
+
+def _tensors(part: Part, prefix: str) -> dict[str, Any]:
+    return {k.removeprefix(prefix): torch.from_numpy(v) for k, v in part.arrays.items() if k.startswith(prefix)}
+
+
+def _linear(state: dict[str, Any]) -> nn.Linear | None:
+    if not state:
+        return None
+    layer = nn.Linear(state["weight"].shape[1], state["weight"].shape[0])
+    layer.load_state_dict(state)
+    return layer.eval()

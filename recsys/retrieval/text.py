@@ -1,0 +1,92 @@
+"""Text neighbours: items whose text is like that of the latest ones. Needs no training, so a new item counts at once."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol, Self, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.bundle import Part
+from recsys.data.history import Rows
+from recsys.retrieval.inner import InnerProductSource, grown
+
+
+@runtime_checkable
+class TextAware(Protocol):
+    """A source that can take in items by their text vectors."""
+
+    @property
+    def text_encoder(self) -> str:
+        """Name of the encoder whose vectors it takes."""
+        ...
+
+    def with_items(self, rows: Rows, text: NDArray[np.float32]) -> Any:
+        """A source that also knows `rows` by their text vectors (rows, text_dim)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextConfig:
+    """`shrink` damps the whitening: 0 makes all directions equally long, a large one leaves the vectors as they are."""
+
+    text_encoder: str
+    shrink: float = 1.0
+    decay: float = 0.7
+    window: int = 20
+
+
+class TextSource(InnerProductSource):
+    """Cosine between an item and the recency-weighted mean of the history, in a whitened text space."""
+
+    def __init__(
+        self,
+        vectors: NDArray[np.float32],
+        *,
+        known: NDArray[np.bool_],
+        mean: NDArray[np.float32],
+        whiten: NDArray[np.float32],
+        config: dict[str, Any],
+    ) -> None:
+        super().__init__(vectors, known=known)
+        self.mean, self.whiten, self.config = mean, whiten, config
+
+    @property
+    def text_encoder(self) -> str:
+        return str(self.config["text_encoder"])
+
+    def encode(self, histories: Sequence[Rows]) -> NDArray[np.float32]:
+        out = np.empty((len(histories), self.vectors.shape[1]), dtype=np.float32)
+        for i, history in enumerate(histories):
+            rows = history[-self.config["window"] :]
+            out[i] = self.config["decay"] ** np.arange(len(rows))[::-1] @ self.vectors[rows]
+        return _unit(out)
+
+    def with_items(self, rows: Rows, text: NDArray[np.float32]) -> "TextSource":
+        vectors, known = grown(self.vectors, self.known, rows, _unit((text - self.mean) @ self.whiten))
+        return TextSource(vectors, known=known, mean=self.mean, whiten=self.whiten, config=self.config)
+
+    def part(self, name: str) -> Part:
+        arrays = {"item_vectors": self.vectors, "known": self.known, "mean": self.mean, "whiten": self.whiten}
+        return Part(name=name, kind="text", config=self.config, arrays=arrays)
+
+    @classmethod
+    def from_part(cls, part: Part) -> Self:
+        a = part.arrays
+        return cls(a["item_vectors"], known=a["known"], mean=a["mean"], whiten=a["whiten"], config=part.config)
+
+
+def fit_text(text: NDArray[np.float32], config: TextConfig) -> TextSource:
+    """Whitens the text vectors (items, text_dim) of the catalogue (ZCA with shrinkage) and normalises them."""
+    mean = text.mean(axis=0)
+    values, basis = np.linalg.eigh(np.cov(text - mean, rowvar=False))
+    scale = 1 / np.sqrt(np.maximum(values, 0) + config.shrink * values.mean())
+    whiten = ((basis * scale) @ basis.T).astype(np.float32)
+    vectors = _unit((text - mean) @ whiten)
+    return TextSource(
+        vectors, known=np.ones(len(text), dtype=np.bool_), mean=mean, whiten=whiten, config=asdict(config)
+    )
+
+
+def _unit(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
+    return (vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)).astype(np.float32)

@@ -1,0 +1,57 @@
+"""Versions: which bundle is served, and which one was before."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, select, update
+
+from recsys.errors import NotFound
+from recsys.store.dialect import upsert
+from recsys.store.records import BundleRecord
+from recsys.store.tables import bundles
+
+
+def add_bundle(connection: Connection, uri: str, manifest: Mapping[str, Any]) -> None:
+    """Notes a bundle as staged; one that is noted already stays as it is."""
+    values = {"uri": uri, "manifest": dict(manifest), "state": "staged", "created": datetime.now(UTC)}
+    upsert(connection, bundles, [values], key=("uri",))
+
+
+def activate_bundle(connection: Connection, uri: str) -> BundleRecord:
+    """Makes it the active one and retires the one before.
+
+    Raises:
+        NotFound: the store does not know the bundle.
+    """
+    if connection.scalar(select(bundles.c.uri).where(bundles.c.uri == uri)) is None:
+        raise NotFound(f"unknown bundle {uri!r}: `recsys bundles list` shows those that are known")
+    connection.execute(update(bundles).where(bundles.c.state == "active").values(state="retired"))
+    connection.execute(update(bundles).where(bundles.c.uri == uri).values(state="active", activated=datetime.now(UTC)))
+    record = active_bundle(connection)
+    assert record is not None
+    return record
+
+
+def rollback_bundle(connection: Connection) -> BundleRecord:
+    """Goes back to the bundle that was active before this one.
+
+    Raises:
+        NotFound: there was none.
+    """
+    query = select(bundles.c.uri).where(bundles.c.state == "retired").order_by(bundles.c.activated.desc()).limit(1)
+    uri = connection.scalar(query)
+    if uri is None:
+        raise NotFound("no earlier bundle to go back to: `recsys bundles list` shows those that are known")
+    return activate_bundle(connection, uri)
+
+
+def active_bundle(connection: Connection) -> BundleRecord | None:
+    row = connection.execute(select(bundles).where(bundles.c.state == "active")).first()
+    return None if row is None else BundleRecord(row.uri, row.manifest, row.state)
+
+
+def all_bundles(connection: Connection) -> list[BundleRecord]:
+    """Oldest first."""
+    rows = connection.execute(select(bundles).order_by(bundles.c.number))
+    return [BundleRecord(row.uri, row.manifest, row.state) for row in rows]

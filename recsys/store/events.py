@@ -1,0 +1,129 @@
+"""Events: what users did, in an order that no late arrival can change."""
+
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, func, select, update
+
+from recsys.errors import Conflict, InvalidRequest, NotFound
+from recsys.store.dialect import chunks, upsert
+from recsys.store.items import known_items
+from recsys.store.records import Event, EventDraft
+from recsys.store.tables import events, impressions, users
+
+CONTENT = ("user_id", "item_id", "position", "kind", "weight")
+"""What must be equal when an event id comes again; also `at`, where the caller gave it."""
+
+
+def add_events(connection: Connection, drafts: Sequence[EventDraft]) -> list[Event]:
+    """All of the events or none. One that is stored already under its id is returned as it stands.
+
+    Raises:
+        NotFound: an item that the store does not hold.
+        Conflict: an event id that is stored, or given twice, with other content.
+    """
+    known = known_items(connection, [draft.item_id for draft in drafts])
+    unknown = next((draft.item_id for draft in drafts if draft.item_id not in known), None)
+    if unknown is not None:
+        raise NotFound(f"unknown item {unknown!r}: PUT it first or leave the event out")
+    now = time.time()
+    values = [_values(draft, now) for draft in drafts]
+    asked_at = {value["event_id"]: draft.at is not None for draft, value in zip(drafts, values, strict=True)}
+    insert_events(connection, values)
+    stored = {event.event_id: event for event in _by_id(connection, [value["event_id"] for value in values])}
+    for value in values:
+        event = stored[value["event_id"]]
+        same_time = event.at == value["at"] or not asked_at[event.event_id]
+        if not same_time or any(getattr(event, name) != value[name] for name in CONTENT):
+            raise Conflict(f"event {event.event_id!r} is stored with other content: give it another event_id")
+    return [stored[value["event_id"]] for value in values]
+
+
+def insert_events(connection: Connection, values: Sequence[Mapping[str, Any]]) -> int:
+    """Adds rows of the events table, leaving event ids that are there already; gives how many were new.
+
+    The users' rows are locked first, in one order, so that a user's numbers are taken one writer at a time.
+    """
+    user_ids = sorted({value["user_id"] for value in values})
+    now = datetime.now(UTC)
+    upsert(connection, users, [{"user_id": user_id, "created": now} for user_id in user_ids], key=("user_id",))
+    for part in chunks(user_ids):
+        connection.execute(
+            select(users.c.user_id).where(users.c.user_id.in_(part)).order_by("user_id").with_for_update()
+        )
+    event_ids = [value["event_id"] for value in values]
+    there = sum(
+        connection.scalar(select(func.count()).where(events.c.event_id.in_(part))) or 0
+        for part in chunks(list(dict.fromkeys(event_ids)))
+    )
+    upsert(connection, events, values, key=("event_id",))
+    return len(set(event_ids)) - there
+
+
+def recent_events(connection: Connection, user_id: str, *, limit: int) -> list[Event]:
+    """The user's last events, oldest first; none for an unknown user."""
+    c = events.c
+    order = (c.at.desc().nulls_last(), c.position.desc().nulls_last(), c.number.desc())
+    rows = connection.execute(select(events).where(c.user_id == user_id).order_by(*order).limit(limit)).all()
+    return [_event(row) for row in reversed(rows)]
+
+
+def delete_event(connection: Connection, event_id: str) -> None:
+    """Raises NotFound: no such event."""
+    if not connection.execute(delete(events).where(events.c.event_id == event_id)).rowcount:
+        raise NotFound(f"unknown event {event_id!r}")
+
+
+def delete_user(connection: Connection, user_id: str) -> None:
+    """The user with all events and states; impressions stay without a name.
+
+    Raises:
+        NotFound: no such user.
+    """
+    connection.execute(delete(events).where(events.c.user_id == user_id))
+    connection.execute(update(impressions).where(impressions.c.user_id == user_id).values(user_id=None))
+    if not connection.execute(delete(users).where(users.c.user_id == user_id)).rowcount:
+        raise NotFound(f"unknown user {user_id!r}")
+
+
+def user_page(connection: Connection, *, after: str | None, limit: int) -> list[str]:
+    """User ids in ascending order, those after `after`."""
+    query = select(users.c.user_id).order_by(users.c.user_id).limit(limit)
+    return list(connection.scalars(query if after is None else query.where(users.c.user_id > after)))
+
+
+def repeat_share(connection: Connection) -> float:
+    """Share of events whose user had the same item before; 0 in an empty store."""
+    total = connection.scalar(select(func.count()).select_from(events)) or 0
+    pairs = select(events.c.user_id, events.c.item_id).distinct().subquery()
+    distinct = connection.scalar(select(func.count()).select_from(pairs)) or 0
+    return 1 - distinct / total if total else 0.0
+
+
+def _values(draft: EventDraft, now: float) -> dict[str, Any]:
+    if draft.at is not None and draft.at.tzinfo is None:
+        raise InvalidRequest(f"at={draft.at.isoformat()} has no time zone: add one, such as Z")
+    return {
+        "event_id": draft.event_id or uuid.uuid4().hex,
+        "user_id": draft.user_id,
+        "item_id": draft.item_id,
+        "at": draft.at.timestamp() if draft.at else now,
+        "position": draft.position,
+        "kind": draft.kind,
+        "weight": draft.weight,
+    }
+
+
+def _by_id(connection: Connection, event_ids: list[str]) -> list[Event]:
+    return [
+        _event(row)
+        for part in chunks(event_ids)
+        for row in connection.execute(select(events).where(events.c.event_id.in_(part)))
+    ]
+
+
+def _event(row: Row[Any]) -> Event:
+    return Event(**row._asdict())

@@ -1,0 +1,35 @@
+"""Tables of the store as polars frames: the only place of the store that knows polars."""
+
+import json
+
+import polars as pl
+from sqlalchemy import select
+
+from recsys.store.sessions import reading
+from recsys.store.store import Store
+from recsys.store.tables import events, items
+
+EVENT_TYPES = {"user": pl.String, "item": pl.String, "at": pl.Float64, "position": pl.Int64, "arrival": pl.Int64}
+
+
+def events_frame(store: Store) -> pl.LazyFrame:
+    """All events with the columns of `features.schema.EVENTS`, by arrival."""
+    c = events.c
+    query = select(c.user_id, c.item_id, c.at, c.position, c.number).order_by(c.number)
+    with reading(store.engine) as connection:
+        rows = connection.execute(query).all()
+    frame = pl.DataFrame([tuple(row) for row in rows], schema=EVENT_TYPES, orient="row")
+    return frame.lazy().with_columns(
+        (pl.col("at") * 1e6).cast(pl.Int64).cast(pl.Datetime("us")).dt.replace_time_zone("UTC").cast(UTC)
+    )
+
+
+def items_frame(store: Store) -> pl.DataFrame:
+    """Active items by number, with the columns of `features.schema.ITEMS` and `content_hash`."""
+    c = items.c
+    query = select(c.item_id, c.title, c.attributes, c.content_hash).where(c.active).order_by(c.number)
+    with reading(store.engine) as connection:
+        rows = connection.execute(query).all()
+    schema = {"item": pl.String, "title": pl.String, "attributes": pl.String, "content_hash": pl.String}
+    values = [(r.item_id, r.title, json.dumps(r.attributes, ensure_ascii=False), r.content_hash) for r in rows]
+    return pl.DataFrame(values, schema=schema, orient="row")

@@ -1,0 +1,110 @@
+"""Items: put, look up, delete."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Row, func, or_, select, update
+
+from recsys.errors import NotFound
+from recsys.store.dialect import CHUNK, chunks, upsert
+from recsys.store.records import Item, ItemDraft
+from recsys.store.sessions import reading
+from recsys.store.tables import events, items
+
+
+def content_hash(draft: ItemDraft) -> str:
+    """Equal for equal content, whatever the order of attributes."""
+    content = json.dumps([draft.domain, draft.title, dict(draft.attributes)], sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def put_items(connection: Connection, drafts: Sequence[ItemDraft]) -> list[Item]:
+    """Inserts or replaces; a deleted item comes back under its old number. Of equal ids in one call the last counts."""
+    now = datetime.now(UTC)
+    latest = {draft.item_id: draft for draft in drafts}
+    values = [
+        {
+            "item_id": draft.item_id,
+            "domain": draft.domain,
+            "title": draft.title,
+            "attributes": dict(draft.attributes),
+            "active": True,
+            "content_hash": content_hash(draft),
+            "created": now,
+            "updated": now,
+        }
+        for draft in latest.values()
+    ]
+    changing = ("domain", "title", "attributes", "active", "content_hash", "updated")
+    upsert(connection, items, values, key=("item_id",), changing=changing)
+    found = {item.item_id: item for item in _by_id(connection, list(latest))}
+    return [found[draft.item_id] for draft in drafts]
+
+
+def one(connection: Connection, item_id: str) -> Item:
+    """Raises NotFound: never stored, or deleted."""
+    row = connection.execute(select(items).where(items.c.item_id == item_id, items.c.active)).first()
+    if row is None:
+        raise NotFound(f"unknown item {item_id!r}: PUT it first or leave it out")
+    return _item(row)
+
+
+def delete_item(connection: Connection, item_id: str) -> None:
+    """Raises NotFound: never stored, or deleted already."""
+    one(connection, item_id)
+    connection.execute(update(items).where(items.c.item_id == item_id).values(active=False, updated=datetime.now(UTC)))
+
+
+def all_items(engine: Engine) -> Iterator[list[Item]]:
+    """Pages of items by number, deleted ones too."""
+    after = 0
+    while True:
+        with reading(engine) as connection:
+            page = connection.execute(select(items).where(items.c.number > after).order_by(items.c.number).limit(CHUNK))
+            found = [_item(row) for row in page]
+        if not found:
+            return
+        yield found
+        after = found[-1].number
+
+
+def find_items(connection: Connection, text: str, *, limit: int) -> list[Item]:
+    """Active items whose title or id holds `text`, in any case; by number."""
+    like = [func.lower(column).contains(text.lower(), autoescape=True) for column in (items.c.title, items.c.item_id)]
+    query = select(items).where(items.c.active, or_(*like)).order_by(items.c.number).limit(limit)
+    return [_item(row) for row in connection.execute(query)]
+
+
+def known_items(connection: Connection, item_ids: Sequence[str]) -> set[str]:
+    """Those ids that the store holds, deleted ones too."""
+    found: set[str] = set()
+    for part in chunks(list(dict.fromkeys(item_ids))):
+        found.update(connection.scalars(select(items.c.item_id).where(items.c.item_id.in_(part))))
+    return found
+
+
+def item_counts(connection: Connection) -> dict[str, int]:
+    """Events of each item that has any."""
+    query = select(events.c.item_id, func.count()).group_by(events.c.item_id)
+    return dict(connection.execute(query).tuples().all())
+
+
+def _by_id(connection: Connection, item_ids: list[str]) -> Iterator[Item]:
+    for part in chunks(item_ids):
+        for row in connection.execute(select(items).where(items.c.item_id.in_(part))):
+            yield _item(row)
+
+
+def _item(row: Row[Any]) -> Item:
+    return Item(
+        item_id=row.item_id,
+        domain=row.domain,
+        title=row.title,
+        attributes=row.attributes,
+        number=row.number,
+        content_hash=row.content_hash,
+        active=row.active,
+    )

@@ -1,0 +1,95 @@
+"""Rows of the store as plain values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemDraft:
+    """An item as the caller gives it."""
+
+    item_id: str
+    domain: str | None = None
+    title: str | None = None
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """An item as it is stored; `number` is its own for life, `active` is False once deleted."""
+
+    item_id: str
+    domain: str | None
+    title: str | None
+    attributes: Mapping[str, Any]
+    number: int
+    content_hash: str
+    active: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventDraft:
+    """An event as the caller gives it. Without `event_id` the store makes one, without `at` it gets its arrival time."""
+
+    user_id: str
+    item_id: str
+    at: datetime | None = None
+    position: int | None = None
+    event_id: str | None = None
+    kind: str = "view"
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """An event as it is stored; `number` is the order of arrival, `at` seconds since 1970 UTC."""
+
+    number: int
+    event_id: str
+    user_id: str
+    item_id: str
+    at: float | None
+    position: int | None
+    kind: str
+    weight: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Playlist:
+    """A list of items in order; repeats are kept."""
+
+    playlist_id: str
+    name: str | None
+    item_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BundleRecord:
+    """A bundle that the store knows: `state` is staged, active or retired."""
+
+    uri: str
+    manifest: Mapping[str, Any]
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Impression:
+    """What one answer showed."""
+
+    request_id: str
+    user_id: str | None
+    bundle: str | None
+    items: list[str]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Rows in the store."""
+
+    items: int
+    users: int
+    events: int
+    playlists: int

@@ -1,0 +1,101 @@
+"""Connections: SQLite in WAL mode or PostgreSQL, migrated before anything is asked."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, update
+from sqlalchemy.exc import SQLAlchemyError
+
+from recsys.errors import NotReady, RecsysError, StoreError
+from recsys.store.tables import changes
+
+
+def connect(url: str) -> Engine:
+    """An engine for `url`.
+
+    Raises:
+        StoreError: the URL cannot be read or its driver is not installed.
+    """
+    try:
+        engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+    except (SQLAlchemyError, ImportError) as error:
+        raise StoreError(f"database URL {url!r}: {error}; use sqlite:///FILE or postgresql+psycopg://...") from error
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def upgrade(url: str) -> None:
+    """Migrates the database at `url` to the newest tables; doing it again changes nothing.
+
+    Raises:
+        StoreError: the database cannot be reached.
+    """
+    import migrations
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__path__[0])))
+    config.attributes["url"] = url
+    try:
+        command.upgrade(config, "head")
+    except SQLAlchemyError as error:
+        raise StoreError(f"cannot migrate {url!r}: {error}") from error
+
+
+def check_migrated(engine: Engine) -> None:
+    """Does nothing if the tables are there.
+
+    Raises:
+        NotReady: they are not.
+        StoreError: the database cannot be reached.
+    """
+    try:
+        there = inspect(engine).has_table(changes.name)
+    except SQLAlchemyError as error:
+        raise StoreError(f"cannot reach the database: {error}") from error
+    if not there:
+        raise NotReady("the database has no tables yet: run `recsys db upgrade`")
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A connection for questions."""
+    try:
+        with engine.connect() as connection:
+            yield connection
+    except RecsysError:
+        raise
+    except SQLAlchemyError as error:
+        raise StoreError(f"the database did not answer: {error}") from error
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """A transaction that raises the counter of changes; all of it is kept, or nothing."""
+    try:
+        with engine.connect().execution_options(writes=True) as connection, connection.begin():
+            yield connection
+            connection.execute(update(changes).values(counter=changes.c.counter + 1))
+    except RecsysError:
+        raise
+    except SQLAlchemyError as error:
+        raise StoreError(f"the database refused the write: {error}") from error
+
+
+def _prepare_sqlite(connection: Any, _: Any) -> None:
+    assert isinstance(connection, sqlite3.Connection)
+    connection.isolation_level = None  # we begin transactions ourselves, below
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=10000"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A writer takes its lock at once and waits for it; one that upgraded a reader's lock would fail instead of waiting.
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,0 +1,154 @@
+"""The store: one object for everything that is kept in SQL."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Engine, func, insert, select
+
+from recsys.store import bundles, events, items, playlists, vectors
+from recsys.store.records import (
+    BundleRecord,
+    Counts,
+    Event,
+    EventDraft,
+    Impression,
+    Item,
+    ItemDraft,
+    Playlist,
+)
+from recsys.store.sessions import check_migrated, connect, reading, writing
+from recsys.store.tables import changes, impressions
+from recsys.store.tables import events as event_table
+from recsys.store.tables import items as item_table
+from recsys.store.tables import playlists as playlist_table
+from recsys.store.tables import users as user_table
+
+
+class Store:
+    """Thread-safe; each method is one transaction. What each raises stands with the function it calls."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    @classmethod
+    def open(cls, url: str) -> Self:
+        """Raises NotReady: not migrated; StoreError: not reachable."""
+        engine = connect(url)
+        check_migrated(engine)
+        return cls(engine)
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    def put_items(self, drafts: Sequence[ItemDraft]) -> list[Item]:
+        with writing(self.engine) as connection:
+            return items.put_items(connection, drafts)
+
+    def item(self, item_id: str) -> Item:
+        with reading(self.engine) as connection:
+            return items.one(connection, item_id)
+
+    def delete_item(self, item_id: str) -> None:
+        with writing(self.engine) as connection:
+            items.delete_item(connection, item_id)
+
+    def items(self) -> Iterator[list[Item]]:
+        """Pages by number, deleted items too."""
+        return items.all_items(self.engine)
+
+    def find_items(self, text: str, *, limit: int) -> list[Item]:
+        with reading(self.engine) as connection:
+            return items.find_items(connection, text, limit=limit)
+
+    def item_counts(self) -> dict[str, int]:
+        with reading(self.engine) as connection:
+            return items.item_counts(connection)
+
+    def add_events(self, drafts: Sequence[EventDraft]) -> list[Event]:
+        with writing(self.engine) as connection:
+            return events.add_events(connection, drafts)
+
+    def recent_events(self, user_id: str, *, limit: int) -> list[Event]:
+        with reading(self.engine) as connection:
+            return events.recent_events(connection, user_id, limit=limit)
+
+    def delete_event(self, event_id: str) -> None:
+        with writing(self.engine) as connection:
+            events.delete_event(connection, event_id)
+
+    def delete_user(self, user_id: str) -> None:
+        with writing(self.engine) as connection:
+            events.delete_user(connection, user_id)
+
+    def users(self, *, after: str | None = None, limit: int = 1000) -> list[str]:
+        with reading(self.engine) as connection:
+            return events.user_page(connection, after=after, limit=limit)
+
+    def repeat_share(self) -> float:
+        with reading(self.engine) as connection:
+            return events.repeat_share(connection)
+
+    def put_playlist(self, playlist_id: str, name: str | None, item_ids: Sequence[str]) -> Playlist:
+        with writing(self.engine) as connection:
+            return playlists.put_playlist(connection, playlist_id, name, item_ids)
+
+    def playlist(self, playlist_id: str) -> Playlist:
+        with reading(self.engine) as connection:
+            return playlists.playlist(connection, playlist_id)
+
+    def delete_playlist(self, playlist_id: str) -> None:
+        with writing(self.engine) as connection:
+            playlists.delete_playlist(connection, playlist_id)
+
+    def save_vectors(self, part_hash: str, made: Mapping[tuple[str, str], NDArray[np.float32]]) -> None:
+        with writing(self.engine) as connection:
+            vectors.save_vectors(connection, part_hash, made)
+
+    def vectors(self, part_hash: str, item_ids: Sequence[str]) -> dict[tuple[str, str], NDArray[np.float32]]:
+        with reading(self.engine) as connection:
+            return vectors.load_vectors(connection, part_hash, item_ids)
+
+    def add_bundle(self, uri: str, manifest: Mapping[str, Any]) -> None:
+        with writing(self.engine) as connection:
+            bundles.add_bundle(connection, uri, manifest)
+
+    def activate_bundle(self, uri: str) -> BundleRecord:
+        with writing(self.engine) as connection:
+            return bundles.activate_bundle(connection, uri)
+
+    def rollback_bundle(self) -> BundleRecord:
+        with writing(self.engine) as connection:
+            return bundles.rollback_bundle(connection)
+
+    def active_bundle(self) -> BundleRecord | None:
+        with reading(self.engine) as connection:
+            return bundles.active_bundle(connection)
+
+    def bundles(self) -> list[BundleRecord]:
+        with reading(self.engine) as connection:
+            return bundles.all_bundles(connection)
+
+    def add_impressions(self, shown: Sequence[Impression]) -> None:
+        columns = ("request_id", "user_id", "bundle", "items", "at")
+        with writing(self.engine) as connection:
+            connection.execute(insert(impressions), [{name: getattr(one, name) for name in columns} for one in shown])
+
+    def changes(self) -> int:
+        """A counter that every write raises."""
+        with reading(self.engine) as connection:
+            return int(connection.scalar(select(changes.c.counter)) or 0)
+
+    def counts(self) -> Counts:
+        """Rows in the store, deleted items not counted."""
+        tables = (item_table, user_table, event_table, playlist_table)
+        with reading(self.engine) as connection:
+            item, user, event, playlist = (
+                connection.scalar(
+                    select(func.count()).select_from(table).where(*([table.c.active] if table is item_table else []))
+                )
+                or 0
+                for table in tables
+            )
+        return Counts(item, user, event, playlist)

@@ -1,0 +1,136 @@
+"""One training run: batches, steps, validation, early stop, checkpoints that resume to the same bits."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from recsys.errors import TrainingError
+from recsys.training.resume import load_checkpoint, save_checkpoint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopConfig:
+    """`patience` counts epochs without a better validation figure; without validation the run takes all `epochs`."""
+
+    epochs: int = 60
+    patience: int = 8
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    warmup_steps: int = 50
+    accumulate: int = 1
+    clip: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """What one epoch gave; `best` is the epoch (from 1) of the best figure so far, `figure` None without validation."""
+
+    number: int
+    loss: float
+    figure: float | None
+    best: int
+    seconds: float
+
+
+def run(
+    model: nn.Module,
+    *,
+    batches: Callable[[np.random.Generator], Iterable[Any]],
+    loss: Callable[[Any, np.random.Generator], Tensor],
+    validate: Callable[[], float] | None,
+    config: LoopConfig,
+    seed: int,
+    checkpoint: Path | None = None,
+    resume: bool = False,
+) -> Iterator[Epoch]:
+    """Trains `model` in place and yields after each epoch; at the end it holds the weights of the best epoch.
+
+    All randomness of epoch n comes from (seed, n), and a checkpoint is written after each epoch, so that a run resumed
+    after a kill goes on to the same bits.
+
+    Raises:
+        TrainingError: the loss is no longer finite; the message says where.
+    """
+    import time
+
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, betas=(0.9, 0.98)
+    )
+    state = load_checkpoint(checkpoint, model, optimizer) if resume and checkpoint and checkpoint.exists() else None
+    done, step, best = (state.epoch, state.step, state.best) if state else (0, 0, 0)
+    best_figure = state.best_figure if state else -np.inf
+    kept = state.kept if state else None
+    for number in range(done + 1, config.epochs + 1):
+        if validate and number - 1 - best >= config.patience and best:
+            break
+        started = time.monotonic()
+        generator = np.random.default_rng([seed, number])
+        torch.manual_seed(int(generator.integers(2**62)))
+        step, mean = _epoch(model, optimizer, batches(generator), loss, config, generator, step=step, number=number)
+        figure = None
+        if validate:
+            figure = validate()
+            if figure > best_figure:
+                best, best_figure = number, figure
+                kept = {name: value.detach().clone() for name, value in model.state_dict().items()}
+        else:
+            best = number
+        if checkpoint:
+            save_checkpoint(
+                checkpoint, model, optimizer, epoch=number, step=step, best=best, best_figure=best_figure, kept=kept
+            )
+        yield Epoch(number, mean, figure, best, time.monotonic() - started)
+    if kept is not None:
+        model.load_state_dict(kept)
+
+
+def _epoch(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batches: Iterable[Any],
+    loss: Callable[[Any, np.random.Generator], Tensor],
+    config: LoopConfig,
+    generator: np.random.Generator,
+    *,
+    step: int,
+    number: int,
+) -> tuple[int, float]:
+    """One pass over `batches`: (steps taken so far, mean loss)."""
+    model.train()
+    losses: list[float] = []
+    pending = 0
+    for index, batch in enumerate(batches):
+        value = loss(batch, generator)
+        losses.append(float(value.detach()))
+        if not np.isfinite(losses[-1]):
+            raise TrainingError(
+                f"loss is {losses[-1]} at epoch {number}, batch {index}, step {step}: lower the learning rate "
+                f"({config.learning_rate}) or look at that batch; the last checkpoint is kept"
+            )
+        (value / config.accumulate).backward()  # type: ignore[no-untyped-call]
+        pending += 1
+        if pending == config.accumulate:
+            step, pending = _update(model, optimizer, config, step=step), 0
+    if pending:
+        step = _update(model, optimizer, config, step=step)
+    return step, float(np.mean(losses))
+
+
+def _update(model: nn.Module, optimizer: torch.optim.Optimizer, config: LoopConfig, *, step: int) -> int:
+    nn.utils.clip_grad_norm_(model.parameters(), config.clip)
+    for group in optimizer.param_groups:
+        group["lr"] = config.learning_rate * min(1.0, (step + 1) / config.warmup_steps)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    return step + 1
+
+
+def threads() -> int:
+    """Processors that a training run may use."""
+    return len(os.sched_getaffinity(0))

@@ -1,0 +1,67 @@
+"""Checkpoints: written beside and renamed, so that a kill leaves the old one or the new one, never half of one."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from recsys.errors import TrainingError
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """Where a run stood when its checkpoint was written; `kept` holds the weights of the best epoch."""
+
+    epoch: int
+    step: int
+    best: int
+    best_figure: float
+    kept: dict[str, Tensor] | None
+
+
+def save_checkpoint(
+    path: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    *,
+    epoch: int,
+    step: int,
+    best: int,
+    best_figure: float,
+    kept: dict[str, Tensor] | None,
+) -> None:
+    """Writes everything that the next epoch depends on; randomness comes from the seed and the epoch's number."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_suffix(".partial")
+    torch.save(
+        {
+            "model": model.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "epoch": epoch,
+            "step": step,
+            "best": best,
+            "best_figure": best_figure,
+            "kept": kept,
+        },
+        beside,
+    )
+    with beside.open("rb") as written:
+        os.fsync(written.fileno())
+    beside.replace(path)
+
+
+def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Resumed:
+    """Puts weights and optimizer back as they were.
+
+    Raises:
+        TrainingError: the checkpoint is damaged or belongs to another model.
+    """
+    try:
+        saved = torch.load(path, weights_only=True)
+        model.load_state_dict(saved["model"])
+        optimizer.load_state_dict(saved["optimizer"])
+    except (RuntimeError, KeyError, EOFError, ValueError) as error:
+        raise TrainingError(f"{path} does not fit this run ({error}); delete it or train without --resume") from error
+    return Resumed(saved["epoch"], saved["step"], saved["best"], saved["best_figure"], saved["kept"])
