@@ -20,7 +20,7 @@ def events_frame(store: Store) -> pl.LazyFrame:
         rows = connection.execute(query).all()
     frame = pl.DataFrame([tuple(row) for row in rows], schema=EVENT_TYPES, orient="row")
     return frame.lazy().with_columns(
-        (pl.col("at") * 1e6).cast(pl.Int64).cast(pl.Datetime("us")).dt.replace_time_zone("UTC").cast(UTC)
+        (pl.col("at") * 1e6).cast(pl.Int64).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
     )
 
 

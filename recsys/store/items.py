@@ -86,6 +86,15 @@ def known_items(connection: Connection, item_ids: Sequence[str]) -> set[str]:
     return found
 
 
+def content_hashes(connection: Connection, item_ids: Sequence[str]) -> dict[str, str]:
+    """Content hashes of those ids that are active."""
+    found: dict[str, str] = {}
+    for part in chunks(item_ids):
+        query = select(items.c.item_id, items.c.content_hash).where(items.c.item_id.in_(part), items.c.active)
+        found.update(connection.execute(query).tuples().all())
+    return found
+
+
 def item_counts(connection: Connection) -> dict[str, int]:
     """Events of each item that has any."""
     query = select(events.c.item_id, func.count()).group_by(events.c.item_id)
