@@ -42,14 +42,20 @@ def temporal_cuts(events: pl.LazyFrame, *, validation: float = 0.1, test: float 
     """The two moments that leave the given shares of dated events after them: (validation from, test from).
 
     Raises:
-        SchemaError: `events` lacks a column of `EVENTS`, or no event has a time.
+        SchemaError: `events` lacks a column of `EVENTS`, no event has a time, or nothing lies before the cuts.
     """
     check_schema(events, EVENTS, name="events")
     at = pl.col("at").drop_nulls()
     cuts = events.select(
-        at.quantile(1 - validation - test, "higher").alias("validation"), at.quantile(1 - test, "higher").alias("test")
+        at.quantile(1 - validation - test, "higher").alias("validation"),
+        at.quantile(1 - test, "higher").alias("test"),
+        at.min().alias("first"),
     ).collect()
-    validation_from, test_from = cuts.row(0)
+    validation_from, test_from, first = cuts.row(0)
     if validation_from is None:
         raise SchemaError("events have no times: a temporal split needs them; use leave-one-out")
+    if first == validation_from:
+        raise SchemaError(
+            f"no event before {validation_from}: a temporal split has nothing to learn from; use leave-one-out"
+        )
     return validation_from, test_from

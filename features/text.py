@@ -2,13 +2,15 @@
 
 import html
 import json
+import math
 import re
 import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
-TAG = re.compile(r"<[^<>]{1,200}>")
-SPACE = re.compile(r"\s+")
+UNSEEN = re.compile(r"<(script|style)\b.*?</\1\s*>|<!--.*?-->", re.IGNORECASE | re.DOTALL)
+TAG = re.compile(r"</?[a-z!][^<>]{0,500}>", re.IGNORECASE)
+SPACE = re.compile(r"[\s\x00-\x1f\x7f]+")
 LONGEST = 4000
 """Characters kept of one value: no encoder here reads more."""
 
@@ -29,11 +31,20 @@ def item_text_from_json(title: str | None, attributes: str) -> str:
 
 
 def clean(value: Any) -> str:
-    """One value as plain text; lists are joined by commas, null is empty."""
-    if value is None:
-        return ""
-    if isinstance(value, (list, tuple)):
-        return ", ".join(filter(None, (clean(one) for one in value)))
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    text = unicodedata.normalize("NFKC", html.unescape(text[:LONGEST]))
-    return SPACE.sub(" ", TAG.sub(" ", text)).strip()
+    """One value as plain text on one line; lists are joined by commas, null and NaN are empty."""
+    match value:
+        case None:
+            return ""
+        case str():
+            return _plain(value)
+        case list() | tuple():
+            return ", ".join(filter(None, (clean(one) for one in value)))
+        case float() if math.isnan(value):
+            return ""
+        case _:
+            return _plain(json.dumps(value, ensure_ascii=False))
+
+
+def _plain(text: str) -> str:
+    text = unicodedata.normalize("NFKC", html.unescape(text[: 4 * LONGEST]))  # markup may be most of it
+    return SPACE.sub(" ", TAG.sub(" ", UNSEEN.sub(" ", text))).strip()[:LONGEST].rstrip()

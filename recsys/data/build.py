@@ -1,46 +1,61 @@
-"""The data set that a store holds."""
+"""The data set that a store holds, and the text vectors of its items."""
 
-from typing import Literal
+from typing import Literal, assert_never
 
 import numpy as np
 import polars as pl
 
 from features.sequences import user_sequences
-from features.splits import leave_one_out, temporal, temporal_cuts
+from features.splits import FIT, leave_one_out, temporal, temporal_cuts
 from features.text import item_text_from_json
+from features.vocabulary import Vocabulary
 from recsys.data.dataset import Dataset
+from recsys.data.texts import TextEncoder, Vectors, stored_vectors
 from recsys.errors import NotReady
 from recsys.store import Store
 from recsys.store.frames import events_frame, items_frame
 
-Protocol = Literal["leave-one-out", "temporal"]
+Holdout = Literal["leave-one-out", "temporal", "none"]
+"""What is withheld: each user's last two events, everything after two moments (the last tenths), or nothing."""
 
 
-def dataset(store: Store, *, protocol: Protocol) -> Dataset:
-    """All active items and their events, with folds by the protocol; events of deleted items are left out.
+def dataset(store: Store, *, holdout: Holdout) -> Dataset:
+    """All active items by number and their events, with folds by `holdout`; events of deleted items are left out.
 
     Raises:
         NotReady: there are no events to learn from.
+        SchemaError: a temporal holdout of events without times, or all of one moment.
     """
     items = items_frame(store)
-    events = events_frame(store).filter(pl.col("item").is_in(items["item"].to_list()))
-    if not len(items) or events.head(1).collect().is_empty():
+    events = events_frame(store).join(items.lazy().select("item"), on="item", how="semi")
+    histories = user_sequences(_folded(events, holdout)).collect() if len(items) else pl.DataFrame()
+    if not len(histories):
         raise NotReady("the store holds no events: run `recsys import items FILE` and `recsys import events FILE`")
-    if protocol == "temporal":
-        validation_from, test_from = temporal_cuts(events)
-        split = temporal(events, validation_from=validation_from, test_from=test_from)
-    else:
-        split = leave_one_out(events)
-    histories = user_sequences(split).collect()
-    row_of = {item_id: row for row, item_id in enumerate(items["item"])}
-    flat = histories.explode("items", "at", "folds")
-    seconds = flat["at"].dt.timestamp("us").cast(float) / 1e6
+    vocabulary = Vocabulary(tuple(items["item"]))
+    flat = histories.select("items", "at", "folds").explode("items", "at", "folds")
     return Dataset(
-        item_ids=tuple(items["item"]),
+        item_ids=vocabulary.items,
         texts=tuple(item_text_from_json(*row) for row in items.select("title", "attributes").iter_rows()),
         users=tuple(histories["user"]),
         starts=np.concatenate([[0], np.cumsum(histories["items"].list.len().to_numpy())]).astype(np.int64),
-        rows=np.array([row_of[item_id] for item_id in flat["items"]], dtype=np.int64),
-        at=seconds.fill_null(np.nan).to_numpy().astype(np.float64),
-        folds=flat["folds"].to_numpy(),
+        rows=vocabulary.encode(flat["items"]).to_numpy().astype(np.int64),
+        at=(flat["at"].dt.timestamp("us") / 1e6).fill_null(np.nan).to_numpy().astype(np.float64),
+        folds=flat["folds"].to_numpy().astype(np.uint8),
     )
+
+
+def text_vectors(store: Store, encoder: TextEncoder, dataset: Dataset) -> Vectors:
+    """Vectors (items, dim) of the data set's texts, kept in the store so that nothing is encoded twice."""
+    return stored_vectors(store, encoder, dataset.item_ids, dataset.texts)
+
+
+def _folded(events: pl.LazyFrame, holdout: Holdout) -> pl.LazyFrame:
+    match holdout:
+        case "leave-one-out":
+            return leave_one_out(events)
+        case "temporal":
+            validation_from, test_from = temporal_cuts(events)
+            return temporal(events, validation_from=validation_from, test_from=test_from)
+        case "none":
+            return events.with_columns(fold=pl.lit(FIT, dtype=pl.UInt8()))
+    assert_never(holdout)

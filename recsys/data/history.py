@@ -1,9 +1,14 @@
 """One person's history as the models see it: rows of the catalogue, oldest first."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from recsys.store.records import Event
 
 Rows = NDArray[np.int64]
 """Positions in the catalogue. Row r is the r-th item of the vocabulary; a row is never given to another item."""
@@ -31,3 +36,13 @@ class History:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+
+def history_of(events: Iterable["Event"], row: Callable[[str], int | None]) -> History:
+    """The history that stored `events` make, in the order in which the store gives them; items without a row are left out.
+
+    Plain Python for one request; a test holds it equal to `features.sequences`, which training uses.
+    """
+    known = [(place, event.at) for event in events if (place := row(event.item_id)) is not None]
+    rows = np.array([place for place, _ in known], dtype=np.int64)
+    return History(rows, np.array([np.nan if at is None else at for _, at in known], dtype=np.float64))

@@ -1,60 +1,102 @@
 """Texts to vectors, by a frozen pretrained encoder or, without weights, by hashed character n-grams."""
 
 import hashlib
-import zlib
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.pretrained import load_sentence_encoder, packaged_folder
+from models.pretrained import load_sentence_encoder, packaged_folder, weights_hash
 from recsys.store import Store
+
+LONGEST = 8000
+"""Characters read of a text; encoders read less."""
+
+PIECE = 2048
+"""Texts encoded between two writes to the store: what an interrupted run has done is kept."""
+
+Vectors = NDArray[np.float32]
 
 
 class TextEncoder(Protocol):
-    """`name` is what settings and bundles call it; vectors of different names never mix."""
+    """`name` is what settings and bundles call it; `hash` says what it computes, and vectors of two hashes never mix."""
 
     @property
     def name(self) -> str: ...
 
-    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Vectors (texts, dim) of unit length; an empty text has one too."""
+    @property
+    def hash(self) -> str: ...
+
+    @property
+    def dim(self) -> int: ...
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """Vectors (texts, dim) of unit length, never NaN; a text without a single letter has one too."""
         ...
 
 
 class PretrainedText:
-    """A sentence encoder: a folder, a hub name, or `packaged`."""
+    """A sentence encoder: a folder, a hub name, or `packaged`. Texts of like length share a batch.
 
-    def __init__(self, name: str, *, device: str = "cpu") -> None:
+    Raises:
+        ConfigError: it cannot be loaded.
+    """
+
+    def __init__(self, name: str, *, device: str = "cpu", batch_size: int = 64) -> None:
         self.name = name
+        self._batch_size = batch_size
         self._model = load_sentence_encoder(name, device=device)
+        self.dim = int(self._model.get_embedding_dimension() or 0)
 
-    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        vectors = self._model.encode(
-            list(texts), batch_size=64, normalize_embeddings=True, show_progress_bar=False, convert_to_numpy=True
+    @cached_property
+    def hash(self) -> str:
+        return weights_hash(self._model)
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        if not texts:
+            return np.empty((0, self.dim), dtype=np.float32)
+        distinct, place = np.unique(np.array([_legal(text) for text in texts], dtype=object), return_inverse=True)
+        vectors = self._model.encode(  # sorts by length before it cuts batches
+            distinct.tolist(), batch_size=self._batch_size, show_progress_bar=False, convert_to_numpy=True
         )
-        return np.asarray(vectors, dtype=np.float32)
+        return unit(np.asarray(vectors, dtype=np.float32))[place]
 
 
 class HashedNgrams:
-    """Character 3- to 5-grams, each hashed to one of `dim` signed places; needs no weights."""
+    """Character 3- to 5-grams, each a sparse random sign vector given by its hash; needs no weights.
+
+    A signed random projection (Achlioptas 2003, with `SIGNS` non-zeros a column) of the vector of n-gram counts, which are
+    damped by a square root. Blind to meaning, good at names, brands and series.
+    """
 
     name = "hashed"
+    SIZES, SIGNS = (3, 4, 5), 4
 
     def __init__(self, *, dim: int = 384) -> None:
-        self._dim = dim
+        self.dim = dim
 
-    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        out = np.zeros((len(texts), self._dim), dtype=np.float32)
+    @property
+    def hash(self) -> str:
+        return hashlib.sha256(f"hashed n-grams, version 1: {self.SIZES} {self.SIGNS} {self.dim}".encode()).hexdigest()
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        out = np.zeros((len(texts), self.dim), dtype=np.float32)
         for row, text in zip(out, texts, strict=True):
-            padded = f" {text.lower()} "
-            for size in (3, 4, 5):
-                for start in range(len(padded) - size + 1):
-                    code = zlib.crc32(padded[start : start + size].encode("utf-8", "replace"))
-                    row[code % self._dim] += 1 if code & (1 << 31) else -1
-            row[0] += not row.any()
-        return out / np.linalg.norm(out, axis=1, keepdims=True)
+            row[:] = self._project(_legal(unicodedata.normalize("NFKC", text).casefold()))
+        return unit(out)
+
+    def _project(self, text: str) -> NDArray[np.float64]:
+        grams, counts = np.unique(_ngram_codes(f"  {text}  ", self.SIZES), return_counts=True)
+        out = np.zeros(self.dim)
+        for turn in range(1, self.SIGNS + 1):
+            code = _mix(grams + POWERS[turn])
+            sign = np.where(code >> np.uint64(63), 1.0, -1.0)
+            place = (code % np.uint64(self.dim)).astype(np.int64)
+            out += np.bincount(place, weights=sign * np.sqrt(counts), minlength=self.dim)
+        return out
 
 
 def text_encoder(name: str, *, device: str = "cpu") -> TextEncoder:
@@ -70,19 +112,54 @@ def text_encoder(name: str, *, device: str = "cpu") -> TextEncoder:
 
 def text_hash(text: str) -> str:
     """Changes when the text does."""
-    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]
 
 
-def text_vectors(
-    store: Store, encoder: TextEncoder, item_ids: Sequence[str], texts: Sequence[str]
-) -> NDArray[np.float32]:
-    """Vectors (items, dim) of the items' texts; what the store holds from before is not encoded again."""
+def stored_vectors(store: Store, encoder: TextEncoder, item_ids: Sequence[str], texts: Sequence[str]) -> Vectors:
+    """Vectors (items, dim) of the items' texts. What the store holds of this encoder and text is not encoded again."""
     keys = [(item_id, text_hash(text)) for item_id, text in zip(item_ids, texts, strict=True)]
-    held = store.vectors(encoder.name, item_ids)
-    missing = [i for i, key in enumerate(keys) if key not in held]
-    if missing:
-        made = encoder.encode([texts[i] for i in missing])
-        new = {keys[i]: vector for i, vector in zip(missing, made, strict=True)}
-        store.save_vectors(encoder.name, new)
+    held = store.vectors(encoder.hash, item_ids)
+    missing = [index for index, key in enumerate(keys) if key not in held]
+    for piece in _pieces(missing):
+        made = encoder.encode([texts[index] for index in piece])
+        new = {keys[index]: vector for index, vector in zip(piece, made, strict=True)}
+        store.save_vectors(encoder.hash, new)
         held |= new
-    return np.stack([held[key] for key in keys])
+    return np.stack([held[key] for key in keys]) if keys else np.empty((0, encoder.dim), dtype=np.float32)
+
+
+def unit(vectors: Vectors) -> Vectors:
+    """Rows of length 1; a row of zeros, or one that is not finite, becomes the first axis."""
+    lengths = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
+    usable = np.isfinite(lengths) & (lengths > 0)
+    first = np.eye(1, vectors.shape[1])
+    return np.where(usable, vectors / np.where(usable, lengths, 1), first).astype(np.float32)
+
+
+POWERS = np.array([pow(0x9E3779B97F4A7C15, n, 2**64) for n in range(1, 9)], dtype=np.uint64)
+
+
+def _ngram_codes(text: str, sizes: Sequence[int]) -> NDArray[np.uint64]:
+    """One number per n-gram, equal for equal n-grams; wraps around on purpose."""
+    points = np.frombuffer(text.encode("utf-32-le"), dtype="<u4").astype(np.uint64)
+    codes = []
+    for size in sizes:
+        windows = np.lib.stride_tricks.sliding_window_view(points, min(size, len(points)))
+        codes.append(_mix((windows * POWERS[: windows.shape[1]]).sum(axis=1) + np.uint64(size)))
+    return np.concatenate(codes)
+
+
+def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The finaliser of splitmix64: every bit of the result depends on every bit of `x`."""
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+def _legal(text: str) -> str:
+    """Without lone surrogates, which no tokenizer takes, and cut."""
+    return text[:LONGEST].encode("utf-8", "replace").decode("utf-8")
+
+
+def _pieces(indexes: Sequence[int]) -> Iterator[Sequence[int]]:
+    return (indexes[start : start + PIECE] for start in range(0, len(indexes), PIECE))

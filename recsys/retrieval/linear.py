@@ -38,6 +38,12 @@ class LinearSource:
         self.matrix, self.known, self.decay, self.window = matrix, known, decay, window
         self.config, self.figures = config, figures or {}
 
+    def reweighed(self, *, decay: float) -> "LinearSource":
+        """The same matrix with histories weighed otherwise."""
+        return LinearSource(
+            self.matrix, known=self.known, decay=decay, window=self.window, config=self.config, figures=self.figures
+        )
+
     def search(self, queries: Sequence[Query], *, k: int) -> Candidates:
         """Rows that some event of the history points at, best first."""
         blocks = []

@@ -18,7 +18,8 @@ from recsys.retrieval.sequence import SequenceSource
 from recsys.retrieval.source import Source
 from recsys.retrieval.text import TextConfig, TextSource, fit_text
 
-SourceConfig = EaseConfig | FactorsConfig | MarkovConfig | NeighboursConfig | PopularConfig | TextConfig
+LinearConfig = EaseConfig | MarkovConfig | NeighboursConfig
+SourceConfig = LinearConfig | FactorsConfig | PopularConfig | TextConfig
 
 
 class StoredSource(Source, Protocol):
@@ -30,12 +31,8 @@ class StoredSource(Source, Protocol):
 def fit(config: SourceConfig, dataset: Dataset, *, text: NDArray[np.float32] | None, seed: int) -> StoredSource:
     """The source that `config` describes; `text` (items, text_dim) is needed by text neighbours alone."""
     match config:
-        case MarkovConfig():
-            return fit_markov(dataset, config)
-        case NeighboursConfig():
-            return fit_neighbours(dataset, config)
-        case EaseConfig():
-            return fit_ease(dataset, config)
+        case MarkovConfig() | NeighboursConfig() | EaseConfig():
+            return fit_linear(config, dataset)
         case FactorsConfig():
             return fit_factors(dataset, config, seed=seed)
         case PopularConfig():
@@ -43,6 +40,18 @@ def fit(config: SourceConfig, dataset: Dataset, *, text: NDArray[np.float32] | N
         case TextConfig():
             assert text is not None
             return fit_text(text, config)
+    assert_never(config)
+
+
+def fit_linear(config: LinearConfig, dataset: Dataset) -> LinearSource:
+    """The item-item source that `config` describes."""
+    match config:
+        case MarkovConfig():
+            return fit_markov(dataset, config)
+        case NeighboursConfig():
+            return fit_neighbours(dataset, config)
+        case EaseConfig():
+            return fit_ease(dataset, config)
     assert_never(config)
 
 

@@ -1,0 +1,59 @@
+"""The HTTP application."""
+
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from api import problems
+from api.deps import Service
+from api.metrics import Metrics
+from api.middleware import BodyLimit, EncodedPaths, Observed
+from api.routes import events, items, page, playlists, recommendations, state, users
+
+MAX_BODY = 5_000_000
+
+ABOUT = """Recommendations for stored users and for histories sent along.
+
+Ids are strings. Encode a `/` inside an id in a path as `%2F` where the rest could be read as a route. Every error is
+`application/problem+json`; what could not be done as asked, but was answered, stands in `degraded`."""
+
+
+def create_app(recommender: Service, *, max_body: int = MAX_BODY) -> FastAPI:
+    """The routes over `recommender`, which stays the caller's to close. Bodies over `max_body` bytes are refused."""
+    app = FastAPI(
+        title="recsys",
+        version=version("recsys"),
+        description=ABOUT,
+        docs_url=None,  # the built-in pages load scripts from elsewhere
+        redoc_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=_operation,
+    )
+    app.state.recommender = recommender
+    app.state.metrics = Metrics()
+    problems.install(app)
+    for routes in (recommendations, items, events, playlists, users, state, page):
+        app.include_router(routes.router)
+    app.add_middleware(EncodedPaths)
+    app.add_middleware(BodyLimit, limit=max_body)
+    app.add_middleware(Observed, metrics=app.state.metrics)  # added last, runs first
+    _document_problems(app)
+    return app
+
+
+def _operation(route: APIRoute) -> str:
+    return route.name
+
+
+def _document_problems(app: FastAPI) -> None:
+    """Puts the `Problem` that the routes refer to into the OpenAPI document."""
+    without = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = without()
+        document["components"]["schemas"].update(problems.schemas())
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way

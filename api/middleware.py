@@ -1,0 +1,143 @@
+"""What happens around every request, as plain ASGI: nothing here reads a whole body or waits for a thread."""
+
+import re
+import string
+import time
+import uuid
+from urllib.parse import unquote
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.metrics import Metrics
+from api.problems import problem
+
+SECURITY = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+UNRESERVED = frozenset(string.ascii_letters + string.digits + "-._~:")
+ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
+BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+
+
+class Observed:
+    """Gives each request an id, measures it, and adds the headers that every answer has."""
+
+    def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
+        self.app = app
+        self.metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request_id = uuid.uuid4().hex
+        scope.setdefault("state", {})["request_id"] = request_id
+        status = 500  # what an exception on its way out will become
+        begin = time.perf_counter()
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers.setdefault("X-Request-ID", request_id)
+                headers.setdefault("Cache-Control", "no-store")
+                headers.update(SECURITY)
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_with_headers)
+        finally:
+            route = getattr(scope.get("route"), "path", "none")
+            seconds = time.perf_counter() - begin
+            self.metrics.request(method=scope["method"], route=route, status=status, seconds=seconds)
+
+
+class BodyLimit:
+    """Refuses bodies over `limit` bytes. What is announced too long is thrown away piece by piece, never collected.
+
+    FastAPI's own `max_body_size` would do, but answers in plain text.
+    """
+
+    def __init__(self, app: ASGIApp, *, limit: int) -> None:
+        self.app = app
+        self.limit = limit
+        self.detail = f"the body is longer than {limit:,} bytes: send less at a time"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        if self._announced(scope) > self.limit:
+            await self._discard(receive)
+            await problem(scope["state"]["request_id"], 413, self.detail)(scope, receive, send)
+            return
+        taken = 0
+
+        async def counted() -> Message:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > self.limit:
+                if message.get("more_body", False):
+                    await self._discard(receive)
+                raise HTTPException(413, self.detail)
+            return message
+
+        await self.app(scope, counted, send)
+
+    def _announced(self, scope: Scope) -> int:
+        length = Headers(scope=scope).get("content-length", "0")
+        return int(length) if length.isdecimal() else 0
+
+    async def _discard(self, receive: Receive) -> None:
+        """Reads on for a while: most clients see an answer only after they have sent everything."""
+        left = 20 * self.limit
+        while left > 0:
+            message = await receive()
+            left -= len(message.get("body", b""))
+            if not message.get("more_body", False):
+                return
+
+
+class EncodedPaths:
+    """Routes paths as they were sent, still percent-encoded, so that an id may hold anything.
+
+    Servers decode before routing; then `/v1/items/a%2Fsimilar` could not name the item `a/similar`, and a line break at
+    the end of an id would be lost in a route's pattern. `api.fields.PathId` decodes.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        raw = scope.get("raw_path", b"") if scope["type"] == "http" else b""
+        if b"%" not in raw:
+            await self.app(scope, receive, send)
+            return
+        try:
+            routed = {**scope, "path": _routable(raw.decode("ascii"))}
+        except ValueError:
+            detail = "the path is no valid percent-encoded UTF-8: encode ids as such"
+            await problem(scope["state"]["request_id"], 400, detail)(scope, receive, send)
+            return
+        try:
+            await self.app(routed, receive, send)
+        finally:
+            scope["route"] = routed.get("route")
+
+
+def _routable(raw: str) -> str:
+    """`raw` with only those characters decoded that never need it. Raises ValueError where it is malformed."""
+    if BAD_ESCAPE.search(raw):
+        raise ValueError(raw)
+    unquote(raw, errors="strict")
+    return ESCAPE.sub(lambda found: char if (char := unquote(found[0])) in UNRESERVED else found[0], raw)

@@ -1,0 +1,38 @@
+"""How the service is: what it answers with, whether it can, and what it has counted."""
+
+from fastapi import APIRouter, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from api.deps import MetricsDep, RecommenderDep
+from api.problems import documented, problem
+from api.schemas import Health, Models, Ready
+
+router = APIRouter(tags=["service"])
+
+
+@router.get("/v1/models", responses=documented())
+def models(recommender: RecommenderDep) -> Models:
+    """The active bundle and its parts, with settings and measured figures."""
+    return Models.model_validate(recommender.models())
+
+
+@router.get("/healthz")
+async def health() -> Health:
+    """The process answers."""
+    return Health(status="ok")
+
+
+@router.get("/readyz", response_model=Ready, responses=documented(503))
+def ready(request: Request, recommender: RecommenderDep) -> Ready | Response:
+    """200 when recommendations come from a trained bundle, else 503 with the reasons."""
+    found = recommender.readiness()
+    if found.ready:
+        return Ready(ready=True, reasons=[])
+    reasons = list(found.reasons)
+    return problem(request.state.request_id, 503, "; ".join(reasons), reasons=reasons)
+
+
+@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+def metrics(metrics: MetricsDep) -> Response:
+    """Counters and latencies in the Prometheus text format."""
+    return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)

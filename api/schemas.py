@@ -1,0 +1,210 @@
+"""What goes in and out over HTTP. Unknown fields are refused, so that a misspelt option is noticed and not ignored."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic.config import JsonDict
+
+from api.fields import Attributes, Finite, Id, Instant, Position, Text
+from recsys.service import MAX_HISTORY, Options
+from recsys.store.records import EventDraft, ItemDraft
+
+
+class Incoming(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Outgoing(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+
+class Asked(Incoming):
+    """How to answer: `include_seen` left out takes the rule of the bundle, `encoder` left out its default part."""
+
+    k: int = Field(10, ge=1, le=1000, description="How many items", examples=[10])
+    include_seen: bool | None = Field(None, description="May items of the history come back?")
+    encoder: Annotated[Text, Field(max_length=200)] | None = Field(
+        None, description="Name of a part in /v1/models", examples=["blend"]
+    )
+    exclude: list[Id] = Field([], max_length=1000, description="Item ids not to show")
+
+    def options(self) -> Options:
+        return Options(
+            k=self.k, exclude=tuple(self.exclude), include_seen=self.include_seen, encoder=self.encoder or None
+        )
+
+
+class SimilarAsked(Incoming):
+    k: int = Field(10, ge=1, le=1000, description="How many items")
+    encoder: Annotated[Text, Field(max_length=200)] | None = Field(None, description="Name of a part in /v1/models")
+    exclude: list[Id] = Field([], max_length=1000, description="Item ids not to show")
+
+    def options(self) -> Options:
+        return Options(k=self.k, exclude=tuple(self.exclude), encoder=self.encoder or None)
+
+
+class Found(Incoming):
+    query: Annotated[Text, Field(max_length=200)] = Field(
+        "", description="Part of a title or id, in any case; empty: the first items", examples=["star"]
+    )
+    limit: int = Field(20, ge=1, le=100)
+
+
+class HistoryAsked(Asked):
+    """A history sent along, oldest item first. It is used for this answer and not stored."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"history": ["50", "181"], "k": 10}]})
+
+    history: list[Id] = Field(max_length=MAX_HISTORY, description="Item ids, oldest first; may be empty")
+    k: int = Field(10, strict=True, ge=1, le=1000, description="How many items")
+    include_seen: bool | None = Field(None, strict=True, description="May items of the history come back?")
+    exclude: list[Id] = Field([], max_length=MAX_HISTORY, description="Item ids not to show")
+
+
+class Scored(Outgoing):
+    item_id: str
+    title: str | None
+    score: float = Field(description="Comparable within one answer only")
+    source: str = Field(description="The source that contributed most")
+    sources: list[str] = Field(description="All sources that had an opinion")
+
+
+class Degraded(Outgoing):
+    what: str
+    why: str
+
+
+RECOMMENDATIONS: JsonDict = {
+    "request_id": "5f2b7c1e9a3d4c6f8b0a1d2e3f405162",
+    "bundle": "artifacts/bundles/blend-20260131-120000-4f2a9c",
+    "encoder": "blend",
+    "items": [
+        {"item_id": "172", "title": "The Empire Strikes Back", "score": 3.1, "source": "markov", "sources": ["markov"]}
+    ],
+    "degraded": [{"what": "history", "why": "unknown items left out: b-17"}],
+}
+
+
+class Recommendations(Outgoing):
+    """Items best first, what they come from, and what could not be done as asked."""
+
+    model_config = ConfigDict(from_attributes=True, json_schema_extra={"examples": [RECOMMENDATIONS]})
+
+    request_id: str = Field(description="Also in the header X-Request-ID and with the stored impression")
+    bundle: str | None = Field(description="The trained bundle that answered; null: none, popular items are shown")
+    encoder: str = Field(description="The part that answered")
+    items: list[Scored]
+    degraded: list[Degraded] = Field(description="What was asked and not done, and why")
+
+
+class ItemContent(Incoming):
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"title": "Star Wars", "attributes": {"year": 1977, "genres": ["Sci-Fi"]}}]}
+    )
+
+    domain: Annotated[Text, Field(max_length=200)] | None = None
+    title: Annotated[Text, Field(max_length=10_000)] | None = None
+    attributes: Attributes = Field({}, description="Any JSON object; its text is read by the text encoders")
+
+    def draft(self, item_id: str) -> ItemDraft:
+        return ItemDraft(item_id=item_id, domain=self.domain, title=self.title, attributes=self.attributes)
+
+
+class NewItem(ItemContent):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"item_id": "50", "title": "Star Wars"}]})
+
+    item_id: Id
+
+
+class ItemBatch(Incoming):
+    items: list[NewItem] = Field(min_length=1, max_length=1000)
+
+
+class StoredItem(Outgoing):
+    item_id: str
+    domain: str | None
+    title: str | None
+    attributes: dict[str, Any]
+
+
+class Items(BaseModel):
+    items: list[StoredItem]
+
+
+class NewEvent(Incoming):
+    """Without `event_id` the store makes one; with it, sending the event again changes nothing."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"user_id": "ann", "item_id": "50", "at": "2026-01-31T12:00:00Z"}]}
+    )
+
+    user_id: Id
+    item_id: Id
+    at: Instant | None = Field(None, description="When it happened; left out: now")
+    position: Position | None = Field(None, description="Order among events of the same time")
+    event_id: Id | None = None
+    kind: Annotated[Text, Field(min_length=1, max_length=100)] = "view"
+    weight: Finite = 1.0
+
+    def draft(self) -> EventDraft:
+        return EventDraft(**self.model_dump())
+
+
+OneOrMany = Annotated[
+    Annotated[NewEvent, Tag("event")]
+    | Annotated[list[NewEvent], Field(min_length=1, max_length=10_000), Tag("events")],
+    Discriminator(lambda sent: "events" if isinstance(sent, list) else "event"),
+]
+
+
+class StoredEvent(Outgoing):
+    event_id: str
+    user_id: str
+    item_id: str
+    at: datetime | None
+    position: int | None
+    kind: str
+    weight: float
+
+
+class Events(BaseModel):
+    events: list[StoredEvent]
+
+
+class PlaylistContent(Incoming):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Saturday", "item_ids": ["50", "181", "50"]}]})
+
+    name: Annotated[Text, Field(max_length=1000)] | None = None
+    item_ids: list[Id] = Field(max_length=MAX_HISTORY, description="In order; repeats are kept")
+
+
+class StoredPlaylist(Outgoing):
+    playlist_id: str
+    name: str | None
+    item_ids: Sequence[str]
+
+
+class Part(BaseModel):
+    name: str
+    kind: str
+    hash: str
+    settings: dict[str, Any]
+    figures: dict[str, Any] = Field(description="What was measured on this part, under the protocol in `about`")
+
+
+class Models(BaseModel):
+    bundle: str | None
+    default: str = Field(description="The part that answers when no encoder is asked for")
+    about: dict[str, Any] = Field(description="Protocol, seed, data window, parts left out and why")
+    parts: list[Part]
+
+
+class Health(BaseModel):
+    status: str
+
+
+class Ready(BaseModel):
+    ready: bool
+    reasons: list[str]

@@ -1,0 +1,181 @@
+"""How each named part is made, and how parts become a bundle: chosen on validation, refitted with what was chosen."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.encoders.sequence import SequenceConfig
+from models.zoo import SEQUENCE_MODELS
+from recsys.bundle import Bundle, Part
+from recsys.data.cases import Split, split
+from recsys.data.dataset import Dataset
+from recsys.errors import InvalidRequest
+from recsys.retrieval.parts import fit, restore
+from recsys.retrieval.source import Source
+from recsys.training.fusion import choose, collect
+from recsys.training.loop import Epoch, LoopConfig
+from recsys.training.sequence import SequenceRecipe, for_refit, train
+from recsys.training.sources import SIMPLE, choose_source, ndcg_at_10
+
+BLEND = ("popular", "recent", "markov", "item-neighbours", "ease", "als", "text", "sasrec", "sasrec-hybrid")
+"""What the default model is blended from, where it helps."""
+
+WARM_ONLY = frozenset({"markov", "item-neighbours", "ease", "als", "bpr", "sasrec"})
+"""Sources of ids: silent on an item they were not trained on."""
+
+FULL_SOFTMAX_ITEMS = 6000
+"""Up to this many items the loss runs over all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One fact on the way: which part, what happened."""
+
+    part: str
+    fact: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Everything a training run depends on besides the data."""
+
+    text_encoder: str
+    include_seen: bool
+    seed: int = 0
+    device: str = "cpu"
+    epochs: int | None = None
+    protocol: str = "leave-one-out"
+    deploy: bool = False
+    checkpoints: Path | None = None
+    resume: bool = False
+
+
+def recipe(name: str, plan: Plan, *, items: int) -> SequenceRecipe:
+    """The settings of a sequence model; larger catalogues sample their negatives."""
+    large = items > FULL_SOFTMAX_ITEMS
+    kind = SEQUENCE_MODELS[name]
+    return SequenceRecipe(
+        items=kind,
+        encoder=SequenceConfig(dropout=0.3 if large else 0.5),
+        loop=LoopConfig(epochs=plan.epochs or (12 if large else 80)),
+        objective="sampled" if large else "softmax",
+        negatives=1024,
+        temperature=0.1,
+        tokens=8192 if large else 4096,
+        text_encoder=None if kind == "id" else plan.text_encoder,
+    )
+
+
+def train_bundle(
+    names: Sequence[str], dataset: Dataset, text: NDArray[np.float32], plan: Plan, *, default: str
+) -> Iterator[Progress | Bundle]:
+    """Yields progress, and last the bundle with the parts `names` and, when `default` is `blend`, their fusion.
+
+    With `plan.deploy` nothing is withheld at the end: the last event of each user chooses settings and is then learned too.
+
+    Raises:
+        InvalidRequest: a name that no recipe makes.
+        TrainingError: a run that cannot go on.
+    """
+    unknown = [name for name in names if name not in SIMPLE and name not in SEQUENCE_MODELS]
+    if unknown:
+        known = ", ".join(["blend", *SIMPLE, *SEQUENCE_MODELS])
+        raise InvalidRequest(f"unknown model {unknown[0]!r}: choose one of {known}")
+    if plan.deploy:
+        dataset = replace(dataset, folds=np.maximum(dataset.folds, 1) - 1)
+    folds = split(dataset)
+    early: dict[str, Source] = {}
+    parts: dict[str, Part] = {}
+    for name in names:
+        for made in _two_fits(name, folds, text, plan):
+            if isinstance(made, Progress):
+                yield made
+            else:
+                early[name], parts[name] = made
+    about: dict[str, Any] = asdict(plan) | {"checkpoints": None, "data": _window(dataset)}
+    if default == "blend":
+        yield Progress("blend", "fitting the fusion on validation")
+        parts |= _fusions(early, folds, plan)
+        about["left_out"] = parts["blend"].config["left_out"]
+    yield Bundle(parts=parts, default=default, item_ids=dataset.item_ids, about=about)
+
+
+def _two_fits(
+    name: str, folds: Split, text: NDArray[np.float32], plan: Plan
+) -> Iterator[Progress | tuple[Source, Part]]:
+    """(the source fitted without validation, the part refitted with it)."""
+    if name in SEQUENCE_MODELS:
+        yield from _sequence_fits(name, folds, text, plan)
+        return
+    config, figure = choose_source(
+        name,
+        dataset=folds.fit,
+        validation=folds.validation,
+        text=text,
+        text_encoder=plan.text_encoder,
+        include_seen=plan.include_seen,
+        seed=plan.seed,
+    )
+    yield Progress(name, f"validation NDCG@10 {figure:.4f} with {config}")
+    source = fit(config, folds.fit, text=text, seed=plan.seed)
+    part = fit(config, folds.refit, text=text, seed=plan.seed).part(name)
+    yield source, replace(part, figures=part.figures | {"validation_ndcg@10": figure})
+
+
+def _sequence_fits(
+    name: str, folds: Split, text: NDArray[np.float32], plan: Plan
+) -> Iterator[Progress | tuple[Source, Part]]:
+    settings = recipe(name, plan, items=folds.fit.items)
+    made: list[Part] = []
+    for stage in ("fit", "refit"):
+        first = stage == "fit"
+        checkpoint = plan.checkpoints / f"{name}-{plan.seed}-{stage}.ckpt" if plan.checkpoints else None
+        for fact in train(
+            settings if first else for_refit(settings, epochs=int(made[0].config["epochs"])),
+            name=name,
+            fit=folds.fit if first else folds.refit,
+            validation=folds.validation if first else None,
+            text=text,
+            seed=plan.seed,
+            device=plan.device,
+            checkpoint=checkpoint,
+            resume=plan.resume,
+        ):
+            match fact:
+                case Part():
+                    made.append(fact)
+                case Epoch():
+                    figure = (
+                        ""
+                        if fact.figure is None
+                        else f", validation NDCG@10 {fact.figure:.4f} (best: epoch {fact.best})"
+                    )
+                    yield Progress(
+                        name, f"{stage} epoch {fact.number}, loss {fact.loss:.3f}{figure}, {fact.seconds:.1f} s"
+                    )
+    source = restore(made[0])
+    figure = ndcg_at_10(source, folds.validation, items=folds.fit.items, include_seen=plan.include_seen).mean()
+    yield source, replace(made[1], figures={"validation_ndcg@10": float(figure)})
+
+
+def _fusions(early: Mapping[str, Source], folds: Split, plan: Plan) -> dict[str, Part]:
+    """`blend` of all parts that help, and `simple-blend` of the simple ones alone, fitted the same way."""
+    data = collect(early, folds.validation, items=folds.fit.items, include_seen=plan.include_seen, seed=plan.seed)
+    made = {}
+    for name, members in {"blend": list(early), "simple-blend": [n for n in early if n in SIMPLE]}.items():
+        blind = [member for member in members if member in WARM_ONLY]
+        optional = [member for member in members if member != "popular"]
+        fusion, _ = choose(data.only(members), always=["popular"], optional=optional, blind=blind, seed=plan.seed)
+        made[name] = replace(fusion.part(name), figures={"validation_ndcg@10": fusion.about["validation_ndcg@10"]})
+    return made
+
+
+def _window(dataset: Dataset) -> dict[str, Any]:
+    """What the data was: sizes, and first and last time where there are any."""
+    dated = dataset.at[~np.isnan(dataset.at)]
+    span = [float(dated.min()), float(dated.max())] if len(dated) else None
+    return {"users": len(dataset), "items": dataset.items, "events": len(dataset.rows), "seconds": span}

@@ -1,0 +1,124 @@
+"""Fits a simple source with the settings that do best on validation."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.data.cases import Cases
+from recsys.data.dataset import Dataset
+from recsys.data.history import History
+from recsys.evaluation.metrics import dense_ranks, ndcg
+from recsys.retrieval.ease import EaseConfig
+from recsys.retrieval.factors import FactorsConfig
+from recsys.retrieval.linear import LinearSource
+from recsys.retrieval.markov import MarkovConfig
+from recsys.retrieval.neighbours import NeighboursConfig
+from recsys.retrieval.parts import SourceConfig, fit, fit_linear
+from recsys.retrieval.popular import PopularConfig
+from recsys.retrieval.source import Query, Source
+from recsys.retrieval.text import TextConfig
+
+CASES = 2000
+"""Validation cases that settings are chosen on."""
+
+SMALL = 5000
+"""Catalogues up to this size get the whole grid; beyond it EASE's inverse and ALS are fitted once."""
+
+SIMPLE = ("popular", "recent", "markov", "item-neighbours", "ease", "als", "bpr", "text")
+
+
+def grid(name: str, *, items: int, text_encoder: str) -> Sequence[SourceConfig]:
+    """The settings that are tried for the source `name`."""
+    small = items <= SMALL
+    match name:
+        case "popular":
+            return [PopularConfig()]
+        case "recent":
+            return [PopularConfig(share=share) for share in (0.05, 0.1, 0.2)]
+        case "markov":
+            reach = [(1, 0.0), (3, 0.0), (5, 0.0), (10, 0.0), (5, 0.3), (10, 0.3)]
+            return [MarkovConfig(reach=r, popularity=p, decay=d) for r, p in reach for d in (0.4, 0.6, 0.8, 0.9)]
+        case "item-neighbours":
+            return [NeighboursConfig(shrink=s, decay=d) for s in (1.0, 10.0) for d in (0.7, 0.8, 0.9, 0.97)]
+        case "ease":
+            ridges = (100.0, 300.0, 1000.0) if small else (200.0,)
+            return [EaseConfig(ridge=r, decay=d) for r in ridges for d in (0.6, 0.7, 0.8, 0.9, 0.95)]
+        case "als":
+            factors = (64, 128) if small else (128,)
+            return [FactorsConfig(factors=f, decay=d) for f in factors for d in (0.8, 0.9, 0.97)]
+        case "bpr":
+            return [FactorsConfig(loss="bpr", iterations=100 if small else 30, ridge=0.01)]
+        case "text":
+            return [
+                TextConfig(text_encoder=text_encoder, shrink=s, decay=d) for s in (0.1, 1.0) for d in (0.5, 0.7, 0.9)
+            ]
+        case _:
+            raise KeyError(name)
+
+
+def choose_source(
+    name: str,
+    *,
+    dataset: Dataset,
+    validation: Cases,
+    text: NDArray[np.float32],
+    text_encoder: str,
+    include_seen: bool,
+    seed: int,
+) -> tuple[SourceConfig, float]:
+    """The best settings and their validation NDCG@10."""
+    configs = grid(name, items=dataset.items, text_encoder=text_encoder)
+    some = _sample(validation, seed=seed)
+    tried = {
+        config: ndcg_at_10(source, some, items=dataset.items, include_seen=include_seen).mean()
+        for config, source in _fitted(configs, dataset, text, seed)
+    }
+    best = max(tried, key=lambda config: tried[config])
+    return best, float(tried[best])
+
+
+def ndcg_at_10(source: Source, cases: Cases, *, items: int, include_seen: bool) -> NDArray[np.float64]:
+    """NDCG@10 of each case over the whole catalogue."""
+    out = []
+    for start in range(0, len(cases), 256):
+        span = slice(start, start + 256)
+        queries = case_queries(cases.histories[span], items=items, include_seen=include_seen)
+        every = np.broadcast_to(np.arange(items), (len(queries), items))
+        allowed = np.stack([query.allowed for query in queries])
+        out.append(ndcg(dense_ranks(source.score(queries, every), cases.targets[span], allowed)))
+    return np.concatenate(out)
+
+
+def case_queries(histories: Sequence[History], *, items: int, include_seen: bool) -> list[Query]:
+    """Queries over the whole catalogue, without what each history holds unless `include_seen`."""
+    queries = []
+    for history in histories:
+        allowed = np.ones(items, dtype=np.bool_)
+        if not include_seen:
+            allowed[history.rows] = False
+        queries.append(Query(history, allowed))
+    return queries
+
+
+def _fitted(
+    configs: Sequence[SourceConfig], dataset: Dataset, text: NDArray[np.float32], seed: int
+) -> Iterator[tuple[SourceConfig, Source]]:
+    """Sources of all settings; those that differ in how a history is weighed alone share one fit."""
+    fits: dict[SourceConfig, LinearSource] = {}
+    for config in configs:
+        match config:
+            case MarkovConfig() | NeighboursConfig() | EaseConfig():
+                core = replace(config, decay=1.0)
+                if core not in fits:
+                    fits = {core: fit_linear(core, dataset)}
+                yield config, fits[core].reweighed(decay=config.decay)
+            case _:
+                yield config, fit(config, dataset, text=text, seed=seed)
+
+
+def _sample(cases: Cases, *, seed: int) -> Cases:
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(cases))[:CASES])
+    histories = tuple(cases.histories[i] for i in chosen)
+    return Cases(tuple(cases.users[i] for i in chosen), histories, cases.targets[chosen])

@@ -1,0 +1,166 @@
+"""A recommender in memory that keeps every promise of the real one, with a rule simple enough to check by hand.
+
+An item scores its number of events, and ten more for each item of the history that has its domain.
+"""
+
+import uuid
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi.testclient import TestClient
+
+from api.app import create_app
+from recsys.errors import Conflict, InvalidRequest, NotFound
+from recsys.service import Answer, Degraded, Options, Readiness, Scored
+from recsys.store.records import Event, EventDraft, Item, ItemDraft, Playlist
+
+FILMS = (("50", "Star Wars", "space"), ("181", "Return of the Jedi", "space"), ("1", "Toy Story", "toys"))
+DEFAULT = Options()
+
+
+class FakeRecommender:
+    def __init__(self, *, trained: bool = True) -> None:
+        self.trained = trained
+        self.fails: Exception | None = None  # raised by every question, when set
+        self.items: dict[str, Item] = {}
+        self.events: dict[str, Event] = {}
+        self.playlists: dict[str, Playlist] = {}
+        self.asked: list[tuple[str | None, tuple[str, ...], Options]] = []
+        self.put_items([ItemDraft(item_id=item_id, title=title, domain=domain) for item_id, title, domain in FILMS])
+
+    def recommend(
+        self, *, user_id: str | None = None, history: Sequence[str] | None = None, options: Options = DEFAULT
+    ) -> Answer:
+        sent = history is not None
+        past = tuple(history or () if sent else (e.item_id for e in self.events.values() if e.user_id == user_id))
+        self.asked.append((user_id, past, options))
+        unknown = [item_id for item_id in past if item_id not in self.items]
+        degraded = [Degraded("history", f"unknown items left out: {', '.join(unknown)}")] if unknown else []
+        if not past:
+            what, why = ("history", "no known item in it") if sent else ("user", f"no events of user {user_id!r}")
+            degraded.append(Degraded(what, f"{why}: popular items are shown"))
+        return self._answer(past, options, degraded)
+
+    def similar(self, item_id: str, *, options: Options = DEFAULT) -> Answer:
+        self.item(item_id)
+        return self._answer((item_id,), options, [])
+
+    def put_items(self, drafts: Sequence[ItemDraft]) -> list[Item]:
+        for d in drafts:
+            before = self.items.get(d.item_id)
+            number = before.number if before else len(self.items) + 1
+            self.items[d.item_id] = Item(
+                item_id=d.item_id,
+                domain=d.domain,
+                title=d.title,
+                attributes=d.attributes,
+                number=number,
+                content_hash="",
+                active=True,
+            )
+        return [self.items[d.item_id] for d in drafts]
+
+    def item(self, item_id: str) -> Item:
+        if item_id not in self.items:
+            raise NotFound(f"unknown item {item_id!r}: PUT it first or leave it out")
+        return self.items[item_id]
+
+    def delete_item(self, item_id: str) -> None:
+        del self.items[self.item(item_id).item_id]
+
+    def find_items(self, text: str, *, limit: int) -> list[Item]:
+        return [i for i in self.items.values() if text.lower() in f"{i.title}\n{i.item_id}".lower()][:limit]
+
+    def add_events(self, drafts: Sequence[EventDraft]) -> list[Event]:
+        made = [self._event(draft) for draft in drafts]
+        for event in made:
+            if self.events.get(event.event_id, event).item_id != event.item_id:
+                raise Conflict(f"event {event.event_id!r} is stored with other content: give it another event_id")
+        self.events.update({event.event_id: event for event in made})
+        return made
+
+    def delete_event(self, event_id: str) -> None:
+        if self.events.pop(event_id, None) is None:
+            raise NotFound(f"unknown event {event_id!r}")
+
+    def delete_user(self, user_id: str) -> None:
+        mine = [event.event_id for event in self.events.values() if event.user_id == user_id]
+        if not mine:
+            raise NotFound(f"unknown user {user_id!r}")
+        for event_id in mine:
+            del self.events[event_id]
+
+    def put_playlist(self, playlist_id: str, name: str | None, item_ids: Sequence[str]) -> Playlist:
+        for item_id in item_ids:
+            self.item(item_id)
+        self.playlists[playlist_id] = Playlist(playlist_id=playlist_id, name=name, item_ids=tuple(item_ids))
+        return self.playlists[playlist_id]
+
+    def playlist(self, playlist_id: str) -> Playlist:
+        if playlist_id not in self.playlists:
+            raise NotFound(f"unknown playlist {playlist_id!r}")
+        return self.playlists[playlist_id]
+
+    def delete_playlist(self, playlist_id: str) -> None:
+        del self.playlists[self.playlist(playlist_id).playlist_id]
+
+    def models(self) -> dict[str, Any]:
+        if not self.trained:
+            return {"bundle": None, "default": "popular", "about": {}, "parts": []}
+        ndcg = {"mean": 0.1234, "low": 0.1, "high": 0.15}
+        parts = [
+            {"name": name, "kind": kind, "hash": "0", "settings": {}, "figures": {"ndcg@10": ndcg}}
+            for name, kind in (("blend", "fusion"), ("popular", "popular"))
+        ]
+        about = {"protocol": "leave-one-out", "seed": 1}
+        return {"bundle": "bundles/blend-1", "default": "blend", "about": about, "parts": parts}
+
+    def readiness(self) -> Readiness:
+        return Readiness(self.trained, () if self.trained else ("no active bundle: run `recsys train blend`",))
+
+    def _answer(self, past: Sequence[str], options: Options, degraded: list[Degraded]) -> Answer:
+        if self.fails:
+            raise self.fails
+        if options.encoder not in (None, "blend", "popular"):
+            raise InvalidRequest(f"unknown encoder {options.encoder!r}: choose one of blend, popular")
+        if not self.trained:
+            degraded.append(Degraded("bundle", "no active bundle: popular items are shown"))
+        domains = Counter(self.items[i].domain for i in past if i in self.items and options.encoder != "popular")
+        events = Counter(event.item_id for event in self.events.values())
+        gone = {*options.exclude, *(() if options.include_seen else past)}
+        scored = [
+            Scored(i.item_id, i.title, events[i.item_id] + 10.0 * domains[i.domain], *_why(domains[i.domain]))
+            for i in self.items.values()
+            if i.item_id not in gone
+        ]
+        scored.sort(key=lambda one: -one.score)
+        return Answer(
+            request_id=uuid.uuid4().hex,
+            bundle="bundles/blend-1" if self.trained else None,
+            encoder=options.encoder or "blend",
+            items=tuple(scored[: options.k]),
+            degraded=tuple(degraded),
+        )
+
+    def _event(self, d: EventDraft) -> Event:
+        self.item(d.item_id)
+        return Event(
+            number=len(self.events) + 1,
+            event_id=d.event_id or uuid.uuid4().hex,
+            user_id=d.user_id,
+            item_id=d.item_id,
+            at=d.at.timestamp() if d.at else 0.0,
+            position=d.position,
+            kind=d.kind,
+            weight=d.weight,
+        )
+
+
+def _why(near: int) -> tuple[str, tuple[str, ...]]:
+    return ("domain", ("domain", "popular")) if near else ("popular", ("popular",))
+
+
+def client_over(recommender: FakeRecommender) -> TestClient:
+    """A client that gets 500s as answers, as over a network."""
+    return TestClient(create_app(recommender), raise_server_exceptions=False)

@@ -1,0 +1,128 @@
+"""The data set is what the store holds."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from features.errors import SchemaError
+from features.splits import FIT, TEST, VALIDATION
+from features.synthetic import planted
+from recsys.data.build import Holdout, dataset, text_vectors
+from recsys.data.cases import split
+from recsys.data.texts import HashedNgrams
+from recsys.errors import NotReady
+from recsys.store import Store
+from recsys.store.records import EventDraft, ItemDraft
+from recsys.store.sessions import upgrade
+
+DAY = datetime(2023, 3, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    url = f"sqlite:///{tmp_path}/build.db"
+    upgrade(url)
+    return Store.open(url)
+
+
+def fill(store: Store, histories: dict[str, str]) -> None:
+    """Items a..f; one event a letter, one a day."""
+    store.put_items([ItemDraft(item_id=c, title=f"Item {c}", attributes={"kind": "letter"}) for c in "abcdef"])
+    store.add_events(
+        [
+            EventDraft(user_id=user, item_id=item, at=DAY + timedelta(days=place))
+            for user, items in histories.items()
+            for place, item in enumerate(items)
+        ]
+    )
+
+
+def test_histories_rows_texts_and_times_are_those_of_the_store(store: Store) -> None:
+    fill(store, {"u2": "cab", "u1": "ad"})
+    data = dataset(store, holdout="none")
+    assert data.item_ids == tuple("abcdef")
+    assert data.texts[0] == "title: Item a | kind: letter"
+    assert data.users == ("u1", "u2")
+    assert [[data.item_ids[row] for row in h.rows] for h in data.histories()] == [["a", "d"], ["c", "a", "b"]]
+    np.testing.assert_array_equal(data.history(1).at, [(DAY + timedelta(days=n)).timestamp() for n in range(3)])
+
+
+def test_rows_only_grow_while_items_come(store: Store) -> None:
+    fill(store, {"u": "abc"})
+    before = dataset(store, holdout="none").item_ids
+    store.put_items([ItemDraft(item_id="A-first-by-name"), ItemDraft(item_id="a", title="renamed")])
+    after = dataset(store, holdout="none").item_ids
+    assert after == (*before, "A-first-by-name")
+
+
+def test_deleted_items_and_their_events_are_left_out(store: Store) -> None:
+    fill(store, {"u": "abca", "only": "b"})
+    store.delete_item("b")
+    data = dataset(store, holdout="none")
+    assert "b" not in data.item_ids
+    assert data.users == ("u",)
+    assert [data.item_ids[row] for row in data.rows] == ["a", "c", "a"]
+
+
+@pytest.mark.parametrize(
+    ("holdout", "folds"),
+    [
+        ("leave-one-out", [[FIT, FIT, VALIDATION, TEST], [FIT, FIT]]),
+        ("none", [[FIT] * 4, [FIT] * 2]),
+        ("temporal", [[FIT, FIT, VALIDATION, TEST], [FIT, FIT]]),
+    ],
+)
+def test_folds_follow_the_holdout(store: Store, holdout: Holdout, folds: list[list[int]]) -> None:
+    fill(store, {"u1": "abcd", "u2": "ab"})
+    data = dataset(store, holdout=holdout)
+    assert [data.folds[a:b].tolist() for a, b in zip(data.starts, data.starts[1:], strict=False)] == folds
+
+
+def test_undated_events_come_first_and_have_no_time(store: Store) -> None:
+    fill(store, {"u": "ab"})
+    with store.engine.begin() as connection:
+        connection.exec_driver_sql("update events set at = null where item_id = 'b'")
+    data = dataset(store, holdout="none")
+    assert [data.item_ids[row] for row in data.rows] == ["b", "a"]
+    assert np.isnan(data.at).tolist() == [True, False]
+    with store.engine.begin() as connection:
+        connection.exec_driver_sql("update events set at = null")
+    with pytest.raises(SchemaError, match="use leave-one-out"):
+        dataset(store, holdout="temporal")
+
+
+def test_an_empty_store_says_what_to_do(store: Store) -> None:
+    with pytest.raises(NotReady, match="recsys import items FILE"):
+        dataset(store, holdout="none")
+    store.put_items([ItemDraft(item_id="a")])
+    with pytest.raises(NotReady, match="recsys import events FILE"):
+        dataset(store, holdout="leave-one-out")
+
+
+@pytest.mark.parametrize("holdout", ["leave-one-out", "temporal"])
+def test_no_case_is_answered_by_what_was_learned(store: Store, holdout: Holdout) -> None:
+    """A user's learned events end before the case, and the case's history is everything before it, nothing after."""
+    world = planted(users=12, items=12, clusters=2, length=6)
+    store.put_items([ItemDraft(item_id=item) for item in world.items.collect()["item"]])
+    rows = world.events.collect().select("user", "item", "at").iter_rows()
+    store.add_events([EventDraft(user_id=u, item_id=i, at=at) for u, i, at in rows])
+    folds, whole = split(dataset(store, holdout=holdout)), dataset(store, holdout="none")
+    for learned, cases in ((folds.fit, folds.validation), (folds.refit, folds.test)):
+        assert len(cases)
+        for user, history, target in zip(cases.users, cases.histories, cases.targets, strict=True):
+            everything = whole.history(whole.users.index(user)).rows
+            own = learned.history(learned.users.index(user)).rows
+            assert len(own) <= len(history)
+            np.testing.assert_array_equal(everything[: len(own)], own)
+            np.testing.assert_array_equal(everything[: len(history)], history.rows)
+            assert everything[len(history)] == target
+
+
+def test_text_vectors_stand_row_by_row_beside_the_items(store: Store) -> None:
+    fill(store, {"u": "abc"})
+    data, encoder = dataset(store, holdout="none"), HashedNgrams()
+    vectors = text_vectors(store, encoder, data)
+    np.testing.assert_array_equal(vectors, encoder.encode(data.texts))
+    assert store.vectors(encoder.hash, ["a"])

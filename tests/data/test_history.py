@@ -1,0 +1,78 @@
+"""What a request reads of a user is what training read of the same user."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from recsys.data.build import dataset
+from recsys.data.history import History, history_of
+from recsys.store import Store
+from recsys.store.records import Event, EventDraft, ItemDraft
+from recsys.store.sessions import upgrade
+
+START = datetime(2022, 1, 1, tzinfo=UTC)
+USERS = count()
+EVENTS = st.lists(
+    st.tuples(st.sampled_from("abcd"), st.none() | st.integers(0, 3), st.none() | st.integers(0, 2)),
+    min_size=1,
+    max_size=12,
+)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    url = f"sqlite:///{tmp_path_factory.mktemp('history')}/history.db"
+    upgrade(url)
+    opened = Store.open(url)
+    opened.put_items([ItemDraft(item_id=c) for c in "abcd"])
+    return opened
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(EVENTS)
+def test_it_equals_the_sequences_that_training_reads(store: Store, events: list[tuple[str, int, int | None]]) -> None:
+    """With equal times, equal or missing positions, repeats, and events that were never dated."""
+    user = f"user-{next(USERS)}"
+    drafts = [
+        EventDraft(user_id=user, item_id=item, at=START + timedelta(seconds=at or 0, microseconds=7), position=position)
+        for item, at, position in events
+    ]
+    made = store.add_events(drafts)
+    undated = [event.number for event, (_, at, _) in zip(made, events, strict=True) if at is None]
+    with store.engine.begin() as connection:
+        for number in undated:
+            connection.exec_driver_sql("update events set at = null where number = ?", (number,))
+    data = dataset(store, holdout="none")
+    trained = data.history(data.users.index(user))
+    asked = history_of(store.recent_events(user, limit=100), data.item_ids.index)
+    np.testing.assert_array_equal(asked.rows, trained.rows)
+    np.testing.assert_allclose(asked.at, trained.at, atol=2e-6)
+    last = history_of(store.recent_events(user, limit=3), data.item_ids.index)
+    np.testing.assert_array_equal(last.rows, trained.last(3).rows)
+
+
+def event(item: str, at: float | None) -> Event:
+    return Event(number=1, event_id="e", user_id="u", item_id=item, at=at, position=None, kind="view", weight=1.0)
+
+
+def test_items_without_a_row_are_left_out_with_their_times() -> None:
+    found = history_of([event("a", 1.0), event("gone", 2.0), event("b", None)], {"a": 5, "b": 0}.get)
+    assert found.rows.tolist() == [5, 0]
+    np.testing.assert_array_equal(found.at, [1.0, np.nan])
+
+
+def test_no_events_are_an_empty_history() -> None:
+    found = history_of([], {}.get)
+    assert len(found) == 0
+    assert found.rows.dtype == np.int64
+
+
+def test_the_last_events_are_cut_from_the_end() -> None:
+    history = History.undated(np.arange(5))
+    assert history.last(2).rows.tolist() == [3, 4]
+    assert history.last(9) is history
