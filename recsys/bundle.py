@@ -1,8 +1,8 @@
 """What is deployed together: named parts over one vocabulary, written whole or not at all.
 
-A bundle is a folder, local or behind any fsspec URL: `manifest.json`, `vocabulary.json` and one safetensors file per part.
-The manifest holds each part's settings, hash and measured figures, the protocol and library versions, and the SHA-256 of
-every file. It is written last: a folder without a manifest is no bundle.
+A bundle is a folder, local or behind any fsspec URL: `manifest.json`, `vocabulary.json`, `texts.json` and one safetensors
+file per part. The manifest holds each part's settings, hash and measured figures, the protocol and library versions, and
+the SHA-256 of every file. It is written last: a folder without a manifest is no bundle.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ from safetensors.numpy import save as write_safetensors
 from recsys.errors import BundleError
 
 FORMAT = 1
-MANIFEST, VOCABULARY = "manifest.json", "vocabulary.json"
+MANIFEST, VOCABULARY, TEXTS = "manifest.json", "vocabulary.json", "texts.json"
 LIBRARIES = ("torch", "transformers", "faiss-cpu", "implicit", "numpy", "safetensors")
 
 
@@ -57,13 +57,15 @@ class Part:
 class Bundle:
     """Parts fitted over `item_ids` (row r is item r), the part that answers by default, and how they came about.
 
-    `about` is free JSON: protocol, seed, data window, whether seen items may return, which parts were left out and why.
+    `texts` has a hash of each item's text as it was trained on, so that a changed text is noticed. `about` is free JSON:
+    protocol, seed, data window, whether seen items may return, which parts were left out and why.
     """
 
     parts: Mapping[str, Part]
     default: str
     item_ids: tuple[str, ...]
     about: dict[str, Any]
+    texts: tuple[str, ...] = ()
     uri: str | None = None
 
     def part(self, name: str) -> Part:
@@ -132,7 +134,14 @@ def load_bundle(uri: str) -> Bundle:
         )
         for name, entry in manifest["parts"].items()
     }
-    return Bundle(parts=parts, default=manifest["default"], item_ids=item_ids, about=manifest["about"], uri=uri)
+    return Bundle(
+        parts=parts,
+        default=manifest["default"],
+        item_ids=item_ids,
+        about=manifest["about"],
+        texts=tuple(json.loads(contents[TEXTS])),
+        uri=uri,
+    )
 
 
 def read_manifest(uri: str) -> dict[str, Any]:
@@ -146,7 +155,10 @@ def read_manifest(uri: str) -> dict[str, Any]:
 
 
 def _files(bundle: Bundle) -> dict[str, bytes]:
-    files = {VOCABULARY: json.dumps(bundle.item_ids, ensure_ascii=False).encode()}
+    files = {
+        VOCABULARY: json.dumps(bundle.item_ids, ensure_ascii=False).encode(),
+        TEXTS: json.dumps(bundle.texts).encode(),
+    }
     for part in bundle.parts.values():
         arrays = {name: np.ascontiguousarray(array) for name, array in part.arrays.items()}
         files[f"parts/{part.name}.safetensors"] = write_safetensors(arrays)

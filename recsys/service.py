@@ -7,19 +7,21 @@ one immutable snapshot; writes go to the store first, then replace the snapshot,
 import threading
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
+from features.text import item_text
+from models.errors import ConfigError
 from recsys.bundle import Bundle, load_bundle
 from recsys.data.catalogue import Catalogue
-from recsys.data.history import History
-from recsys.data.texts import TextEncoder
+from recsys.data.history import History, history_of
+from recsys.data.texts import TextEncoder, stored_vectors, text_encoder, text_hash
 from recsys.errors import BundleError, InvalidRequest
 from recsys.ranking.filters import allowed
-from recsys.retrieval.deployed import Deployed, deploy, popular_only
+from recsys.retrieval.deployed import Deployed, Why, deploy, popular_only
 from recsys.retrieval.source import Candidates, Query
 from recsys.store import Store
 from recsys.store.journal import Journal
@@ -27,6 +29,9 @@ from recsys.store.records import Event, EventDraft, Impression, Item, ItemDraft,
 
 MAX_HISTORY = 10_000
 """Events read of a stored user and accepted in a request."""
+
+MAX_K = 1000
+"""Items in one answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +42,9 @@ class Options:
     exclude: tuple[str, ...] = ()
     include_seen: bool | None = None
     encoder: str | None = None
+
+
+DEFAULT = Options()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,24 +90,29 @@ class _Live:
     """What one request works on from its first line to its last."""
 
     deployed: Deployed
+    catalogue: Catalogue
     bundle: Bundle | None
 
 
 class Recommender:
     """Answers and takes writes. Any number of threads may call it.
 
+    `bundle` is the URI of the one to serve; without it the store's active bundle is served, and popular items where there
+    is none or it is damaged.
+
     Raises (constructor):
-        NotReady: the store is not migrated.
-        BundleError: the given bundle cannot be read.
+        BundleError: the bundle named cannot be read.
+        StoreError: the store does not answer.
     """
 
-    def __init__(self, store: Store, *, bundle: str | None = None, encoder_name: str = "auto") -> None:
-        self._store = store
+    def __init__(self, store: Store, *, bundle: str | None = None, device: str = "cpu") -> None:
+        self._store, self._device = store, device
         self._writing = threading.RLock()
-        self._encoder_name = encoder_name
-        self._encoder: TextEncoder | None = None
+        self._encoders: dict[str, TextEncoder | None] = {}
         self._trouble: tuple[str, ...] = ()
         self._live = self._load(bundle)
+        for page in store.items():
+            self._publish(page)
         self._journal = Journal(store.add_impressions)
 
     def close(self) -> None:
@@ -109,7 +122,7 @@ class Recommender:
     # Questions
 
     def recommend(
-        self, *, user_id: str | None = None, history: Sequence[str] | None = None, options: Options = Options()
+        self, *, user_id: str | None = None, history: Sequence[str] | None = None, options: Options = DEFAULT
     ) -> Answer:
         """The items that fit best after the stored history of `user_id`, or after `history` (item ids, oldest first).
 
@@ -118,17 +131,17 @@ class Recommender:
         """
         if (user_id is None) == (history is None):
             raise InvalidRequest("give either a user or a history")
-        live, degraded = self._live, list[Degraded]()
+        degraded: list[Degraded] = []
         if history is not None:
-            past = self._sent(history, degraded)
+            past = self.sent_history(history, degraded)
         else:
             assert user_id is not None
             past = self.stored_history(user_id)
             if not len(past):
                 degraded.append(Degraded("user", f"no events of user {user_id!r}: popular items are shown"))
-        return self._answer(live, past, options, degraded, user_id=user_id)
+        return self._answer(past, options, degraded, user_id=user_id)
 
-    def similar(self, item_id: str, *, options: Options = Options()) -> Answer:
+    def similar(self, item_id: str, *, options: Options = DEFAULT) -> Answer:
         """The items that fit best beside `item_id`: the answer to a history of this one item, without the item itself.
 
         Raises:
@@ -136,30 +149,47 @@ class Recommender:
             InvalidRequest: `k` or `encoder` is out of range.
         """
         self._store.item(item_id)
-        live = self._live
-        past = History.undated(live.deployed.catalogue.rows([item_id]))
-        exclude = (*options.exclude, item_id)
-        return self._answer(
-            live, past, Options(k=options.k, exclude=exclude, include_seen=False, encoder=options.encoder), []
-        )
+        past = History.undated(self._live.catalogue.rows([item_id]))
+        return self._answer(past, replace(options, include_seen=False), [])
 
     def stored_history(self, user_id: str) -> History:
         """The last events of a stored user, oldest first; empty for an unknown one."""
-        events = self._store.recent_events(user_id, limit=MAX_HISTORY)
-        catalogue = self._live.deployed.catalogue
-        known = [(row, event.at) for event in events if (row := catalogue.row(event.item_id)) is not None]
-        rows = np.array([row for row, _ in known], dtype=np.int64)
-        return History(rows, np.array([at.timestamp() if at else np.nan for _, at in known], dtype=np.float64))
+        return history_of(self._store.recent_events(user_id, limit=MAX_HISTORY), self._live.catalogue.row)
 
-    def search(
-        self, histories: Sequence[History], options: Options, *, exclude: Sequence[str] = ()
-    ) -> tuple[Candidates, list[list[tuple[str, tuple[str, ...]]]]]:
-        """Best rows for each history with, per row, the leading source and all sources: what routes and batch share.
+    def sent_history(self, item_ids: Sequence[str], degraded: list[Degraded]) -> History:
+        """The history that `item_ids` make, oldest first; what is unknown or missing is told in `degraded`.
+
+        Raises:
+            InvalidRequest: it is too long.
+        """
+        if len(item_ids) > MAX_HISTORY:
+            raise InvalidRequest(f"a history of {len(item_ids)} items: send the last {MAX_HISTORY} at most")
+        catalogue = self._live.catalogue
+        unknown = list(dict.fromkeys(item_id for item_id in item_ids if catalogue.row(item_id) is None))
+        if unknown:
+            more = f" and {len(unknown) - 10} more" if len(unknown) > 10 else ""
+            degraded.append(Degraded("history", f"unknown items left out: {', '.join(unknown[:10])}{more}"))
+        past = History.undated(catalogue.rows(item_ids))
+        if not len(past):
+            degraded.append(Degraded("history", "no known item in it: popular items are shown"))
+        return past
+
+    def search(self, histories: Sequence[History], options: Options) -> tuple[Candidates, list[list[Why]]]:
+        """The best rows after each history and, per row, the leading source and all sources: what routes and batch share.
 
         Raises:
             InvalidRequest: `k` or `encoder` is out of range.
         """
-        return self._search(self._live, histories, options, exclude=exclude)
+        if not 1 <= options.k <= MAX_K:
+            raise InvalidRequest(f"k={options.k}: ask for 1 to {MAX_K} items")
+        live = self._live
+        active = live.catalogue.active
+        excluded = live.catalogue.rows(options.exclude)
+        seen = self.include_seen if options.include_seen is None else options.include_seen
+        queries = [
+            Query(past, allowed(active, without=[excluded] if seen else [excluded, past.rows])) for past in histories
+        ]
+        return live.deployed.search(queries, k=options.k, encoder=options.encoder)
 
     # Writes
 
@@ -178,7 +208,7 @@ class Recommender:
         """
         with self._writing:
             self._store.delete_item(item_id)
-            self._live.deployed.catalogue.delete(item_id)
+            self._live.catalogue.delete(item_id)
 
     def item(self, item_id: str) -> Item:
         return self._store.item(item_id)
@@ -206,6 +236,22 @@ class Recommender:
 
     # State of the service
 
+    @property
+    def catalogue(self) -> Catalogue:
+        """Which row is which item."""
+        return self._live.catalogue
+
+    @property
+    def bundle(self) -> Bundle | None:
+        """What answers; None while popular items stand in."""
+        return self._live.bundle
+
+    @property
+    def include_seen(self) -> bool:
+        """May items of the history come back, when the request does not say?"""
+        bundle = self._live.bundle
+        return bool(bundle and bundle.about.get("include_seen", False))
+
     def models(self) -> dict[str, Any]:
         """The active bundle and its parts with settings and measured figures."""
         bundle = self._live.bundle
@@ -218,22 +264,28 @@ class Recommender:
         return {"bundle": bundle.uri, "default": bundle.default, "about": bundle.about, "parts": parts}
 
     def readiness(self) -> Readiness:
-        if self._live.bundle is not None:
-            return Readiness(True, ())
-        return Readiness(False, self._trouble or ("no active bundle: run `recsys train blend`, then restart",))
+        """Ready means that a trained bundle answers."""
+        return Readiness(self._live.bundle is not None, self._trouble)
+
+    def warm_up(self) -> None:
+        """Loads the text encoders now, so that the first new item does not wait for them."""
+        for name in self._live.deployed.text_encoders:
+            if encoder := self._encoder(name):
+                encoder.encode(["warm"])
 
     # Inside
 
     def _answer(
-        self, live: _Live, past: History, options: Options, degraded: list[Degraded], *, user_id: str | None = None
+        self, past: History, options: Options, degraded: list[Degraded], *, user_id: str | None = None
     ) -> Answer:
+        live = self._live
         if live.bundle is None:
-            degraded.append(Degraded("bundle", f"{'; '.join(self.readiness().reasons)}: popular items are shown"))
-        found, sources = self._search(live, [past], options, exclude=options.exclude)
-        catalogue = live.deployed.catalogue
+            degraded.append(Degraded("bundle", f"{'; '.join(self._trouble)}: popular items are shown"))
+        found, why = self.search([past], options)
+        titles, ids = live.catalogue.titles, live.catalogue.item_ids
         items = tuple(
-            Scored(catalogue.item_ids[row], catalogue.titles[row], float(score), *why)
-            for row, score, why in zip(found.rows[0].tolist(), found.scores[0], sources[0], strict=False)
+            Scored(ids[row], titles[row], float(score), *because)
+            for row, score, because in zip(found.rows[0].tolist(), found.scores[0].tolist(), why[0], strict=False)
             if row >= 0
         )
         if len(items) < options.k:
@@ -249,50 +301,57 @@ class Recommender:
         self._journal.add(Impression(answer.request_id, user_id, answer.bundle, shown, datetime.now(UTC)))
         return answer
 
-    def _search(
-        self, live: _Live, histories: Sequence[History], options: Options, *, exclude: Sequence[str] = ()
-    ) -> tuple[Candidates, list[list[tuple[str, tuple[str, ...]]]]]:
-        if not 1 <= options.k <= 1000:
-            raise InvalidRequest(f"k={options.k}: ask for 1 to 1000 items")
-        include_seen = options.include_seen
-        if include_seen is None:
-            include_seen = bool(live.bundle and live.bundle.about.get("include_seen", False))
-        active = live.deployed.catalogue.active
-        excluded = live.deployed.catalogue.rows(exclude)
-        queries = [
-            Query(past, allowed(active, without=[excluded] if include_seen else [excluded, past.rows]))
-            for past in histories
-        ]
-        return live.deployed.search(queries, k=options.k, encoder=options.encoder)
-
-    def _sent(self, history: Sequence[str], degraded: list[Degraded]) -> History:
-        """The rows of a history sent along; what is unknown or missing is told in `degraded`."""
-        if len(history) > MAX_HISTORY:
-            raise InvalidRequest(f"a history of {len(history)} items: send the last {MAX_HISTORY} at most")
-        catalogue = self._live.deployed.catalogue
-        unknown = list(dict.fromkeys(item_id for item_id in history if catalogue.row(item_id) is None))
-        if unknown:
-            more = f" and {len(unknown) - 10} more" if len(unknown) > 10 else ""
-            degraded.append(Degraded("history", f"unknown items left out: {', '.join(unknown[:10])}{more}"))
-        past = History.undated(catalogue.rows(history))
-        if not len(past):
-            degraded.append(Degraded("history", "no known item in it: popular items are shown"))
-        return past
-
     def _load(self, uri: str | None) -> _Live:
-        """The bundle at `uri`, or the active one, over what the store holds now; popular items where there is none."""
         record = None if uri else self._store.active_bundle()
-        uri = uri or (record.uri if record else None)
-        bundle: Bundle | None = None
-        if uri:
-            try:
-                bundle = load_bundle(uri)
-            except BundleError as error:
-                if record is None:  # asked for by name: say so at once
-                    raise
-                self._trouble = (str(error),)
-        catalogue = Catalogue(bundle.item_ids if bundle else ())
-        deployed = deploy(bundle, catalogue) if bundle else popular_only(catalogue, self._store.item_counts())
-        self._live = _Live(deployed, bundle)
-        self._publish(self._store.items())
-        return self._live
+        try:
+            if named := uri or (record and record.uri):
+                bundle = load_bundle(named)
+                return _Live(deploy(bundle), Catalogue(bundle.item_ids), bundle)
+            self._trouble = ("no active bundle: run `recsys train blend`, then restart",)
+        except BundleError as error:
+            if uri:  # asked for by name: say so at once
+                raise
+            self._trouble = (str(error),)
+        counts = self._store.item_counts()
+        item_ids = tuple(item.item_id for page in self._store.items() for item in page)
+        numbers = np.array([counts.get(item_id, 0) for item_id in item_ids], dtype=np.int64)
+        return _Live(popular_only(numbers), Catalogue(item_ids), None)
+
+    def _publish(self, items: Sequence[Item]) -> None:
+        """Makes stored items, new or changed, part of the next answer. Text sources learn those whose text is new."""
+        live = self._live
+        shown = [item for item in items if item.active]
+        live.catalogue.put([(item.item_id, item.title) for item in shown])
+        if live.bundle is None:
+            return
+        texts = {item.item_id: item_text(item.title, item.attributes) for item in shown}
+        trained = live.bundle.texts
+        new = [
+            item_id
+            for item_id, text in texts.items()
+            if (row := live.catalogue.row(item_id)) is None or row >= len(trained) or text_hash(text) != trained[row]
+        ]
+        for name in live.deployed.text_encoders if new else ():
+            if encoder := self._encoder(name):
+                vectors = stored_vectors(self._store, encoder, new, [texts[item_id] for item_id in new])
+                deployed = live.deployed.with_items(live.catalogue.rows(new), vectors)
+                self._live = live = replace(live, deployed=deployed)
+
+    def _encoder(self, name: str) -> TextEncoder | None:
+        """The text encoder that the bundle was trained with; None, told in readiness, where this installation lacks it."""
+        if name not in self._encoders:
+            self._encoders[name] = self._loaded(name)
+        return self._encoders[name]
+
+    def _loaded(self, name: str) -> TextEncoder | None:
+        assert self._live.bundle is not None
+        trained = self._live.bundle.about.get("text_encoder_hash")
+        why = "its weights are not those of the bundle"
+        try:
+            encoder = text_encoder(name, device=self._device)
+        except ConfigError as error:
+            encoder, why = None, str(error)
+        if encoder and (not trained or encoder.hash == trained):
+            return encoder
+        self._trouble += (f"text encoder {name!r}: {why}; items newer than the bundle have no text: train again",)
+        return None

@@ -11,6 +11,7 @@ from recsys.data.history import Rows
 from recsys.errors import InvalidRequest
 from recsys.retrieval.fusion import Fusion, FusionSource
 from recsys.retrieval.parts import restore
+from recsys.retrieval.popular import PopularSource
 from recsys.retrieval.source import Candidates, Query, Source
 from recsys.retrieval.text import TextAware
 
@@ -56,12 +57,13 @@ class Deployed:
     @property
     def text_encoders(self) -> frozenset[str]:
         """Names of the text encoders whose vectors new items need."""
-        return frozenset(source.text_encoder for source in self.sources.values() if isinstance(source, TextAware))
+        names = {source.text_encoder for source in self.sources.values() if isinstance(source, TextAware)}
+        return frozenset(names - {""})
 
     def with_items(self, rows: Rows, text: NDArray[np.float32]) -> "Deployed":
         """The same with text vectors (rows, text_dim) for new or changed items."""
         sources = {
-            name: source.with_items(rows, text) if isinstance(source, TextAware) else source
+            name: source.with_items(rows, text) if isinstance(source, TextAware) and source.text_encoder else source
             for name, source in self.sources.items()
         }
         return Deployed(sources, self.fusions, self.default)
@@ -98,3 +100,9 @@ def deploy(bundle: Bundle) -> Deployed:
     fusions = {name: Fusion.from_part(part) for name, part in bundle.parts.items() if part.kind == "fusion"}
     sources = {name: restore(part) for name, part in bundle.parts.items() if part.kind != "fusion"}
     return Deployed(sources, fusions, bundle.default)
+
+
+def popular_only(counts: NDArray[np.int64]) -> Deployed:
+    """What answers while nothing is trained: items by their number of events, `counts` (items,)."""
+    scores = np.log1p(counts).astype(np.float32)
+    return Deployed({"popular": PopularSource(scores, config={})}, {}, "popular")

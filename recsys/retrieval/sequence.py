@@ -47,11 +47,17 @@ class SequenceSource(InnerProductSource):
         return y.numpy()
 
     def with_items(self, rows: Rows, text: NDArray[np.float32]) -> "SequenceSource":
-        """Items by their text; an encoder of ids alone learns nothing from it and stays as it is."""
+        """Items by their new text, with the learned residual of those that were trained on.
+
+        An encoder of ids alone learns nothing from a text and stays as it is.
+        """
         if self._project is None:
             return self
         with torch.inference_mode():
             new = self._project(torch.from_numpy(text))
+            if (residual := self._part.arrays.get("residual")) is not None:
+                trained = rows < len(residual)
+                new[torch.from_numpy(trained)] += torch.from_numpy(residual[rows[trained]])
             if self._temperature is not None:
                 new = nn.functional.normalize(new, dim=-1)
         vectors, known = grown(self.vectors, self.known, rows, new.numpy())

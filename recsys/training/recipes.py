@@ -13,6 +13,7 @@ from models.zoo import SEQUENCE_MODELS
 from recsys.bundle import Bundle, Part
 from recsys.data.cases import Split, split
 from recsys.data.dataset import Dataset
+from recsys.data.texts import text_hash
 from recsys.errors import InvalidRequest
 from recsys.retrieval.parts import fit, restore
 from recsys.retrieval.source import Source
@@ -45,6 +46,7 @@ class Plan:
 
     text_encoder: str
     include_seen: bool
+    text_encoder_hash: str = ""
     seed: int = 0
     device: str = "cpu"
     epochs: int | None = None
@@ -101,7 +103,8 @@ def train_bundle(
         yield Progress("blend", "fitting the fusion on validation")
         parts |= _fusions(early, folds, plan)
         about["left_out"] = parts["blend"].config["left_out"]
-    yield Bundle(parts=parts, default=default, item_ids=dataset.item_ids, about=about)
+    texts = tuple(text_hash(text) for text in dataset.texts)
+    yield Bundle(parts=parts, default=default, item_ids=dataset.item_ids, about=about, texts=texts)
 
 
 def _two_fits(

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from models.batch import ItemBatch
+from models.batch import FIRST_ITEM, ItemBatch
 from models.embeddings import ItemEmbedding, ItemKind
 from models.encoders.sequence import SequenceConfig, SequenceEncoder
 from models.objectives.gbce import beta, gbce
@@ -167,6 +167,8 @@ def _part(name: str, model: SequenceModel, fit: Dataset, *, epochs: int, seed: i
     arrays: dict[str, NDArray[Any]] = {"item_vectors": model.table().cpu().numpy(), "known": known}
     arrays |= {f"history.{key}": value.cpu().numpy() for key, value in model.encoder.state_dict().items()}
     if model.items.project is not None:
+        if model.items.ids is not None:
+            arrays["residual"] = model.items.ids.weight[FIRST_ITEM:].cpu().numpy()
         arrays |= {f"text.{key}": value.cpu().numpy() for key, value in model.items.project.state_dict().items()}
     config = {"recipe": asdict(recipe), "epochs": epochs, "seed": seed}
     return Part(name=name, kind="sequence", config=config, arrays=arrays)

@@ -31,7 +31,7 @@ def test_a_trained_service_is_healthy_and_ready(client: TestClient) -> None:
 
 def test_without_a_bundle_it_is_healthy_and_says_why_it_is_not_ready() -> None:
     client = client_over(FakeRecommender(trained=False))
-    assert client.get("/healthz").status_code == 180
+    assert client.get("/healthz").status_code == 200
     response = client.get("/readyz")
     assert response.status_code == 503
     assert response.headers["content-type"] == "application/problem+json"
@@ -90,13 +90,13 @@ def test_the_page_is_sent_with_a_strict_policy_and_asked_for_again_only_when_cha
     client: TestClient, path: str
 ) -> None:
     response = client.get(path)
-    assert response.status_code == 180
+    assert response.status_code == 200
     assert "default-src 'none'" in response.headers["Content-Security-Policy"]
     assert "unsafe" not in response.headers["Content-Security-Policy"]
     assert response.headers["Cache-Control"] == "no-cache"
     again = client.get(path, headers={"If-None-Match": response.headers["ETag"]})
     assert (again.status_code, again.content) == (304, b"")
-    assert client.head(path).status_code == 180
+    assert client.head(path).status_code == 200
 
 
 def test_the_page_uses_nothing_from_elsewhere_and_no_markup_from_data(client: TestClient) -> None:
