@@ -84,17 +84,19 @@ def vocabulary_hash(item_ids: tuple[str, ...]) -> str:
     return hashlib.sha256(json.dumps(item_ids, ensure_ascii=False).encode()).hexdigest()
 
 
-def save_bundle(bundle: Bundle, folder: str) -> str:
-    """Writes `bundle` into a new folder under `folder` and gives its URI.
+def save_bundle(bundle: Bundle, folder: str, *, name: str | None = None) -> str:
+    """Writes `bundle` into the new folder `folder`/`name` and gives its URI; without a name one is made from the time.
 
     On a local disk the files are written beside and renamed into place; elsewhere the manifest comes last. Either way a
     half-written bundle is never seen as one.
 
     Raises:
-        BundleError: the place cannot be written.
+        BundleError: the place is taken or cannot be written.
     """
-    name = f"{bundle.default}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
+    name = name or f"{bundle.default}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
     fs, root = fsspec.url_to_fs(folder)
+    if fs.exists(f"{root}/{name}"):
+        raise BundleError(f"{root}/{name} is there already: choose another name")
     local = "file" in _protocols(fs)
     final, work = f"{root}/{name}", f"{root}/.{name}.partial" if local else f"{root}/{name}"
     files = _files(bundle)
@@ -144,6 +146,23 @@ def load_bundle(uri: str) -> Bundle:
     )
 
 
+def add_figures(uri: str, figures: Mapping[str, Mapping[str, Any]]) -> None:
+    """Notes measured figures of parts in the manifest; nothing else of the bundle changes.
+
+    Raises:
+        BundleError: there is no such bundle, or it cannot be written.
+    """
+    fs, root = fsspec.url_to_fs(uri)
+    manifest = _read_manifest(fs, root)
+    for name, part in manifest["parts"].items():
+        part["figures"] |= figures.get(name, {})
+    try:
+        fs.pipe_file(f"{root}/{MANIFEST}.partial", _json(manifest))
+        fs.mv(f"{root}/{MANIFEST}.partial", f"{root}/{MANIFEST}")
+    except OSError as error:
+        raise BundleError(f"{root}/{MANIFEST} not written: {error}; free space, then evaluate again") from error
+
+
 def read_manifest(uri: str) -> dict[str, Any]:
     """The manifest alone, for listings.
 
@@ -186,6 +205,10 @@ def _manifest(bundle: Bundle, digests: dict[str, str]) -> bytes:
         "parts": parts,
         "files": digests,
     }
+    return _json(manifest)
+
+
+def _json(manifest: Mapping[str, Any]) -> bytes:
     return json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False).encode()
 
 

@@ -1,5 +1,7 @@
 """All histories over one catalogue, flat in memory: what every part is fitted on."""
 
+import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -34,6 +36,14 @@ class Dataset:
     def lengths(self) -> NDArray[np.int64]:
         """Events of each user."""
         return np.diff(self.starts)
+
+    @property
+    def hash(self) -> str:
+        """Changes with any item, user or event, and with what is withheld."""
+        digest = hashlib.sha256(json.dumps([self.item_ids, self.users]).encode())
+        for array in (self.starts, self.rows, self.folds):
+            digest.update(array.tobytes())
+        return digest.hexdigest()
 
     def __len__(self) -> int:
         return len(self.users)

@@ -19,6 +19,10 @@ Why = tuple[str, tuple[str, ...]]
 """The source that contributed most to an item's score, and all that had an opinion on it."""
 
 
+STEPS = 1000
+"""Steps in which the scores of filled-in items fall by one."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Deployed:
     """Named sources, immutable: `with_items` gives a new one. `fusions` say how parts are blended."""
@@ -86,7 +90,7 @@ class Deployed:
             extra = more.rows[0][more.rows[0] >= 0]
             floor = float(scores[i, have - 1]) if have else 1.0
             rows[i, have : have + len(extra)] = extra
-            scores[i, have : have + len(extra)] = floor - np.arange(1, len(extra) + 1, dtype=np.float32) / (k + 1)
+            scores[i, have : have + len(extra)] = floor - np.arange(1, len(extra) + 1, dtype=np.float32) / STEPS
             why[i] = [*why[i], *[("popular", ("popular",))] * len(extra)]
         return Candidates(rows, scores), why
 

@@ -48,12 +48,12 @@ class FusionSource:
         self.sources = [sources[name] for name in fusion.sources]
 
     def search(self, queries: Sequence[Query], *, k: int) -> Candidates:
-        """The `k` best of all sources' candidates."""
+        """The `k` best of all sources' candidates. A shorter list is the beginning of a longer one."""
         rows = np.full((len(queries), k), -1, dtype=np.int64)
         scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
         for start in range(0, len(queries), BLOCK):
             block = queries[start : start + BLOCK]
-            candidates = gather(self.sources, block, depth=max(self.fusion.depth, min(k, 500)))
+            candidates = gather(self.sources, block, depth=self.fusion.depth)
             blended = features(self.sources, block, candidates) @ self.fusion.weights
             best = top(np.where(candidates >= 0, blended, -np.inf), k=k)
             width, end = best.rows.shape[1], start + len(block)

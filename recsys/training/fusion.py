@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from recsys.data.cases import Cases
 from recsys.evaluation.metrics import ndcg
+from recsys.ranking.filters import over_catalogue
 from recsys.retrieval.fusion import Fusion, gather, stack
-from recsys.retrieval.source import Query, Source
+from recsys.retrieval.source import Source
 
 DEPTH = 100
 HIDDEN = 0.1
@@ -46,12 +47,8 @@ def collect(sources: Mapping[str, Source], cases: Cases, *, items: int, include_
     rows, scores = [], []
     parts = list(sources.values())
     for start in range(0, len(chosen), 256):
-        queries = []
-        for case in chosen[start : start + 256]:
-            allowed = np.ones(items, dtype=np.bool_)
-            if not include_seen:
-                allowed[cases.histories[case].rows] = False
-            queries.append(Query(cases.histories[case], allowed))
+        histories = [cases.histories[case] for case in chosen[start : start + 256]]
+        queries = over_catalogue(histories, items=items, include_seen=include_seen)
         found = gather(parts, queries, depth=DEPTH)
         rows.append(found)
         scores.append(np.stack([source.score(queries, found) for source in parts], axis=-1))

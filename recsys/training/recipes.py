@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,15 @@ from numpy.typing import NDArray
 from models.encoders.sequence import SequenceConfig
 from models.zoo import SEQUENCE_MODELS
 from recsys.bundle import Bundle, Part
+from recsys.data.build import Holdout
 from recsys.data.cases import Split, split
 from recsys.data.dataset import Dataset
 from recsys.data.texts import text_hash
 from recsys.errors import InvalidRequest
+from recsys.retrieval.fusion import Fusion
 from recsys.retrieval.parts import fit, restore
 from recsys.retrieval.source import Source
-from recsys.training.fusion import choose, collect
+from recsys.training.fusion import DEPTH, choose, collect
 from recsys.training.loop import Epoch, LoopConfig
 from recsys.training.sequence import SequenceRecipe, for_refit, train
 from recsys.training.sources import SIMPLE, choose_source, ndcg_at_10
@@ -50,7 +53,7 @@ class Plan:
     seed: int = 0
     device: str = "cpu"
     epochs: int | None = None
-    protocol: str = "leave-one-out"
+    protocol: Holdout = "leave-one-out"
     deploy: bool = False
     checkpoints: Path | None = None
     resume: bool = False
@@ -72,45 +75,70 @@ def recipe(name: str, plan: Plan, *, items: int) -> SequenceRecipe:
     )
 
 
-def train_bundle(
-    names: Sequence[str], dataset: Dataset, text: NDArray[np.float32], plan: Plan, *, default: str
-) -> Iterator[Progress | Bundle]:
-    """Yields progress, and last the bundle with the parts `names` and, when `default` is `blend`, their fusion.
+@dataclass(frozen=True, slots=True, eq=False)
+class Fits:
+    """One part fitted twice with the same settings: `early` without the validation events, `final` with them."""
 
-    With `plan.deploy` nothing is withheld at the end: the last event of each user chooses settings and is then learned too.
+    early: Part
+    final: Part
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trained:
+    """A bundle, and its parts as they were fitted before they saw validation: what a later fusion is fitted on."""
+
+    bundle: Bundle
+    early: Mapping[str, Part]
+
+
+def train_bundle(
+    names: Sequence[str],
+    dataset: Dataset,
+    text: NDArray[np.float32],
+    plan: Plan,
+    *,
+    default: str,
+    given: Mapping[str, Fits] = MappingProxyType({}),
+) -> Iterator[Progress | Trained]:
+    """Yields progress, and last the bundle with the parts `names` and, when `default` is `blend`, their fusions.
+
+    Parts that are `given` are taken as they are. With `plan.deploy` nothing is withheld at the end: the last event of each
+    user chooses settings and is then learned too.
 
     Raises:
         InvalidRequest: a name that no recipe makes.
         TrainingError: a run that cannot go on.
     """
-    unknown = [name for name in names if name not in SIMPLE and name not in SEQUENCE_MODELS]
+    unknown = [name for name in names if name not in SIMPLE and name not in SEQUENCE_MODELS and name not in given]
     if unknown:
         known = ", ".join(["blend", *SIMPLE, *SEQUENCE_MODELS])
         raise InvalidRequest(f"unknown model {unknown[0]!r}: choose one of {known}")
     if plan.deploy:
         dataset = replace(dataset, folds=np.maximum(dataset.folds, 1) - 1)
     folds = split(dataset)
-    early: dict[str, Source] = {}
-    parts: dict[str, Part] = {}
+    fits: dict[str, Fits] = {}
     for name in names:
-        for made in _two_fits(name, folds, text, plan):
-            if isinstance(made, Progress):
-                yield made
-            else:
-                early[name], parts[name] = made
-    about: dict[str, Any] = asdict(plan) | {"checkpoints": None, "data": _window(dataset)}
+        for made in (given[name],) if name in given else _two_fits(name, folds, text, plan):
+            match made:
+                case Progress():
+                    yield made
+                case Fits():
+                    fits[name] = made
+    early = {name: one.early for name, one in fits.items()}
+    parts = {name: one.final for name, one in fits.items()}
+    about: dict[str, Any] = {k: v for k, v in asdict(plan).items() if k not in ("checkpoints", "resume")} | {
+        "data": _window(dataset)
+    }
     if default == "blend":
         yield Progress("blend", "fitting the fusion on validation")
-        parts |= _fusions(early, folds, plan)
+        parts |= _fusions({name: restore(part) for name, part in early.items()}, folds, plan)
         about["left_out"] = parts["blend"].config["left_out"]
     texts = tuple(text_hash(text) for text in dataset.texts)
-    yield Bundle(parts=parts, default=default, item_ids=dataset.item_ids, about=about, texts=texts)
+    bundle = Bundle(parts=parts, default=default, item_ids=dataset.item_ids, about=about, texts=texts)
+    yield Trained(bundle, early)
 
 
-def _two_fits(
-    name: str, folds: Split, text: NDArray[np.float32], plan: Plan
-) -> Iterator[Progress | tuple[Source, Part]]:
-    """(the source fitted without validation, the part refitted with it)."""
+def _two_fits(name: str, folds: Split, text: NDArray[np.float32], plan: Plan) -> Iterator[Progress | Fits]:
     if name in SEQUENCE_MODELS:
         yield from _sequence_fits(name, folds, text, plan)
         return
@@ -124,14 +152,12 @@ def _two_fits(
         seed=plan.seed,
     )
     yield Progress(name, f"validation NDCG@10 {figure:.4f} with {config}")
-    source = fit(config, folds.fit, text=text, seed=plan.seed)
-    part = fit(config, folds.refit, text=text, seed=plan.seed).part(name)
-    yield source, replace(part, figures=part.figures | {"validation_ndcg@10": figure})
+    early = fit(config, folds.fit, text=text, seed=plan.seed).part(name)
+    final = fit(config, folds.refit, text=text, seed=plan.seed).part(name)
+    yield Fits(early, replace(final, figures=final.figures | {"validation_ndcg@10": figure}))
 
 
-def _sequence_fits(
-    name: str, folds: Split, text: NDArray[np.float32], plan: Plan
-) -> Iterator[Progress | tuple[Source, Part]]:
+def _sequence_fits(name: str, folds: Split, text: NDArray[np.float32], plan: Plan) -> Iterator[Progress | Fits]:
     settings = recipe(name, plan, items=folds.fit.items)
     made: list[Part] = []
     for stage in ("fit", "refit"):
@@ -162,11 +188,11 @@ def _sequence_fits(
                     )
     source = restore(made[0])
     figure = ndcg_at_10(source, folds.validation, items=folds.fit.items, include_seen=plan.include_seen).mean()
-    yield source, replace(made[1], figures={"validation_ndcg@10": float(figure)})
+    yield Fits(made[0], replace(made[1], figures={"validation_ndcg@10": float(figure)}))
 
 
 def _fusions(early: Mapping[str, Source], folds: Split, plan: Plan) -> dict[str, Part]:
-    """`blend` of all parts that help, and `simple-blend` of the simple ones alone, fitted the same way."""
+    """`blend` of all parts that help, `simple-blend` of the simple ones fitted the same way, `plain-blend` of these unfitted."""
     data = collect(early, folds.validation, items=folds.fit.items, include_seen=plan.include_seen, seed=plan.seed)
     made = {}
     for name, members in {"blend": list(early), "simple-blend": [n for n in early if n in SIMPLE]}.items():
@@ -174,6 +200,9 @@ def _fusions(early: Mapping[str, Source], folds: Split, plan: Plan) -> dict[str,
         optional = [member for member in members if member != "popular"]
         fusion, _ = choose(data.only(members), always=["popular"], optional=optional, blind=blind, seed=plan.seed)
         made[name] = replace(fusion.part(name), figures={"validation_ndcg@10": fusion.about["validation_ndcg@10"]})
+    simple = tuple(name for name in early if name in SIMPLE)
+    equal = np.repeat(np.array([1, 0], dtype=np.float32), len(simple))
+    made["plain-blend"] = Fusion(simple, equal, DEPTH, {"fit": "equal weights"}).part("plain-blend")
     return made
 
 
@@ -181,4 +210,5 @@ def _window(dataset: Dataset) -> dict[str, Any]:
     """What the data was: sizes, and first and last time where there are any."""
     dated = dataset.at[~np.isnan(dataset.at)]
     span = [float(dated.min()), float(dated.max())] if len(dated) else None
-    return {"users": len(dataset), "items": dataset.items, "events": len(dataset.rows), "seconds": span}
+    sizes = {"users": len(dataset), "items": dataset.items, "events": len(dataset.rows)}
+    return sizes | {"seconds": span, "hash": dataset.hash}

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from recsys.data.cases import Cases
 from recsys.data.dataset import Dataset
-from recsys.data.history import History
 from recsys.evaluation.metrics import dense_ranks, ndcg
+from recsys.ranking.filters import over_catalogue
 from recsys.retrieval.ease import EaseConfig
 from recsys.retrieval.factors import FactorsConfig
 from recsys.retrieval.linear import LinearSource
@@ -17,7 +17,7 @@ from recsys.retrieval.markov import MarkovConfig
 from recsys.retrieval.neighbours import NeighboursConfig
 from recsys.retrieval.parts import SourceConfig, fit, fit_linear
 from recsys.retrieval.popular import PopularConfig
-from recsys.retrieval.source import Query, Source
+from recsys.retrieval.source import Source
 from recsys.retrieval.text import TextConfig
 
 CASES = 2000
@@ -84,22 +84,11 @@ def ndcg_at_10(source: Source, cases: Cases, *, items: int, include_seen: bool) 
     out = []
     for start in range(0, len(cases), 256):
         span = slice(start, start + 256)
-        queries = case_queries(cases.histories[span], items=items, include_seen=include_seen)
+        queries = over_catalogue(cases.histories[span], items=items, include_seen=include_seen)
         every = np.broadcast_to(np.arange(items), (len(queries), items))
         allowed = np.stack([query.allowed for query in queries])
         out.append(ndcg(dense_ranks(source.score(queries, every), cases.targets[span], allowed)))
     return np.concatenate(out)
-
-
-def case_queries(histories: Sequence[History], *, items: int, include_seen: bool) -> list[Query]:
-    """Queries over the whole catalogue, without what each history holds unless `include_seen`."""
-    queries = []
-    for history in histories:
-        allowed = np.ones(items, dtype=np.bool_)
-        if not include_seen:
-            allowed[history.rows] = False
-        queries.append(Query(history, allowed))
-    return queries
 
 
 def _fitted(

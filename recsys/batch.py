@@ -1,0 +1,170 @@
+"""Scores many users into one Parquet file, row for row what the route answers.
+
+Users are read, scored and written a piece at a time, so memory does not grow with their number. Each piece is a file of its
+own until all are there; an interrupted run goes on after the last one.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from recsys.data.history import History
+from recsys.errors import InputFileError
+from recsys.service import Options, Recommender
+from recsys.store import Store
+
+PIECE = 1000
+"""Users scored and written at once."""
+
+SCHEMA = pa.schema(
+    [
+        pa.field("user_id", pa.string(), nullable=False),
+        pa.field("rank", pa.int32(), nullable=False),
+        pa.field("item_id", pa.string(), nullable=False),
+        pa.field("score", pa.float32(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("bundle", pa.string()),
+    ]
+)
+
+User = tuple[str, History]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Users written so far, those of an interrupted run included."""
+
+    users: int
+
+
+def recommend_all(
+    recommender: Recommender, store: Store, out: Path, *, options: Options, histories: Path | None = None
+) -> Iterator[Done]:
+    """Writes `out` with one row per user and item (rank 1 is the best), for all users of the store in ascending order.
+
+    With `histories` (CSV, JSONL or Parquet with user_id, item_id, position) for the users of that file, who need not be
+    stored. Yields after each piece; `out` appears when all are done.
+
+    Raises:
+        InputFileError: the file cannot be read, lacks a column, or `out` cannot be written.
+        InvalidRequest: an option is out of range.
+    """
+    parts = out.with_name(f".{out.name}.partial")
+    run = _Run(parts, _identity(recommender, options, histories))
+    users = _sent(recommender, histories, run.last) if histories else _stored(recommender, store, run.last)
+    try:
+        while piece := list(islice(users, PIECE)):
+            run.add(
+                pa.Table.from_pylist(_rows(recommender, piece, options), schema=SCHEMA), [user for user, _ in piece]
+            )
+            yield Done(run.users)
+        run.finish(out)
+    except OSError as error:
+        raise InputFileError(
+            f"{out} not written: {error}; free space or choose another place, then run again"
+        ) from error
+    yield Done(run.users)
+
+
+def _rows(recommender: Recommender, users: Sequence[User], options: Options) -> list[dict[str, Any]]:
+    found, why = recommender.search([history for _, history in users], options)
+    item_ids = recommender.catalogue.item_ids
+    bundle = recommender.bundle.uri if recommender.bundle else None
+    return [
+        {"user_id": user, "rank": rank, "item_id": item_ids[row], "score": score, "source": source, "bundle": bundle}
+        for (user, _), rows, scores, reasons in zip(users, found.rows.tolist(), found.scores.tolist(), why, strict=True)
+        for rank, (row, score, (source, _)) in enumerate(zip(rows, scores, reasons, strict=False), start=1)
+        if row >= 0
+    ]
+
+
+def _stored(recommender: Recommender, store: Store, after: str | None) -> Iterator[User]:
+    while page := store.users(after=after, limit=PIECE):
+        for user in page:
+            yield user, recommender.stored_history(user)
+        after = page[-1]
+
+
+def _sent(recommender: Recommender, path: Path, after: str | None) -> Iterator[User]:
+    frame = _scan(path)
+    histories = frame.sort("user_id", "position", maintain_order=True).group_by("user_id", maintain_order=True)
+    for batch in histories.agg("item_id").sort("user_id").collect_batches(chunk_size=PIECE):
+        for user, item_ids in batch.iter_rows():
+            if after is None or user > after:  # both compare code points
+                yield user, recommender.sent_history([item_id for item_id in item_ids if item_id is not None], [])
+
+
+def _scan(path: Path) -> pl.LazyFrame:
+    """The columns user_id, item_id (as text) and position of the file."""
+    text = {"user_id": pl.String, "item_id": pl.String}
+    try:
+        match path.suffix.lower():
+            case ".csv":
+                frame = pl.scan_csv(path, schema_overrides=text)
+            case ".jsonl" | ".ndjson":
+                frame = pl.scan_ndjson(path, schema_overrides=text)
+            case ".parquet":
+                frame = pl.scan_parquet(path)
+            case other:
+                raise InputFileError(f"{path}: {other or 'no suffix'} is not read; use .csv, .jsonl or .parquet")
+        missing = [name for name in ("user_id", "item_id", "position") if name not in frame.collect_schema()]
+        if missing:
+            raise InputFileError(f"{path} has no column {missing[0]!r}: user_id, item_id and position are needed")
+        return frame.select(*(pl.col(name).cast(pl.String) for name in text), pl.col("position").cast(pl.Int64))
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise InputFileError(f"{path} cannot be read: {error}") from error
+
+
+def _identity(recommender: Recommender, options: Options, histories: Path | None) -> str:
+    """What must be equal for one run to go on where another stopped."""
+    bundle = recommender.bundle.uri if recommender.bundle else None
+    file = [str(histories.resolve()), histories.stat().st_mtime_ns] if histories and histories.exists() else None
+    return json.dumps([bundle, asdict(options), file])
+
+
+class _Run:
+    """Pieces in a folder and a note of how far they go; the note is replaced after its piece is whole."""
+
+    def __init__(self, folder: Path, identity: str) -> None:
+        self._folder, self._identity = folder, identity
+        self._note = folder / "run.json"
+        self.users, self._pieces = 0, 0
+        self.last: str | None = None
+        try:
+            held = json.loads(self._note.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            held = {}
+        if held.get("identity") == identity:
+            self.users, self.last, self._pieces = held["users"], held["last"], held["pieces"]
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def add(self, table: pa.Table, users: Sequence[str]) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        pq.write_table(table, self._piece(self._pieces))
+        self._pieces, self.users, self.last = self._pieces + 1, self.users + len(users), users[-1]
+        beside = self._note.with_suffix(".partial")
+        note = {"identity": self._identity, "users": self.users, "last": self.last, "pieces": self._pieces}
+        beside.write_text(json.dumps(note), encoding="utf-8")
+        beside.replace(self._note)
+
+    def finish(self, out: Path) -> None:
+        """All pieces as one file, which appears whole."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        whole = self._folder / "whole.parquet"
+        with pq.ParquetWriter(whole, SCHEMA) as writer:
+            for number in range(self._pieces):
+                writer.write_table(pq.read_table(self._piece(number)))
+        whole.replace(out)
+        shutil.rmtree(self._folder)
+
+    def _piece(self, number: int) -> Path:
+        return self._folder / f"{number:06d}.parquet"

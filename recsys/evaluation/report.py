@@ -1,0 +1,80 @@
+"""What an evaluation found: a table with intervals, as JSON and as numbers for the bundle's manifest."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from recsys.evaluation.measure import Measured
+from recsys.evaluation.metrics import Interval, bootstrap, paired
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One part: means over users with 95 % intervals; `difference` is its NDCG@10 minus the reference's, user by user."""
+
+    name: str
+    ndcg: Interval
+    hit: Interval
+    mrr: Interval
+    coverage: float
+    difference: Interval | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """`reference` names the row that the others are compared with; rows come best first."""
+
+    protocol: str
+    users: int
+    items: int
+    seed: int
+    bundle: str | None
+    reference: str
+    rows: tuple[Row, ...]
+
+    def figures(self) -> dict[str, dict[str, Any]]:
+        """Per part what `GET /v1/models` shows."""
+        return {
+            row.name: {
+                "protocol": self.protocol,
+                "users": self.users,
+                "ndcg@10": asdict(row.ndcg),
+                "hit@10": asdict(row.hit),
+                "mrr": asdict(row.mrr),
+                "coverage@10": row.coverage,
+                "difference": None if row.difference is None else asdict(row.difference) | {"to": self.reference},
+            }
+            for row in self.rows
+        }
+
+    def save(self, folder: Path) -> Path:
+        """Writes `report.json` and gives its path."""
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / "report.json"
+        path.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
+        return path
+
+
+def report(
+    measured: Sequence[Measured], *, reference: str, protocol: str, items: int, seed: int, bundle: str | None
+) -> Report:
+    """The table of `measured`, best NDCG@10 first."""
+    base = next((one for one in measured if one.name == reference), None)
+    rows = [
+        Row(
+            name=one.name,
+            ndcg=bootstrap(one.ndcg, seed=seed),
+            hit=bootstrap(one.hit, seed=seed),
+            mrr=bootstrap(one.mrr, seed=seed),
+            coverage=one.coverage,
+            difference=None if base is None or base is one else paired(one.ndcg, base.ndcg, seed=seed),
+        )
+        for one in measured
+    ]
+    rows.sort(key=lambda row: -row.ndcg.mean)
+    users = len(measured[0].ndcg) if measured else 0
+    return Report(
+        protocol=protocol, users=users, items=items, seed=seed, bundle=bundle, reference=reference, rows=tuple(rows)
+    )

@@ -1,0 +1,109 @@
+"""From the store to a saved bundle: what `recsys train` and `recsys quickstart` run."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from features.splits import TEST, VALIDATION
+from recsys.bundle import Bundle, load_bundle, read_manifest, save_bundle
+from recsys.data.build import dataset, text_vectors
+from recsys.data.dataset import Dataset
+from recsys.data.texts import Vectors, text_encoder
+from recsys.errors import BundleError, NotReady
+from recsys.store import Store
+from recsys.training.recipes import BLEND, Fits, Plan, Progress, Trained, train_bundle
+
+EARLY = "early"
+"""Folder inside a one-part bundle with the part as it was before it saw validation."""
+
+OFTEN = 0.2
+"""From this share of repeated events on, items of the history may come back in answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """Where the bundle lies, and what it holds."""
+
+    uri: str
+    bundle: Bundle
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Material:
+    """What a run learns from, and the plan that the data decide."""
+
+    data: Dataset
+    text: Vectors
+    plan: Plan
+
+
+def material(store: Store, plan: Plan) -> Material:
+    """The data set of the store under `plan.protocol` with its text vectors; `include_seen` follows the data.
+
+    Raises:
+        NotReady: there are no events, or too few in each history.
+        ConfigError: the text encoder cannot be loaded.
+    """
+    data = dataset(store, holdout=plan.protocol)
+    if not (data.folds == VALIDATION).any() or not (data.folds == TEST).any():
+        raise NotReady(f"no events to choose settings on under {plan.protocol}: import histories of 3 or more events")
+    encoder = text_encoder(plan.text_encoder, device=plan.device)
+    text = text_vectors(store, encoder, data)
+    seen = store.repeat_share() >= OFTEN
+    return Material(data, text, replace(plan, text_encoder_hash=encoder.hash, include_seen=seen))
+
+
+def train_from_store(
+    store: Store,
+    plan: Plan,
+    *,
+    model: str,
+    folder: str,
+    name: str | None = None,
+    given: Sequence[str] = (),
+    checkpoints: Path,
+    resume: bool = False,
+) -> Iterator[Progress | Saved]:
+    """Trains `model` (a part, or `blend` with the parts of the bundles `given`) and saves it as `folder`/`name`.
+
+    An interrupted run leaves its checkpoints, and `resume` goes on from them to the same result; a finished one removes them.
+
+    Raises:
+        NotReady: there are no events.
+        InvalidRequest: there is no such model.
+        BundleError: a given bundle cannot be used, or the new one cannot be written.
+    """
+    yield Progress(model, "reading the store and encoding item texts")
+    work = material(store, plan)
+    place = checkpoints / _run_hash(work)
+    running = replace(work.plan, checkpoints=place, resume=resume)
+    fits = {part: fit for uri in given for part, fit in _given(uri, work.data).items()}
+    names = tuple(dict.fromkeys((*BLEND, *fits))) if model == "blend" else (model,)
+    for fact in train_bundle(names, work.data, work.text, running, default=model, given=fits):
+        match fact:
+            case Progress():
+                yield fact
+            case Trained():
+                uri = save_bundle(fact.bundle, folder, name=name)
+                if model != "blend":
+                    save_bundle(replace(fact.bundle, parts=fact.early), uri, name=EARLY)
+                store.add_bundle(uri, read_manifest(uri))
+                shutil.rmtree(place, ignore_errors=True)
+                yield Saved(uri, fact.bundle)
+
+
+def _given(uri: str, data: Dataset) -> dict[str, Fits]:
+    final, early = load_bundle(uri), load_bundle(f"{uri.rstrip('/')}/{EARLY}")
+    if final.about["data"]["hash"] != data.hash:
+        raise BundleError(f"{uri} was trained on other events than the store holds now: train it again")
+    return {name: Fits(early.part(name), part) for name, part in final.parts.items()}
+
+
+def _run_hash(work: Material) -> str:
+    """Names the run: the same data and settings continue each other's checkpoints."""
+    settings: dict[str, Any] = asdict(work.plan) | {"data": work.data.hash}
+    return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()[:16]
