@@ -45,11 +45,13 @@ class ItemEmbedding(nn.Module):
         projected: Tensor = self.project(text)
         return projected
 
-    def table(self) -> Float[Tensor, "items dim"]:
-        """Vectors of the whole catalogue, row by row."""
-        parts = [] if self.text is None else [self.from_text(self.text)]
+    def table(self, rows: Int[Tensor, " rows"] | None = None) -> Float[Tensor, "items dim"]:
+        """Vectors of the whole catalogue, row by row; with `rows`, of these rows alone, in their order."""
+        parts = []
+        if self.text is not None:
+            parts.append(self.from_text(self.text if rows is None else self.text[rows]))
         if self.ids is not None:
-            residual = self.ids.weight[FIRST_ITEM:]
+            residual = self.ids.weight[FIRST_ITEM:] if rows is None else self.ids(rows + FIRST_ITEM)
             if self.training and self.text is not None and self.id_dropout:
                 kept = torch.rand(len(residual), 1, device=residual.device) >= self.id_dropout
                 residual = residual * kept

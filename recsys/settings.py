@@ -1,6 +1,7 @@
 """What the environment decides: where the data lies and how the service listens."""
 
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -11,14 +12,19 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="RECSYS_")
 
-    database_url: str = Field(
-        "sqlite:///recsys.db", description="SQLAlchemy URL; PostgreSQL as postgresql+psycopg://..."
+    database_url: Annotated[
+        str, Field(description="SQLAlchemy URL; PostgreSQL as postgresql+psycopg://USER@HOST/NAME")
+    ] = "sqlite:///recsys.db"
+    bundles: Annotated[str, Field(description="Folder or fsspec URL under which bundles are written")] = (
+        "artifacts/bundles"
     )
-    bundles: str = Field("artifacts/bundles", description="Folder or fsspec URL under which bundles are written")
-    data: Path = Field(Path("artifacts/data"), description="Where `make setup` leaves the sample data")
-    text_encoder: str = Field(
-        "auto", description="Folder or hub name of a sentence encoder; `auto`: the packaged one; `hashed`"
+    checkpoints: Annotated[Path, Field(description="Folder for unfinished training runs")] = Path(
+        "artifacts/checkpoints"
     )
-    host: str = "127.0.0.1"
-    port: int = Field(8000, ge=0, le=65535)
-    device: str = Field("auto", description="torch device; `auto` takes CUDA where there is one")
+    data: Annotated[Path, Field(description="Where `make setup` leaves the sample data")] = Path("artifacts/data")
+    text_encoder: Annotated[
+        str, Field(description="Folder or hub name of a sentence encoder; `auto`: the packaged one; `hashed`: none")
+    ] = "auto"
+    host: Annotated[str, Field(description="Address to listen on")] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535, description="Port to listen on; 0 takes a free one")] = 8000
+    device: Annotated[str, Field(description="torch device; `auto` takes CUDA where there is one")] = "auto"

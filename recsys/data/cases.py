@@ -20,6 +20,12 @@ class Cases:
     def __len__(self) -> int:
         return len(self.targets)
 
+    def sample(self, size: int, *, seed: int) -> "Cases":
+        """At most `size` of the cases, in their order."""
+        chosen = np.sort(np.random.default_rng(seed).permutation(len(self))[:size])
+        histories = tuple(self.histories[i] for i in chosen)
+        return Cases(tuple(self.users[i] for i in chosen), histories, self.targets[chosen])
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Split:

@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from importlib.resources import files
 from typing import Any
 
 from alembic import command
@@ -37,10 +37,8 @@ def upgrade(url: str) -> None:
     Raises:
         StoreError: the database cannot be reached.
     """
-    import migrations
-
     config = Config()
-    config.set_main_option("script_location", str(Path(migrations.__path__[0])))
+    config.set_main_option("script_location", str(files("migrations")))
     config.attributes["url"] = url
     try:
         command.upgrade(config, "head")

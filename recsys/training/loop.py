@@ -1,10 +1,10 @@
 """One training run: batches, steps, validation, early stop, checkpoints that resume to the same bits."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -16,10 +16,16 @@ from recsys.training.resume import load_checkpoint, save_checkpoint
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoopConfig:
-    """`patience` counts epochs without a better validation figure; without validation the run takes all `epochs`."""
+    """`patience` counts epochs without a better validation figure; without validation the run takes all `epochs`.
+
+    The learning rate rises over `warmup_steps`; a linear schedule then lets it fall to 0 at the end of `epochs`. `stop` ends
+    a run after so many epochs of that same schedule: a refit takes the steps that the fit it repeats took.
+    """
 
     epochs: int = 60
+    stop: int | None = None
     patience: int = 8
+    schedule: Literal["constant", "linear"] = "linear"
     learning_rate: float = 1e-3
     weight_decay: float = 0.0
     warmup_steps: int = 50
@@ -66,13 +72,15 @@ def run(
     done, step, best = (state.epoch, state.step, state.best) if state else (0, 0, 0)
     best_figure = state.best_figure if state else -np.inf
     kept = state.kept if state else None
-    for number in range(done + 1, config.epochs + 1):
+    for number in range(done + 1, (config.stop or config.epochs) + 1):
         if validate and number - 1 - best >= config.patience and best:
             break
         started = time.monotonic()
         generator = np.random.default_rng([seed, number])
         torch.manual_seed(int(generator.integers(2**62)))
-        step, mean = _epoch(model, optimizer, batches(generator), loss, config, generator, step=step, number=number)
+        step, mean = _epoch(
+            model, optimizer, list(batches(generator)), loss, config, generator, step=step, number=number
+        )
         figure = None
         if validate:
             figure = validate()
@@ -93,7 +101,7 @@ def run(
 def _epoch(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
-    batches: Iterable[Any],
+    batches: Sequence[Any],
     loss: Callable[[Any, np.random.Generator], Tensor],
     config: LoopConfig,
     generator: np.random.Generator,
@@ -115,17 +123,22 @@ def _epoch(
             )
         (value / config.accumulate).backward()  # type: ignore[no-untyped-call]
         pending += 1
-        if pending == config.accumulate:
-            step, pending = _update(model, optimizer, config, step=step), 0
-    if pending:
-        step = _update(model, optimizer, config, step=step)
+        if pending == config.accumulate or index == len(batches) - 1:
+            rate = learning_rate(config, step=step, epochs=number - 1 + index / len(batches))
+            step, pending = _update(model, optimizer, rate, clip=config.clip, step=step), 0
     return step, float(np.mean(losses))
 
 
-def _update(model: nn.Module, optimizer: torch.optim.Optimizer, config: LoopConfig, *, step: int) -> int:
-    nn.utils.clip_grad_norm_(model.parameters(), config.clip)
+def learning_rate(config: LoopConfig, *, step: int, epochs: float) -> float:
+    """The rate of the next step after `step` of them, with `epochs` of the schedule gone; nothing else is remembered."""
+    rate = config.learning_rate * min(1.0, (step + 1) / config.warmup_steps)
+    return rate if config.schedule == "constant" else rate * (1 - epochs / config.epochs)
+
+
+def _update(model: nn.Module, optimizer: torch.optim.Optimizer, rate: float, *, clip: float, step: int) -> int:
+    nn.utils.clip_grad_norm_(model.parameters(), clip)
     for group in optimizer.param_groups:
-        group["lr"] = config.learning_rate * min(1.0, (step + 1) / config.warmup_steps)
+        group["lr"] = rate
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     return step + 1

@@ -1,7 +1,7 @@
 """How each named part is made, and how parts become a bundle: chosen on validation, refitted with what was chosen."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -22,6 +22,7 @@ from recsys.retrieval.parts import fit, restore
 from recsys.retrieval.source import Source
 from recsys.training.fusion import DEPTH, choose, collect
 from recsys.training.loop import Epoch, LoopConfig
+from recsys.training.overrides import overridden
 from recsys.training.sequence import SequenceRecipe, for_refit, train
 from recsys.training.sources import SIMPLE, choose_source, ndcg_at_10
 
@@ -45,7 +46,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Everything a training run depends on besides the data."""
+    """Everything a training run depends on besides the data. `overrides` has settings by part, as a file gives them."""
 
     text_encoder: str
     include_seen: bool
@@ -55,6 +56,7 @@ class Plan:
     epochs: int | None = None
     protocol: Holdout = "leave-one-out"
     deploy: bool = False
+    overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     checkpoints: Path | None = None
     resume: bool = False
 
@@ -63,7 +65,7 @@ def recipe(name: str, plan: Plan, *, items: int) -> SequenceRecipe:
     """The settings of a sequence model; larger catalogues sample their negatives."""
     large = items > FULL_SOFTMAX_ITEMS
     kind = SEQUENCE_MODELS[name]
-    return SequenceRecipe(
+    settings = SequenceRecipe(
         items=kind,
         encoder=SequenceConfig(dropout=0.3 if large else 0.5),
         loop=LoopConfig(epochs=plan.epochs or (12 if large else 80)),
@@ -73,6 +75,7 @@ def recipe(name: str, plan: Plan, *, items: int) -> SequenceRecipe:
         tokens=8192 if large else 4096,
         text_encoder=None if kind == "id" else plan.text_encoder,
     )
+    return overridden(settings, plan.overrides.get(name, {}), where=name)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,7 +112,10 @@ def train_bundle(
         InvalidRequest: a name that no recipe makes.
         TrainingError: a run that cannot go on.
     """
-    unknown = [name for name in names if name not in SIMPLE and name not in SEQUENCE_MODELS and name not in given]
+    strange = [name for name in plan.overrides if name not in SIMPLE and name not in SEQUENCE_MODELS]
+    unknown = strange + [
+        name for name in names if name not in SIMPLE and name not in SEQUENCE_MODELS and name not in given
+    ]
     if unknown:
         known = ", ".join(["blend", *SIMPLE, *SEQUENCE_MODELS])
         raise InvalidRequest(f"unknown model {unknown[0]!r}: choose one of {known}")
@@ -150,6 +156,7 @@ def _two_fits(name: str, folds: Split, text: NDArray[np.float32], plan: Plan) ->
         text_encoder=plan.text_encoder,
         include_seen=plan.include_seen,
         seed=plan.seed,
+        overrides=plan.overrides.get(name, {}),
     )
     yield Progress(name, f"validation NDCG@10 {figure:.4f} with {config}")
     early = fit(config, folds.fit, text=text, seed=plan.seed).part(name)

@@ -2,16 +2,17 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from models.batch import FIRST_ITEM, ItemBatch
+from models.batch import FIRST_ITEM, MASK, ItemBatch
 from models.embeddings import ItemEmbedding, ItemKind
 from models.encoders.sequence import SequenceConfig, SequenceEncoder
 from models.objectives.gbce import beta, gbce
@@ -25,6 +26,9 @@ from recsys.data.sampling import NegativeSampler
 from recsys.evaluation.metrics import dense_ranks, ndcg
 from recsys.training.loop import Epoch, LoopConfig, run
 
+VALIDATION_CASES = 5000
+"""Cases that epochs are compared on: enough to tell them apart, few enough to look after each."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SequenceRecipe:
@@ -35,6 +39,7 @@ class SequenceRecipe:
     loop: LoopConfig = field(default_factory=LoopConfig)
     objective: Literal["softmax", "sampled", "gbce"] = "softmax"
     negatives: int = 512
+    calibration: float = 0.75
     smoothing: float = 0.0
     temperature: float | None = None
     id_dropout: float = 0.1
@@ -59,9 +64,9 @@ class SequenceModel(nn.Module):
         x = self.encoder(self.items.look_up(table, batch.items) * table.shape[1] ** 0.5, batch.when)
         return x if self.recipe.temperature is None else nn.functional.normalize(x, dim=-1) / self.recipe.temperature
 
-    def table(self) -> Float[Tensor, "items dim"]:
-        """Vectors of all items."""
-        table = self.items.table()
+    def table(self, rows: Int[Tensor, " rows"] | None = None) -> Float[Tensor, "items dim"]:
+        """Vectors of all items, or of `rows` alone."""
+        table = self.items.table(rows)
         return table if self.recipe.temperature is None else nn.functional.normalize(table, dim=-1)
 
 
@@ -81,15 +86,12 @@ def train(
     torch.manual_seed(seed)
     vectors = None if text is None or recipe.items == "id" else torch.from_numpy(text).to(device)
     model = SequenceModel(recipe, items=fit.items, text=vectors).to(device)
-    windows = _windows(fit, recipe.encoder.max_length)
-    lengths = np.array([len(rows) for rows in windows])
+    validation = None if validation is None else validation.sample(VALIDATION_CASES, seed=seed)
     objective = _Objective(recipe, model, fit, device)
     best = recipe.loop.epochs
     for epoch in run(
         model,
-        batches=lambda generator: (
-            [windows[i] for i in batch] for batch in length_buckets(lengths, tokens=recipe.tokens, generator=generator)
-        ),
+        batches=lambda generator: _batches(fit, recipe, generator),
         loss=objective,
         validate=None if validation is None else lambda: _validate(model, validation, fit.items, device),
         config=recipe.loop,
@@ -103,16 +105,33 @@ def train(
 
 
 def for_refit(recipe: SequenceRecipe, *, epochs: int) -> SequenceRecipe:
-    """The same recipe with the number of epochs that validation chose."""
-    return replace(recipe, loop=replace(recipe.loop, epochs=epochs))
+    """The same recipe, ended after the number of epochs that validation chose, at the learning rates it had there."""
+    return replace(recipe, loop=replace(recipe.loop, stop=epochs))
 
 
-def _windows(dataset: Dataset, max_length: int) -> list[NDArray[np.int64]]:
-    """Every history in pieces of `max_length` + 1 events (inputs and their targets), cut from its end, sharing one event."""
+def _batches(
+    dataset: Dataset, recipe: SequenceRecipe, generator: np.random.Generator
+) -> Iterator[list[NDArray[np.int64]]]:
+    """One epoch: every event but the first of each history is a target once."""
+    pieces = _windows(dataset, max_length=recipe.encoder.max_length, generator=generator)
+    lengths = np.array([len(rows) for rows in pieces])
+    for batch in length_buckets(lengths, tokens=recipe.tokens, generator=generator):
+        yield [pieces[i] for i in batch]
+
+
+def _windows(dataset: Dataset, *, max_length: int, generator: np.random.Generator) -> list[NDArray[np.int64]]:
+    """Every history in pieces of at most `max_length` + 1 events (inputs and their targets), each sharing one event.
+
+    A history that fits stays whole. A longer one is cut at another place in each epoch, so that an event is met with a
+    longer past one time and a shorter one the next.
+    """
     windows: list[NDArray[np.int64]] = []
     for history in dataset.histories():
-        rows = history.rows
-        windows.extend(rows[max(0, end - max_length - 1) : end] for end in range(len(rows), 1, -max_length))
+        rows, last_piece = history.rows, max_length
+        if len(rows) > max_length + 1:
+            last_piece = int(generator.integers(1, max_length + 1))
+        cuts = [len(rows), *range(len(rows) - last_piece, 1, -max_length), 1]
+        windows.extend(rows[start - 1 : end] for end, start in pairwise(cuts) if end > start)
     return windows
 
 
@@ -129,16 +148,26 @@ class _Objective:
         targets = torch.from_numpy(np.concatenate([rows[1:] for rows in windows])).to(self.device)
         if self.recipe.item_dropout:
             hidden = torch.from_numpy(generator.random(tuple(batch.items.shape)) < self.recipe.item_dropout)
-            batch = ItemBatch(batch.items.masked_fill(hidden.to(self.device), 1), batch.when)
-        table = self.model.table()
-        histories = self.model.histories(table, batch)[batch.when.real]
+            batch = ItemBatch(batch.items.masked_fill(hidden.to(self.device), MASK), batch.when)
         if self.recipe.objective == "softmax":
+            table = self.model.table()
+            histories = self.model.histories(table, batch)[batch.when.real]
             return full_softmax(histories, table, targets, smoothing=self.recipe.smoothing)
-        negatives = torch.from_numpy(self.sampler.draw(self.recipe.negatives, generator)).to(self.device)
+        return self._sampled(batch, targets, generator)
+
+    def _sampled(self, batch: ItemBatch, targets: Tensor, generator: np.random.Generator) -> Tensor:
+        """The losses that look at some items only: vectors are made for these alone, and all are numbered among them."""
+        drawn = torch.from_numpy(self.sampler.draw(self.recipe.negatives, generator)).to(self.device)
+        inputs = (batch.items - FIRST_ITEM).clamp(min=0)
+        rows, place = torch.unique(torch.cat([inputs.flatten(), targets, drawn]), return_inverse=True)
+        met, targets, negatives = place.split([inputs.numel(), len(targets), len(drawn)])
+        items = torch.where(batch.items >= FIRST_ITEM, met.view_as(inputs) + FIRST_ITEM, batch.items)
+        table = self.model.table(rows)
+        histories = self.model.histories(table, ItemBatch(items, batch.when))[batch.when.real]
         if self.recipe.objective == "sampled":
-            return sampled_softmax(histories, table, targets, negatives, self.log_q)
+            return sampled_softmax(histories, table, targets, negatives, self.log_q[rows])
         positive = (histories * table[targets]).sum(-1)
-        exponent = beta(negatives=self.recipe.negatives, items=self.items, calibration=0.75)
+        exponent = beta(negatives=self.recipe.negatives, items=self.items, calibration=self.recipe.calibration)
         return gbce(positive, histories @ table[negatives].T, beta=exponent)
 
 

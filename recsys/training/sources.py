@@ -1,7 +1,9 @@
 """Fits a simple source with the settings that do best on validation."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,7 @@ from recsys.retrieval.parts import SourceConfig, fit, fit_linear
 from recsys.retrieval.popular import PopularConfig
 from recsys.retrieval.source import Source
 from recsys.retrieval.text import TextConfig
+from recsys.training.overrides import overridden
 
 CASES = 2000
 """Validation cases that settings are chosen on."""
@@ -67,10 +70,16 @@ def choose_source(
     text_encoder: str,
     include_seen: bool,
     seed: int,
+    overrides: Mapping[str, Any] = MappingProxyType({}),
 ) -> tuple[SourceConfig, float]:
-    """The best settings and their validation NDCG@10."""
-    configs = grid(name, items=dataset.items, text_encoder=text_encoder)
-    some = _sample(validation, seed=seed)
+    """The best settings and their validation NDCG@10; `overrides` are fixed, the rest is chosen.
+
+    Raises:
+        InvalidRequest: an override that the source does not know.
+    """
+    tried_all = grid(name, items=dataset.items, text_encoder=text_encoder)
+    configs = list(dict.fromkeys(overridden(config, overrides, where=name) for config in tried_all))
+    some = validation.sample(CASES, seed=seed)
     tried = {
         config: ndcg_at_10(source, some, items=dataset.items, include_seen=include_seen).mean()
         for config, source in _fitted(configs, dataset, text, seed)
@@ -105,9 +114,3 @@ def _fitted(
                 yield config, fits[core].reweighed(decay=config.decay)
             case _:
                 yield config, fit(config, dataset, text=text, seed=seed)
-
-
-def _sample(cases: Cases, *, seed: int) -> Cases:
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(cases))[:CASES])
-    histories = tuple(cases.histories[i] for i in chosen)
-    return Cases(tuple(cases.users[i] for i in chosen), histories, cases.targets[chosen])

@@ -1,0 +1,26 @@
+"""The command line. Heavy libraries are imported inside the commands, so that `recsys --help` answers at once."""
+
+import typer
+
+from recsys.cli import answers, bundles, data, models, quickstart, serving
+from recsys.cli.shared import Group
+
+app = typer.Typer(
+    name="recsys",
+    cls=Group,
+    help="Recommendations from sequence models over your own database.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.command("quickstart")(quickstart.quickstart)
+app.command("fetch-samples")(data.fetch_samples)
+app.add_typer(data.db, name="db")
+app.add_typer(data.imports, name="import")
+app.command("train")(models.train)
+app.command("evaluate")(models.evaluate)
+app.command("recommend")(answers.recommend)
+app.command("similar")(answers.similar)
+app.command("batch")(answers.batch)
+app.add_typer(bundles.bundles, name="bundles")
+app.command("serve")(serving.serve)
+app.command("doctor")(serving.doctor)

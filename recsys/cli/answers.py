@@ -1,0 +1,73 @@
+"""Commands that ask the recommender."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from recsys.cli.shared import console, fail, open_recommender, show
+from recsys.settings import Settings
+
+if TYPE_CHECKING:
+    from recsys.service import Options
+
+Bundle = Annotated[str | None, typer.Option(help="URI of a bundle; by default the active one.")]
+Encoder = Annotated[str | None, typer.Option(help="Part that answers; by default the bundle's.")]
+Many = Annotated[int, typer.Option("--k", min=1, max=1000, help="How many items.")]
+Seen = Annotated[bool | None, typer.Option(help="May items of the history come back? By default the bundle's rule.")]
+
+
+def recommend(
+    user: Annotated[str | None, typer.Argument(help="A stored user.")] = None,
+    history: Annotated[str | None, typer.Option(help="Item ids, oldest first, separated by commas.")] = None,
+    k: Many = 10,
+    encoder: Encoder = None,
+    bundle: Bundle = None,
+    include_seen: Seen = None,
+) -> None:
+    """The best items for a stored user, or after a history given here."""
+    items = None if history is None else [item.strip() for item in history.split(",") if item.strip()]
+    if (user is None) == (items is None):
+        fail("give either a user or --history")
+    with open_recommender(Settings(), bundle=bundle) as (recommender, _):
+        options = replace(_options(k, encoder), include_seen=include_seen)
+        show(recommender.recommend(user_id=user, history=items, options=options))
+
+
+def similar(
+    item: Annotated[str, typer.Argument(help="An item id.")],
+    k: Many = 10,
+    encoder: Encoder = None,
+    bundle: Bundle = None,
+) -> None:
+    """The items that fit best beside one item."""
+    with open_recommender(Settings(), bundle=bundle) as (recommender, _):
+        show(recommender.similar(item, options=_options(k, encoder)))
+
+
+def batch(
+    out: Annotated[Path, typer.Option(help="Parquet file to write.")],
+    task: Annotated[Literal["recommend"], typer.Option(help="What to answer for each user.")] = "recommend",
+    histories: Annotated[Path | None, typer.Option(help="user_id, item_id, position of users not stored.")] = None,
+    k: Many = 10,
+    encoder: Encoder = None,
+    bundle: Bundle = None,
+    include_seen: Seen = None,
+) -> None:
+    """Score all users into a Parquet file. An interrupted run goes on when it is started again."""
+    from recsys.batch import recommend_all
+
+    assert task == "recommend"
+    with open_recommender(Settings(), bundle=bundle) as (recommender, store), console.status("scoring") as status:
+        options, users = replace(_options(k, encoder), include_seen=include_seen), 0
+        for done in recommend_all(recommender, store, out, options=options, histories=histories):
+            users = done.users
+            status.update(f"{users:,} users")
+    console.print(f"{out}: {users:,} users", soft_wrap=True)
+
+
+def _options(k: int, encoder: str | None) -> "Options":
+    from recsys.service import Options
+
+    return Options(k=k, encoder=encoder)

@@ -1,0 +1,84 @@
+"""Commands that fill the store."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from recsys.cli.shared import Group, console, open_store
+from recsys.settings import Settings
+
+if TYPE_CHECKING:
+    from recsys.importing.files import Report
+
+db = typer.Typer(cls=Group, no_args_is_help=True, help="The database at RECSYS_DATABASE_URL.")
+imports = typer.Typer(cls=Group, no_args_is_help=True, help="Files (CSV, JSONL, Parquet) into the store.")
+
+Files = Annotated[list[Path], typer.Argument(help="Files to import, one after the other.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check the files and report; write nothing to the store.")]
+
+
+@db.command("upgrade")
+def upgrade() -> None:
+    """Create or migrate the tables. Doing it again changes nothing."""
+    from recsys.store.sessions import upgrade as migrate
+
+    url = Settings().database_url
+    migrate(url)
+    console.print(f"{url} is up to date", soft_wrap=True)
+
+
+@imports.command("items")
+def items(files: Files, dry_run: DryRun = False) -> None:
+    """Columns: item_id, optional domain and title; every other column becomes an attribute."""
+    from recsys.importing.files import import_items
+
+    run_imports(import_items, files, dry_run=dry_run)
+
+
+@imports.command("events")
+def events(files: Files, dry_run: DryRun = False) -> None:
+    """Columns: user_id, item_id, optional at or timestamp (epoch seconds or ISO 8601), position, event_id, kind, rating."""
+    from recsys.importing.files import import_events
+
+    run_imports(import_events, files, dry_run=dry_run)
+
+
+@imports.command("playlists")
+def playlists(files: Files, dry_run: DryRun = False) -> None:
+    """Columns: playlist_id, position, item_id, optional playlist_name."""
+    from recsys.importing.files import import_playlists
+
+    run_imports(import_playlists, files, dry_run=dry_run)
+
+
+def run_imports(run: "Callable[..., Iterator[Report]]", files: list[Path], *, dry_run: bool = False) -> None:
+    """Imports the files and says what became of their rows; rejected ones are written beside as `FILE.rejected.jsonl`."""
+    settings = Settings()
+    with open_store(settings) as store:
+        for path in files:
+            rejects = path.with_name(f"{path.name}.rejected.jsonl")
+            report = None
+            with console.status(f"{path.name}") as status:
+                for report in run(store, path, dry_run=dry_run, rejects=rejects):
+                    status.update(f"{path.name}: {report.accepted + report.unchanged + report.rejected:,} rows")
+            if report is not None:
+                _say(path, report, rejects, dry_run=dry_run)
+
+
+def _say(path: Path, report: "Report", rejects: Path, *, dry_run: bool) -> None:
+    done = "would be new" if dry_run else "new"
+    console.print(f"{path}: {report.accepted:,} {done}, {report.unchanged:,} unchanged, {report.rejected:,} rejected")
+    for reason, count in report.reasons.most_common():
+        console.print(f"  {count:,} x {reason}", soft_wrap=True, highlight=False)
+    if report.rejected:
+        console.print(f"  rejected rows with their reasons: {rejects}", soft_wrap=True)
+
+
+def fetch_samples() -> None:
+    """Fetch the sample data of the quickstart into RECSYS_DATA and say under which terms it stands."""
+    from recsys.importing.samples import fetch
+
+    for fact in fetch(Settings().data):
+        console.print(str(fact), soft_wrap=True, highlight=False)

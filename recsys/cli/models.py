@@ -1,0 +1,168 @@
+"""Commands that train and measure."""
+
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from recsys.cli.shared import console, device, fail, open_store, use_all_cores
+from recsys.settings import Settings
+
+if TYPE_CHECKING:
+    from recsys.evaluation.report import Report
+    from recsys.store import Store
+    from recsys.training.jobs import Saved
+    from recsys.training.recipes import Plan
+
+Seed = Annotated[int, typer.Option(min=0, help="All randomness of the run comes from it.")]
+Bundle = Annotated[str | None, typer.Option(help="URI of a bundle; by default the active one.")]
+
+
+def train(
+    model: Annotated[str, typer.Argument(help="`blend`, or one part such as `sasrec-hybrid`, `ease`, `markov`.")],
+    config: Annotated[Path | None, typer.Option(help="TOML with one table of settings per part.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")] = False,
+    seed: Seed = 0,
+    out: Annotated[str | None, typer.Option(help="Where the bundle is written; must not exist.")] = None,
+    with_: Annotated[list[str], typer.Option("--with", help="One-part bundles to blend; may be repeated.")] = [],  # noqa: B006
+    protocol: Annotated[Literal["leave-one-out", "temporal"], typer.Option(help="What is withheld.")] = "leave-one-out",
+    deploy: Annotated[bool, typer.Option("--deploy", help="Withhold nothing at the end; cannot be evaluated.")] = False,
+    activate: Annotated[bool | None, typer.Option(help="Serve the bundle; by default only a `blend`.")] = None,
+) -> None:
+    """Train a part, or the whole blend; print the validation figures and write a bundle."""
+    from recsys.training.recipes import Plan
+
+    settings = Settings()
+    use_all_cores(seed)
+    plan = Plan(
+        text_encoder=settings.text_encoder,
+        include_seen=False,
+        seed=seed,
+        device=device(settings),
+        protocol=protocol,
+        deploy=deploy,
+        overrides=read_config(config) if config else {},
+    )
+    with open_store(settings) as store:
+        saved = run_training(store, plan, settings, model=model, out=out, given=with_, resume=resume)
+        if activate if activate is not None else model == "blend":
+            store.activate_bundle(saved.uri)
+            console.print("it is the active bundle now; a running server takes it up when it is restarted")
+        else:
+            console.print(f"staged: `recsys bundles activate {saved.uri}` serves it", soft_wrap=True)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The settings in a TOML file, one table per part."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        fail(f"{path} cannot be read: {error}")
+        raise AssertionError from error
+
+
+def run_training(
+    store: "Store",
+    plan: "Plan",
+    settings: Settings,
+    *,
+    model: str,
+    out: str | None = None,
+    given: Iterable[str] = (),
+    resume: bool = False,
+) -> "Saved":
+    """Trains with one line per fact, then a table of the validation figures."""
+    from recsys.training.jobs import Saved, train_from_store
+    from recsys.training.recipes import Progress
+
+    folder, _, name = (out or "").rstrip("/").rpartition("/")
+    facts = train_from_store(
+        store,
+        plan,
+        model=model,
+        folder=(folder or ".") if out else settings.bundles,
+        name=name or None,
+        given=tuple(given),
+        checkpoints=settings.checkpoints,
+        resume=resume,
+    )
+    saved: Saved | None = None
+    for fact in facts:
+        match fact:
+            case Progress():
+                console.print(f"[bold]{fact.part}[/bold] {fact.fact}", soft_wrap=True, highlight=False)
+            case Saved():
+                saved = fact
+    assert saved is not None
+    _validation_table(saved)
+    return saved
+
+
+def evaluate(
+    bundle: Bundle = None,
+    out: Annotated[Path, typer.Option(help="Folder for report.json and the plot.")] = Path("artifacts/evaluation"),
+    seed: Seed = 0,
+) -> None:
+    """Measure every part and every baseline on the test events: table, JSON and plot."""
+    settings = Settings()
+    use_all_cores(seed)
+    with open_store(settings) as store:
+        run_evaluation(store, bundle=bundle, out=out, seed=seed, device=device(settings))
+
+
+def run_evaluation(store: "Store", *, bundle: str | None, out: Path, seed: int, device: str) -> "Report":
+    """Measures, prints, and notes the figures in the bundle."""
+    from recsys.bundle import add_figures
+    from recsys.evaluation.measure import Measured
+    from recsys.evaluation.plots import save_plot
+    from recsys.evaluation.report import Report
+    from recsys.evaluation.run import evaluate as measure
+    from recsys.training.recipes import Progress
+
+    report: Report | None = None
+    with console.status("evaluating") as status:
+        for fact in measure(store, uri=bundle, seed=seed, device=device):
+            match fact:
+                case Progress():
+                    status.update(f"{fact.part} {fact.fact}")
+                case Measured():
+                    status.update(f"evaluated {fact.name}")
+                case Report():
+                    report = fact
+    assert report is not None
+    assert report.bundle is not None
+    add_figures(report.bundle, {name: {"test": figures} for name, figures in report.figures().items()})
+    _report_table(report)
+    console.print(f"written: {report.save(out)}, {save_plot(report, out)}", soft_wrap=True)
+    return report
+
+
+def _validation_table(saved: "Saved") -> None:
+    from rich.table import Table
+
+    table = Table("part", "validation NDCG@10", "blended", title=saved.uri)
+    blended = saved.bundle.parts["blend"].config["sources"] if "blend" in saved.bundle.parts else []
+    for name, part in saved.bundle.parts.items():
+        figure = part.figures.get("validation_ndcg@10")
+        mark = "yes" if name in blended else "" if part.kind == "fusion" or not blended else "left out"
+        table.add_row(name, "" if figure is None else f"{figure:.4f}", mark)
+    console.print(table)
+    for name, why in saved.bundle.about.get("left_out", {}).items():
+        reason = f"it lowered the blend by {-why:.4f}" if isinstance(why, float) else why
+        console.print(f"{name} is left out of the blend: {reason}", soft_wrap=True)
+
+
+def _report_table(report: "Report") -> None:
+    from rich.table import Table
+
+    about = f"{report.protocol}, {report.users:,} users, {report.items:,} items, seed {report.seed}"
+    table = Table("part", "NDCG@10", "hit@10", "MRR", "coverage", f"minus {report.reference}", title=about)
+    for row in report.rows:
+        difference = "" if row.difference is None else str(row.difference)
+        table.add_row(
+            row.name, str(row.ndcg), f"{row.hit.mean:.4f}", f"{row.mrr.mean:.4f}", f"{row.coverage:.3f}", difference
+        )
+    console.print(table)
+    console.print("95 % bootstrap intervals over users; the difference is of NDCG@10, paired by user")

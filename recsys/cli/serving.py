@@ -1,0 +1,111 @@
+"""Commands that run the service and look after it."""
+
+import logging
+import socket
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from recsys.cli.shared import console, device, fail, open_recommender, open_store
+from recsys.errors import RecsysError
+from recsys.settings import Settings
+
+if TYPE_CHECKING:
+    from recsys.store import Store
+
+Bundle = Annotated[str | None, typer.Option(help="URI of a bundle; by default the active one.")]
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on; by default RECSYS_HOST.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = None,
+    bundle: Bundle = None,
+) -> None:
+    """Answer over HTTP, with a page to try it at /."""
+    settings = Settings()
+    chosen = settings.model_copy(
+        update={"host": host or settings.host, "port": settings.port if port is None else port}
+    )
+    run_server(chosen, bundle=bundle)
+
+
+def run_server(settings: Settings, *, bundle: str | None = None) -> None:
+    """Serves until it is stopped."""
+    import uvicorn
+
+    from api.app import create_app
+
+    listener = _listen(settings)
+    with open_recommender(settings, bundle=bundle) as (recommender, _):
+        recommender.warm_up()
+        for reason in recommender.readiness().reasons:
+            console.print(f"[yellow]{reason}[/yellow]", soft_wrap=True)
+        host, port = listener.getsockname()[:2]
+        console.print(f"serving on http://{host}:{port} (stop with Ctrl-C)", soft_wrap=True)
+        logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+        config = uvicorn.Config(create_app(recommender), log_config=None, access_log=False)
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def doctor() -> None:
+    """Say what is wrong with this installation, and what to do."""
+    settings = Settings()
+    troubles = 0
+    for what, check in {
+        "database": _database,
+        "active bundle": _bundle,
+        "text encoder": _text_encoder,
+        "device": device,
+        "sample data": _samples,
+    }.items():
+        try:
+            console.print(f"[green]ok[/green]  {what}: {check(settings)}", soft_wrap=True, highlight=False)
+        except (RecsysError, ValueError) as error:
+            troubles += 1
+            console.print(f"[red]bad[/red] {what}: {error}", soft_wrap=True, highlight=False)
+    if troubles:
+        raise typer.Exit(1)
+
+
+def _listen(settings: Settings) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        fail(f"cannot listen on {settings.host}:{settings.port} ({error.strerror}): choose another with --port")
+    return listener
+
+
+def _database(settings: Settings) -> str:
+    with open_store(settings) as store:
+        return f"{settings.database_url} holds {_counted(store)}"
+
+
+def _counted(store: "Store") -> str:
+    counts = store.counts()
+    return f"{counts.items:,} items, {counts.users:,} users, {counts.events:,} events, {counts.playlists:,} playlists"
+
+
+def _bundle(settings: Settings) -> str:
+    from recsys.bundle import load_bundle
+    from recsys.errors import NotReady
+
+    with open_store(settings) as store:
+        record = store.active_bundle()
+    if record is None:
+        raise NotReady("none: run `recsys train blend`")
+    return f"{record.uri} with {', '.join(load_bundle(record.uri).parts)}"
+
+
+def _text_encoder(settings: Settings) -> str:
+    from recsys.data.texts import text_encoder
+
+    return text_encoder(settings.text_encoder).name
+
+
+def _samples(settings: Settings) -> str:
+    from recsys.importing.samples import check
+
+    check(settings.data)
+    return str(settings.data)

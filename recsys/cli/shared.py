@@ -1,0 +1,104 @@
+"""What the commands share: settings, the store, the console, and errors said in one line."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.console import Console
+from typer.core import TyperGroup
+
+from recsys.errors import RecsysError
+from recsys.settings import Settings
+
+if TYPE_CHECKING:
+    from recsys.service import Answer, Recommender
+    from recsys.store import Store
+
+console = Console()
+errors = Console(stderr=True)
+
+
+class Group(TyperGroup):
+    """Says an error of ours in one line, without a traceback; an interrupted command says how to go on."""
+
+    def invoke(self, ctx: Any) -> Any:
+        logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        try:
+            return super().invoke(ctx)
+        except RecsysError as error:
+            fail(str(error))
+        except ValueError as error:
+            if type(error).__name__ not in ("ConfigError", "SchemaError", "ShapeError"):  # theirs need torch or polars
+                raise
+            fail(str(error))
+        except KeyboardInterrupt:
+            errors.print("interrupted: run the same command again, training with --resume, to go on")
+            raise typer.Exit(130) from None
+
+
+def fail(message: str) -> None:
+    """Ends the command with status 1."""
+    errors.print(f"[red]error:[/red] {message}", soft_wrap=True, highlight=False)
+    raise typer.Exit(1)
+
+
+def device(settings: Settings) -> str:
+    """The torch device of the settings; `auto` takes CUDA where there is one."""
+    if settings.device != "auto":
+        return settings.device
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+@contextmanager
+def open_store(settings: Settings) -> Iterator["Store"]:
+    """The store of the settings, closed afterwards."""
+    from recsys.store import Store
+
+    store = Store.open(settings.database_url)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+@contextmanager
+def open_recommender(settings: Settings, *, bundle: str | None = None) -> Iterator[tuple["Recommender", "Store"]]:
+    """The recommender over the store of the settings; both are closed afterwards."""
+    from recsys.service import Recommender
+
+    with open_store(settings) as store:
+        recommender = Recommender(store, bundle=bundle, device=device(settings))
+        try:
+            yield recommender, store
+        finally:
+            recommender.close()
+
+
+def use_all_cores(seed: int) -> None:
+    """Seeds what libraries draw from globally and gives torch every core this process may use."""
+    import numpy as np
+    import torch
+
+    torch.manual_seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+
+
+def show(answer: "Answer") -> None:
+    """The answer as a table, what was not done as asked below it."""
+    from rich.table import Table
+
+    table = Table(
+        "rank", "item", "title", "score", "source", title=f"{answer.encoder} ({answer.bundle or 'no bundle'})"
+    )
+    for rank, item in enumerate(answer.items, start=1):
+        table.add_row(str(rank), item.item_id, item.title or "", f"{item.score:.3f}", item.source)
+    console.print(table)
+    for one in answer.degraded:
+        console.print(f"[yellow]{one.what}:[/yellow] {one.why}", soft_wrap=True)

@@ -1,0 +1,34 @@
+"""Settings that a configuration file changes."""
+
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from recsys.errors import InvalidRequest
+
+Settings = TypeVar("Settings")
+
+
+def overridden(settings: Settings, table: Mapping[str, Any], *, where: str) -> Settings:
+    """A dataclass with the values of `table` in place of its own, tables inside for dataclasses inside.
+
+    Raises:
+        InvalidRequest: a setting that does not exist, or a value that it does not take; `where` names the table.
+    """
+    assert is_dataclass(settings)
+    own = {field.name: getattr(settings, field.name) for field in fields(settings)}
+    for name, value in table.items():
+        if name not in own:
+            raise InvalidRequest(f"[{where}] has no setting {name!r}: choose one of {', '.join(own)}")
+        inside = is_dataclass(own[name])
+        if inside and not isinstance(value, Mapping):
+            raise InvalidRequest(f"[{where}] {name}={value!r}: write it as a table [{where}.{name}]")
+        own[name] = overridden(own[name], value, where=f"{where}.{name}") if inside else value
+    try:
+        return TypeAdapter(type(settings)).validate_python(own)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise InvalidRequest(f"[{where}] {name}={first['input']!r}: {first['msg']}") from error
