@@ -12,14 +12,11 @@ bundles = typer.Typer(cls=Group, no_args_is_help=True, help="Versions of what is
 
 @bundles.command("list")
 def list_bundles() -> None:
-    """All bundles, oldest first."""
-    from rich.table import Table
-
+    """All bundles, oldest first: state, when trained, where, with which parts."""
     with open_store(Settings()) as store:
-        table = Table("state", "bundle", "trained", "parts")
         for one in store.bundles():
-            table.add_row(one.state, one.uri, one.manifest["created"], ", ".join(one.manifest["parts"]))
-        console.print(table)
+            console.print(f"{one.state:8}{one.manifest['created']}  {one.uri}", soft_wrap=True, highlight=False)
+            console.print(f"        {', '.join(one.manifest['parts'])}", soft_wrap=True, highlight=False)
 
 
 @bundles.command("activate")

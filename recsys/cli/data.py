@@ -69,7 +69,10 @@ def run_imports(run: "Callable[..., Iterator[Report]]", files: list[Path], *, dr
 
 def _say(path: Path, report: "Report", rejects: Path, *, dry_run: bool) -> None:
     done = "would be new" if dry_run else "new"
-    console.print(f"{path}: {report.accepted:,} {done}, {report.unchanged:,} unchanged, {report.rejected:,} rejected")
+    console.print(
+        f"{path}: {report.accepted:,} {done}, {report.unchanged:,} unchanged, {report.rejected:,} rejected",
+        soft_wrap=True,
+    )
     for reason, count in report.reasons.most_common():
         console.print(f"  {count:,} x {reason}", soft_wrap=True, highlight=False)
     if report.rejected:

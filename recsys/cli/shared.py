@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
     from recsys.service import Answer, Recommender
     from recsys.store import Store
 
-console = Console()
+WIDE = 160
+"""Columns where nothing says how wide the page is, such as in a log."""
+
+console = Console(width=None if sys.stdout.isatty() else WIDE)
 errors = Console(stderr=True)
 
 
