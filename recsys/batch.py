@@ -94,33 +94,33 @@ def _stored(recommender: Recommender, store: Store, after: str | None) -> Iterat
 
 
 def _sent(recommender: Recommender, path: Path, after: str | None) -> Iterator[User]:
-    frame = _scan(path)
-    histories = frame.sort("user_id", "position", maintain_order=True).group_by("user_id", maintain_order=True)
-    for batch in histories.agg("item_id").sort("user_id").collect_batches(chunk_size=PIECE):
-        for user, item_ids in batch.iter_rows():
-            if after is None or user > after:  # both compare code points
-                yield user, recommender.sent_history([item_id for item_id in item_ids if item_id is not None], [])
+    try:
+        frame = _scan(path).drop_nulls().sort("user_id", "position", maintain_order=True)
+        histories = frame.group_by("user_id", maintain_order=True).agg("item_id").sort("user_id")
+        for batch in histories.collect_batches(chunk_size=PIECE):
+            for user, item_ids in batch.iter_rows():
+                if after is None or user > after:  # both compare code points
+                    yield user, recommender.sent_history(item_ids, [])
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise InputFileError(f"{path} cannot be read: {error}") from error
 
 
 def _scan(path: Path) -> pl.LazyFrame:
     """The columns user_id, item_id (as text) and position of the file."""
     text = {"user_id": pl.String, "item_id": pl.String}
-    try:
-        match path.suffix.lower():
-            case ".csv":
-                frame = pl.scan_csv(path, schema_overrides=text)
-            case ".jsonl" | ".ndjson":
-                frame = pl.scan_ndjson(path, schema_overrides=text)
-            case ".parquet":
-                frame = pl.scan_parquet(path)
-            case other:
-                raise InputFileError(f"{path}: {other or 'no suffix'} is not read; use .csv, .jsonl or .parquet")
-        missing = [name for name in ("user_id", "item_id", "position") if name not in frame.collect_schema()]
-        if missing:
-            raise InputFileError(f"{path} has no column {missing[0]!r}: user_id, item_id and position are needed")
-        return frame.select(*(pl.col(name).cast(pl.String) for name in text), pl.col("position").cast(pl.Int64))
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise InputFileError(f"{path} cannot be read: {error}") from error
+    match path.suffix.lower():
+        case ".csv":
+            frame = pl.scan_csv(path, schema_overrides=text)
+        case ".jsonl" | ".ndjson":
+            frame = pl.scan_ndjson(path, schema_overrides=text)
+        case ".parquet":
+            frame = pl.scan_parquet(path)
+        case other:
+            raise InputFileError(f"{path}: {other or 'no suffix'} is not read; use .csv, .jsonl or .parquet")
+    missing = [name for name in ("user_id", "item_id", "position") if name not in frame.collect_schema()]
+    if missing:
+        raise InputFileError(f"{path} has no column {missing[0]!r}: user_id, item_id and position are needed")
+    return frame.select(*(pl.col(name).cast(pl.String) for name in text), pl.col("position").cast(pl.Int64))
 
 
 def _identity(recommender: Recommender, options: Options, histories: Path | None) -> str:

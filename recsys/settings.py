@@ -28,3 +28,4 @@ class Settings(BaseSettings):
     host: Annotated[str, Field(description="Address to listen on")] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="Port to listen on; 0 takes a free one")] = 8000
     device: Annotated[str, Field(description="torch device; `auto` takes CUDA where there is one")] = "auto"
+    threads: Annotated[int, Field(ge=1, description="torch threads; see DECISIONS before raising it")] = 1

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from recsys.cli.shared import console, device, fail, open_store, use_all_cores
+from recsys.cli.shared import console, device, fail, open_store, prepare
 from recsys.settings import Settings
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def train(
     from recsys.training.recipes import Plan
 
     settings = Settings()
-    use_all_cores(seed)
+    prepare(settings, seed=seed)
     plan = Plan(
         text_encoder=settings.text_encoder,
         include_seen=False,
@@ -107,7 +107,7 @@ def evaluate(
 ) -> None:
     """Measure every part and every baseline on the test events: table, JSON and plot."""
     settings = Settings()
-    use_all_cores(seed)
+    prepare(settings, seed=seed)
     with open_store(settings) as store:
         run_evaluation(store, bundle=bundle, out=out, seed=seed, device=device(settings))
 

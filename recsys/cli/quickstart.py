@@ -9,7 +9,7 @@ import typer
 from recsys.cli.data import run_imports
 from recsys.cli.models import run_evaluation, run_training
 from recsys.cli.serving import run_server
-from recsys.cli.shared import console, device, open_store, use_all_cores
+from recsys.cli.shared import console, device, open_store, prepare
 from recsys.settings import Settings
 
 
@@ -28,7 +28,7 @@ def quickstart(
 
     started = time.monotonic()
     settings = Settings()
-    use_all_cores(seed)
+    prepare(settings, seed=seed)
     for fact in fetch(settings.data):
         console.print(str(fact), soft_wrap=True, highlight=False)
     files = write_files(settings.data)

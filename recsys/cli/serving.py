@@ -73,6 +73,7 @@ def _listen(settings: Settings) -> socket.socket:
     try:
         listener.bind((settings.host, settings.port))
     except OSError as error:
+        listener.close()
         fail(f"cannot listen on {settings.host}:{settings.port} ({error.strerror}): choose another with --port")
     return listener
 

@@ -1,7 +1,6 @@
 """What the commands share: settings, the store, the console, and errors said in one line."""
 
 import logging
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -84,14 +83,14 @@ def open_recommender(settings: Settings, *, bundle: str | None = None) -> Iterat
             recommender.close()
 
 
-def use_all_cores(seed: int) -> None:
-    """Seeds what libraries draw from globally and gives torch every core this process may use."""
+def prepare(settings: Settings, *, seed: int) -> None:
+    """Seeds what libraries draw from globally, and limits torch to the threads of the settings."""
     import numpy as np
     import torch
 
     torch.manual_seed(seed)
     np.random.seed(seed % 2**32)
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    torch.set_num_threads(settings.threads)
 
 
 def show(answer: "Answer") -> None:

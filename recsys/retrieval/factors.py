@@ -16,7 +16,8 @@ from threadpoolctl import threadpool_limits
 from recsys.bundle import Part
 from recsys.data.dataset import Dataset
 from recsys.data.history import Rows
-from recsys.retrieval.inner import InnerProductSource
+from recsys.indexes.index import Index
+from recsys.retrieval.inner import InnerProductSource, stored, stored_index
 from recsys.retrieval.neighbours import interactions
 
 
@@ -35,8 +36,15 @@ class FactorsConfig:
 class FactorsSource(InnerProductSource):
     """A history's vector is the least-squares user of the ALS equations given its items, the older weighing less."""
 
-    def __init__(self, vectors: NDArray[np.float32], *, known: NDArray[np.bool_], config: dict[str, Any]) -> None:
-        super().__init__(vectors, known=known)
+    def __init__(
+        self,
+        vectors: NDArray[np.float32],
+        *,
+        known: NDArray[np.bool_],
+        config: dict[str, Any],
+        index: Index | None = None,
+    ) -> None:
+        super().__init__(vectors, known=known, index=index)
         self.config = config
         self._gram = vectors.T @ vectors + config["ridge"] * np.eye(vectors.shape[1], dtype=np.float32)
 
@@ -51,12 +59,13 @@ class FactorsSource(InnerProductSource):
         return out
 
     def part(self, name: str) -> Part:
-        arrays = {"item_vectors": self.vectors, "known": self.known}
+        arrays = {"item_vectors": self.vectors, "known": self.known} | stored(self.index)
         return Part(name=name, kind="factors", config=self.config, arrays=arrays)
 
     @classmethod
     def from_part(cls, part: Part) -> Self:
-        return cls(part.arrays["item_vectors"], known=part.arrays["known"], config=part.config)
+        a = part.arrays
+        return cls(a["item_vectors"], known=a["known"], config=part.config, index=stored_index(part))
 
 
 def fit_factors(dataset: Dataset, config: FactorsConfig, *, seed: int) -> FactorsSource:

@@ -2,22 +2,33 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from recsys.bundle import Part
 from recsys.data.history import Rows
-from recsys.retrieval.source import Candidates, Query, Scores, top
+from recsys.indexes.build import build, restore, suited
+from recsys.indexes.index import Index
+from recsys.retrieval.source import Candidates, Query, Scores
 
 BLOCK = 256
-"""Queries answered at once: bounds the dense scores in memory."""
+"""Queries answered at once: bounds the flags of allowed rows in memory."""
+
+STORED = "index."
+"""Before the names of the arrays that an index has in its source's part."""
 
 
 class InnerProductSource(ABC):
-    """`vectors` (items, dim) of the catalogue, `known` marks rows that have one; subclasses encode the history."""
+    """`vectors` (items, dim) of the catalogue, `known` marks rows that have one; subclasses encode the history.
 
-    def __init__(self, vectors: NDArray[np.float32], *, known: NDArray[np.bool_]) -> None:
-        self.vectors, self.known = vectors, known
+    `index` finds among these vectors; without it one is built, exact for all but large catalogues.
+    """
+
+    def __init__(self, vectors: NDArray[np.float32], *, known: NDArray[np.bool_], index: Index | None = None) -> None:
+        self.index = build(suited(len(vectors)), vectors, known=known) if index is None else index
+        self.vectors, self.known = self.index.vectors, self.index.known
 
     @abstractmethod
     def encode(self, histories: Sequence[Rows]) -> NDArray[np.float32]:
@@ -30,15 +41,11 @@ class InnerProductSource(ABC):
         for start in range(0, len(queries), BLOCK):
             block = queries[start : start + BLOCK]
             asked, vectors = self._history_vectors(block)
-            if not len(asked):
-                continue
             allowed = np.zeros((len(asked), len(self.vectors)), dtype=np.bool_)
             for i, index in enumerate(asked):
                 flags = block[index].allowed[: len(self.vectors)]
-                allowed[i, : len(flags)] = flags & self.known[: len(flags)]
-            found = top(np.where(allowed, vectors @ self.vectors.T, -np.inf), k=k)
-            width = found.rows.shape[1]
-            rows[start + asked, :width], scores[start + asked, :width] = found.rows, found.scores
+                allowed[i, : len(flags)] = flags
+            rows[start + asked], scores[start + asked] = self.index.search(vectors, k=k, allowed=allowed)
         return Candidates(rows, scores)
 
     def score(self, queries: Sequence[Query], rows: NDArray[np.int64]) -> Scores:
@@ -66,12 +73,20 @@ class InnerProductSource(ABC):
         return rows[self.known[rows]]
 
 
-def grown(
-    vectors: NDArray[np.float32], known: NDArray[np.bool_], rows: Rows, new: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Copies of both with `new` vectors at `rows`, which may lie beyond the end."""
-    size = max(len(vectors), int(rows.max(initial=-1)) + 1)
-    more, marks = np.zeros((size, vectors.shape[1]), dtype=np.float32), np.zeros(size, dtype=np.bool_)
-    more[: len(vectors)], marks[: len(known)] = vectors, known
-    more[rows], marks[rows] = new, True
-    return more, marks
+def stored(index: Index) -> dict[str, NDArray[Any]]:
+    """What `index` adds to the arrays of its source's part: nothing if exact, a graph that takes long to build otherwise."""
+    arrays = index.part("index").arrays.items()
+    return {STORED + name: array for name, array in arrays if name not in ("vectors", "known")}
+
+
+def stored_index(part: Part) -> Index | None:
+    """The index that was stored with its source in `part`; None where it is built anew.
+
+    Raises:
+        BundleError: it does not fit the part's vectors.
+    """
+    arrays = {name.removeprefix(STORED): array for name, array in part.arrays.items() if name.startswith(STORED)}
+    if not arrays:
+        return None
+    arrays |= {"vectors": part.arrays["item_vectors"], "known": part.arrays["known"]}
+    return restore(Part(name=f"{part.name}/index", kind="hnsw", config={}, arrays=arrays))

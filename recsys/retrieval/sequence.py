@@ -15,14 +15,17 @@ from models.pooling.last import last
 from recsys.bundle import Part
 from recsys.data.history import Rows
 from recsys.errors import BundleError
-from recsys.retrieval.inner import InnerProductSource, grown
+from recsys.indexes.index import Index
+from recsys.retrieval.inner import InnerProductSource, stored_index
 
 
 class SequenceSource(InnerProductSource):
     """Runs the encoder over the vectors of the last `max_length` known items."""
 
-    def __init__(self, part: Part, vectors: NDArray[np.float32], *, known: NDArray[np.bool_]) -> None:
-        super().__init__(vectors, known=known)
+    def __init__(
+        self, part: Part, vectors: NDArray[np.float32], *, known: NDArray[np.bool_], index: Index | None = None
+    ) -> None:
+        super().__init__(vectors, known=known, index=index)
         self._part = part
         recipe = part.config["recipe"]
         self._temperature: float | None = recipe["temperature"]
@@ -60,8 +63,8 @@ class SequenceSource(InnerProductSource):
                 new[torch.from_numpy(trained)] += torch.from_numpy(residual[rows[trained]])
             if self._temperature is not None:
                 new = nn.functional.normalize(new, dim=-1)
-        vectors, known = grown(self.vectors, self.known, rows, new.numpy())
-        return SequenceSource(self._part, vectors, known=known)
+        index = self.index.with_rows(rows, new.numpy())
+        return SequenceSource(self._part, index.vectors, known=index.known, index=index)
 
     @property
     def text_encoder(self) -> str:
@@ -76,7 +79,8 @@ class SequenceSource(InnerProductSource):
     def from_part(cls, part: Part) -> Self:
         """Raises BundleError: the part's arrays do not fit its settings."""
         try:
-            return cls(part, part.arrays["item_vectors"], known=part.arrays["known"])
+            vectors, known = part.arrays["item_vectors"], part.arrays["known"]
+            return cls(part, vectors, known=known, index=stored_index(part))
         except (KeyError, TypeError, RuntimeError) as error:
             raise BundleError(f"part {part.name!r} does not fit its settings ({error}); train it again") from error
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.data.history import History, Rows
+from recsys.indexes.index import best, fill, nothing
 
 Scores = NDArray[np.float32]
 Allowed = NDArray[np.bool_]
@@ -50,19 +51,11 @@ def top(scores: Scores, *, k: int) -> Candidates:
 
     Equal scores keep catalogue order.
     """
-    scores = np.where(np.isnan(scores), -np.inf, scores).astype(np.float32, copy=False)
-    k = min(k, scores.shape[1])
-    if k < scores.shape[1]:
-        # The k-th best score decides who is in; ties at the border are cut in catalogue order by the stable sort below.
-        rows = np.argpartition(-scores, k - 1, axis=1)[:, :k]
-        rows.sort(axis=1)
-    else:
-        rows = np.broadcast_to(np.arange(k), scores.shape)
-    best = np.take_along_axis(scores, rows, axis=1)
-    order = np.argsort(-best, axis=1, kind="stable")
-    best = np.take_along_axis(best, order, axis=1)
-    found = np.take_along_axis(rows, order, axis=1).astype(np.int64)
-    return Candidates(np.where(np.isneginf(best), -1, found), best)
+    queries, items = scores.shape
+    found, every = nothing(queries, k=min(k, items)), np.arange(items)
+    for query in range(queries):
+        fill(found, query, *best(every, scores[query].astype(np.float32, copy=False), k=k))
+    return Candidates(found.rows, found.scores)
 
 
 __all__ = ["Allowed", "Candidates", "Query", "Rows", "Scores", "Source", "top"]

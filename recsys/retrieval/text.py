@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from recsys.bundle import Part
 from recsys.data.history import Rows
-from recsys.retrieval.inner import InnerProductSource, grown
+from recsys.indexes.index import Index
+from recsys.retrieval.inner import InnerProductSource, stored, stored_index
 
 
 @runtime_checkable
@@ -47,8 +48,9 @@ class TextSource(InnerProductSource):
         mean: NDArray[np.float32],
         whiten: NDArray[np.float32],
         config: dict[str, Any],
+        index: Index | None = None,
     ) -> None:
-        super().__init__(vectors, known=known)
+        super().__init__(vectors, known=known, index=index)
         self.mean, self.whiten, self.config = mean, whiten, config
 
     @property
@@ -63,17 +65,26 @@ class TextSource(InnerProductSource):
         return _unit(out)
 
     def with_items(self, rows: Rows, text: NDArray[np.float32]) -> "TextSource":
-        vectors, known = grown(self.vectors, self.known, rows, _unit((text - self.mean) @ self.whiten))
-        return TextSource(vectors, known=known, mean=self.mean, whiten=self.whiten, config=self.config)
+        index = self.index.with_rows(rows, _unit((text - self.mean) @ self.whiten))
+        return TextSource(
+            index.vectors, known=index.known, mean=self.mean, whiten=self.whiten, config=self.config, index=index
+        )
 
     def part(self, name: str) -> Part:
         arrays = {"item_vectors": self.vectors, "known": self.known, "mean": self.mean, "whiten": self.whiten}
-        return Part(name=name, kind="text", config=self.config, arrays=arrays)
+        return Part(name=name, kind="text", config=self.config, arrays=arrays | stored(self.index))
 
     @classmethod
     def from_part(cls, part: Part) -> Self:
         a = part.arrays
-        return cls(a["item_vectors"], known=a["known"], mean=a["mean"], whiten=a["whiten"], config=part.config)
+        return cls(
+            a["item_vectors"],
+            known=a["known"],
+            mean=a["mean"],
+            whiten=a["whiten"],
+            config=part.config,
+            index=stored_index(part),
+        )
 
 
 def fit_text(text: NDArray[np.float32], config: TextConfig) -> TextSource:

@@ -91,14 +91,14 @@ def content_hashes(connection: Connection, item_ids: Sequence[str]) -> dict[str,
     found: dict[str, str] = {}
     for part in chunks(item_ids):
         query = select(items.c.item_id, items.c.content_hash).where(items.c.item_id.in_(part), items.c.active)
-        found.update(connection.execute(query).tuples().all())
+        found |= {row.item_id: row.content_hash for row in connection.execute(query)}
     return found
 
 
 def item_counts(connection: Connection) -> dict[str, int]:
     """Events of each item that has any."""
     query = select(events.c.item_id, func.count()).group_by(events.c.item_id)
-    return dict(connection.execute(query).tuples().all())
+    return {row.item_id: row[1] for row in connection.execute(query)}
 
 
 def _by_id(connection: Connection, item_ids: list[str]) -> Iterator[Item]:

@@ -1,0 +1,55 @@
+"""The exact index: every inner product, computed in blocks."""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from recsys.bundle import Part
+from recsys.errors import InvalidRequest
+from recsys.indexes.index import Flags, Found, Rows, Vectors, best, fill, grown, nothing, sealed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExactConfig:
+    """`at_once` scores are held in memory, four bytes each; one query's scores always are."""
+
+    at_once: int = 16_000_000
+
+    def __post_init__(self) -> None:
+        if self.at_once < 1:
+            raise InvalidRequest(f"at_once={self.at_once}: at least one score must fit into memory")
+
+
+class ExactIndex:
+    """A dense product with all vectors. A change copies what it changes: the vectors on adding, the flags on deleting."""
+
+    def __init__(self, config: ExactConfig, vectors: Vectors, *, known: Flags) -> None:
+        self.config = config
+        self.vectors, self.known = sealed(vectors), sealed(known)
+
+    def search(self, queries: Vectors, *, k: int, allowed: Flags | None = None) -> Found:
+        found = nothing(len(queries), k=k)
+        step = max(1, self.config.at_once // max(1, len(self.vectors)))
+        for start in range(0, len(queries), step):
+            dense = queries[start : start + step] @ self.vectors.T
+            for i, scores in enumerate(dense, start):
+                rows = np.flatnonzero(self.known if allowed is None else self.known & allowed[i])
+                fill(found, i, *best(rows, scores[rows], k=k))
+        return found
+
+    def with_rows(self, rows: Rows, vectors: Vectors) -> "ExactIndex":
+        more, known = grown(self.vectors, self.known, rows, vectors)
+        return ExactIndex(self.config, more, known=known)
+
+    def without(self, rows: Rows) -> "ExactIndex":
+        known = self.known.copy()
+        known[rows[(rows >= 0) & (rows < len(known))]] = False
+        return ExactIndex(self.config, self.vectors, known=known)
+
+    def part(self, name: str) -> Part:
+        arrays = {"vectors": self.vectors, "known": self.known}
+        return Part(name=name, kind="exact", config=asdict(self.config), arrays=arrays)
+
+    @classmethod
+    def from_part(cls, part: Part) -> "ExactIndex":
+        return cls(ExactConfig(**part.config), part.arrays["vectors"], known=part.arrays["known"])

@@ -1,0 +1,80 @@
+"""An index as one file: the SHA-256 of everything after the first line, kind and settings as JSON, arrays as safetensors."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load as read_safetensors
+from safetensors.numpy import save as write_safetensors
+
+from recsys.bundle import Part
+from recsys.errors import BundleError
+from recsys.indexes.build import restore
+from recsys.indexes.index import Index
+
+FORMAT = 1
+
+
+def save(index: Index, path: Path) -> None:
+    """Writes beside `path` and renames: a reader sees the old file or the new one, whatever happens meanwhile.
+
+    Raises:
+        BundleError: the place cannot be written.
+    """
+    part = index.part(path.name)
+    head = json.dumps({"format": FORMAT, "kind": part.kind, "config": part.config}).encode()
+    body = head + b"\n" + write_safetensors({name: np.ascontiguousarray(a) for name, a in part.arrays.items()})
+    beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with beside.open("wb") as file:
+            file.write(signed(body))
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise BundleError(f"index not written to {path}: {error}; free space or choose another place") from error
+
+
+def load(path: Path) -> Index:
+    """The index at `path`.
+
+    Raises:
+        BundleError: missing, damaged, or of a kind or format that this version does not know.
+    """
+    try:
+        digest, _, body = path.read_bytes().partition(b"\n")
+    except OSError as error:
+        raise BundleError(f"no index at {path} ({error.strerror}); build it again") from error
+    if hashlib.sha256(body).hexdigest().encode() != digest:
+        raise BundleError(
+            f"{path} is damaged: its SHA-256 is not the one in its first line; restore it or build it again"
+        )
+    head, _, arrays = body.partition(b"\n")
+    try:
+        about = json.loads(head)
+        if about["format"] != FORMAT:
+            raise BundleError(f"{path} has index format {about['format']}; this version reads {FORMAT}: build it again")
+        return restore(
+            Part(name=path.name, kind=about["kind"], config=about["config"], arrays=read_safetensors(arrays))
+        )
+    except (ValueError, TypeError, KeyError, SafetensorError) as error:
+        raise BundleError(f"{path} holds no index ({error}); build it again") from error
+
+
+def signed(body: bytes) -> bytes:
+    """The file that `body` makes."""
+    return hashlib.sha256(body).hexdigest().encode() + b"\n" + body
+
+
+def _sync_folder(folder: Path) -> None:
+    """So that the new name survives a power cut, too."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,98 @@
+"""What every index offers: the rows with the largest inner products, among those that a query allows."""
+
+from typing import NamedTuple, Protocol, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.bundle import Part
+
+Rows = NDArray[np.int64]
+Vectors = NDArray[np.float32]
+Flags = NDArray[np.bool_]
+T = TypeVar("T", bound=np.generic)
+
+
+class Found(NamedTuple):
+    """The best rows of each query, best first: `rows` (queries, k) with -1 where fewer exist, `scores` with -inf there."""
+
+    rows: Rows
+    scores: Vectors
+
+
+class Index(Protocol):
+    """Vectors by catalogue row. Immutable: a change gives a new index, so that a search in another thread never sees half of one.
+
+    Whoever swaps indexes lets one writer at a time do it: two changes of the same snapshot know nothing of each other.
+    """
+
+    @property
+    def vectors(self) -> Vectors:
+        """(rows, dim), read-only."""
+        ...
+
+    @property
+    def known(self) -> Flags:
+        """(rows,): which rows have a vector and were not deleted, read-only."""
+        ...
+
+    def search(self, queries: Vectors, *, k: int, allowed: Flags | None = None) -> Found:
+        """The `k` known rows with the largest inner products with each of `queries` (queries, dim).
+
+        `allowed` (queries, rows) is each query's allow list less its exclude list; None allows everything. Scores are the
+        inner products themselves, equal ones in row order; NaN and -inf are never returned. An approximate index may miss
+        some of the best, but gives `k` rows where there are as many.
+        """
+        ...
+
+    def with_rows(self, rows: Rows, vectors: Vectors) -> Self:
+        """The same with `vectors` (rows, dim) at `rows`: new, replaced, or beyond the end. Of a repeated row the last counts."""
+        ...
+
+    def without(self, rows: Rows) -> Self:
+        """The same without `rows`; those it never knew are passed over."""
+        ...
+
+    def part(self, name: str) -> Part:
+        """As it is stored; arrays besides `vectors` and `known` are what takes long to make."""
+        ...
+
+
+def best(rows: Rows, scores: Vectors, *, k: int) -> tuple[Rows, Vectors]:
+    """The `k` best of ascending `rows` by their `scores`, best first, equal ones in row order; never -inf or NaN."""
+    real = scores > -np.inf
+    if not real.all():
+        rows, scores = rows[real], scores[real]
+    if 0 < k < len(rows):
+        last = np.partition(scores, len(scores) - k)[len(scores) - k]
+        inside = np.flatnonzero(scores >= last)  # all equals of the last one, so that row order decides among them
+        rows, scores = rows[inside], scores[inside]
+    order = np.argsort(-scores, kind="stable")[:k]
+    return rows[order], scores[order]
+
+
+def nothing(queries: int, *, k: int) -> Found:
+    """What is found before anything is."""
+    return Found(np.full((queries, k), -1, dtype=np.int64), np.full((queries, k), -np.inf, dtype=np.float32))
+
+
+def fill(found: Found, query: int, rows: Rows, scores: Vectors) -> None:
+    """Writes what was found for one query, up to `k` of it."""
+    found.rows[query, : len(rows)], found.scores[query, : len(rows)] = rows, scores
+
+
+def sealed(array: NDArray[T]) -> NDArray[T]:
+    """A contiguous view that cannot be written through."""
+    view = np.ascontiguousarray(array).view()
+    view.flags.writeable = False
+    return view
+
+
+def grown(vectors: Vectors, known: Flags, rows: Rows, new: Vectors) -> tuple[Vectors, Flags]:
+    """Copies of both with `new` vectors at `rows`, which may lie beyond the end."""
+    assert rows.min(initial=0) >= 0, f"row {rows.min()} is no place in a catalogue"
+    size = max(len(vectors), int(rows.max(initial=-1)) + 1)
+    more, marks = np.zeros((size, vectors.shape[1]), dtype=np.float32), np.zeros(size, dtype=np.bool_)
+    more[: len(vectors)], marks[: len(known)] = vectors, known
+    more[rows], marks[rows] = new, True
+    return more, marks

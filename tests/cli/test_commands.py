@@ -1,0 +1,132 @@
+"""The command line as a user types it, good input and bad."""
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from recsys.cli import app
+from tests.worlds import Planted
+
+
+class Shell:
+    """Runs commands in a folder of their own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __call__(self, *words: object, status: int = 0) -> str:
+        result: Result = CliRunner().invoke(app, [str(word) for word in words])
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        assert result.exit_code == status, result.output
+        return " ".join(result.output.split())
+
+
+@pytest.fixture
+def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RECSYS_DATABASE_URL", f"sqlite:///{tmp_path}/recsys.db")
+    monkeypatch.setenv("RECSYS_TEXT_ENCODER", "hashed")
+    return Shell(tmp_path)
+
+
+@pytest.fixture
+def full(shell: Shell, trained: Planted) -> Shell:
+    trained.copy(shell.folder)
+    return shell
+
+
+def test_before_the_tables_are_there_it_says_how_to_make_them(shell: Shell) -> None:
+    assert "run `recsys db upgrade`" in shell("doctor", status=1)
+    assert "run `recsys db upgrade`" in shell("train", "blend", status=1)
+
+
+def test_upgrade_import_and_train_a_part(shell: Shell, trained: Planted) -> None:
+    assert "is up to date" in shell("db", "upgrade")
+    items = trained.world.items.select(item_id="item", title="title").collect()
+    events = trained.world.events.select(user_id="user", item_id="item", position="position").collect()
+    items.write_csv(shell.folder / "items.csv")
+    events.write_parquet(shell.folder / "events.parquet")
+    assert "40 would be new" in shell("import", "items", "items.csv", "--dry-run")
+    assert "40 new, 0 unchanged, 0 rejected" in shell("import", "items", "items.csv")
+    assert "1,500 new" in shell("import", "events", "events.parquet")
+    assert "0 new, 1,500 unchanged" in shell("import", "events", "events.parquet")
+    out = shell("train", "markov", "--out", "mine")
+    assert "markov" in out
+    assert "staged" in out
+    assert (shell.folder / "mine" / "manifest.json").exists()
+    assert "active: mine" in shell("bundles", "activate", "mine")
+    assert "1 │ item" in shell("recommend", "user-0001", "--k", "3")
+
+
+def test_rejected_rows_are_counted_and_written_with_their_reasons(shell: Shell) -> None:
+    shell("db", "upgrade")
+    (shell.folder / "items.csv").write_text("item_id,title\na,A\n,B\na,C\n")
+    out = shell("import", "items", "items.csv")
+    assert "1 new, 0 unchanged, 2 rejected" in out
+    assert "1 x missing value" in out
+    lines = (shell.folder / "items.csv.rejected.jsonl").read_text().splitlines()
+    assert [json.loads(line)["row"] for line in lines] == [2, 3]
+
+
+def test_evaluate_writes_table_json_and_plot_and_notes_the_figures(full: Shell) -> None:
+    out = full("evaluate", "--out", "report")
+    assert "simple-blend" in out
+    assert (full.folder / "report" / "ndcg.png").exists()
+    rows = json.loads((full.folder / "report" / "report.json").read_text())["rows"]
+    assert rows[0]["ndcg"]["low"] < rows[0]["ndcg"]["mean"] < rows[0]["ndcg"]["high"]
+
+
+def test_recommend_similar_and_batch(full: Shell, trained: Planted) -> None:
+    first, second = next(iter(trained.world.successor.items()))
+    assert second in full("recommend", "--history", first, "--k", "1")
+    assert second in full("similar", first, "--k", "3", "--encoder", "markov")
+    assert "150 users" in full("batch", "--out", "all.parquet", "--k", "2")
+    assert pl.read_parquet(full.folder / "all.parquet").height == 300
+
+
+def test_bundles_are_listed_and_rolled_back(full: Shell, trained: Planted) -> None:
+    assert f"active {json.loads(Path(trained.bundle, 'manifest.json').read_text())['created']}" in full(
+        "bundles", "list"
+    )
+    assert "no earlier bundle" in full("bundles", "rollback", status=1)
+    full("train", "popular", "--out", "second", "--activate")
+    assert trained.bundle in full("bundles", "rollback")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("train", "bert"), "unknown model 'bert': choose one of blend"),
+        (("train", "blend", "--config", "none.toml"), "none.toml cannot be read"),
+        (("train", "blend", "--with", "nowhere"), "no bundle at"),
+        (("bundles", "activate", "nowhere"), "no bundle at"),
+        (("recommend",), "give either a user or --history"),
+        (("recommend", "u", "--encoder", "bert"), "unknown encoder 'bert'"),
+        (("similar", "b-17"), "unknown item 'b-17'"),
+        (("import", "items", "none.csv"), "no such file"),
+        (("serve", "--host", "203.0.113.1"), "cannot listen on 203.0.113.1"),
+        (("batch", "--out", "no/where/x.parquet", "--histories", "h.txt"), "use .csv, .jsonl or .parquet"),
+    ],
+)
+def test_bad_input_is_one_line_that_says_what_to_do(full: Shell, words: tuple[str, ...], message: str) -> None:
+    out = full(*words, status=1)
+    assert f"error: {message}" in out or message in out
+    assert "Traceback" not in out
+
+
+def test_an_unreachable_database_is_said(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECSYS_DATABASE_URL", "postgresql+psycopg://nobody@127.0.0.1:1/none")
+    assert "cannot reach the database" in shell("train", "blend", status=1)
+    monkeypatch.setenv("RECSYS_DATABASE_URL", "mystery://x")
+    assert "use sqlite:///FILE or postgresql+psycopg://" in shell("train", "blend", status=1)
+
+
+def test_doctor_finds_nothing_wrong_with_a_whole_installation(full: Shell) -> None:
+    out = full("doctor", status=1)  # the sample data is elsewhere
+    assert out.count("ok ") == 4
+    assert "run `recsys fetch-samples`" in out

@@ -1,0 +1,124 @@
+"""An evaluation asks the served path, compares fairly and refuses what it cannot measure."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recsys.bundle import load_bundle, save_bundle
+from recsys.data.cases import split
+from recsys.errors import BundleError, NotReady
+from recsys.evaluation.measure import Measured
+from recsys.evaluation.metrics import hits
+from recsys.evaluation.plots import save_plot
+from recsys.evaluation.report import Report, report
+from recsys.evaluation.run import BASELINES, evaluate
+from recsys.service import Options, Recommender
+from recsys.store import Store
+from recsys.store.records import EventDraft
+from recsys.store.sessions import upgrade
+from recsys.training.jobs import Saved, material, train_from_store
+from tests.worlds import PLAN, Planted
+
+
+@pytest.fixture(scope="module")
+def found(trained: Planted) -> Report:
+    store = Store.open(trained.url)
+    report = list(evaluate(store))[-1]
+    store.close()
+    assert isinstance(report, Report)
+    return report
+
+
+def test_planted_structure_is_found_and_popularity_finds_nothing(found: Report) -> None:
+    rows = {row.name: row for row in found.rows}
+    assert rows["blend"].hit.mean > 0.75  # .8 follow the successor
+    assert rows["markov"].hit.mean > 0.75
+    assert rows["popular"].hit.mean < 0.45
+    assert {*BASELINES, "simple-blend", "plain-blend", "sasrec", "sasrec-hybrid"} <= set(rows)
+
+
+def test_the_figure_is_that_of_the_answers_served(trained: Planted, found: Report, tmp_path: Path) -> None:
+    store = Store.open(trained.copy(tmp_path).url)
+    recommender = Recommender(store)
+    cases = split(material(store, PLAN).data).test
+    hit = []
+    for history, target in zip(cases.histories, cases.targets, strict=True):
+        item_ids = [recommender.catalogue.item_ids[row] for row in history.rows]
+        answer = recommender.recommend(history=item_ids, options=Options(k=10))
+        hit.append(recommender.catalogue.item_ids[target] in [item.item_id for item in answer.items])
+    recommender.close()
+    store.close()
+    served = next(row for row in found.rows if row.name == "blend")
+    assert np.mean(hit) == pytest.approx(served.hit.mean, abs=1e-9)
+
+
+def test_a_one_part_bundle_is_measured_beside_all_baselines(trained: Planted, tmp_path: Path) -> None:
+    mine = trained.copy(tmp_path)
+    store = Store.open(mine.url)
+    facts = train_from_store(
+        store, PLAN, model="markov", folder=str(tmp_path / "b"), name="m", checkpoints=tmp_path / "c"
+    )
+    saved = [fact for fact in facts if isinstance(fact, Saved)][-1]
+    report = list(evaluate(store, uri=saved.uri))[-1]
+    assert isinstance(report, Report)
+    assert {row.name for row in report.rows} == {*BASELINES, "simple-blend", "plain-blend"}
+    store.close()
+
+
+def test_events_that_came_after_training_are_refused(trained: Planted, tmp_path: Path) -> None:
+    store = Store.open(trained.copy(tmp_path).url)
+    store.add_events([EventDraft(user_id="late", item_id="item-000")])
+    with pytest.raises(BundleError, match="other events"):
+        list(evaluate(store))
+    store.close()
+
+
+def test_a_bundle_that_has_learned_everything_is_refused(trained: Planted, tmp_path: Path) -> None:
+    bundle = load_bundle(trained.bundle)
+    uri = save_bundle(replace(bundle, about=bundle.about | {"deploy": True}), str(tmp_path))
+    store = Store.open(trained.url)
+    with pytest.raises(BundleError, match="learned every event"):
+        list(evaluate(store, uri=uri))
+    store.close()
+
+
+def test_without_a_bundle_there_is_nothing_to_measure(tmp_path: Path) -> None:
+    upgrade(f"sqlite:///{tmp_path}/e.db")
+    store = Store.open(f"sqlite:///{tmp_path}/e.db")
+    with pytest.raises(NotReady, match="recsys train blend"):
+        list(evaluate(store))
+    store.close()
+
+
+def a_measured(name: str, ndcg: list[float]) -> Measured:
+    values = np.array(ndcg)
+    return Measured(name, values, hits(1 / np.maximum(values, 1e-3)), values, 0.5)
+
+
+def test_rows_come_best_first_and_are_compared_user_by_user() -> None:
+    generator = np.random.default_rng(0)
+    base = generator.random(500)
+    made = report(
+        [a_measured("weak", list(base)), a_measured("strong", list(base + 0.01))],
+        reference="weak",
+        protocol="leave-one-out",
+        items=9,
+        seed=0,
+        bundle=None,
+    )
+    assert [row.name for row in made.rows] == ["strong", "weak"]
+    assert made.rows[1].difference is None
+    difference = made.rows[0].difference
+    assert difference is not None
+    assert difference.low == pytest.approx(0.01)  # users differ a lot, the pairs not at all
+    assert made.rows[0].ndcg.low < made.rows[1].ndcg.mean
+
+
+def test_report_and_plot_are_written(found: Report, tmp_path: Path) -> None:
+    content = json.loads(found.save(tmp_path / "new" / "folder").read_text())
+    assert content["rows"][0]["ndcg"]["mean"] == found.rows[0].ndcg.mean
+    plot = save_plot(found, tmp_path)
+    assert plot.read_bytes().startswith(b"\x89PNG")

@@ -1,0 +1,49 @@
+"""The search that is too simple to be wrong, and catalogues to search in."""
+
+import numpy as np
+
+from recsys.indexes.approximate import HnswConfig
+from recsys.indexes.build import IndexConfig, build
+from recsys.indexes.exact import ExactConfig
+from recsys.indexes.index import Flags, Found, Index, Rows, Vectors
+
+GRAPH = HnswConfig(neighbours=8, build=40, search=16)
+"""Asks its graph from a few hundred rows on."""
+
+CONFIGS: list[IndexConfig] = [ExactConfig(), ExactConfig(at_once=1), HnswConfig(), GRAPH]
+
+
+def over(config: IndexConfig, vectors: Vectors) -> Index:
+    return build(config, vectors, known=np.ones(len(vectors), dtype=np.bool_))
+
+
+def brute_force(held: dict[int, Vectors], queries: Vectors, allowed: Flags, *, k: int) -> Found:
+    """One row at a time; `held` has the vector of each known row."""
+    rows = np.full((len(queries), k), -1, dtype=np.int64)
+    scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
+    for q, query in enumerate(queries):
+        ranked = sorted((-sum(query * vector), row) for row, vector in held.items() if allowed[q, row])
+        for place, (negative, row) in enumerate(ranked[:k]):
+            rows[q, place], scores[q, place] = row, -negative
+    return Found(rows, scores)
+
+
+def whole(generator: np.random.Generator, rows: int, *, dim: int = 3) -> Vectors:
+    """Small whole numbers: their products are exact in any order of summing, and full of ties."""
+    return generator.integers(-2, 3, (rows, dim)).astype(np.float32)
+
+
+def clusters(generator: np.random.Generator, rows: int, *, dim: int = 24, centres: int = 60) -> Vectors:
+    middles = np.random.default_rng(99).standard_normal((centres, dim))
+    spread = 0.6 * generator.standard_normal((rows, dim))
+    return (middles[generator.integers(0, centres, rows)] + spread).astype(np.float32)
+
+
+def recall(found: Found, truth: Found) -> float:
+    """Share of the true best rows that were found."""
+    hits = [len(np.intersect1d(a[a >= 0], b[b >= 0])) for a, b in zip(found.rows, truth.rows, strict=True)]
+    return float(sum(hits) / (truth.rows >= 0).sum())
+
+
+def rows_of(*numbers: int) -> Rows:
+    return np.array(numbers, dtype=np.int64)

@@ -1,0 +1,146 @@
+"""The graph finds what brute force finds, nearly always, and is asked only where that pays."""
+
+from dataclasses import replace
+
+import faiss
+import numpy as np
+import pytest
+
+from recsys.errors import BundleError, InvalidRequest
+from recsys.indexes.approximate import HnswConfig, HnswIndex
+from recsys.indexes.build import restore
+from recsys.indexes.exact import ExactConfig
+from recsys.indexes.index import Index, Vectors
+from tests.indexes.reference import GRAPH, clusters, over, recall, rows_of
+
+CONFIG = HnswConfig(neighbours=16, search=64)
+
+
+@pytest.fixture(scope="module")
+def vectors() -> Vectors:
+    return clusters(np.random.default_rng(0), 4000)
+
+
+@pytest.fixture(scope="module")
+def asked() -> Vectors:
+    return clusters(np.random.default_rng(1), 100)
+
+
+@pytest.fixture(scope="module")
+def graph(vectors: Vectors) -> Index:
+    return over(CONFIG, vectors)
+
+
+@pytest.fixture(scope="module")
+def truth(vectors: Vectors) -> Index:
+    return over(ExactConfig(), vectors)
+
+
+@pytest.fixture
+def widths(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How far each question to the graph reached."""
+    nearest, asked = HnswIndex._nearest, list[int]()
+
+    def noted(self: HnswIndex, query: Vectors, width: int) -> object:
+        asked.append(width)
+        return nearest(self, query, width)
+
+    monkeypatch.setattr(HnswIndex, "_nearest", noted)
+    return asked
+
+
+@pytest.mark.parametrize(("share", "by_graph"), [(1.0, True), (0.6, True), (0.1, False), (0.01, False)])
+def test_recall_holds_under_filters(
+    graph: Index, truth: Index, asked: Vectors, widths: list[int], share: float, by_graph: bool
+) -> None:
+    allowed = np.random.default_rng(2).random((len(asked), 4000)) < share
+    found, best = (index.search(asked, k=10, allowed=allowed) for index in (graph, truth))
+    assert recall(found, best) >= (0.95 if by_graph else 1)
+    assert len(widths) == (len(asked) if by_graph else 0)
+
+
+def test_recall_holds_where_the_nearest_rows_are_the_excluded_ones(
+    vectors: Vectors, truth: Index, asked: Vectors, widths: list[int]
+) -> None:
+    graph = over(HnswConfig(neighbours=8, search=32), vectors)
+    allowed = np.ones((len(asked), 4000), dtype=np.bool_)
+    np.put_along_axis(allowed, truth.search(asked, k=20).rows, values=False, axis=1)
+    found, best = (index.search(asked, k=10, allowed=allowed) for index in (graph, truth))
+    assert recall(found, best) >= 0.95
+    assert set(widths) == {16, 64}
+
+
+def test_recall_holds_for_vectors_of_very_different_length(asked: Vectors, vectors: Vectors) -> None:
+    lengths = np.random.default_rng(3).lognormal(0, 1, (4000, 1)).astype(np.float32)
+    found, best = (over(config, vectors * lengths).search(asked, k=10) for config in (CONFIG, ExactConfig()))
+    assert recall(found, best) >= 0.95
+
+
+def test_recall_holds_after_many_changes(graph: Index, truth: Index, asked: Vectors) -> None:
+    generator = np.random.default_rng(4)
+    put, gone = generator.permutation(5000)[:1000], generator.permutation(4000)[:1000]
+    new = clusters(generator, 1000)
+    changed, exact = (index.without(gone).with_rows(put, new) for index in (graph, truth))
+    again = restore(changed.part("p"))
+    for index in (changed, again):
+        assert recall(index.search(asked, k=10), exact.search(asked, k=10)) >= 0.95
+
+
+def test_a_new_row_is_found_beside_the_graph(graph: Index, asked: Vectors, widths: list[int]) -> None:
+    bigger = graph.with_rows(rows_of(4000, 17), np.stack([9 * asked[0], 9 * asked[1]]))
+    assert bigger.search(asked[:2], k=1).rows.tolist() == [[4000], [17]]
+    assert widths == [CONFIG.search // 2] * 2
+
+
+def test_a_change_does_not_touch_the_graph(graph: Index) -> None:
+    assert isinstance(graph, HnswIndex)
+    changed = graph.with_rows(rows_of(0, 9000), np.ones((2, 24), dtype=np.float32)).without(rows_of(1))
+    assert changed._graph is graph._graph
+
+
+def test_many_wanted_rows_are_compared_exactly(graph: Index, truth: Index, asked: Vectors, widths: list[int]) -> None:
+    found, best = (index.search(asked, k=1000) for index in (graph, truth))
+    assert recall(found, best) == 1
+    assert not widths
+
+
+def test_equal_vectors_do_not_starve_a_search() -> None:
+    """They link among themselves alone, so that a graph search may end early."""
+    same = np.repeat(np.array([[1, 0], [0, 1]], dtype=np.float32), [1000, 1000], axis=0)
+    allowed = np.arange(2000) >= 1000
+    found = over(GRAPH, same).search(np.array([[1, 0]], dtype=np.float32), k=30, allowed=allowed[None])
+    assert (found.rows >= 1000).all()
+
+
+def test_building_leaves_the_number_of_threads_alone(vectors: Vectors) -> None:
+    before = faiss.omp_get_max_threads()
+    try:
+        faiss.omp_set_num_threads(3)
+        over(GRAPH, vectors[:50])
+        assert faiss.omp_get_max_threads() == 3
+    finally:
+        faiss.omp_set_num_threads(before)
+
+
+def test_the_settings_come_back_with_the_graph(graph: Index) -> None:
+    again = restore(replace(graph.part("p"), config={}))
+    assert isinstance(again, HnswIndex)
+    assert again.config == CONFIG
+
+
+def test_a_graph_of_other_vectors_is_refused(graph: Index, vectors: Vectors) -> None:
+    part = graph.part("p")
+    with pytest.raises(BundleError, match=r"a graph of 4000 x 24 does not fit vectors of \(4000, 8\); build it again"):
+        restore(replace(part, arrays=part.arrays | {"vectors": vectors[:, :8]}))
+
+
+def test_bytes_that_are_no_graph_are_refused(graph: Index) -> None:
+    part = graph.part("p")
+    with pytest.raises(BundleError, match="index 'p' holds no graph that FAISS can read"):
+        restore(replace(part, arrays=part.arrays | {"graph": part.arrays["graph"][:-9]}))
+
+
+@pytest.mark.parametrize("name", ["neighbours", "build", "search"])
+def test_settings_below_two_are_refused(name: str) -> None:
+    with pytest.raises(InvalidRequest, match=f"{name}=1: a graph needs at least 2"):
+        HnswConfig(**{name: 1})

@@ -1,0 +1,167 @@
+"""What holds for every kind of index."""
+
+import itertools
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recsys.indexes.build import IndexConfig, build, restore
+from recsys.indexes.index import Found, Index, Vectors
+from tests.indexes.reference import CONFIGS, GRAPH, brute_force, clusters, over, rows_of, whole
+
+Change = tuple[str, list[int]]
+
+changes = st.lists(st.tuples(st.sampled_from(["put", "delete"]), st.lists(st.integers(0, 39), max_size=6)), max_size=5)
+
+
+def changed(
+    index: Index, held: dict[int, Vectors], steps: list[Change], generator: np.random.Generator
+) -> tuple[Index, dict[int, Vectors]]:
+    """The index after `steps`, and what it should hold now."""
+    held = dict(held)
+    for what, numbers in steps:
+        rows = rows_of(*numbers)
+        if what == "put":
+            new = whole(generator, len(rows))
+            index = index.with_rows(rows, new)
+            held |= dict(zip(numbers, new, strict=True))
+        else:
+            index = index.without(rows)
+            held = {row: vector for row, vector in held.items() if row not in numbers}
+    return index, held
+
+
+def assert_same(a: Found, b: Found) -> None:
+    np.testing.assert_array_equal(a.rows, b.rows)
+    np.testing.assert_array_equal(a.scores, b.scores)
+
+
+@pytest.fixture
+def _restless() -> Iterator[None]:
+    """Threads take turns as often as the interpreter lets them."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=str)
+class TestEveryIndex:
+    @given(
+        size=st.integers(0, 30), queries=st.integers(0, 4), k=st.integers(1, 50), steps=changes, seed=st.integers(0, 99)
+    )
+    def test_it_equals_brute_force_after_any_changes(
+        self, config: IndexConfig, size: int, queries: int, k: int, steps: list[Change], seed: int
+    ) -> None:
+        generator = np.random.default_rng(seed)
+        vectors, known = whole(generator, size), generator.random(size) < 0.8
+        held = {row: vectors[row] for row in np.flatnonzero(known).tolist()}
+        index, held = changed(build(config, vectors, known=known), held, steps, generator)
+        asked, allowed = whole(generator, queries), generator.random((queries, len(index.known))) < 0.5
+        assert_same(index.search(asked, k=k, allowed=allowed), brute_force(held, asked, allowed, k=k))
+        assert_same(index.search(asked, k=k), brute_force(held, asked, np.ones_like(allowed), k=k))
+
+    @given(size=st.integers(1, 30), steps=changes, seed=st.integers(0, 99))
+    def test_changes_leave_the_older_snapshot_as_it_was(
+        self, config: IndexConfig, size: int, steps: list[Change], seed: int
+    ) -> None:
+        generator = np.random.default_rng(seed)
+        index, asked = over(config, whole(generator, size)), whole(generator, 3)
+        before = index.search(asked, k=5)
+        changed(index, {}, steps, generator)
+        assert_same(index.search(asked, k=5), before)
+
+    @given(size=st.integers(0, 30), steps=changes, seed=st.integers(0, 99))
+    def test_a_stored_part_reads_back(self, config: IndexConfig, size: int, steps: list[Change], seed: int) -> None:
+        generator = np.random.default_rng(seed)
+        index, _ = changed(over(config, whole(generator, size)), {}, steps, generator)
+        asked = whole(generator, 3)
+        again = restore(index.part("p"))
+        assert_same(again.search(asked, k=5), index.search(asked, k=5))
+        assert again.part("p").hash == index.part("p").hash
+
+    def test_the_same_vectors_give_the_same_index(self, config: IndexConfig) -> None:
+        vectors = clusters(np.random.default_rng(0), 500)
+        assert over(config, vectors).part("a").hash == over(config, vectors.copy()).part("b").hash
+
+    def test_a_put_row_counts_once_and_by_its_last_vector(self, config: IndexConfig) -> None:
+        index = over(config, np.eye(3, dtype=np.float32))
+        vectors = np.array([[5, 0, 0], [7, 0, 0]], dtype=np.float32)
+        found = index.with_rows(rows_of(1, 1), vectors).search(np.array([[1, 0, 0]], dtype=np.float32), k=9)
+        assert found.rows[0, :4].tolist() == [1, 0, 2, -1]
+        assert found.scores[0, :2].tolist() == [7, 1]
+
+    def test_a_deleted_row_can_be_put_again(self, config: IndexConfig) -> None:
+        index = over(config, np.eye(3, dtype=np.float32))
+        back = index.without(rows_of(0, 77, -1)).with_rows(rows_of(0), np.array([[9, 9, 9]], dtype=np.float32))
+        assert back.search(np.ones((1, 3), dtype=np.float32), k=1).rows.tolist() == [[0]]
+
+    def test_a_row_below_zero_is_no_place(self, config: IndexConfig) -> None:
+        with pytest.raises(AssertionError, match="row -1 is no place in a catalogue"):
+            over(config, np.eye(3, dtype=np.float32)).with_rows(rows_of(-1), np.ones((1, 3), dtype=np.float32))
+
+    @pytest.mark.parametrize("bad", [np.nan, -np.inf])
+    def test_a_score_that_is_no_number_is_never_returned(self, config: IndexConfig, bad: float) -> None:
+        vectors = clusters(np.random.default_rng(0), 400)
+        vectors[7] = bad
+        asked = np.abs(clusters(np.random.default_rng(1), 2))
+        found = over(config, vectors).search(asked, k=400)
+        assert 7 not in found.rows
+        assert (found.rows >= 0).sum(axis=1).tolist() == [399, 399]
+        assert (over(config, vectors).search(np.full_like(asked, np.nan), k=3).rows == -1).all()
+
+    def test_vectors_cannot_be_written_through_a_snapshot(self, config: IndexConfig) -> None:
+        index = over(config, np.eye(3, dtype=np.float32))
+        with pytest.raises(ValueError, match="read-only"):
+            index.vectors[0] = 1
+        with pytest.raises(ValueError, match="read-only"):
+            index.known[0] = False
+
+    @pytest.mark.usefixtures("_restless")
+    def test_searches_beside_writes_see_whole_snapshots(self, config: IndexConfig) -> None:
+        generator = np.random.default_rng(0)
+        asked, new = clusters(generator, 4), clusters(generator, 30)
+        snapshots, writing = [over(config, clusters(generator, 600))], True
+
+        def search() -> list[tuple[int, Found]]:
+            seen = []
+            while writing:
+                last = len(snapshots) - 1
+                seen.append((last, snapshots[last].search(asked, k=10)))
+                searched[last].set()
+            return seen
+
+        searched = [threading.Event() for _ in range(31)]
+        with ThreadPoolExecutor(3) as pool:
+            answers = [pool.submit(search) for _ in range(3)]
+            for i in range(30):
+                snapshots.append(snapshots[-1].with_rows(rows_of(i, 600 + i), new[[i, i]]).without(rows_of(300 + i)))
+                searched[i + 1].wait(1)
+            writing = False
+        for last, found in itertools.chain(*(answer.result() for answer in answers)):
+            assert_same(snapshots[last].search(asked, k=10), found)
+        assert sum(event.is_set() for event in searched) > 10
+        assert snapshots[-1].known.sum() == 600
+
+
+class TestTheGraph:
+    """What holds for its answers however many of the best it misses."""
+
+    @given(k=st.integers(1, 40), share=st.floats(0, 1), seed=st.integers(0, 20))
+    def test_rows_are_allowed_as_many_as_exist_and_scored_exactly(self, k: int, share: float, seed: int) -> None:
+        generator = np.random.default_rng(seed)
+        vectors, asked = clusters(generator, 400), clusters(generator, 3)
+        allowed = generator.random((3, 400)) < share
+        found = over(GRAPH, vectors).search(asked, k=k, allowed=allowed)
+        for i in range(3):
+            rows = found.rows[i][found.rows[i] >= 0]
+            assert len(np.unique(rows)) == len(rows) == min(k, allowed[i].sum())
+            assert allowed[i, rows].all()
+            np.testing.assert_allclose(found.scores[i, : len(rows)], vectors[rows] @ asked[i], rtol=1e-5, atol=1e-5)
+            assert (np.diff(found.scores[i, : len(rows)]) <= 0).all()

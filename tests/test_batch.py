@@ -1,0 +1,115 @@
+"""Batch scoring: row for row what the service answers, whole or resumable, in bounded pieces."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from recsys import batch
+from recsys.batch import recommend_all
+from recsys.errors import InputFileError, InvalidRequest
+from recsys.service import Options, Recommender
+from recsys.store import Store
+from tests.worlds import Planted
+
+Served = tuple[Recommender, Store, Planted]
+
+
+def score(served: Served, out: Path, **more: Any) -> pl.DataFrame:
+    recommender, store, _ = served
+    for _ in recommend_all(recommender, store, out, options=more.pop("options", Options(k=5)), **more):
+        pass
+    return pl.read_parquet(out)
+
+
+def test_row_for_row_what_the_service_answers(served: Served, tmp_path: Path) -> None:
+    rows = score(served, tmp_path / "out.parquet")
+    assert rows.columns == ["user_id", "rank", "item_id", "score", "source", "bundle"]
+    assert rows["user_id"].n_unique() == 150
+    for user in ("user-0000", "user-0077", "user-0149"):
+        answer = served[0].recommend(user_id=user, options=Options(k=5))
+        mine = rows.filter(pl.col("user_id") == user)
+        assert mine["rank"].to_list() == [1, 2, 3, 4, 5]
+        assert mine["item_id"].to_list() == [item.item_id for item in answer.items]
+        assert mine["source"].to_list() == [item.source for item in answer.items]
+        assert mine["score"].to_list() == pytest.approx([item.score for item in answer.items], rel=1e-5)
+        assert set(mine["bundle"]) == {answer.bundle}
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_histories_of_a_file_need_not_be_stored(served: Served, tmp_path: Path, kind: str) -> None:
+    items = list(served[2].world.successor)[:3]
+    frame = pl.DataFrame({"user_id": ["007"] * 3 + ["b"], "item_id": [*items, "unknown"], "position": [2, 1, 0, 0]})
+    path = tmp_path / f"histories.{kind}"
+    {"csv": frame.write_csv, "jsonl": frame.write_ndjson, "parquet": frame.write_parquet}[kind](path)
+    rows = score(served, tmp_path / "out.parquet", histories=path)
+    answer = served[0].recommend(history=items[::-1], options=Options(k=5))
+    assert rows.filter(pl.col("user_id") == "007")["item_id"].to_list() == [item.item_id for item in answer.items]
+    assert set(rows.filter(pl.col("user_id") == "b")["source"]) == {"popular"}
+
+
+def test_an_interrupted_run_goes_on_where_it_stopped(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch, "PIECE", 40)
+    recommender, store, _ = served
+    whole = score(served, tmp_path / "whole.parquet")
+    out = tmp_path / "out.parquet"
+    started = recommend_all(recommender, store, out, options=Options(k=5))
+    assert [next(started).users, next(started).users] == [40, 80]
+    started.close()
+    assert not out.exists()
+    asked: list[int] = []
+    search = recommender.search
+    monkeypatch.setattr(recommender, "search", lambda past, options: asked.append(len(past)) or search(past, options))
+    assert score(served, out).equals(whole)
+    assert asked == [40, 30]
+    assert not list(tmp_path.glob(".out*"))
+
+
+def test_a_run_with_other_options_starts_anew(served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch, "PIECE", 40)
+    started = recommend_all(served[0], served[1], tmp_path / "out.parquet", options=Options(k=5))
+    next(started)
+    started.close()
+    rows = score(served, tmp_path / "out.parquet", options=Options(k=3))
+    assert set(rows["rank"]) == {1, 2, 3}
+
+
+def test_a_damaged_note_starts_anew(served: Served, tmp_path: Path) -> None:
+    folder = tmp_path / ".out.parquet.partial"
+    folder.mkdir()
+    (folder / "run.json").write_text("{")
+    assert score(served, tmp_path / "out.parquet")["user_id"].n_unique() == 150
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("h.csv", "user_id,item_id\na,b\n", "has no column 'position'"),
+        ("h.txt", "x", "use .csv, .jsonl or .parquet"),
+        ("h.parquet", "no parquet", "cannot be read"),
+        ("h.csv", "user_id,item_id,position\na,b,first\n", "cannot be read"),
+    ],
+)
+def test_a_bad_file_is_refused(served: Served, tmp_path: Path, name: str, content: str, message: str) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(InputFileError, match=message):
+        score(served, tmp_path / "out.parquet", histories=tmp_path / name)
+
+
+def test_a_missing_file_and_bad_options_are_refused(served: Served, tmp_path: Path) -> None:
+    with pytest.raises(InputFileError, match="cannot be read"):
+        score(served, tmp_path / "out.parquet", histories=tmp_path / "none.csv")
+    with pytest.raises(InvalidRequest, match="k=0"):
+        score(served, tmp_path / "out.parquet", options=Options(k=0))
+
+
+def test_the_note_tells_how_far_it_went(served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch, "PIECE", 40)
+    started = recommend_all(served[0], served[1], tmp_path / "out.parquet", options=Options())
+    next(started)
+    note = json.loads((tmp_path / ".out.parquet.partial" / "run.json").read_text())
+    assert (note["users"], note["pieces"], note["last"]) == (40, 1, "user-0039")

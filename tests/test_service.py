@@ -1,0 +1,248 @@
+"""The promises of the service: what is written counts on the next request, and every shortfall is said."""
+
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from features.synthetic import World
+from recsys.errors import BundleError, InvalidRequest, NotFound
+from recsys.service import MAX_HISTORY, Options, Recommender
+from recsys.store import Store
+from recsys.store.records import EventDraft, ItemDraft
+from recsys.store.sessions import upgrade
+from tests.worlds import Planted, fill
+
+Served = tuple[Recommender, Store, Planted]
+
+
+@pytest.fixture
+def untrained(tmp_path: Path, trained: Planted) -> Iterator[Recommender]:
+    url = f"sqlite:///{tmp_path}/empty.db"
+    upgrade(url)
+    store = Store.open(url)
+    fill(store, trained.world)
+    recommender = Recommender(store)
+    yield recommender
+    recommender.close()
+    store.close()
+
+
+def ids(recommender: Recommender, **asked: object) -> list[str]:
+    return [item.item_id for item in recommender.recommend(**asked).items]  # type: ignore[arg-type]
+
+
+def a_history(world: World, length: int = 4) -> list[str]:
+    """Items that follow each other as planted."""
+    path = [next(iter(world.successor))]
+    while len(path) < length:
+        path.append(world.successor[path[-1]])
+    return path
+
+
+def test_the_planted_successor_comes_first(served: Served) -> None:
+    recommender, _, planted = served
+    first = 0
+    for start in planted.world.successor:
+        history = [start, planted.world.successor[start]]
+        first += ids(recommender, history=history)[0] == planted.world.successor[history[-1]]
+    assert first >= 0.9 * len(planted.world.successor)
+
+
+def test_an_event_changes_the_next_answer(served: Served) -> None:
+    recommender, _, planted = served
+    recommender.add_events([EventDraft(user_id="new", item_id=a_history(planted.world)[0])])
+    before = ids(recommender, user_id="new")
+    recommender.add_events([EventDraft(user_id="new", item_id=before[5])])
+    after = ids(recommender, user_id="new")
+    assert before[5] not in after
+    assert before != after
+
+
+def test_a_new_item_is_recommendable_at_once_by_its_text(served: Served) -> None:
+    recommender, _, planted = served
+    twin = a_history(planted.world)[0]
+    old = recommender.item(twin)
+    recommender.put_items([ItemDraft(item_id="twin/1", title=old.title, attributes=old.attributes)])
+    for encoder in ("text", "sasrec-hybrid"):
+        near = recommender.similar(twin, options=Options(k=3, encoder=encoder)).items
+        assert "twin/1" in [item.item_id for item in near], encoder
+    assert "twin/1" in ids(recommender, history=[twin], options=Options(k=41, include_seen=True))
+
+
+def test_a_new_item_is_still_known_after_a_restart(served: Served) -> None:
+    recommender, store, planted = served
+    twin = a_history(planted.world)[0]
+    old = recommender.item(twin)
+    recommender.put_items([ItemDraft(item_id="twin", title=old.title, attributes=old.attributes)])
+    again = Recommender(store)
+    options = Options(k=3, encoder="text")
+    assert again.similar(twin, options=options).items == recommender.similar(twin, options=options).items
+    again.close()
+
+
+def test_a_changed_text_counts_at_once(served: Served) -> None:
+    recommender, _, planted = served
+    here, there = list(planted.world.cluster)[:2]
+    text = recommender.item(there)
+    recommender.put_items([ItemDraft(item_id=here, title=text.title, attributes=text.attributes)])
+    near = recommender.similar(there, options=Options(k=1, encoder="text")).items
+    assert [item.item_id for item in near] == [here]
+
+
+def test_a_deleted_item_is_gone_from_the_next_answer_and_comes_back_when_put(served: Served) -> None:
+    recommender, _, planted = served
+    history = a_history(planted.world)
+    gone = ids(recommender, history=history)[0]
+    item = recommender.item(gone)
+    recommender.delete_item(gone)
+    for encoder in recommender.models()["parts"]:
+        assert gone not in ids(recommender, history=history, options=Options(k=40, encoder=encoder["name"]))
+    recommender.put_items([ItemDraft(item_id=gone, title=item.title, attributes=item.attributes)])
+    assert ids(recommender, history=history)[0] == gone
+
+
+def test_seen_and_excluded_items_do_not_come_back_unless_asked(served: Served) -> None:
+    recommender, _, planted = served
+    history = a_history(planted.world)
+    everything = ids(recommender, history=history, options=Options(k=40))
+    assert not set(history) & set(everything)
+    assert len(everything) == 40 - len(history)
+    assert set(ids(recommender, history=history, options=Options(k=40, include_seen=True))) == set(
+        planted.world.successor
+    )
+    assert everything[0] not in ids(recommender, history=history, options=Options(exclude=(everything[0],)))
+
+
+def test_a_shorter_answer_is_the_beginning_of_a_longer_one(served: Served) -> None:
+    recommender, _, planted = served
+    history = a_history(planted.world)
+    for part in recommender.models()["parts"]:
+        long = ids(recommender, history=history, options=Options(k=36, encoder=part["name"]))
+        assert ids(recommender, history=history, options=Options(k=5, encoder=part["name"])) == long[:5]
+
+
+def test_an_unknown_user_gets_popular_items_and_is_told_so(served: Served) -> None:
+    recommender, _, _ = served
+    answer = recommender.recommend(user_id="nobody")
+    assert answer.degraded[0].what == "user"
+    assert {item.source for item in answer.items} == {"popular"}
+
+
+def test_unknown_items_in_a_history_are_named_and_the_known_ones_used(served: Served) -> None:
+    recommender, _, planted = served
+    known = a_history(planted.world)
+    answer = recommender.recommend(history=[*known[:2], "b-17", *known[2:]])
+    assert [item.item_id for item in answer.items] == ids(recommender, history=known)
+    assert [(one.what, one.why) for one in answer.degraded] == [("history", "unknown items left out: b-17")]
+
+
+def test_an_empty_history_gets_popular_items(served: Served) -> None:
+    answer = served[0].recommend(history=[])
+    assert answer.degraded[0].what == "history"
+    assert len(answer.items) == 10
+
+
+def test_a_long_history_is_answered_and_a_longer_one_refused(served: Served) -> None:
+    recommender, _, planted = served
+    items = list(planted.world.successor)
+    assert recommender.recommend(history=(items * 300)[:MAX_HISTORY], options=Options(include_seen=True)).items
+    with pytest.raises(InvalidRequest, match="send the last 10000"):
+        recommender.recommend(history=(items * 300)[: MAX_HISTORY + 1])
+
+
+def test_more_than_there_is_comes_with_a_word(served: Served) -> None:
+    answer = served[0].recommend(history=[], options=Options(k=1000))
+    assert len(answer.items) == 40
+    assert "only 40 of the 1000" in answer.degraded[-1].why
+
+
+@pytest.mark.parametrize("k", [0, -1, 1001])
+def test_k_out_of_range_is_refused(served: Served, k: int) -> None:
+    with pytest.raises(InvalidRequest, match="ask for 1 to 1000"):
+        served[0].recommend(history=[], options=Options(k=k))
+
+
+def test_an_unknown_encoder_is_refused_with_the_known_ones(served: Served) -> None:
+    with pytest.raises(InvalidRequest, match="choose one of als, blend"):
+        served[0].recommend(history=[], options=Options(encoder="bert"))
+
+
+def test_either_a_user_or_a_history(served: Served) -> None:
+    with pytest.raises(InvalidRequest, match="either"):
+        served[0].recommend()
+
+
+def test_similar_to_an_unknown_item_is_refused(served: Served) -> None:
+    with pytest.raises(NotFound, match="b-17"):
+        served[0].similar("b-17")
+
+
+def test_every_item_names_its_sources(served: Served) -> None:
+    recommender, _, planted = served
+    blended = next(part for part in recommender.models()["parts"] if part["name"] == "blend")["settings"]["sources"]
+    for item in recommender.recommend(history=a_history(planted.world)).items:
+        assert item.source in item.sources
+        assert set(item.sources) <= set(blended)
+
+
+def test_what_was_shown_is_journalled(served: Served) -> None:
+    recommender, store, _ = served
+    answer = recommender.recommend(user_id="user-0001")
+    recommender.close()
+    with store.engine.connect() as connection:
+        rows = connection.exec_driver_sql("select request_id, user_id, bundle from impressions").all()
+    assert [tuple(row) for row in rows] == [(answer.request_id, "user-0001", answer.bundle)]
+
+
+def test_without_a_bundle_popular_items_answer_and_say_so(untrained: Recommender, trained: Planted) -> None:
+    answer = untrained.recommend(history=a_history(trained.world))
+    assert answer.bundle is None
+    assert answer.encoder == "popular"
+    assert answer.degraded[0].what == "bundle"
+    assert "recsys train blend" in answer.degraded[0].why
+    assert not untrained.readiness().ready
+    untrained.put_items([ItemDraft(item_id="first")])
+    assert "first" in ids(untrained, history=[], options=Options(k=41))
+
+
+def test_a_damaged_active_bundle_is_told_and_popular_items_answer(served: Served, tmp_path: Path) -> None:
+    _, store, planted = served
+    store.add_bundle(str(tmp_path / "gone"), {})
+    store.activate_bundle(str(tmp_path / "gone"))
+    recommender = Recommender(store)
+    assert not recommender.readiness().ready
+    assert "manifest.json is missing" in recommender.readiness().reasons[0]
+    assert recommender.recommend(history=a_history(planted.world)).items
+    recommender.close()
+
+
+def test_a_bundle_asked_for_by_name_must_be_there(served: Served) -> None:
+    with pytest.raises(BundleError, match="no bundle at"):
+        Recommender(served[1], bundle="/nowhere")
+
+
+def test_requests_and_writes_go_on_side_by_side(served: Served) -> None:
+    recommender, _, planted = served
+    history, failures = a_history(planted.world), list[BaseException]()
+
+    def ask() -> None:
+        try:
+            for _ in range(30):
+                assert len(recommender.recommend(history=history).items) == 10
+        except BaseException as error:  # noqa: BLE001  (handed to the test)
+            failures.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for number in range(20):
+        recommender.put_items([ItemDraft(item_id=f"n{number}", title=f"new {number}")])
+        recommender.add_events([EventDraft(user_id="u", item_id=f"n{number}", at=datetime.now(UTC))])
+        if number % 3 == 0:
+            recommender.delete_item(f"n{number}")
+    for thread in threads:
+        thread.join()
+    assert not failures
