@@ -71,5 +71,5 @@ def _load(place: str, *, device: str, local: bool) -> "SentenceTransformer":
     from sentence_transformers import SentenceTransformer
     from transformers.utils.logging import disable_progress_bar
 
-    disable_progress_bar()
+    disable_progress_bar()  # type: ignore[no-untyped-call]  # of transformers
     return SentenceTransformer(place, device=device, local_files_only=local).eval()

@@ -6,7 +6,7 @@ own until all are there; an interrupted run goes on after the last one.
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -47,7 +47,7 @@ class Done:
 
 def recommend_all(
     recommender: Recommender, store: Store, out: Path, *, options: Options, histories: Path | None = None
-) -> Iterator[Done]:
+) -> Generator[Done, None, None]:
     """Writes `out` with one row per user and item (rank 1 is the best), for all users of the store in ascending order.
 
     With `histories` (CSV, JSONL or Parquet with user_id, item_id, position) for the users of that file, who need not be

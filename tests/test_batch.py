@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import polars as pl
 import pytest
@@ -43,7 +44,13 @@ def test_histories_of_a_file_need_not_be_stored(served: Served, tmp_path: Path, 
     items = list(served[2].world.successor)[:3]
     frame = pl.DataFrame({"user_id": ["007"] * 3 + ["b"], "item_id": [*items, "unknown"], "position": [2, 1, 0, 0]})
     path = tmp_path / f"histories.{kind}"
-    {"csv": frame.write_csv, "jsonl": frame.write_ndjson, "parquet": frame.write_parquet}[kind](path)
+    match kind:
+        case "csv":
+            frame.write_csv(path)
+        case "jsonl":
+            frame.write_ndjson(path)
+        case _:
+            frame.write_parquet(path)
     rows = score(served, tmp_path / "out.parquet", histories=path)
     answer = served[0].recommend(history=items[::-1], options=Options(k=5))
     assert rows.filter(pl.col("user_id") == "007")["item_id"].to_list() == [item.item_id for item in answer.items]
@@ -61,11 +68,9 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
     assert [next(started).users, next(started).users] == [40, 80]
     started.close()
     assert not out.exists()
-    asked: list[int] = []
-    search = recommender.search
-    monkeypatch.setattr(recommender, "search", lambda past, options: asked.append(len(past)) or search(past, options))
-    assert score(served, out).equals(whole)
-    assert asked == [40, 30]
+    with patch.object(recommender, "search", wraps=recommender.search) as search:
+        assert score(served, out).equals(whole)
+    assert [len(call.args[0]) for call in search.call_args_list] == [40, 30]
     assert not list(tmp_path.glob(".out*"))
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,7 @@ def train_from_store(
     given: Sequence[str] = (),
     checkpoints: Path,
     resume: bool = False,
-) -> Iterator[Progress | Saved]:
+) -> Generator[Progress | Saved, None, None]:
     """Trains `model` (a part, or `blend` with the parts of the bundles `given`) and saves it as `folder`/`name`.
 
     An interrupted run leaves its checkpoints, and `resume` goes on from them to the same result; a finished one removes them.

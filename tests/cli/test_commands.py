@@ -5,7 +5,6 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from click.testing import Result
 from typer.testing import CliRunner
 
 from recsys.cli import app
@@ -19,7 +18,7 @@ class Shell:
         self.folder = folder
 
     def __call__(self, *words: object, status: int = 0) -> str:
-        result: Result = CliRunner().invoke(app, [str(word) for word in words])
+        result = CliRunner().invoke(app, [str(word) for word in words])
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception
         assert result.exit_code == status, result.output

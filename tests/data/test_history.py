@@ -42,7 +42,7 @@ def test_it_equals_the_sequences_that_training_reads(store: Store, events: list[
         for item, at, position in events
     ]
     made = store.add_events(drafts)
-    undated = [event.number for event, (_, at, _) in zip(made, events, strict=True) if at is None]
+    undated = [event.number for event, given in zip(made, events, strict=True) if given[1] is None]
     with store.engine.begin() as connection:
         for number in undated:
             connection.exec_driver_sql("update events set at = null where number = ?", (number,))
@@ -66,7 +66,7 @@ def test_items_without_a_row_are_left_out_with_their_times() -> None:
 
 
 def test_no_events_are_an_empty_history() -> None:
-    found = history_of([], {}.get)
+    found = history_of([], dict[str, int]().get)
     assert len(found) == 0
     assert found.rows.dtype == np.int64
 

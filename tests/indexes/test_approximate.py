@@ -62,7 +62,7 @@ def test_recall_holds_under_filters(
 def test_recall_holds_where_the_nearest_rows_are_the_excluded_ones(
     vectors: Vectors, truth: Index, asked: Vectors, widths: list[int]
 ) -> None:
-    graph = over(HnswConfig(neighbours=8, search=32), vectors)
+    graph = over(HnswConfig(neighbours=12, search=32), vectors)
     allowed = np.ones((len(asked), 4000), dtype=np.bool_)
     np.put_along_axis(allowed, truth.search(asked, k=20).rows, values=False, axis=1)
     found, best = (index.search(asked, k=10, allowed=allowed) for index in (graph, truth))

@@ -1,0 +1,113 @@
+"""The page in a real browser: search an item, build a history by clicking, see recommendations change at once."""
+
+import os
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+import uvicorn
+from playwright.sync_api import Page, expect, sync_playwright
+
+from api.app import create_app
+from recsys.service import Recommender
+from recsys.store import Store
+from recsys.store.records import ItemDraft
+from tests.worlds import Planted
+
+Served = tuple[Recommender, Store, Planted]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = ["--no-sandbox", "--disable-background-networking"]
+
+if CHROMIUM is None and not os.environ.get("RECSYS_REQUIRE_BROWSER"):
+    pytest.skip("no Chromium on this machine: install Debian's chromium to test the page", allow_module_level=True)
+
+
+@pytest.fixture
+def address(served: Served) -> Iterator[str]:
+    """The service with a trained bundle on a free port."""
+    server = uvicorn.Server(uvicorn.Config(create_app(served[0]), port=0, log_config=None))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.fixture
+def page(address: str) -> Iterator[Page]:
+    """The page, loaded; a message on the browser's console that it did not expect fails the test."""
+    complaints: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = browser.new_page()
+        page.set_default_timeout(10_000)
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(address)
+        yield page
+        browser.close()
+    assert not [text for text in complaints if "Failed to load resource" not in text]
+
+
+def test_a_history_built_by_clicking_changes_the_recommendations(page: Page, served: Served) -> None:
+    recommender, _, planted = served
+    start, after = next(iter(planted.world.successor.items()))
+    items = page.locator("#items > li")
+    expect(items).to_have_count(10)
+    expect(page.locator("#degraded")).to_contain_text("popular items are shown")
+
+    page.get_by_role("combobox", name="Search for an item").fill(start)
+    page.locator("#hits > li").first.click()
+    expect(page.locator("#history > li")).to_have_count(1)
+    expect(items.first).to_have_attribute("data-item", after)
+    answer = recommender.recommend(history=[start])
+    assert [item.get_attribute("data-item") for item in items.all()] == [item.item_id for item in answer.items]
+    expect(items.first.locator(".source")).to_have_text(answer.items[0].source)
+    expect(items.first.locator(".number")).to_have_text(f"{answer.items[0].score:.3f}")
+
+    items.first.get_by_role("button", name="Add ").click()  # a recommendation becomes history
+    expect(page.locator("#history > li")).to_have_count(2)
+    expect(items.first).to_have_attribute("data-item", planted.world.successor[after])
+    page.get_by_role("button", name="Clear").click()
+    expect(page.locator("#degraded")).to_contain_text("popular items are shown")
+
+
+def test_another_encoder_answers_when_chosen(page: Page) -> None:
+    page.get_by_label("Encoder").select_option("popular")
+    expect(page.locator("#trace")).to_contain_text("answered by popular")
+    expect(page.locator("#figures")).to_contain_text("sasrec-hybrid")
+
+
+def test_titles_are_text_and_never_markup(page: Page, served: Served) -> None:
+    served[0].put_items([ItemDraft(item_id="x", title="<img src=x onerror=alert(1)> zzz")])
+    page.get_by_role("combobox", name="Search for an item").fill("zzz")
+    expect(page.locator("#hits > li").first).to_contain_text("<img src=x")
+    page.locator("#hits > li").first.click()
+    expect(page.locator("#history")).to_contain_text("<img src=x")
+    assert page.locator("#history img").count() == 0
+
+
+def test_an_item_deleted_meanwhile_is_said(page: Page, served: Served) -> None:
+    recommender, _, planted = served
+    gone = next(iter(planted.world.successor))
+    page.get_by_role("combobox", name="Search for an item").fill(gone)
+    page.locator("#hits > li").first.click()
+    expect(page.locator("#history > li")).to_have_count(1)
+    recommender.delete_item(gone)
+    page.get_by_label("Include seen").check(force=True)
+    expect(page.locator(f"#items > li[data-item='{gone}']")).to_have_count(0)
+
+
+def test_a_service_that_is_gone_is_said(page: Page) -> None:
+    expect(page.locator("#items > li")).to_have_count(10)
+    page.route("**/v1/recommendations", lambda route: route.abort())
+    page.get_by_label("Show").select_option("5")
+    expect(page.locator("#failure")).to_contain_text("cannot be reached")
+    page.unroute("**/v1/recommendations")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.locator("#failure")).to_be_hidden()
+    expect(page.locator("#items > li")).to_have_count(5)
