@@ -33,7 +33,7 @@ def save(index: Index, path: Path) -> None:
             file.write(signed(body))
             file.flush()
             os.fsync(file.fileno())
-        path.write_bytes(beside.read_bytes()); beside.unlink()
+        beside.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
         beside.unlink(missing_ok=True)

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys.indexes.build import IndexConfig, build, restore
@@ -100,7 +100,7 @@ class TestEveryIndex:
     def test_a_deleted_row_can_be_put_again(self, config: IndexConfig) -> None:
         index = over(config, np.eye(3, dtype=np.float32))
         back = index.without(rows_of(0, 77, -1)).with_rows(rows_of(0), np.array([[9, 9, 9]], dtype=np.float32))
-        assert back.search(np.ones((1, 3), dtype=np.float32), k=1).rows.tolist() == [[0]]
+        assert back.search(np.ones((1, 3), dtype=np.float32), k=3).rows.tolist() == [[0, 1, 2]]
 
     def test_a_row_below_zero_is_no_place(self, config: IndexConfig) -> None:
         with pytest.raises(AssertionError, match="row -1 is no place in a catalogue"):
@@ -153,6 +153,7 @@ class TestEveryIndex:
 class TestTheGraph:
     """What holds for its answers however many of the best it misses."""
 
+    @settings(deadline=None)  # it builds a graph
     @given(k=st.integers(1, 40), share=st.floats(0, 1), seed=st.integers(0, 20))
     def test_rows_are_allowed_as_many_as_exist_and_scored_exactly(self, k: int, share: float, seed: int) -> None:
         generator = np.random.default_rng(seed)
