@@ -42,7 +42,7 @@ class ExactIndex:
         return ExactIndex(self.config, more, known=known)
 
     def without(self, rows: Rows) -> "ExactIndex":
-        known = self.known.base
+        known = self.known.copy()
         known[rows[(rows >= 0) & (rows < len(known))]] = False
         return ExactIndex(self.config, self.vectors, known=known)
 

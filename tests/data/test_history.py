@@ -34,7 +34,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(EVENTS)
-def test_it_equals_the_sequences_that_training_reads(store: Store, events: list[tuple[str, int | None, int | None]]) -> None:
+def test_it_equals_the_sequences_that_training_reads(
+    store: Store, events: list[tuple[str, int | None, int | None]]
+) -> None:
     """With equal times, equal or missing positions, repeats, and events that were never dated."""
     user = f"user-{next(USERS)}"
     drafts = [

@@ -1,0 +1,119 @@
+"""The routes over a trained bundle and a real store: nothing waits for a retraining, and no bad request is our failure."""
+
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import pytest
+from fastapi.testclient import TestClient
+
+from api.app import create_app
+from recsys.service import Recommender
+from recsys.store import Store
+from tests.worlds import Planted
+
+Served = tuple[Recommender, Store, Planted]
+
+
+@pytest.fixture
+def client(served: Served) -> Iterator[TestClient]:
+    with TestClient(create_app(served[0]), raise_server_exceptions=False) as client:
+        yield client
+
+
+def shown(client: TestClient, history: list[str], **asked: object) -> list[str]:
+    response = client.post("/v1/recommendations", json={"history": history, **asked})
+    assert response.status_code == 200, response.text
+    return [item["item_id"] for item in response.json()["items"]]
+
+
+def test_a_put_item_is_recommendable_in_the_next_request(client: TestClient, served: Served) -> None:
+    near = next(iter(served[2].world.successor))
+    twin = client.get(f"/v1/items/{near}").json()
+    for item_id in ("new", "with/slash", "ünï ¢ode?#%"):
+        path = f"/v1/items/{quote(item_id, safe='')}"
+        body = {"title": twin["title"], "attributes": twin["attributes"]}
+        assert client.put(path, json=body).status_code == 200
+        assert item_id in shown(client, [near], k=3 + 3, encoder="text")
+        assert client.delete(path).status_code == 204
+        assert item_id not in shown(client, [near], k=50, include_seen=True)
+        assert client.get(path).status_code == 404
+
+
+def test_a_posted_event_changes_the_next_answer(client: TestClient, served: Served) -> None:
+    start, after = next(iter(served[2].world.successor.items()))
+    path = "/v1/users/never%2Fseen/recommendations"
+    assert client.get(path).json()["degraded"][0]["what"] == "user"
+    event = client.post("/v1/events", json={"user_id": "never/seen", "item_id": start}).json()["events"][0]
+    answer = client.get(path).json()
+    assert answer["degraded"] == []
+    assert answer["items"][0]["item_id"] == after
+    assert client.delete(f"/v1/events/{event['event_id']}").status_code == 204
+    assert client.get(path).json()["degraded"][0]["what"] == "user"
+
+
+def test_the_same_event_again_is_fine_and_another_under_its_id_is_a_conflict(
+    client: TestClient, served: Served
+) -> None:
+    first, second = list(served[2].world.successor)[:2]
+    event = {"user_id": "u", "item_id": first, "event_id": "e-1"}
+    assert client.post("/v1/events", json=event).status_code == 201
+    assert client.post("/v1/events", json=event).status_code == 201
+    response = client.post("/v1/events", json=event | {"item_id": second})
+    assert response.status_code == 409
+    assert "give it another event_id" in response.json()["detail"]
+
+
+def test_a_history_of_ten_thousand_is_answered(client: TestClient, served: Served) -> None:
+    items = list(served[2].world.successor) * 250
+    assert len(items) == 10_000
+    assert shown(client, items, include_seen=True)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "says"),
+    [
+        ("POST", "/v1/recommendations", {"history": [50]}, 422, "put the number in quotes"),
+        ("POST", "/v1/recommendations", {"history": ["x"] * 10_001}, 422, "10000"),
+        ("POST", "/v1/recommendations", {"history": [], "k": 0}, 422, "greater than or equal to 1"),
+        ("POST", "/v1/recommendations", {"history": [], "k": 1001}, 422, "less than or equal to 1000"),
+        ("POST", "/v1/recommendations", {"histroy": []}, 422, "correct its name"),
+        ("POST", "/v1/recommendations", {"history": [], "encoder": "bert"}, 422, "choose one of als, blend"),
+        ("GET", "/v1/users/u/recommendations?k=no", None, 422, "valid integer"),
+        ("GET", "/v1/items/b-17/similar", None, 404, "unknown item 'b-17'"),
+        ("DELETE", "/v1/items/b-17", None, 404, "unknown item 'b-17'"),
+        ("DELETE", "/v1/users/nobody", None, 404, "unknown user"),
+        ("POST", "/v1/events", {"user_id": "u", "item_id": "b-17"}, 404, "PUT it first"),
+        ("POST", "/v1/events", {"user_id": "u", "item_id": "x", "at": "yesterday"}, 422, "ISO 8601"),
+    ],
+)
+def test_bad_requests_say_what_to_do(
+    client: TestClient, method: str, path: str, body: object, status: int, says: str
+) -> None:
+    response = client.request(method, path, json=body)
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    assert says in response.text
+
+
+def test_more_than_the_catalogue_is_told(client: TestClient) -> None:
+    answer = client.post("/v1/recommendations", json={"history": [], "k": 1000}).json()
+    assert len(answer["items"]) == 40
+    assert [one["what"] for one in answer["degraded"]] == ["history", "k"]
+
+
+def test_broken_json_and_twenty_megabytes_are_refused(client: TestClient) -> None:
+    headers = {"Content-Type": "application/json"}
+    broken = client.post("/v1/recommendations", content=b'{"history": [', headers=headers)
+    assert broken.status_code == 400
+    large = client.post("/v1/recommendations", content=b"[" + b"1," * 10_000_000 + b"1]", headers=headers)
+    assert large.status_code == 413
+    assert "send less at a time" in large.json()["detail"]
+
+
+def test_models_show_settings_and_figures(client: TestClient) -> None:
+    models = client.get("/v1/models").json()
+    parts = {part["name"]: part for part in models["parts"]}
+    assert models["default"] == "blend"
+    assert parts["sasrec-hybrid"]["settings"]["recipe"]["items"] == "hybrid"
+    assert 0 < parts["blend"]["figures"]["validation_ndcg@10"] <= 1
+    assert client.get("/readyz").json() == {"ready": True, "reasons": []}
