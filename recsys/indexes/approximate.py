@@ -48,7 +48,7 @@ class HnswIndex:
         self.config, self.exact = config, exact
         self._graph, self._nodes, self._changed = graph, sealed(nodes), sealed(changed)
         self._drawn = exact.known & ~changed
-        self._beside = np.flatnonzero(changed)
+        self._beside = np.flatnonzero(exact.known & changed)
 
     @property
     def vectors(self) -> Vectors:

@@ -153,7 +153,7 @@ def test_the_settings_come_back_with_the_graph(graph: Index) -> None:
 
 def test_a_graph_of_other_vectors_is_refused(graph: Index, vectors: Vectors) -> None:
     part = graph.part("p")
-    with pytest.raises(BundleError, match=r"a graph of 3600 x 24 does not fit vectors of \(4000, 8\); build it again"):
+    with pytest.raises(BundleError, match=r"a graph of 3600 x 24 does not fit vectors of \(3600, 8\); build it again"):
         restore(replace(part, arrays=part.arrays | {"vectors": vectors[:, :8]}))
 
 

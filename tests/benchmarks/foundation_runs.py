@@ -1,0 +1,140 @@
+"""The trainings that the foundation benchmark measures: store, parts, blend, figures per user; each kept once made."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+import venv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from recsys.bundle import Bundle, load_bundle, save_bundle
+from recsys.data.cases import split
+from recsys.evaluation.measure import measure
+from recsys.importing.files import import_events, import_items
+from recsys.retrieval.deployed import deploy
+from recsys.store import Store
+from recsys.store.sessions import upgrade
+from recsys.training.jobs import Material, material
+from recsys.training.recipes import BLEND, Fits, Plan, Trained, train_bundle
+from recsys.training.sources import SIMPLE
+from tests.benchmarks.harness import KEPT, ROOT, place, say
+
+PLAN = Plan(text_encoder="packaged", include_seen=False)
+FIXED = tuple(name for name in BLEND if name in SIMPLE)
+"""Fitted once for all seeds."""
+
+RECTOOLS = ("rectools[torch]==0.19.0", "numpy<2", "pyarrow", "torch==2.13.0")
+
+Users = dict[str, NDArray[np.float64]]
+"""NDCG@10 of each part, user by user."""
+
+
+def files(data: Path, name: str) -> list[Path]:
+    return [data / name / "items.parquet", data / name / "interactions.parquet"]
+
+
+def fixed(data: Path, name: str) -> str:
+    """The URI of a bundle with the simple sources, made once; its early fits lie inside it."""
+    kept = place("fixed", name, files=files(data, name))
+    if not (kept / "whole").exists():
+        shutil.rmtree(kept, ignore_errors=True)
+        started = time.monotonic()
+        bundle, early = _train(_material(data, name, seed=0), FIXED, given={}, default=FIXED[0])
+        uri = save_bundle(bundle, str(kept), name="whole.partial")
+        save_bundle(replace(bundle, parts=early), uri, name="early")
+        Path(uri).rename(kept / "whole")
+        say(f"simple sources of {name}: {time.monotonic() - started:.0f} s")
+    return str(kept / "whole")
+
+
+def blend(data: Path, name: str, seed: int) -> Users:
+    """The default model of one seed, measured on test; the simple sources are those of `fixed`."""
+    kept = place("blend", name, seed, files=files(data, name)).with_suffix(".npz")
+    if not kept.exists():
+        started = time.monotonic()
+        uri = fixed(data, name)
+        final, early = load_bundle(uri), load_bundle(f"{uri}/early")
+        given = {part: Fits(early.part(part), final.part(part)) for part in FIXED}
+        work = _material(data, name, seed=seed)
+        bundle, _ = _train(work, BLEND, given=given, default="blend")
+        cases = split(work.data).test
+        measured = measure(deploy(bundle), cases, items=work.data.items, include_seen=work.plan.include_seen)
+        _save(kept, {one.name: one.ndcg for one in measured})
+        say(f"blend of {name}, seed {seed}: {time.monotonic() - started:.0f} s, {bundle.about['left_out']}")
+    return dict(np.load(kept))
+
+
+def rectools(data: Path, name: str, seed: int) -> Users:
+    """RecTools' SASRec on the same events, trained by its own Python."""
+    kept = place("rectools", name, seed, RECTOOLS, files=files(data, name)).with_suffix(".npz")
+    if not kept.exists():
+        python = _rectools_python()
+        events = kept.with_suffix(".events.parquet")
+        _folded(data, name).write_parquet(events)
+        out = kept.with_suffix(".ndcg.parquet")
+        script = Path(__file__).with_name("rectools_sasrec.py")
+        started = time.monotonic()
+        subprocess.run([str(python), str(script), str(events), str(out), str(seed)], check=True, stdout=sys.stderr)
+        say(f"RecTools' SASRec on {name}, seed {seed}: {time.monotonic() - started:.0f} s")
+        _save(kept, {"rectools": pl.read_parquet(out).sort("user_id")["ndcg"].to_numpy()})
+    return dict(np.load(kept))
+
+
+def _material(data: Path, name: str, *, seed: int) -> Material:
+    """The data set through the store, as a user would bring it in."""
+    kept = place("store", name, files=files(data, name))
+    url = f"sqlite:///{kept}/recsys.db"
+    if not (kept / "ready").exists():
+        shutil.rmtree(kept, ignore_errors=True)
+        kept.mkdir(parents=True)
+        upgrade(url)
+        store = Store.open(url)
+        for path, take in zip(files(data, name), (import_items, import_events), strict=True):
+            *_, report = take(store, path)
+            assert not report.rejected, (path, report)
+        material(store, PLAN)  # encodes the texts
+        store.close()
+        (kept / "ready").touch()
+    store = Store.open(url)
+    work = material(store, replace(PLAN, seed=seed))
+    store.close()
+    return work
+
+
+def _train(work: Material, names: tuple[str, ...], *, given: dict[str, Fits], default: str) -> tuple[Bundle, dict]:  # type: ignore[type-arg]
+    for fact in train_bundle(names, work.data, work.text, work.plan, default=default, given=given):
+        if isinstance(fact, Trained):
+            return fact.bundle, dict(fact.early)
+    raise AssertionError
+
+
+def _folded(data: Path, name: str) -> pl.DataFrame:
+    """Leave-one-out by position, as `features.splits` cuts it."""
+    events = pl.scan_parquet(data / name / "interactions.parquet").select("user_id", "item_id", "position")
+    last, count = pl.col("position").max().over("user_id"), pl.len().over("user_id")
+    is_test = (pl.col("position") == last) & (count >= 3)
+    return events.with_columns(fold=pl.when(is_test).then(2).otherwise(0)).collect()
+
+
+def _rectools_python() -> Path:
+    """The Python of an environment of RecTools' own, made once."""
+    folder = KEPT / "rectools-venv"
+    python = folder / "bin" / "python"
+    if not (folder / "ready").exists():
+        venv.create(folder, with_pip=True, clear=True)
+        subprocess.run([str(python), "-m", "pip", "install", "--quiet", *RECTOOLS], check=True, cwd=ROOT)
+        (folder / "ready").write_text(json.dumps(RECTOOLS))
+    return python
+
+
+def _save(path: Path, users: Users) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_suffix(".partial.npz")
+    np.savez(beside, **users)  # type: ignore[arg-type]  # a stub that allows no names
+    beside.replace(path)
