@@ -3,9 +3,10 @@
 Sources: implicit ALS, Hu, Koren and Volinsky (ICDM 2008); BPR, Rendle et al. (arXiv:1205.2618).
 """
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from implicit.als import AlternatingLeastSquares
@@ -16,25 +17,44 @@ from threadpoolctl import threadpool_limits
 from recsys.bundle import Part
 from recsys.data.dataset import Dataset
 from recsys.data.history import Rows
+from recsys.errors import InvalidRequest
 from recsys.indexes.index import Index
 from recsys.retrieval.inner import InnerProductSource, stored, stored_index
 from recsys.retrieval.neighbours import interactions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FactorsConfig:
-    """`alpha` is the confidence of an event, `ridge` the regularisation; both also serve to fold a history in."""
+class AlsConfig:
+    """`alpha` is the confidence of an event, `ridge` the regularisation; both also serve to fold a history in, where the
+    confidence of an event falls by `decay` with each one after it."""
 
-    loss: Literal["als", "bpr"] = "als"
     factors: int = 64
     ridge: float = 0.1
     alpha: float = 5.0
     iterations: int = 15
-    decay: float = 0.95
+    decay: float = 0.8
+
+    def __post_init__(self) -> None:
+        if self.ridge <= 0:
+            raise InvalidRequest(f"ridge={self.ridge}: without regularisation a history has no one vector; set it above 0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BprConfig:
+    """`scale` is how much the history counts beside the items' biases; an event weighs `decay` per one after it."""
+
+    factors: int = 64
+    ridge: float = 0.01
+    learning_rate: float = 0.05
+    iterations: int = 100
+    decay: float = 0.8
+    scale: float = 1.0
 
 
 class FactorsSource(InnerProductSource):
-    """A history's vector is the least-squares user of the ALS equations given its items, the older weighing less."""
+    """Learned item vectors; how a history becomes a vector among them is up to the kind."""
+
+    kind: ClassVar[str]
 
     def __init__(
         self,
@@ -46,21 +66,21 @@ class FactorsSource(InnerProductSource):
     ) -> None:
         super().__init__(vectors, known=known, index=index)
         self.config = config
-        self._gram = vectors.T @ vectors + config["ridge"] * np.eye(vectors.shape[1], dtype=np.float32)
+
+    def reweighed(self, **config: float) -> Self:
+        """The same item vectors with histories folded in otherwise."""
+        return type(self)(self.vectors, known=self.known, config=self.config | config, index=self.index)
 
     def encode(self, histories: Sequence[Rows]) -> NDArray[np.float32]:
-        """Solves (Y'Y + ridge I + Y_u' alpha W Y_u) p = Y_u' (1 + alpha W) 1 for each history."""
-        out = np.empty((len(histories), self.vectors.shape[1]), dtype=np.float32)
-        for i, rows in enumerate(histories):
-            weights = self.config["alpha"] * self.config["decay"] ** np.arange(len(rows))[::-1]
-            own = self.vectors[rows]
-            left = self._gram + (own.T * weights) @ own
-            out[i] = np.linalg.solve(left, own.T @ (1 + weights))
-        return out
+        return np.stack([self.fold_in(*_weighed(rows, self.config["decay"])) for rows in histories])
+
+    @abstractmethod
+    def fold_in(self, rows: Rows, weights: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The vector (dim,) of someone who had the distinct `rows`, each with the sum of its events' weights."""
 
     def part(self, name: str) -> Part:
         arrays = {"item_vectors": self.vectors, "known": self.known} | stored(self.index)
-        return Part(name=name, kind="factors", config=self.config, arrays=arrays)
+        return Part(name=name, kind=self.kind, config=self.config, arrays=arrays)
 
     @classmethod
     def from_part(cls, part: Part) -> Self:
@@ -68,15 +88,82 @@ class FactorsSource(InnerProductSource):
         return cls(a["item_vectors"], known=a["known"], config=part.config, index=stored_index(part))
 
 
-def fit_factors(dataset: Dataset, config: FactorsConfig, *, seed: int) -> FactorsSource:
-    """Item factors of ALS or BPR; one BLAS thread, which is what `implicit` asks for."""
-    seen = interactions(dataset)
-    shared = {"factors": config.factors, "regularization": config.ridge, "iterations": config.iterations}
+class AlsSource(FactorsSource):
+    """A history's vector is the user of the ALS equations given its items, the older with less confidence."""
+
+    kind = "als"
+
+    def __init__(
+        self,
+        vectors: NDArray[np.float32],
+        *,
+        known: NDArray[np.bool_],
+        config: dict[str, Any],
+        index: Index | None = None,
+    ) -> None:
+        super().__init__(vectors, known=known, config=config, index=index)
+        self._gram = vectors.T @ vectors + config["ridge"] * np.eye(vectors.shape[1], dtype=np.float32)
+
+    def fold_in(self, rows: Rows, weights: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Solves (Y'Y + ridge I + Y_u' (C - 1) Y_u) p = Y_u' C 1 with the confidences C = alpha `weights`.
+
+        As in `implicit`, and not 1 + alpha `weights` as in the paper: so an item of long ago is no evidence at all,
+        neither for nor against. With decay=1 it is the user that `implicit` would have learned.
+        """
+        own, confidence = self.vectors[rows], self.config["alpha"] * weights
+        return np.linalg.solve(self._gram + (own.T * (confidence - 1)) @ own, own.T @ confidence)
+
+
+class BprSource(FactorsSource):
+    """A history's vector is the weighted mean of its items' factors, with a 1 for the bias, which is their last column.
+
+    BPR learns a user by sampling what the user did not take; the mean of the items needs no sampling and, on validation,
+    found more than the least squares of ALS, which would fit the bias as if it were a taste.
+    """
+
+    kind = "bpr"
+
+    def fold_in(self, rows: Rows, weights: NDArray[np.float32]) -> NDArray[np.float32]:
+        mean = weights @ self.vectors[rows, :-1] / weights.sum()
+        return np.append(self.config["scale"] * mean, 1).astype(np.float32)
+
+
+def fit_als(dataset: Dataset, config: AlsConfig, *, seed: int) -> AlsSource:
+    """Item factors of ALS; one BLAS thread, which is what `implicit` asks for."""
+    model = AlternatingLeastSquares(
+        factors=config.factors,
+        regularization=config.ridge,
+        alpha=config.alpha,
+        iterations=config.iterations,
+        random_state=seed,
+        num_threads=1,
+        use_gpu=False,
+    )
+    return AlsSource(_item_factors(model, dataset), known=dataset.counts() > 0, config=asdict(config))
+
+
+def fit_bpr(dataset: Dataset, config: BprConfig, *, seed: int) -> BprSource:
+    """Item factors of BPR, the bias of each item in the last column; one thread, for the same seed to give the same bits."""
+    model = BayesianPersonalizedRanking(
+        factors=config.factors,
+        regularization=config.ridge,
+        learning_rate=config.learning_rate,
+        iterations=config.iterations,
+        random_state=seed,
+        num_threads=1,
+        use_gpu=False,
+    )
+    return BprSource(_item_factors(model, dataset), known=dataset.counts() > 0, config=asdict(config))
+
+
+def _item_factors(model: Any, dataset: Dataset) -> NDArray[np.float32]:
     with threadpool_limits(1, "blas"):
-        if config.loss == "als":
-            model = AlternatingLeastSquares(**shared, alpha=config.alpha, random_state=seed, num_threads=1)
-        else:
-            model = BayesianPersonalizedRanking(**shared, learning_rate=0.05, random_state=seed, num_threads=1)
-        model.fit(seen, show_progress=False)
-    vectors = np.ascontiguousarray(model.item_factors, dtype=np.float32)
-    return FactorsSource(vectors, known=dataset.counts() > 0, config=asdict(config))
+        model.fit(interactions(dataset), show_progress=False)
+    return np.ascontiguousarray(model.item_factors, dtype=np.float32)
+
+
+def _weighed(rows: Rows, decay: float) -> tuple[Rows, NDArray[np.float32]]:
+    """The distinct rows and the sum of `decay ** age` over the events of each."""
+    distinct, place = np.unique(rows, return_inverse=True)
+    weights = np.bincount(place, weights=decay ** np.arange(len(rows))[::-1])
+    return distinct, weights.astype(np.float32)

@@ -9,7 +9,7 @@ from recsys.bundle import Part
 from recsys.data.dataset import Dataset
 from recsys.errors import BundleError
 from recsys.retrieval.ease import EaseConfig, fit_ease
-from recsys.retrieval.factors import FactorsConfig, FactorsSource, fit_factors
+from recsys.retrieval.factors import AlsConfig, AlsSource, BprConfig, BprSource, fit_als, fit_bpr
 from recsys.retrieval.linear import LinearSource
 from recsys.retrieval.markov import MarkovConfig, fit_markov
 from recsys.retrieval.neighbours import NeighboursConfig, fit_neighbours
@@ -19,6 +19,7 @@ from recsys.retrieval.source import Source
 from recsys.retrieval.text import TextConfig, TextSource, fit_text
 
 LinearConfig = EaseConfig | MarkovConfig | NeighboursConfig
+FactorsConfig = AlsConfig | BprConfig
 SourceConfig = LinearConfig | FactorsConfig | PopularConfig | TextConfig
 
 
@@ -33,8 +34,10 @@ def fit(config: SourceConfig, dataset: Dataset, *, text: NDArray[np.float32] | N
     match config:
         case MarkovConfig() | NeighboursConfig() | EaseConfig():
             return fit_linear(config, dataset)
-        case FactorsConfig():
-            return fit_factors(dataset, config, seed=seed)
+        case AlsConfig():
+            return fit_als(dataset, config, seed=seed)
+        case BprConfig():
+            return fit_bpr(dataset, config, seed=seed)
         case PopularConfig():
             return fit_popular(dataset, config)
         case TextConfig():
@@ -64,8 +67,10 @@ def restore(part: Part) -> StoredSource:
     match part.kind:
         case "linear":
             return LinearSource.from_part(part)
-        case "factors":
-            return FactorsSource.from_part(part)
+        case "als":
+            return AlsSource.from_part(part)
+        case "bpr":
+            return BprSource.from_part(part)
         case "popular":
             return PopularSource.from_part(part)
         case "text":

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Engine, func, insert, select
 
+from recsys.errors import RecsysError
 from recsys.store import bundles, events, items, playlists, vectors
 from recsys.store.records import (
     BundleRecord,
@@ -36,7 +37,11 @@ class Store:
     def open(cls, url: str) -> Self:
         """Raises NotReady: not migrated; StoreError: not reachable."""
         engine = connect(url)
-        check_migrated(engine)
+        try:
+            check_migrated(engine)
+        except RecsysError:
+            engine.dispose()
+            raise
         return cls(engine)
 
     def close(self) -> None:

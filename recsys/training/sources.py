@@ -13,7 +13,7 @@ from recsys.data.dataset import Dataset
 from recsys.evaluation.metrics import dense_ranks, ndcg
 from recsys.ranking.filters import over_catalogue
 from recsys.retrieval.ease import EaseConfig
-from recsys.retrieval.factors import FactorsConfig
+from recsys.retrieval.factors import AlsConfig, BprConfig, FactorsSource
 from recsys.retrieval.linear import LinearSource
 from recsys.retrieval.markov import MarkovConfig
 from recsys.retrieval.neighbours import NeighboursConfig
@@ -49,10 +49,12 @@ def grid(name: str, *, items: int, text_encoder: str) -> Sequence[SourceConfig]:
             ridges = (100.0, 300.0, 1000.0) if small else (200.0,)
             return [EaseConfig(ridge=r, decay=d) for r in ridges for d in (0.6, 0.7, 0.8, 0.9, 0.95)]
         case "als":
-            factors = (64, 128) if small else (128,)
-            return [FactorsConfig(factors=f, decay=d) for f in factors for d in (0.8, 0.9, 0.97)]
+            fits = [(32, 2.0), (64, 2.0), (64, 10.0), (128, 10.0)] if small else [(128, 10.0)]
+            return [AlsConfig(factors=f, alpha=a, decay=d) for f, a in fits for d in (0.6, 0.7, 0.8, 0.9, 0.97)]
         case "bpr":
-            return [FactorsConfig(loss="bpr", iterations=100 if small else 30, ridge=0.01)]
+            iterations = 100 if small else 30
+            reach = [(scale, decay) for scale in (0.5, 1.0, 2.0, 5.0) for decay in (0.6, 0.7, 0.8, 0.9)]
+            return [BprConfig(iterations=iterations, scale=s, decay=d) for s, d in reach]
         case "text":
             return [
                 TextConfig(text_encoder=text_encoder, shrink=s, decay=d) for s in (0.1, 1.0) for d in (0.5, 0.7, 0.9)
@@ -104,13 +106,19 @@ def _fitted(
     configs: Sequence[SourceConfig], dataset: Dataset, text: NDArray[np.float32], seed: int
 ) -> Iterator[tuple[SourceConfig, Source]]:
     """Sources of all settings; those that differ in how a history is weighed alone share one fit."""
-    fits: dict[SourceConfig, LinearSource] = {}
+    linear: dict[SourceConfig, LinearSource] = {}
+    factors: dict[SourceConfig, FactorsSource] = {}
     for config in configs:
         match config:
             case MarkovConfig() | NeighboursConfig() | EaseConfig():
                 core = replace(config, decay=1.0)
-                if core not in fits:
-                    fits = {core: fit_linear(core, dataset)}
-                yield config, fits[core].reweighed(decay=config.decay)
+                if core not in linear:
+                    linear = {core: fit_linear(core, dataset)}
+                yield config, linear[core].reweighed(decay=config.decay)
+            case AlsConfig() | BprConfig():
+                core = replace(config, decay=1.0)
+                if core not in factors:
+                    factors = {core: fit_factors(core, dataset, seed=seed)}
+                yield config, factors[core].reweighed(decay=config.decay)
             case _:
                 yield config, fit(config, dataset, text=text, seed=seed)

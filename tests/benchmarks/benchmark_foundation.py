@@ -151,7 +151,7 @@ def next_request(_: Path) -> Iterator[Row]:
     yield Row(what="PUT, POST, DELETE count on the next request", value=kept, must="all", holds=holds, seed=0, n=tries)
 
 
-def _macro(gains: list[np.ndarray]) -> tuple[float, float, float]:  # type: ignore[type-arg]
+def _macro(gains: list[np.ndarray]) -> tuple[float, float, float]:
     """(low, mean, high) of the mean over sets, users drawn anew within each set."""
     generator = np.random.default_rng(0)
     drawn = np.zeros(DRAWS)

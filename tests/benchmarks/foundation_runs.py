@@ -29,7 +29,7 @@ PLAN = Plan(text_encoder="packaged", include_seen=False)
 FIXED = tuple(name for name in BLEND if name in SIMPLE)
 """Fitted once for all seeds."""
 
-RECTOOLS = ("rectools[torch]==0.19.0", "numpy<2", "pyarrow", "torch==2.13.0")
+RECTOOLS = ("rectools[torch]==0.19.0", "numpy<2", "torch==2.13.0")
 
 Users = dict[str, NDArray[np.float64]]
 """NDCG@10 of each part, user by user."""
@@ -75,14 +75,17 @@ def rectools(data: Path, name: str, seed: int) -> Users:
     kept = place("rectools", name, seed, RECTOOLS, files=files(data, name)).with_suffix(".npz")
     if not kept.exists():
         python = _rectools_python()
-        events = kept.with_suffix(".events.parquet")
-        _folded(data, name).write_parquet(events)
-        out = kept.with_suffix(".ndcg.parquet")
+        events = kept.with_suffix(".events.csv")
+        _folded(data, name).write_csv(events)
+        out = kept.with_suffix(".ndcg.csv")
         script = Path(__file__).with_name("rectools_sasrec.py")
         started = time.monotonic()
         subprocess.run([str(python), str(script), str(events), str(out), str(seed)], check=True, stdout=sys.stderr)
         say(f"RecTools' SASRec on {name}, seed {seed}: {time.monotonic() - started:.0f} s")
-        _save(kept, {"rectools": pl.read_parquet(out).sort("user_id")["ndcg"].to_numpy()})
+        _save(
+            kept,
+            {"rectools": pl.read_csv(out, schema_overrides={"user_id": pl.String}).sort("user_id")["ndcg"].to_numpy()},
+        )
     return dict(np.load(kept))
 
 

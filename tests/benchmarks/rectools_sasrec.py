@@ -1,6 +1,6 @@
 """RecTools' SASRec on the same events: run by RecTools' own Python, never by ours.
 
-Usage: python rectools_sasrec.py EVENTS OUT SEED. EVENTS is a Parquet file (user_id, item_id, position, fold: 2 is the event
+Usage: python rectools_sasrec.py EVENTS OUT SEED. EVENTS is a CSV file (user_id, item_id, position, fold: 2 is the event
 to be predicted); OUT gets one row per user with the NDCG@10 of that event, over all items that the user has not seen.
 """
 
@@ -21,7 +21,9 @@ def main(events_path: str, out: str, seed: int) -> None:
     import torch
 
     torch.set_num_threads(1)
-    events = pd.read_parquet(events_path).sort_values(["user_id", "position"], kind="stable")
+    events = pd.read_csv(events_path, dtype={"user_id": str, "item_id": str}).sort_values(
+        ["user_id", "position"], kind="stable"
+    )
     test = events[events["fold"] == 2]
     train = events[events["fold"] < 2].rename(columns={"user_id": Columns.User, "item_id": Columns.Item})
     # RecTools orders a history by its dates: one day per position
@@ -46,7 +48,7 @@ def main(events_path: str, out: str, seed: int) -> None:
     pairs = pd.MultiIndex.from_frame(test[["user_id", "item_id"]])
     rank = ranks.reindex(pairs).to_numpy(dtype=float)
     ndcg = np.where(np.isnan(rank), 0.0, 1 / np.log2(rank + 1))
-    pd.DataFrame({"user_id": users, "ndcg": ndcg}).to_parquet(out)
+    pd.DataFrame({"user_id": users, "ndcg": ndcg}).to_csv(out, index=False)
 
 
 if __name__ == "__main__":

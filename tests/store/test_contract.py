@@ -1,0 +1,310 @@
+"""What the store promises, on SQLite and on PostgreSQL alike."""
+
+import threading
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from recsys.errors import Conflict, InvalidRequest, NotFound, NotReady, StoreError
+from recsys.store import Store
+from recsys.store.events import insert_events
+from recsys.store.frames import events_frame, items_frame
+from recsys.store.records import EventDraft, Impression, ItemDraft
+from recsys.store.sessions import writing
+
+DAY = datetime(2023, 3, 1, tzinfo=UTC)
+
+
+def put(store: Store, *item_ids: str) -> None:
+    store.put_items([ItemDraft(item_id=item_id, title=item_id.upper()) for item_id in item_ids])
+
+
+def post(store: Store, user: str, *item_ids: str) -> None:
+    store.add_events([EventDraft(user_id=user, item_id=item_id) for item_id in item_ids])
+
+
+def history(store: Store, user: str, *, limit: int = 100) -> list[str]:
+    return [event.item_id for event in store.recent_events(user, limit=limit)]
+
+
+# Items
+
+
+def test_ids_are_strings_and_come_back_as_they_went_in(store: Store) -> None:
+    ids = ["007", "7", " 7", "a/b/c", "ünïcode 🎬", "A", "a", "x" * 500, "'; drop table items; --"]
+    put(store, *ids)
+    assert [item.item_id for page in store.items() for item in page] == ids
+    assert [store.item(item_id).item_id for item_id in ids] == ids
+
+
+def test_a_number_is_for_life(store: Store) -> None:
+    put(store, "a", "b")
+    numbers = {item_id: store.item(item_id).number for item_id in "ab"}
+    store.delete_item("a")
+    put(store, "c", "a", "b")
+    assert {item_id: store.item(item_id).number for item_id in "ab"} == numbers
+    assert store.item("c").number > max(numbers.values())
+
+
+def test_content_is_replaced_whole_and_its_hash_tells(store: Store) -> None:
+    first = store.put_items([ItemDraft(item_id="a", title="A", attributes={"x": 1, "y": [1, {"z": None}]})])[0]
+    same = store.put_items([ItemDraft(item_id="a", title="A", attributes={"y": [1, {"z": None}], "x": 1})])[0]
+    other = store.put_items([ItemDraft(item_id="a", title="A")])[0]
+    assert first.content_hash == same.content_hash != other.content_hash
+    assert store.item("a").attributes == {}
+
+
+def test_of_equal_ids_in_one_call_the_last_counts(store: Store) -> None:
+    made = store.put_items([ItemDraft(item_id="a", title="1"), ItemDraft(item_id="a", title="2")])
+    assert [item.title for item in made] == ["2", "2"]
+
+
+def test_a_deleted_item_is_unknown_but_its_events_stay(store: Store) -> None:
+    put(store, "a")
+    post(store, "u", "a")
+    store.delete_item("a")
+    with pytest.raises(NotFound, match="unknown item 'a': PUT it first"):
+        store.item("a")
+    with pytest.raises(NotFound, match="unknown item"):
+        store.delete_item("a")
+    assert history(store, "u") == ["a"]
+    assert [item.active for page in store.items() for item in page] == [False]
+
+
+def test_items_are_found_by_title_or_id_in_any_case_and_wildcards_mean_themselves(store: Store) -> None:
+    put(store, "one", "two", "100%", "under_score")
+    assert [item.item_id for item in store.find_items("O", limit=10)] == ["one", "two", "under_score"]
+    assert [item.item_id for item in store.find_items("%", limit=10)] == ["100%"]
+    assert [item.item_id for item in store.find_items("r_s", limit=10)] == ["under_score"]
+    assert [item.item_id for item in store.find_items("", limit=2)] == ["one", "two"]
+
+
+def test_more_items_than_one_statement_holds(store: Store) -> None:
+    ids = [f"i{number}" for number in range(2500)]
+    put(store, *ids)
+    assert [item.item_id for page in store.items() for item in page] == ids
+    assert store.counts().items == 2500
+
+
+# Events
+
+
+def test_a_history_is_ordered_by_time_then_position_then_arrival(store: Store) -> None:
+    put(store, *"abcdef")
+    later = DAY + timedelta(days=1)
+    drafts = [("f", later, None), ("d", DAY, 2), ("c", DAY, 1), ("e", DAY, 2), ("b", DAY, None)]
+    store.add_events([EventDraft(user_id="u", item_id=item, at=at, position=place) for item, at, place in drafts])
+    undated = {"event_id": "old", "user_id": "u", "item_id": "a", "at": None, "position": 9, "kind": "k", "weight": 1.0}
+    with writing(store.engine) as connection:
+        insert_events(connection, [undated])
+    assert "".join(history(store, "u")) == "abcdef"
+    assert "".join(history(store, "u", limit=3)) == "def"
+    frame = events_frame(store).sort("at", "position", "arrival", nulls_last=False).collect()
+    assert "".join(frame["item"]) == "abcdef"
+
+
+def test_repeats_are_kept(store: Store) -> None:
+    put(store, "a", "b")
+    post(store, "u", "a", "a", "b", "a")
+    assert history(store, "u") == ["a", "a", "b", "a"]
+    assert store.repeat_share() == 0.5
+    assert store.item_counts() == {"a": 3, "b": 1}
+
+
+def test_an_event_without_a_time_gets_its_arrival(store: Store) -> None:
+    put(store, "a")
+    before = datetime.now(UTC).timestamp()
+    post(store, "u", "a")
+    at = store.recent_events("u", limit=1)[0].at
+    assert at is not None
+    assert before <= at <= datetime.now(UTC).timestamp()
+
+
+def test_a_time_without_a_zone_is_refused(store: Store) -> None:
+    put(store, "a")
+    with pytest.raises(InvalidRequest, match="no time zone"):
+        store.add_events([EventDraft(user_id="u", item_id="a", at=datetime(2023, 1, 1))])
+
+
+def test_the_same_event_again_changes_nothing_and_other_content_is_a_conflict(store: Store) -> None:
+    put(store, "a", "b")
+    draft = EventDraft(user_id="u", item_id="a", at=DAY, position=3, event_id="e", kind="buy", weight=0.1)
+    first = store.add_events([draft])
+    assert store.add_events([draft, draft]) == [*first, *first]
+    for other in (
+        EventDraft(user_id="u", item_id="b", at=DAY, position=3, event_id="e", kind="buy", weight=0.1),
+        EventDraft(user_id="v", item_id="a", at=DAY, position=3, event_id="e", kind="buy", weight=0.1),
+        EventDraft(user_id="u", item_id="a", at=DAY + timedelta(1), position=3, event_id="e", kind="buy", weight=0.1),
+    ):
+        with pytest.raises(Conflict, match="give it another event_id"):
+            store.add_events([other])
+    assert store.counts().events == 1
+
+
+def test_all_events_of_a_call_are_kept_or_none(store: Store) -> None:
+    put(store, "a")
+    with pytest.raises(NotFound, match="unknown item 'b'"):
+        store.add_events([EventDraft(user_id="u", item_id="a"), EventDraft(user_id="u", item_id="b")])
+    assert store.counts() == type(store.counts())(items=1, users=0, events=0, playlists=0)
+
+
+def test_no_event_of_a_user_appears_late(store: Store) -> None:
+    """A reader that has seen number n of a user never sees a smaller one of that user afterwards."""
+    put(store, "a")
+    seen: list[int] = []
+    late: list[int] = []
+    stop = threading.Event()
+
+    def read() -> None:
+        while not stop.is_set():
+            numbers = [event.number for event in store.recent_events("u", limit=1000)]
+            late.extend(number for number in numbers if seen and number < max(seen) and number not in seen)
+            seen.extend(number for number in numbers if number not in seen)
+
+    def write() -> None:
+        for _ in range(15):
+            post(store, "u", "a", "a")
+
+    reader, writers = threading.Thread(target=read), [threading.Thread(target=write) for _ in range(4)]
+    for thread in (reader, *writers):
+        thread.start()
+    for thread in writers:
+        thread.join()
+    stop.set()
+    reader.join()
+    assert late == []
+    assert store.counts().events == 120
+
+
+def test_writers_wait_for_each_other(store: Store) -> None:
+    put(store, "a")
+    failures: list[BaseException] = []
+
+    def write(user: str) -> None:
+        try:
+            for _ in range(10):
+                post(store, user, "a")
+        except BaseException as error:  # noqa: BLE001  (handed to the test)
+            failures.append(error)
+
+    threads = [threading.Thread(target=write, args=(f"u{number}",)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert store.counts().events == 60
+
+
+def test_an_event_and_a_user_are_forgotten(store: Store) -> None:
+    put(store, "a", "b")
+    event = store.add_events([EventDraft(user_id="u", item_id="a"), EventDraft(user_id="u", item_id="b")])[0]
+    store.add_impressions([Impression("r", "u", None, ["a"], DAY)])
+    store.delete_event(event.event_id)
+    assert history(store, "u") == ["b"]
+    store.delete_user("u")
+    assert history(store, "u") == []
+    with store.engine.connect() as connection:
+        assert connection.exec_driver_sql("select user_id from impressions").scalar() is None
+    with pytest.raises(NotFound, match="unknown event"):
+        store.delete_event(event.event_id)
+    with pytest.raises(NotFound, match="unknown user"):
+        store.delete_user("u")
+
+
+def test_pages_of_users_lose_nobody(store: Store) -> None:
+    put(store, "a")
+    users = {"b", "B", "a", "A", "_", "é", "zz", "10", "9", "-", "a b", "Ä"}
+    for user in users:
+        post(store, user, "a")
+    found: list[str] = []
+    while page := store.users(after=found[-1] if found else None, limit=5):
+        found += page
+    assert len(found) == len(users)
+    assert set(found) == users
+
+
+# The rest
+
+
+def test_playlists_keep_order_and_repeats_and_are_replaced_whole(store: Store) -> None:
+    put(store, "a", "b")
+    store.put_playlist("p/1", "Mine", ["b", "a", "b"])
+    assert store.playlist("p/1").item_ids == ("b", "a", "b")
+    store.put_playlist("p/1", None, ["a"])
+    assert (store.playlist("p/1").name, store.playlist("p/1").item_ids) == (None, ("a",))
+    with pytest.raises(NotFound, match="unknown item 'c'"):
+        store.put_playlist("p/1", None, ["c"])
+    assert store.playlist("p/1").item_ids == ("a",)
+    store.delete_playlist("p/1")
+    for gone in (store.playlist, store.delete_playlist):
+        with pytest.raises(NotFound, match="unknown playlist"):
+            gone("p/1")
+
+
+def test_vectors_are_kept_by_part_and_content(store: Store) -> None:
+    one, two = np.arange(3, dtype=np.float32), np.ones(3, dtype=np.float32)
+    store.save_vectors("h", {("a", "old"): one, ("b", "x"): one})
+    store.save_vectors("h", {("a", "new"): two})
+    held = store.vectors("h", ["a", "b", "c"])
+    assert set(held) == {("a", "new"), ("b", "x")}
+    np.testing.assert_array_equal(held["a", "new"], two)
+    assert store.vectors("other", ["a"]) == {}
+
+
+def test_one_bundle_is_active_and_rollback_goes_one_back(store: Store) -> None:
+    assert store.active_bundle() is None
+    for uri in ("one", "two", "three"):
+        store.add_bundle(uri, {"created": uri})
+    with pytest.raises(NotFound, match="unknown bundle 'four'"):
+        store.activate_bundle("four")
+    with pytest.raises(NotFound, match="no earlier bundle"):
+        store.rollback_bundle()
+    store.activate_bundle("one")
+    store.activate_bundle("two")
+    assert [(bundle.uri, bundle.state) for bundle in store.bundles()] == [
+        ("one", "retired"),
+        ("two", "active"),
+        ("three", "staged"),
+    ]
+    assert store.rollback_bundle().uri == "one"
+    active = store.active_bundle()
+    assert active is not None
+    assert (active.uri, active.manifest) == ("one", {"created": "one"})
+
+
+def test_every_write_raises_the_counter_and_a_failed_one_does_not(store: Store) -> None:
+    before = store.changes()
+    put(store, "a")
+    post(store, "u", "a")
+    store.put_playlist("p", None, ["a"])
+    store.delete_item("a")
+    assert store.changes() == before + 4
+    with pytest.raises(NotFound):
+        store.delete_item("a")
+    store.counts()
+    assert store.changes() == before + 4
+
+
+def test_the_frames_are_what_the_store_holds(store: Store) -> None:
+    store.put_items([ItemDraft(item_id="a", title="A", attributes={"k": "v"}), ItemDraft(item_id="b")])
+    store.add_events([EventDraft(user_id="u", item_id="a", at=DAY, position=1), EventDraft(user_id="u", item_id="b")])
+    store.delete_item("b")
+    assert items_frame(store).select("item", "title", "attributes").rows() == [("a", "A", '{"k": "v"}')]
+    rows = events_frame(store).collect().rows(named=True)
+    assert [(row["user"], row["item"], row["position"]) for row in rows] == [("u", "a", 1), ("u", "b", None)]
+    assert rows[0]["at"] == DAY
+
+
+def test_a_database_without_tables_says_what_to_run(empty_url: str) -> None:
+    with pytest.raises(NotReady, match="recsys db upgrade"):
+        Store.open(empty_url)
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql+psycopg://nobody@127.0.0.1:1/none", "sqlite:////no/such/folder/x.db", "nonsense", "odbc://x"]
+)
+def test_a_database_that_cannot_be_reached_is_said(url: str) -> None:
+    with pytest.raises(StoreError):
+        Store.open(url)
