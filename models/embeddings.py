@@ -17,12 +17,22 @@ ItemKind = Literal["id", "text", "hybrid"]
 
 
 class ItemEmbedding(nn.Module):
-    """One vector per item index. `text` holds the frozen text vectors (items, text_dim), None for ids alone."""
+    """One vector per item index. `text` holds the frozen text vectors (items, text_dim), None for ids alone.
+
+    `start` is where the learned vectors of ids begin, a little noise aside; without it they begin at random.
+    """
 
     text: Tensor | None
 
     def __init__(
-        self, *, items: int, dim: int, kind: ItemKind, text: Float[Tensor, "items text_dim"] | None, id_dropout: float
+        self,
+        *,
+        items: int,
+        dim: int,
+        kind: ItemKind,
+        text: Float[Tensor, "items text_dim"] | None,
+        id_dropout: float,
+        start: Float[Tensor, "items dim"] | None = None,
     ) -> None:
         super().__init__()
         if (kind == "id") != (text is None):
@@ -32,7 +42,10 @@ class ItemEmbedding(nn.Module):
         self.project = None if text is None else nn.Linear(text.shape[1], dim)
         self.ids = None if kind == "text" else nn.Embedding(items + FIRST_ITEM, dim, padding_idx=PADDING)
         if self.ids is not None:
-            nn.init.normal_(self.ids.weight, std=dim**-0.5 if kind == "id" else 0.02)
+            spread = 0.02 if kind == "hybrid" else dim**-0.5
+            nn.init.normal_(self.ids.weight, std=spread if start is None else spread / 2)
+            if start is not None:
+                self.ids.weight.data[FIRST_ITEM:] += start
 
     def from_text(self, text: Float[Tensor, "batch text_dim"]) -> Float[Tensor, "batch dim"]:
         """Vectors of items known by their text alone.

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from recsys.errors import InputFileError
 from recsys.store import Store
-from recsys.store.events import insert_events
+from recsys.store.events import insert_events, same_event, stored_events
 from recsys.store.items import content_hash, content_hashes, known_items, put_items
 from recsys.store.playlists import put_playlist
 from recsys.store.records import ItemDraft
@@ -100,10 +100,16 @@ def import_events(store: Store, path: Path, *, dry_run: bool = False, rejects: P
     def piece(rows: Sequence[tuple[int, Row]], report: Report, bad: Rejects) -> None:
         with reading(store.engine) as connection:
             known = known_items(connection, [row["item_id"] for _, row in rows if isinstance(row.get("item_id"), str)])
+            given = [row["event_id"] for _, row in rows if isinstance(row.get("event_id"), str)]
+            stored = {event.event_id: event for event in stored_events(connection, given)}
         values: dict[str, Row] = {}
         for number, row in rows:
             try:
                 value = _event(row, known)
+                if (event := stored.get(value["event_id"])) and not same_event(
+                    event, value, with_at=value["at"] is not None
+                ):
+                    raise ValueError(f"stored with other content: event {event.event_id!r}; give it another event_id")
                 value["event_id"] = value["event_id"] or _key(path.name, row, equal)
                 if value["event_id"] in values:
                     raise ValueError(f"duplicate event_id: {value['event_id']!r} came earlier in this file")
@@ -161,6 +167,8 @@ def _import(
         while part := list(islice(rows, PIECE)):
             piece(part, report, bad)
             yield report
+        if not report.accepted + report.unchanged + report.rejected:
+            raise InputFileError(f"{path} has no rows: nothing to import")
     except UnicodeDecodeError as error:
         raise InputFileError(
             f"{path} is not UTF-8 ({error.reason} at byte {error.start}): convert it, then retry"
@@ -196,7 +204,8 @@ def _csv(path: Path, needed: Sequence[str]) -> Iterator[Row]:
 
 def _jsonl(path: Path, needed: Sequence[str]) -> Iterator[Row]:
     with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file):
+        lines = (line for line in file if line.strip())
+        for number, line in enumerate(lines):
             try:
                 row = json.loads(line)
             except ValueError:
@@ -302,15 +311,22 @@ def _seconds(value: Any) -> float | None:
     if value is None:
         return None
     try:
-        seconds = float(value) if not isinstance(value, datetime) else _utc(value)
-    except ValueError:
-        try:
-            seconds = _utc(datetime.fromisoformat(value))
-        except ValueError:
-            raise ValueError(f"wrong time: {value!r} is neither epoch seconds nor ISO 8601") from None
-    if not seconds <= (datetime.now(UTC) + timedelta(days=1)).timestamp():
+        seconds = _utc(value) if isinstance(value, datetime) else _utc_text(value) if _is_iso(value) else float(value)
+        if isinstance(value, bool) or not math.isfinite(seconds):
+            raise ValueError
+    except (TypeError, ValueError):
+        raise ValueError(f"wrong time: {value!r} is neither epoch seconds nor ISO 8601") from None
+    if seconds > (datetime.now(UTC) + timedelta(days=1)).timestamp():
         raise ValueError(f"time in the future: {value!r}; are these milliseconds? Give seconds")
     return seconds
+
+
+def _is_iso(value: Any) -> bool:
+    return isinstance(value, str) and ("-" in value[1:] or ":" in value)
+
+
+def _utc_text(value: str) -> float:
+    return _utc(datetime.fromisoformat(value))
 
 
 def _utc(moment: datetime) -> float:

@@ -36,7 +36,9 @@ class AlsConfig:
 
     def __post_init__(self) -> None:
         if self.ridge <= 0:
-            raise InvalidRequest(f"ridge={self.ridge}: without regularisation a history has no one vector; set it above 0")
+            raise InvalidRequest(
+                f"ridge={self.ridge}: without regularisation a history has no one vector; set it above 0"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,35 +132,37 @@ class BprSource(FactorsSource):
 
 def fit_als(dataset: Dataset, config: AlsConfig, *, seed: int) -> AlsSource:
     """Item factors of ALS; one BLAS thread, which is what `implicit` asks for."""
-    model = AlternatingLeastSquares(
-        factors=config.factors,
-        regularization=config.ridge,
-        alpha=config.alpha,
-        iterations=config.iterations,
-        random_state=seed,
-        num_threads=1,
-        use_gpu=False,
-    )
-    return AlsSource(_item_factors(model, dataset), known=dataset.counts() > 0, config=asdict(config))
+    with threadpool_limits(1, "blas"):
+        model = AlternatingLeastSquares(
+            factors=config.factors,
+            regularization=config.ridge,
+            alpha=config.alpha,
+            iterations=config.iterations,
+            random_state=seed,
+            num_threads=1,
+            use_gpu=False,
+        )
+        model.fit(interactions(dataset), show_progress=False)
+    return AlsSource(_vectors(model), known=dataset.counts() > 0, config=asdict(config))
 
 
 def fit_bpr(dataset: Dataset, config: BprConfig, *, seed: int) -> BprSource:
-    """Item factors of BPR, the bias of each item in the last column; one thread, for the same seed to give the same bits."""
-    model = BayesianPersonalizedRanking(
-        factors=config.factors,
-        regularization=config.ridge,
-        learning_rate=config.learning_rate,
-        iterations=config.iterations,
-        random_state=seed,
-        num_threads=1,
-        use_gpu=False,
-    )
-    return BprSource(_item_factors(model, dataset), known=dataset.counts() > 0, config=asdict(config))
-
-
-def _item_factors(model: Any, dataset: Dataset) -> NDArray[np.float32]:
+    """Item factors of BPR, the bias of each item in the last column; one thread, so that a seed gives the same bits."""
     with threadpool_limits(1, "blas"):
+        model = BayesianPersonalizedRanking(
+            factors=config.factors,
+            regularization=config.ridge,
+            learning_rate=config.learning_rate,
+            iterations=config.iterations,
+            random_state=seed,
+            num_threads=1,
+            use_gpu=False,
+        )
         model.fit(interactions(dataset), show_progress=False)
+    return BprSource(_vectors(model), known=dataset.counts() > 0, config=asdict(config))
+
+
+def _vectors(model: Any) -> NDArray[np.float32]:
     return np.ascontiguousarray(model.item_factors, dtype=np.float32)
 
 

@@ -33,11 +33,10 @@ def add_events(connection: Connection, drafts: Sequence[EventDraft]) -> list[Eve
     values = [_values(draft, now) for draft in drafts]
     asked_at = {value["event_id"]: draft.at is not None for draft, value in zip(drafts, values, strict=True)}
     insert_events(connection, values)
-    stored = {event.event_id: event for event in _by_id(connection, [value["event_id"] for value in values])}
+    stored = {event.event_id: event for event in stored_events(connection, [value["event_id"] for value in values])}
     for value in values:
         event = stored[value["event_id"]]
-        same_time = event.at == value["at"] or not asked_at[event.event_id]
-        if not same_time or any(getattr(event, name) != value[name] for name in CONTENT):
+        if not same_event(event, value, with_at=asked_at[event.event_id]):
             raise Conflict(f"event {event.event_id!r} is stored with other content: give it another event_id")
     return [stored[value["event_id"]] for value in values]
 
@@ -117,7 +116,13 @@ def _values(draft: EventDraft, now: float) -> dict[str, Any]:
     }
 
 
-def _by_id(connection: Connection, event_ids: list[str]) -> list[Event]:
+def same_event(event: Event, value: Mapping[str, Any], *, with_at: bool) -> bool:
+    """Whether a stored event has the content of `value`; its time counts `with_at`."""
+    return (not with_at or event.at == value["at"]) and all(getattr(event, name) == value[name] for name in CONTENT)
+
+
+def stored_events(connection: Connection, event_ids: Sequence[str]) -> list[Event]:
+    """Those events that the store holds."""
     return [
         _event(row)
         for part in chunks(event_ids)

@@ -66,7 +66,7 @@ def run(
     import time
 
     optimizer = torch.optim.AdamW(
-        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, betas=(0.9, 0.98)
+        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, betas=(0.9, 0.98), fused=True
     )
     state = load_checkpoint(checkpoint, model, optimizer) if resume and checkpoint and checkpoint.exists() else None
     done, step, best = (state.epoch, state.step, state.best) if state else (0, 0, 0)

@@ -67,12 +67,12 @@ def recipe(name: str, plan: Plan, *, items: int) -> SequenceRecipe:
     kind = SEQUENCE_MODELS[name]
     settings = SequenceRecipe(
         items=kind,
-        encoder=SequenceConfig(dropout=0.3 if large else 0.5),
-        loop=LoopConfig(epochs=plan.epochs or (12 if large else 80)),
+        encoder=SequenceConfig(dropout=0.3),
+        loop=LoopConfig(epochs=plan.epochs or (8 if large else 10), learning_rate=4e-3 if large else 7e-3),
         objective="sampled" if large else "softmax",
         negatives=1024,
-        temperature=0.1,
-        tokens=8192 if large else 4096,
+        temperature=0.07 if large else 0.1,
+        tokens=2048 if large else 512,
         text_encoder=None if kind == "id" else plan.text_encoder,
     )
     return overridden(settings, plan.overrides.get(name, {}), where=name)

@@ -25,6 +25,7 @@ from recsys.data.dataset import Dataset
 from recsys.data.sampling import NegativeSampler
 from recsys.evaluation.metrics import dense_ranks, ndcg
 from recsys.training.loop import Epoch, LoopConfig, run
+from recsys.training.start import spectral_start
 
 VALIDATION_CASES = 5000
 """Cases that epochs are compared on: enough to tell them apart, few enough to look after each."""
@@ -44,6 +45,7 @@ class SequenceRecipe:
     temperature: float | None = None
     id_dropout: float = 0.1
     item_dropout: float = 0.0
+    start: Literal["random", "spectral"] = "spectral"
     tokens: int = 4096
     text_encoder: str | None = None
 
@@ -51,11 +53,23 @@ class SequenceRecipe:
 class SequenceModel(nn.Module):
     """Item vectors and the encoder over them; with a temperature, both sides are of unit length."""
 
-    def __init__(self, recipe: SequenceRecipe, *, items: int, text: Float[Tensor, "items text_dim"] | None) -> None:
+    def __init__(
+        self,
+        recipe: SequenceRecipe,
+        *,
+        items: int,
+        text: Float[Tensor, "items text_dim"] | None,
+        start: Float[Tensor, "items dim"] | None = None,
+    ) -> None:
         super().__init__()
         self.recipe = recipe
         self.items = ItemEmbedding(
-            items=items, dim=recipe.encoder.dim, kind=recipe.items, text=text, id_dropout=recipe.id_dropout
+            items=items,
+            dim=recipe.encoder.dim,
+            kind=recipe.items,
+            text=text,
+            id_dropout=recipe.id_dropout,
+            start=start,
         )
         self.encoder = SequenceEncoder(recipe.encoder)
 
@@ -85,7 +99,10 @@ def train(
     """Yields one `Epoch` each, and last the trained part. Without `validation` all of `recipe.loop.epochs` are run."""
     torch.manual_seed(seed)
     vectors = None if text is None or recipe.items == "id" else torch.from_numpy(text).to(device)
-    model = SequenceModel(recipe, items=fit.items, text=vectors).to(device)
+    start = None
+    if recipe.start == "spectral" and recipe.items != "text":
+        start = torch.from_numpy(spectral_start(fit, dim=recipe.encoder.dim, seed=seed))
+    model = SequenceModel(recipe, items=fit.items, text=vectors, start=start).to(device)
     validation = None if validation is None else validation.sample(VALIDATION_CASES, seed=seed)
     objective = _Objective(recipe, model, fit, device)
     best = recipe.loop.epochs

@@ -17,7 +17,7 @@ from recsys.retrieval.factors import AlsConfig, BprConfig, FactorsSource
 from recsys.retrieval.linear import LinearSource
 from recsys.retrieval.markov import MarkovConfig
 from recsys.retrieval.neighbours import NeighboursConfig
-from recsys.retrieval.parts import SourceConfig, fit, fit_linear
+from recsys.retrieval.parts import SourceConfig, fit
 from recsys.retrieval.popular import PopularConfig
 from recsys.retrieval.source import Source
 from recsys.retrieval.text import TextConfig
@@ -50,11 +50,14 @@ def grid(name: str, *, items: int, text_encoder: str) -> Sequence[SourceConfig]:
             return [EaseConfig(ridge=r, decay=d) for r in ridges for d in (0.6, 0.7, 0.8, 0.9, 0.95)]
         case "als":
             fits = [(32, 2.0), (64, 2.0), (64, 10.0), (128, 10.0)] if small else [(128, 10.0)]
-            return [AlsConfig(factors=f, alpha=a, decay=d) for f, a in fits for d in (0.6, 0.7, 0.8, 0.9, 0.97)]
+            return [AlsConfig(factors=f, alpha=a, decay=d) for f, a in fits for d in (0.6, 0.8, 0.9, 0.97)]
         case "bpr":
             iterations = 100 if small else 30
-            reach = [(scale, decay) for scale in (0.5, 1.0, 2.0, 5.0) for decay in (0.6, 0.7, 0.8, 0.9)]
-            return [BprConfig(iterations=iterations, scale=s, decay=d) for s, d in reach]
+            return [
+                BprConfig(iterations=iterations, scale=s, decay=d)
+                for s in (0.5, 1.0, 2.0, 5.0)
+                for d in (0.6, 0.7, 0.8, 0.9)
+            ]
         case "text":
             return [
                 TextConfig(text_encoder=text_encoder, shrink=s, decay=d) for s in (0.1, 1.0) for d in (0.5, 0.7, 0.9)
@@ -106,19 +109,24 @@ def _fitted(
     configs: Sequence[SourceConfig], dataset: Dataset, text: NDArray[np.float32], seed: int
 ) -> Iterator[tuple[SourceConfig, Source]]:
     """Sources of all settings; those that differ in how a history is weighed alone share one fit."""
-    linear: dict[SourceConfig, LinearSource] = {}
-    factors: dict[SourceConfig, FactorsSource] = {}
+    held: SourceConfig | None = None
     for config in configs:
-        match config:
-            case MarkovConfig() | NeighboursConfig() | EaseConfig():
-                core = replace(config, decay=1.0)
-                if core not in linear:
-                    linear = {core: fit_linear(core, dataset)}
-                yield config, linear[core].reweighed(decay=config.decay)
-            case AlsConfig() | BprConfig():
-                core = replace(config, decay=1.0)
-                if core not in factors:
-                    factors = {core: fit_factors(core, dataset, seed=seed)}
-                yield config, factors[core].reweighed(decay=config.decay)
-            case _:
-                yield config, fit(config, dataset, text=text, seed=seed)
+        core, weighing = _taken_apart(config)
+        if core != held:
+            held, source = core, fit(core, dataset, text=text, seed=seed)
+        if weighing:
+            assert isinstance(source, LinearSource | FactorsSource)
+            yield config, source.reweighed(**weighing)
+        else:
+            yield config, source
+
+
+def _taken_apart(config: SourceConfig) -> tuple[SourceConfig, dict[str, float]]:
+    """(what has to be fitted, how a history is weighed afterwards)."""
+    match config:
+        case MarkovConfig() | NeighboursConfig() | EaseConfig() | AlsConfig():
+            return replace(config, decay=1.0), {"decay": config.decay}
+        case BprConfig():
+            return replace(config, decay=1.0, scale=1.0), {"decay": config.decay, "scale": config.scale}
+        case _:
+            return config, {}
