@@ -2,18 +2,19 @@
 
 A bundle is a folder, local or behind any fsspec URL: `manifest.json`, `vocabulary.json`, `texts.json` and one safetensors
 file per part. The manifest holds each part's settings, hash and measured figures, the protocol and library versions, and
-the SHA-256 of every file. It is written last: a folder without a manifest is no bundle.
+the SHA-256 of every file, itself included. It is written last: a folder without a manifest is no bundle.
 """
 
 import hashlib
 import json
-import shutil
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import fsspec
@@ -94,22 +95,24 @@ def save_bundle(bundle: Bundle, folder: str, *, name: str | None = None) -> str:
         BundleError: the place is taken or cannot be written.
     """
     name = name or f"{bundle.default}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
-    fs, root = fsspec.url_to_fs(folder)
-    if fs.exists(f"{root}/{name}"):
-        raise BundleError(f"{root}/{name} is there already: choose another name")
+    fs, root = _open(folder)
+    final = f"{root}/{name}"
+    if fs.exists(final):
+        raise BundleError(f"{final} is there already: choose another name")
     local = "file" in _protocols(fs)
-    final, work = f"{root}/{name}", f"{root}/.{name}.partial" if local else f"{root}/{name}"
+    work = f"{root}/.{name}.{uuid.uuid4().hex[:6]}.partial" if local else final
     files = _files(bundle)
-    manifest = _manifest(bundle, {path: hashlib.sha256(content).hexdigest() for path, content in files.items()})
+    manifest = _manifest(bundle, {path: _digest(content) for path, content in files.items()})
     try:
         for path, content in (*files.items(), (MANIFEST, manifest)):
             fs.makedirs(f"{work}/{path}".rsplit("/", 1)[0], exist_ok=True)
             fs.pipe_file(f"{work}/{path}", content)
         if local:
-            fs.mv(work, final, recursive=True)
-    except OSError as error:
-        if local:
-            shutil.rmtree(work, ignore_errors=True)
+            Path(work).rename(final)
+    except BaseException as error:
+        _discard(fs, work)
+        if not isinstance(error, OSError):
+            raise
         raise BundleError(
             f"bundle not written to {folder}: {error}; free space or choose another place, then retry"
         ) from error
@@ -120,12 +123,14 @@ def load_bundle(uri: str) -> Bundle:
     """The bundle at `uri`, every file checked against the manifest.
 
     Raises:
-        BundleError: missing, damaged, or written by an incompatible version.
+        BundleError: missing, damaged, made for another vocabulary, or written by an incompatible version.
     """
-    fs, root = fsspec.url_to_fs(uri)
+    fs, root = _open(uri)
     manifest = _read_manifest(fs, root)
     contents = {path: _read_checked(fs, root, path, digest) for path, digest in manifest["files"].items()}
     item_ids = tuple(json.loads(contents[VOCABULARY]))
+    if vocabulary_hash(item_ids) != manifest["vocabulary_hash"]:
+        raise BundleError(f"{root} was fitted over another vocabulary than it holds; restore it or train again")
     parts = {
         name: Part(
             name=name,
@@ -136,6 +141,9 @@ def load_bundle(uri: str) -> Bundle:
         )
         for name, entry in manifest["parts"].items()
     }
+    for name, part in parts.items():
+        if part.hash != manifest["parts"][name]["hash"]:
+            raise BundleError(f"part {name!r} of {root} is not the one that was saved; restore it or train again")
     return Bundle(
         parts=parts,
         default=manifest["default"],
@@ -152,12 +160,12 @@ def add_figures(uri: str, figures: Mapping[str, Mapping[str, Any]]) -> None:
     Raises:
         BundleError: there is no such bundle, or it cannot be written.
     """
-    fs, root = fsspec.url_to_fs(uri)
+    fs, root = _open(uri)
     manifest = _read_manifest(fs, root)
     for name, part in manifest["parts"].items():
         part["figures"] |= figures.get(name, {})
     try:
-        fs.pipe_file(f"{root}/{MANIFEST}.partial", _json(manifest))
+        fs.pipe_file(f"{root}/{MANIFEST}.partial", _signed(manifest))
         fs.mv(f"{root}/{MANIFEST}.partial", f"{root}/{MANIFEST}")
     except OSError as error:
         raise BundleError(f"{root}/{MANIFEST} not written: {error}; free space, then evaluate again") from error
@@ -169,8 +177,7 @@ def read_manifest(uri: str) -> dict[str, Any]:
     Raises:
         BundleError: missing or of an incompatible version.
     """
-    fs, root = fsspec.url_to_fs(uri)
-    return _read_manifest(fs, root)
+    return _read_manifest(*_open(uri))
 
 
 def _files(bundle: Bundle) -> dict[str, bytes]:
@@ -205,34 +212,68 @@ def _manifest(bundle: Bundle, digests: dict[str, str]) -> bytes:
         "parts": parts,
         "files": digests,
     }
-    return _json(manifest)
+    return _signed(manifest)
+
+
+def _signed(manifest: Mapping[str, Any]) -> bytes:
+    """The manifest as it is stored: JSON that ends with the SHA-256 of all before."""
+    rest = {key: value for key, value in manifest.items() if key != "sha256"}
+    return _json(rest | {"sha256": _digest(_json(rest))})
 
 
 def _json(manifest: Mapping[str, Any]) -> bytes:
     return json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False).encode()
 
 
-def _read_manifest(fs: Any, root: str) -> dict[str, Any]:
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _open(uri: str) -> tuple[Any, str]:
     try:
-        manifest: dict[str, Any] = json.loads(fs.cat_file(f"{root}/{MANIFEST}"))
-    except FileNotFoundError as error:
-        raise BundleError(f"no bundle at {root}: {MANIFEST} is missing; train one with `recsys train blend`") from error
-    except ValueError as error:
-        raise BundleError(f"{root}/{MANIFEST} is damaged ({error}); restore it or train again") from error
-    if manifest.get("format") != FORMAT:
-        raise BundleError(
-            f"{root} has bundle format {manifest.get('format')}; this version reads {FORMAT}: train again"
-        )
+        fs, root = fsspec.url_to_fs(uri)
+    except (ValueError, ImportError) as error:
+        raise BundleError(f"{uri} cannot be opened: {error}") from error
+    return fs, root
+
+
+def _discard(fs: Any, folder: str) -> None:
+    """Takes away what a failed save has left, as far as that can be done."""
+    with suppress(OSError):
+        fs.rm(folder, recursive=True)
+
+
+def _read_manifest(fs: Any, root: str) -> dict[str, Any]:
+    path = f"{root}/{MANIFEST}"
+    content = _read(fs, path, f"no bundle at {root}: {MANIFEST} is missing; train one with `recsys train blend`")
+    try:
+        manifest: dict[str, Any] = json.loads(content)
+        if manifest.get("format", FORMAT) != FORMAT:
+            raise BundleError(
+                f"{root} has bundle format {manifest['format']}; this version reads {FORMAT}: train again"
+            )
+        intact = _signed(manifest) == content
+    except (ValueError, AttributeError) as error:
+        raise BundleError(f"{path} is damaged ({error}); restore it or train again") from error
+    if not intact:
+        raise BundleError(f"{path} is damaged: its SHA-256 is not the one it ends with; restore it or train again")
     return manifest
 
 
 def _read_checked(fs: Any, root: str, path: str, digest: str) -> bytes:
-    try:
-        content: bytes = fs.cat_file(f"{root}/{path}")
-    except FileNotFoundError as error:
-        raise BundleError(f"{root}/{path} is missing; restore it or train again") from error
-    if hashlib.sha256(content).hexdigest() != digest:
+    content = _read(fs, f"{root}/{path}", f"{root}/{path} is missing; restore it or train again")
+    if _digest(content) != digest:
         raise BundleError(f"{root}/{path} is damaged: its SHA-256 is not the manifest's; restore it or train again")
+    return content
+
+
+def _read(fs: Any, path: str, missing: str) -> bytes:
+    try:
+        content: bytes = fs.cat_file(path)
+    except FileNotFoundError as error:
+        raise BundleError(missing) from error
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read: {error}") from error
     return content
 
 

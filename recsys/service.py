@@ -21,7 +21,8 @@ from recsys.data.history import History, history_of
 from recsys.data.texts import TextEncoder, stored_vectors, text_encoder, text_hash
 from recsys.errors import BundleError, InvalidRequest
 from recsys.ranking.filters import allowed
-from recsys.retrieval.deployed import Deployed, Why, deploy, popular_only
+from recsys.retrieval.deployed import Deployed, deploy, popular_only
+from recsys.retrieval.fusion import Why
 from recsys.retrieval.source import Candidates, Query
 from recsys.store import Store
 from recsys.store.journal import Journal

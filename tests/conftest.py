@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 
 from recsys.service import Recommender
 from recsys.store import Store
@@ -14,6 +15,8 @@ from tests.worlds import Planted, train_small
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 torch.set_num_threads(1)
+settings.register_profile("house", derandomize=True, deadline=None)  # the same cases each time, on a busy machine too
+settings.load_profile("house")
 
 
 @pytest.fixture(autouse=True)

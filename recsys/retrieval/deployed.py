@@ -9,15 +9,11 @@ from numpy.typing import NDArray
 from recsys.bundle import Bundle
 from recsys.data.history import Rows
 from recsys.errors import InvalidRequest
-from recsys.retrieval.fusion import Fusion, FusionSource
+from recsys.retrieval.fusion import Fusion, FusionSource, Why
 from recsys.retrieval.parts import restore
 from recsys.retrieval.popular import PopularSource
 from recsys.retrieval.source import Candidates, Query, Source
 from recsys.retrieval.text import TextAware
-
-Why = tuple[str, tuple[str, ...]]
-"""The source that contributed most to an item's score, and all that had an opinion on it."""
-
 
 STEPS = 1000
 """Steps in which the scores of filled-in items fall by one."""
@@ -51,10 +47,10 @@ class Deployed:
     def search(self, queries: Sequence[Query], *, k: int, encoder: str | None) -> tuple[Candidates, list[list[Why]]]:
         """The `k` best rows of each query, and per row why. Where the part finds too few, popular items fill the rest."""
         name, source = self.name(encoder), self.source(encoder)
-        found = source.search(queries, k=k)
         if isinstance(source, FusionSource):
-            why = source.explain(queries, found)
+            found, why = source.explained(queries, k=k)
         else:
+            found = source.search(queries, k=k)
             why = [[(name, (name,))] * int((rows >= 0).sum()) for rows in found.rows]
         return self._filled(queries, found, why, k=k)
 
@@ -79,9 +75,7 @@ class Deployed:
         short = [i for i, rows in enumerate(found.rows) if (rows >= 0).sum() < k]
         if not short or "popular" not in self.sources:
             return found, why
-        rows = np.full((len(queries), k), -1, dtype=np.int64)
-        scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
-        rows[:, : found.rows.shape[1]], scores[:, : found.rows.shape[1]] = found.rows, found.scores
+        rows, scores = found.rows.copy(), found.scores.copy()
         for i in short:
             have = int((rows[i] >= 0).sum())
             rest = queries[i].allowed.copy()

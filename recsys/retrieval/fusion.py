@@ -20,6 +20,9 @@ BLOCK = 256
 Features = NDArray[np.float32]
 """(queries, candidates, 2 * sources): standardised scores, then flags of silence."""
 
+Why = tuple[str, tuple[str, ...]]
+"""The source that contributed most to an item's score, and all that had an opinion on it."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fusion:
@@ -49,38 +52,42 @@ class FusionSource:
 
     def search(self, queries: Sequence[Query], *, k: int) -> Candidates:
         """The `k` best of all sources' candidates. A shorter list is the beginning of a longer one."""
-        rows = np.full((len(queries), k), -1, dtype=np.int64)
-        scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
+        return self.explained(queries, k=k)[0]
+
+    def explained(self, queries: Sequence[Query], *, k: int) -> tuple[Candidates, list[list[Why]]]:
+        """What `search` finds, and why each of it."""
+        rows, scores, why = [np.empty((0, k), dtype=np.int64)], [np.empty((0, k), dtype=np.float32)], list[list[Why]]()
         for start in range(0, len(queries), BLOCK):
             block = queries[start : start + BLOCK]
             candidates = gather(self.sources, block, depth=self.fusion.depth)
-            blended = features(self.sources, block, candidates) @ self.fusion.weights
-            best = top(np.where(candidates >= 0, blended, -np.inf), k=k)
-            width, end = best.rows.shape[1], start + len(block)
+            x = features(self.sources, block, candidates)
+            best = top(np.where(candidates >= 0, x @ self.fusion.weights, -np.inf), k=k)
             picked = np.take_along_axis(candidates, np.maximum(best.rows, 0), axis=1)
-            rows[start:end, :width] = np.where(best.rows >= 0, picked, -1)
-            scores[start:end, :width] = best.scores
-        return Candidates(rows, scores)
+            rows.append(np.where(best.rows >= 0, picked, -1))
+            scores.append(best.scores)
+            why += [self._why(x[i, places[places >= 0]]) for i, places in enumerate(best.rows)]
+        return Candidates(np.concatenate(rows), np.concatenate(scores)), why
 
     def score(self, queries: Sequence[Query], rows: NDArray[np.int64]) -> Scores:
-        """Blended scores of `rows`, standardised over these rows: comparable within one call only."""
-        blended: Scores = features(self.sources, queries, rows) @ self.fusion.weights
-        return np.where(rows >= 0, blended, np.nan)
+        """Blended scores of `rows` as they would be among the query's candidates; NaN where there are none."""
+        out = np.full(rows.shape, np.nan, dtype=np.float32)
+        for start in range(0, len(queries), BLOCK):
+            span = slice(start, start + BLOCK)
+            candidates = gather(self.sources, queries[span], depth=self.fusion.depth)
+            both = np.concatenate([candidates, rows[span]], axis=1)
+            blended = features(self.sources, queries[span], both, among=candidates.shape[1]) @ self.fusion.weights
+            real = (rows[span] >= 0) & (candidates >= 0).any(axis=1, keepdims=True)
+            out[span] = np.where(real, blended[:, candidates.shape[1] :], np.nan)
+        return out
 
-    def explain(self, queries: Sequence[Query], found: Candidates) -> list[list[tuple[str, tuple[str, ...]]]]:
-        """Per returned row: the source that lifted it most, and all sources that had an opinion."""
+    def _why(self, x: NDArray[np.float32]) -> list[Why]:
+        """Reasons for rows with the features `x` (rows, 2 * sources)."""
         names, count = self.fusion.sources, len(self.fusion.sources)
-        parts = features(self.sources, queries, found.rows)
-        lift = parts[..., :count] * self.fusion.weights[:count]
-        silent = parts[..., count:] > 0
-        lift = np.where(silent, -np.inf, lift)
+        silent = x[:, count:] > 0
+        lift = np.where(silent, -np.inf, x[:, :count] * self.fusion.weights[:count])
         return [
-            [
-                (names[int(lift[q, c].argmax())], tuple(n for n, s in zip(names, silent[q, c], strict=True) if not s))
-                for c in range(found.rows.shape[1])
-                if found.rows[q, c] >= 0
-            ]
-            for q in range(len(queries))
+            (names[most], tuple(name for name, none in zip(names, quiet, strict=True) if not none))
+            for most, quiet in zip(lift.argmax(axis=1), silent, strict=True)
         ]
 
 
@@ -94,18 +101,22 @@ def gather(sources: Sequence[Source], queries: Sequence[Query], *, depth: int) -
     return np.ascontiguousarray(found[:, :width])
 
 
-def features(sources: Sequence[Source], queries: Sequence[Query], rows: NDArray[np.int64]) -> Features:
-    """The features of `rows` (queries, candidates); -1 rows get a silence everywhere."""
-    scores = [source.score(queries, rows) for source in sources]
-    return stack(scores)
+def features(
+    sources: Sequence[Source], queries: Sequence[Query], rows: NDArray[np.int64], *, among: int | None = None
+) -> Features:
+    """The features of `rows` (queries, candidates), as `stack` makes them; -1 rows get a silence everywhere."""
+    return stack([source.score(queries, rows) for source in sources], among=among)
 
 
-def stack(scores: Sequence[Scores]) -> Features:
-    """Features of raw scores (queries, candidates) per source, NaN where it is silent."""
+def stack(scores: Sequence[Scores], *, among: int | None = None) -> Features:
+    """Features of raw scores (queries, candidates) per source, NaN where it is silent.
+
+    Scores are standardised over the first `among` candidates, or over all.
+    """
     standard, silent = [], []
     for raw in scores:
         quiet = np.isnan(raw)
-        held = np.ma.masked_array(raw.astype(np.float64), quiet)
+        held = np.ma.masked_array(raw.astype(np.float64), quiet)[:, :among]
         mean, spread = held.mean(axis=1, keepdims=True).filled(0), held.std(axis=1, keepdims=True).filled(0)
         standard.append(np.where(quiet, 0, (raw - mean) / np.maximum(spread, 1e-6)))
         silent.append(quiet)

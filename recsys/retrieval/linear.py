@@ -12,7 +12,9 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from recsys.bundle import Part
-from recsys.retrieval.source import Candidates, Query, Scores, top
+from recsys.data.history import NO_ROWS, Rows
+from recsys.indexes.index import best, fill, nothing
+from recsys.retrieval.source import Candidates, Query, Scores
 
 BLOCK = 256
 """Queries answered at once: bounds the dense scores in memory."""
@@ -21,8 +23,8 @@ BLOCK = 256
 class LinearSource:
     """Scores `w @ matrix`, with w the history's weights `decay ** age` over its last `window` events (age 0: the last).
 
-    `matrix` (items, items) is what row i's item says about column j's; items beyond it are unknown and count nothing.
-    `known` marks the columns that were trained on.
+    `matrix` (items, items) is what row i's item says about column j's. `known` marks the items that were trained on; the
+    others are passed over in a history as if they were not there.
     """
 
     def __init__(
@@ -46,45 +48,47 @@ class LinearSource:
 
     def search(self, queries: Sequence[Query], *, k: int) -> Candidates:
         """Rows that some event of the history points at, best first."""
-        blocks = []
+        found = nothing(len(queries), k=k)
         for start in range(0, len(queries), BLOCK):
             block = queries[start : start + BLOCK]
-            scores = self._dense(block, width=len(block[0].allowed))
-            allowed = np.stack([query.allowed for query in block])
-            found = top(np.where(allowed & (scores > 0), scores, -np.inf), k=k)
-            blocks.append(found)
-        return Candidates(np.concatenate([b.rows for b in blocks]), np.concatenate([b.scores for b in blocks]))
+            for i, (query, scores) in enumerate(zip(block, self._dense(self._weights(block)), strict=True), start):
+                rows = np.flatnonzero(scores[: len(query.allowed)] > 0)
+                rows = rows[query.allowed[rows]]
+                fill(found, i, *best(rows, scores[rows], k=k))
+        return Candidates(*found)
 
     def score(self, queries: Sequence[Query], rows: NDArray[np.int64]) -> Scores:
-        """Scores of `rows`; 0 where the history says nothing about a known item, NaN on items never trained on."""
-        out = np.full(rows.shape, np.nan, dtype=np.float32)
+        """Scores of `rows`; 0 where the history says nothing about a known item, NaN on items never trained on.
+
+        All NaN for a history without a known item: it has no opinion.
+        """
         inside = (rows >= 0) & (rows < len(self.known))
         inside[inside] = self.known[rows[inside]]
+        out = np.full(rows.shape, np.nan, dtype=np.float32)
         for start in range(0, len(queries), BLOCK):
             span = slice(start, start + BLOCK)
-            scores = self._dense(queries[span], width=len(self.known))
-            picked = np.take_along_axis(scores, np.where(inside[span], rows[span], 0), axis=1)
-            out[span] = np.where(inside[span], picked, np.nan)
-        for i, query in enumerate(queries):
-            if not (query.history.rows < len(self.known)).any():
-                out[i] = np.nan  # an empty history has no opinion
+            weights = self._weights(queries[span])
+            picked = np.take_along_axis(self._dense(weights), np.where(inside[span], rows[span], 0), axis=1)
+            asked = np.diff(weights.indptr)[:, None] > 0
+            out[span] = np.where(inside[span] & asked, picked, np.nan)
         return out
 
-    def _dense(self, queries: Sequence[Query], *, width: int) -> Scores:
-        size = self.matrix.shape[0]
-        scores = np.zeros((len(queries), max(width, size)), dtype=np.float32)
-        scores[:, :size] = (self._weights(queries) @ self.matrix).toarray()
-        return scores[:, :width]
+    def _dense(self, weights: sp.csr_matrix) -> Scores:
+        return np.asarray((weights @ self.matrix).toarray(), dtype=np.float32)
 
     def _weights(self, queries: Sequence[Query]) -> sp.csr_matrix:
-        histories = [query.history.last(self.window).rows for query in queries]
-        histories = [rows[rows < self.matrix.shape[0]] for rows in histories]
+        """(queries, items): what each known item of the history's last `window` of them weighs."""
+        histories = [self._usable(query.history.rows) for query in queries]
         lengths = [len(rows) for rows in histories]
-        columns = np.concatenate([*histories, np.empty(0, dtype=np.int64)])
-        ages = np.concatenate([*(np.arange(length)[::-1] for length in lengths), np.empty(0)])
+        columns = np.concatenate([*histories, NO_ROWS])
+        ages = np.concatenate([*(np.arange(length)[::-1] for length in lengths), NO_ROWS])
         starts = np.concatenate([[0], np.cumsum(lengths)])
         weights = (self.decay**ages).astype(np.float32)
         return sp.csr_matrix((weights, columns, starts), shape=(len(queries), self.matrix.shape[0]))
+
+    def _usable(self, rows: Rows) -> Rows:
+        rows = rows[rows < len(self.known)]
+        return rows[self.known[rows]][-self.window :]
 
     def part(self, name: str) -> Part:
         arrays = {

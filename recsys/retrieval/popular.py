@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from recsys.bundle import Part
 from recsys.data.dataset import Dataset
-from recsys.retrieval.source import Candidates, Query, Scores, top
+from recsys.indexes.index import best, fill, nothing
+from recsys.retrieval.source import Candidates, Query, Scores
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +28,11 @@ class PopularSource:
 
     def search(self, queries: Sequence[Query], *, k: int) -> Candidates:
         """The most frequent allowed rows; items never seen come last, in catalogue order."""
-        return top(np.stack([np.where(q.allowed, self._upto(len(q.allowed)), -np.inf) for q in queries]), k=k)
+        found = nothing(len(queries), k=k)
+        for i, query in enumerate(queries):
+            rows = np.flatnonzero(query.allowed)
+            fill(found, i, *best(rows, self._upto(len(query.allowed))[rows], k=k))
+        return Candidates(*found)
 
     def score(self, queries: Sequence[Query], rows: NDArray[np.int64]) -> Scores:  # noqa: ARG002  (the same for everyone)
         """log(1 + count); 0 for an item that came later, NaN at row -1."""

@@ -52,7 +52,7 @@ def top(scores: Scores, *, k: int) -> Candidates:
     Equal scores keep catalogue order.
     """
     queries, items = scores.shape
-    found, every = nothing(queries, k=min(k, items)), np.arange(items)
+    found, every = nothing(queries, k=k), np.arange(items)
     for query in range(queries):
         fill(found, query, *best(every, scores[query].astype(np.float32, copy=False), k=k))
     return Candidates(found.rows, found.scores)
