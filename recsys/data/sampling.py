@@ -5,21 +5,30 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Proposal = Literal["uniform", "popular"]
+Proposal = Literal["uniform", "popular", "in-batch"]
 
 
 class NegativeSampler:
-    """Draws catalogue rows independently; `log_q` (items,) is the log probability of each, for the log-Q correction."""
+    """Draws catalogue rows independently; `log_q` (items,) is the log probability of each, for the log-Q correction.
+
+    `uniform` draws all alike, `popular` by count to the power of `smoothing`, `in-batch` among the batch's own targets, where
+    a row stands as often as it is met in the data.
+    """
 
     def __init__(self, counts: NDArray[np.int64], *, proposal: Proposal, smoothing: float = 0.75) -> None:
-        weights = (
-            np.ones(len(counts)) if proposal == "uniform" else np.maximum(counts, 1).astype(np.float64) ** smoothing
-        )
+        self.proposal = proposal
+        power = {"uniform": 0.0, "popular": smoothing, "in-batch": 1.0}[proposal]
+        weights = np.maximum(counts, 1).astype(np.float64) ** power
         self.probability = weights / weights.sum()
         self.log_q = np.log(self.probability).astype(np.float32)
         self._cumulative = np.cumsum(self.probability)
 
-    def draw(self, size: int, generator: np.random.Generator) -> NDArray[np.int64]:
-        """`size` rows, with replacement."""
+    def draw(
+        self, size: int, generator: np.random.Generator, *, targets: NDArray[np.int64] | None = None
+    ) -> NDArray[np.int64]:
+        """`size` rows, with replacement; `targets` are those of the batch."""
+        if self.proposal == "in-batch":
+            assert targets is not None
+            return generator.choice(targets, size)
         drawn = np.searchsorted(self._cumulative, generator.random(size), side="right")
         return np.minimum(drawn, len(self.probability) - 1)

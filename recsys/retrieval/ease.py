@@ -7,6 +7,7 @@ It departs in scoring a recency-weighted history, and in keeping the largest wei
 from dataclasses import asdict, dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg import lapack
 
 from recsys.data.dataset import Dataset
@@ -15,6 +16,8 @@ from recsys.retrieval.linear import LinearSource, keep_largest
 from recsys.retrieval.neighbours import interactions
 
 MAX_ITEMS = 20_000
+BLOCK = 1024
+"""Rows mirrored at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,14 +41,14 @@ def fit_ease(dataset: Dataset, config: EaseConfig) -> LinearSource:
             f"{dataset.items} items: EASE inverts a matrix of this size; it is offered up to {MAX_ITEMS}"
         )
     seen = interactions(dataset)
-    gram = np.asfortranarray((seen.T @ seen).toarray(), dtype=np.float32)
+    gram = (seen.T @ seen).toarray().T  # symmetric: the transpose is it in the order that LAPACK overwrites
     gram[np.diag_indices_from(gram)] += config.ridge
     factor, failed = lapack.spotrf(gram, lower=1, overwrite_a=1)
     inverse, failed_too = lapack.spotri(factor, lower=1, overwrite_c=1)
     if failed or failed_too:
         raise TrainingError(f"EASE: the matrix is not positive definite at ridge={config.ridge}; raise it")
-    inverse = np.tril(inverse) + np.tril(inverse, -1).T
-    weights = inverse / -np.diag(inverse)
+    weights = _mirror(inverse)
+    weights /= -np.diag(weights).copy()
     np.fill_diagonal(weights, 0)
     matrix, lost = keep_largest(weights, keep=config.keep)
     return LinearSource(
@@ -56,3 +59,13 @@ def fit_ease(dataset: Dataset, config: EaseConfig) -> LinearSource:
         config={"ease": asdict(config)},
         figures={"weight_lost": lost},
     )
+
+
+def _mirror(lower: NDArray[np.float32]) -> NDArray[np.float32]:
+    """`lower` itself, its upper triangle overwritten by the lower one: without a second matrix of this size."""
+    for start in range(0, len(lower), BLOCK):
+        end = start + BLOCK
+        lower[start:end, end:] = lower[end:, start:end].T
+        square = np.tril(lower[start:end, start:end])
+        lower[start:end, start:end] = square + np.tril(square, -1).T
+    return lower

@@ -113,13 +113,14 @@ class LinearSource:
 
 def keep_largest(matrix: NDArray[np.float32], *, keep: int) -> tuple[sp.csr_matrix, float]:
     """The `keep` entries of largest size in each row, and the share of the total size that the others held."""
-    size = matrix.shape[1]
-    keep = min(keep, size)
-    columns = np.argpartition(-np.abs(matrix), keep - 1, axis=1)[:, :keep]
-    columns.sort(axis=1)
-    values = np.take_along_axis(matrix, columns, axis=1)
-    starts = np.arange(0, matrix.shape[0] * keep + 1, keep)
-    total = float(np.abs(matrix).sum())
-    sparse = sp.csr_matrix((values.ravel(), columns.ravel(), starts), shape=matrix.shape)
-    sparse.eliminate_zeros()
-    return sparse, 1 - float(np.abs(values).sum()) / total if total else 0.0
+    keep, blocks, total = min(keep, matrix.shape[1]), [], 0.0
+    for start in range(0, len(matrix), BLOCK):
+        sizes = np.abs(matrix[start : start + BLOCK])
+        columns = np.sort(np.argpartition(-sizes, keep - 1, axis=1)[:, :keep], axis=1)
+        values = np.take_along_axis(matrix[start : start + BLOCK], columns, axis=1)
+        starts = np.arange(0, values.size + 1, keep)
+        blocks.append(sp.csr_matrix((values.ravel(), columns.ravel(), starts), shape=sizes.shape))
+        total += float(sizes.sum(dtype=np.float64))
+    kept = sp.csr_matrix(sp.vstack(blocks))
+    kept.eliminate_zeros()
+    return kept, 1 - float(np.abs(kept.data).sum(dtype=np.float64)) / total if total else 0.0

@@ -16,14 +16,14 @@ from recsys.data.build import Holdout
 from recsys.data.cases import Split, split
 from recsys.data.dataset import Dataset
 from recsys.data.texts import text_hash
-from recsys.errors import InvalidRequest
+from recsys.errors import InvalidRequest, TrainingError
 from recsys.retrieval.fusion import Fusion
 from recsys.retrieval.parts import fit, restore
 from recsys.retrieval.source import Source
 from recsys.training.fusion import DEPTH, choose, collect
 from recsys.training.loop import Epoch, LoopConfig
 from recsys.training.overrides import overridden
-from recsys.training.sequence import SequenceRecipe, for_refit, train
+from recsys.training.sequence import VALIDATION_CASES, SequenceRecipe, for_refit, train
 from recsys.training.sources import SIMPLE, choose_source, ndcg_at_10
 
 BLEND = ("popular", "recent", "markov", "item-neighbours", "ease", "als", "text", "sasrec", "sasrec-hybrid")
@@ -105,8 +105,9 @@ def train_bundle(
 ) -> Iterator[Progress | Trained]:
     """Yields progress, and last the bundle with the parts `names` and, when `default` is `blend`, their fusions.
 
-    Parts that are `given` are taken as they are. With `plan.deploy` nothing is withheld at the end: the last event of each
-    user chooses settings and is then learned too.
+    Parts that are `given` are taken as they are. A simple one that the data do not allow is left out of a blend, and the
+    bundle says why. With `plan.deploy` nothing is withheld at the end: the last event of each user chooses settings and is
+    then learned too.
 
     Raises:
         InvalidRequest: a name that no recipe makes.
@@ -122,14 +123,20 @@ def train_bundle(
     if plan.deploy:
         dataset = replace(dataset, folds=np.maximum(dataset.folds, 1) - 1)
     folds = split(dataset)
-    fits: dict[str, Fits] = {}
+    fits, not_fitted = dict[str, Fits](), dict[str, str]()
     for name in names:
-        for made in (given[name],) if name in given else _two_fits(name, folds, text, plan):
-            match made:
-                case Progress():
-                    yield made
-                case Fits():
-                    fits[name] = made
+        try:
+            for made in (given[name],) if name in given else _two_fits(name, folds, text, plan):
+                match made:
+                    case Progress():
+                        yield made
+                    case Fits():
+                        fits[name] = made
+        except TrainingError as error:
+            if default != "blend" or name not in SIMPLE:
+                raise
+            not_fitted[name] = str(error)
+            yield Progress(name, f"left out: {error}")
     early = {name: one.early for name, one in fits.items()}
     parts = {name: one.final for name, one in fits.items()}
     about: dict[str, Any] = {k: v for k, v in asdict(plan).items() if k not in ("checkpoints", "resume")} | {
@@ -138,7 +145,7 @@ def train_bundle(
     if default == "blend":
         yield Progress("blend", "fitting the fusion on validation")
         parts |= _fusions({name: restore(part) for name, part in early.items()}, folds, plan)
-        about["left_out"] = parts["blend"].config["left_out"]
+        about["left_out"] = not_fitted | parts["blend"].config["left_out"]
     texts = tuple(text_hash(text) for text in dataset.texts)
     bundle = Bundle(parts=parts, default=default, item_ids=dataset.item_ids, about=about, texts=texts)
     yield Trained(bundle, early)
@@ -194,7 +201,8 @@ def _sequence_fits(name: str, folds: Split, text: NDArray[np.float32], plan: Pla
                         name, f"{stage} epoch {fact.number}, loss {fact.loss:.3f}{figure}, {fact.seconds:.1f} s"
                     )
     source = restore(made[0])
-    figure = ndcg_at_10(source, folds.validation, items=folds.fit.items, include_seen=plan.include_seen).mean()
+    some = folds.validation.sample(VALIDATION_CASES, seed=plan.seed)
+    figure = ndcg_at_10(source, some, items=folds.fit.items, include_seen=plan.include_seen).mean()
     yield Fits(made[0], replace(made[1], figures={"validation_ndcg@10": float(figure)}))
 
 

@@ -1,6 +1,7 @@
 """Checkpoints: written beside and renamed, so that a kill leaves the old one or the new one, never half of one."""
 
 import os
+import pickle
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,6 +63,6 @@ def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimiz
         saved = torch.load(path, weights_only=True)
         model.load_state_dict(saved["model"])
         optimizer.load_state_dict(saved["optimizer"])
-    except (RuntimeError, KeyError, EOFError, ValueError) as error:
+    except (RuntimeError, KeyError, EOFError, ValueError, TypeError, pickle.UnpicklingError) as error:
         raise TrainingError(f"{path} does not fit this run ({error}); delete it or train without --resume") from error
     return Resumed(saved["epoch"], saved["step"], saved["best"], saved["best_figure"], saved["kept"])

@@ -22,7 +22,7 @@ from recsys.bundle import Part
 from recsys.data.cases import Cases
 from recsys.data.collate import collate, length_buckets
 from recsys.data.dataset import Dataset
-from recsys.data.sampling import NegativeSampler
+from recsys.data.sampling import NegativeSampler, Proposal
 from recsys.evaluation.metrics import dense_ranks, ndcg
 from recsys.training.loop import Epoch, LoopConfig, run
 from recsys.training.start import spectral_start
@@ -40,6 +40,7 @@ class SequenceRecipe:
     loop: LoopConfig = field(default_factory=LoopConfig)
     objective: Literal["softmax", "sampled", "gbce"] = "softmax"
     negatives: int = 512
+    negatives_from: Proposal = "popular"
     calibration: float = 0.75
     smoothing: float = 0.0
     temperature: float | None = None
@@ -157,7 +158,9 @@ class _Objective:
 
     def __init__(self, recipe: SequenceRecipe, model: SequenceModel, fit: Dataset, device: str) -> None:
         self.recipe, self.model, self.device, self.items = recipe, model, device, fit.items
-        self.sampler = NegativeSampler(fit.counts(), proposal="popular" if recipe.objective == "sampled" else "uniform")
+        # gBCE's exponent undoes uniform draws, and only these
+        proposal = "uniform" if recipe.objective == "gbce" else recipe.negatives_from
+        self.sampler = NegativeSampler(fit.counts(), proposal=proposal)
         self.log_q = torch.from_numpy(self.sampler.log_q).to(device)
 
     def __call__(self, windows: list[NDArray[np.int64]], generator: np.random.Generator) -> Tensor:
@@ -174,7 +177,8 @@ class _Objective:
 
     def _sampled(self, batch: ItemBatch, targets: Tensor, generator: np.random.Generator) -> Tensor:
         """The losses that look at some items only: vectors are made for these alone, and all are numbered among them."""
-        drawn = torch.from_numpy(self.sampler.draw(self.recipe.negatives, generator)).to(self.device)
+        own = targets.cpu().numpy()
+        drawn = torch.from_numpy(self.sampler.draw(self.recipe.negatives, generator, targets=own)).to(self.device)
         inputs = (batch.items - FIRST_ITEM).clamp(min=0)
         rows, place = torch.unique(torch.cat([inputs.flatten(), targets, drawn]), return_inverse=True)
         met, targets, negatives = place.split([inputs.numel(), len(targets), len(drawn)])
@@ -185,7 +189,8 @@ class _Objective:
             return sampled_softmax(histories, table, targets, negatives, self.log_q[rows])
         positive = (histories * table[targets]).sum(-1)
         exponent = beta(negatives=self.recipe.negatives, items=self.items, calibration=self.recipe.calibration)
-        return gbce(positive, histories @ table[negatives].T, beta=exponent)
+        scores = (histories @ table[negatives].T).masked_fill(targets[:, None] == negatives, -torch.inf)
+        return gbce(positive, scores, beta=exponent)
 
 
 @torch.inference_mode()

@@ -1,0 +1,156 @@
+"""The loop: learns, stops in time, resumes to the same bits after a kill, and says where it broke."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from recsys.errors import TrainingError
+from recsys.training.loop import Epoch, LoopConfig, run
+
+CONFIG = LoopConfig(epochs=4, learning_rate=0.05, warmup_steps=2)
+DATA = torch.randn(24, 3, generator=torch.Generator().manual_seed(0))
+
+
+def model() -> nn.Linear:
+    torch.manual_seed(3)
+    return nn.Linear(3, 1)
+
+
+def batches(size: int) -> Callable[[np.random.Generator], list[Tensor]]:
+    return lambda generator: list(torch.split(DATA[torch.from_numpy(generator.permutation(24))], size))
+
+
+def loss_of(net: nn.Module) -> Callable[[Any, np.random.Generator], Tensor]:
+    return lambda batch, _: ((net(batch).squeeze(1) - batch.sum(1)) ** 2).mean()
+
+
+def fitted(net: nn.Linear, config: LoopConfig = CONFIG, *, size: int = 6, seed: int = 0, **more: Any) -> list[Epoch]:
+    more = {"validate": None} | more
+    return list(run(net, batches=batches(size), loss=loss_of(net), config=config, seed=seed, **more))
+
+
+def test_the_loss_falls_and_every_epoch_is_told() -> None:
+    epochs = fitted(model(), replace(CONFIG, epochs=20))
+    assert [epoch.number for epoch in epochs] == list(range(1, 21))
+    assert epochs[-1].loss < 0.1 * epochs[0].loss
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_does_not() -> None:
+    nets = [model() for _ in range(3)]
+    for net, seed in zip(nets, (0, 0, 1), strict=True):
+        fitted(net, seed=seed)
+    assert torch.equal(nets[0].weight, nets[1].weight)
+    assert not torch.equal(nets[0].weight, nets[2].weight)
+
+
+def test_accumulated_gradients_equal_the_larger_batch() -> None:
+    small, large = model(), model()
+    fitted(small, replace(CONFIG, accumulate=3, schedule="constant"), size=2)
+    fitted(large, replace(CONFIG, schedule="constant"), size=6)
+    torch.testing.assert_close(small.weight, large.weight)
+
+
+def test_it_stops_early_and_keeps_the_best_weights() -> None:
+    net, figures, seen = model(), iter([0.1, 0.5, 0.2, 0.2, 0.9]), list[Tensor]()
+
+    def validate() -> float:
+        seen.append(net.weight.detach().clone())
+        return next(figures)
+
+    epochs = fitted(net, replace(CONFIG, epochs=9, patience=2), validate=validate)
+    assert [epoch.best for epoch in epochs] == [1, 2, 2, 2]
+    assert torch.equal(net.weight, seen[1])
+
+
+def test_a_loss_that_is_not_finite_says_where() -> None:
+    net = model()
+    calls = iter(range(100))
+
+    def broken(batch: Tensor, _: np.random.Generator) -> Tensor:
+        return net(batch).sum() * (torch.nan if next(calls) == 5 else 1)
+
+    with pytest.raises(
+        TrainingError, match=r"loss is nan at epoch 2, batch 1, step 5: lower the learning rate \(0.05\)"
+    ):
+        list(run(net, batches=batches(6), loss=broken, validate=None, config=CONFIG, seed=0))
+
+
+def test_a_run_goes_on_from_its_checkpoint_to_the_same_bits(tmp_path: Path) -> None:
+    whole, cut = model(), model()
+    fitted(whole)
+    started = run(
+        cut, batches=batches(6), loss=loss_of(cut), validate=None, config=CONFIG, seed=0, checkpoint=tmp_path / "c"
+    )
+    assert [next(started).number, next(started).number] == [1, 2]
+    resumed = model()
+    epochs = fitted(resumed, checkpoint=tmp_path / "c", resume=True)
+    assert [epoch.number for epoch in epochs] == [3, 4]
+    assert torch.equal(resumed.weight, whole.weight)
+
+
+def test_a_checkpoint_that_is_damaged_or_of_another_model_is_refused(tmp_path: Path) -> None:
+    fitted(model(), checkpoint=tmp_path / "c")
+    other = nn.Linear(4, 1)
+    with pytest.raises(TrainingError, match="does not fit this run"):
+        list(
+            run(
+                other,
+                batches=batches(6),
+                loss=loss_of(other),
+                validate=None,
+                config=CONFIG,
+                seed=0,
+                checkpoint=tmp_path / "c",
+                resume=True,
+            )
+        )
+    (tmp_path / "c").write_bytes(b"no checkpoint")
+    with pytest.raises(TrainingError, match="delete it or train without --resume"):
+        fitted(model(), checkpoint=tmp_path / "c", resume=True)
+
+
+SCRIPT = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+import torch
+from recsys.data.cases import split
+from recsys.training.loop import LoopConfig
+from recsys.training.sequence import SequenceRecipe, train
+from models.encoders.sequence import SequenceConfig
+from tests.training.planted import dataset
+torch.set_num_threads(1)
+recipe = SequenceRecipe(encoder=SequenceConfig(dim=16, max_length=10), loop=LoopConfig(epochs=6), tokens=256)
+folds = split(dataset())
+for fact in train(recipe, name="x", fit=folds.fit, validation=folds.validation, text=None, seed=0,
+                  checkpoint=Path(sys.argv[1]), resume=True):
+    print(getattr(fact, "number", None) or fact.hash, flush=True)
+"""
+
+
+def test_a_killed_training_resumes_to_the_same_bits(tmp_path: Path) -> None:
+    def start(checkpoint: Path) -> subprocess.Popen[str]:
+        return subprocess.Popen([sys.executable, "-c", SCRIPT, str(checkpoint)], stdout=subprocess.PIPE, text=True)
+
+    whole, killed = start(tmp_path / "whole"), start(tmp_path / "killed")
+    assert killed.stdout is not None
+    assert [killed.stdout.readline(), killed.stdout.readline()] == ["1\n", "2\n"]
+    time.sleep(0.02)  # somewhere inside the third epoch
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    killed.stdout.close()
+    again = start(tmp_path / "killed")
+    (resumed, _), (reference, _) = again.communicate(), whole.communicate()
+    assert resumed.splitlines()[0] in ("3", "4")
+    assert resumed.splitlines()[-1] == reference.splitlines()[-1]
+    assert len(reference.splitlines()[-1]) == 64
