@@ -122,3 +122,19 @@ def test_report_and_plot_are_written(found: Report, tmp_path: Path) -> None:
     assert content["rows"][0]["ndcg"]["mean"] == found.rows[0].ndcg.mean
     plot = save_plot(found, tmp_path)
     assert plot.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_temporal_protocol_learns_from_before_the_cut_alone(trained: Planted, tmp_path: Path) -> None:
+    store = Store.open(trained.copy(tmp_path).url)
+    plan = replace(PLAN, protocol="temporal")
+    facts = train_from_store(
+        store, plan, model="markov", folder=str(tmp_path / "b"), name="m", checkpoints=tmp_path / "c"
+    )
+    saved = [fact for fact in facts if isinstance(fact, Saved)][-1]
+    report = list(evaluate(store, uri=saved.uri))[-1]
+    data = material(store, plan).data
+    assert isinstance(report, Report)
+    assert report.protocol == "temporal"
+    assert data.at[data.folds == 2].min() > data.at[data.folds < 2].max()
+    assert report.users == len(set(split(data).test.users))
+    store.close()
