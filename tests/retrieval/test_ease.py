@@ -1,0 +1,65 @@
+"""EASE is ridge regression of each item on all others."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from recsys.errors import TrainingError
+from recsys.retrieval import ease
+from recsys.retrieval.ease import EaseConfig, fit_ease
+from tests.training.planted import dataset
+
+DATA = dataset(users=60)
+
+
+def dense_interactions() -> np.ndarray: 
+    x = np.zeros((len(DATA), DATA.items))
+    for user, history in enumerate(DATA.histories()):
+        x[user, history.rows] = 1
+    return x
+
+
+def test_each_column_is_a_ridge_regression_without_itself() -> None:
+    x, ridge = dense_interactions(), 7.0
+    weights = fit_ease(DATA, EaseConfig(ridge=ridge)).matrix.toarray()
+    for item in range(DATA.items):
+        others = [one for one in range(DATA.items) if one != item]
+        y, rest = x[:, item], x[:, others]
+        solved = np.linalg.solve(rest.T @ rest + ridge * np.eye(len(others)), rest.T @ y)
+        np.testing.assert_allclose(weights[others, item], solved, rtol=2e-3, atol=2e-5)
+        assert weights[item, item] == 0
+
+
+def test_the_largest_weights_of_each_row_are_kept_and_the_loss_is_told() -> None:
+    whole = fit_ease(DATA, EaseConfig(ridge=7.0)).matrix.toarray()
+    cut = fit_ease(DATA, EaseConfig(ridge=7.0, keep=5))
+    kept = cut.matrix.toarray()
+    assert ((kept != 0).sum(axis=1) <= 5).all()
+    for row, full in zip(kept, whole, strict=True):
+        assert np.abs(full[row == 0]).max() <= np.abs(row[row != 0]).min() + 1e-9
+    lost = 1 - np.abs(kept).sum() / np.abs(whole).sum()
+    assert cut.figures["weight_lost"] == pytest.approx(lost, abs=1e-5)
+
+
+def test_the_last_events_weigh_most() -> None:
+    source = fit_ease(DATA, EaseConfig(ridge=7.0, decay=0.5, window=3))
+    from recsys.ranking.filters import over_catalogue
+
+    history = DATA.history(0)
+    query = over_catalogue([history], items=DATA.items, include_seen=True)
+    scores = source.score(query, np.arange(DATA.items)[None])[0]
+    matrix = source.matrix.toarray()
+    expected = sum(0.5**age * matrix[row] for age, row in enumerate(history.rows[::-1][:3]))
+    np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_too_large_a_catalogue_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ease, "MAX_ITEMS", DATA.items - 1)
+    with pytest.raises(TrainingError, match="30 items: EASE inverts a matrix"):
+        fit_ease(DATA, EaseConfig())
+
+
+def test_a_matrix_that_cannot_be_inverted_is_said() -> None:
+    with pytest.raises(TrainingError, match="raise it"):
+        fit_ease(replace(DATA, item_ids=(*DATA.item_ids, "never met")), EaseConfig(ridge=0.0))
