@@ -187,8 +187,8 @@ class _Logit:
         mean = np.matmul(chances[:, None, :], self.x)[:, 0]
         gradient = (mean - self.x[np.arange(count), self.target]).mean(axis=0) + 2 * self.pull * (weights - self.start)
         spread = (self.x * np.sqrt(chances)[..., None]).reshape(-1, width)
-        curve = (spread.T @ spread - mean.T @ mean) / count + np.diag(2 * self.pull)
-        return np.linalg.solve(curve, gradient).astype(np.float32)
+        curve = (spread.T @ spread - mean.T @ mean).astype(np.float64) / count + np.diag(2 * self.pull)
+        return np.linalg.solve(curve, gradient.astype(np.float64)).astype(np.float32)
 
 
 def _newton(problem: _Logit) -> NDArray[np.float32]:
@@ -197,7 +197,7 @@ def _newton(problem: _Logit) -> NDArray[np.float32]:
     loss, chances = problem.loss(weights)
     for _ in range(NEWTON_STEPS):
         step = problem.step(weights, chances)
-        for share in (1.0, 0.5, 0.25, 0.125):
+        for share in 0.5 ** np.arange(10, dtype=np.float32):
             less, moved = problem.loss(weights - share * step)
             if less < loss:
                 break
