@@ -116,7 +116,7 @@ def run_evaluation(store: "Store", *, bundle: str | None, out: Path, seed: int, 
     """Measures, prints, and notes the figures in the bundle."""
     from recsys.bundle import add_figures
     from recsys.evaluation.measure import Measured
-    from recsys.evaluation.plots import save_plot
+    from recsys.evaluation.plots import save_plots
     from recsys.evaluation.report import Report
     from recsys.evaluation.run import evaluate as measure
     from recsys.training.recipes import Progress
@@ -135,7 +135,8 @@ def run_evaluation(store: "Store", *, bundle: str | None, out: Path, seed: int, 
     assert report.bundle is not None
     add_figures(report.bundle, {name: {"test": figures} for name, figures in report.figures().items()})
     _report_table(report)
-    console.print(f"written: {report.save(out)}, {save_plot(report, out)}", soft_wrap=True)
+    written = (report.save(out), *save_plots(report, out))
+    console.print(f"written: {', '.join(map(str, written))}", soft_wrap=True)
     return report
 
 

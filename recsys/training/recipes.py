@@ -178,11 +178,12 @@ def _sequence_fits(name: str, folds: Split, text: NDArray[np.float32], plan: Pla
     made: list[Part] = []
     for stage in ("fit", "refit"):
         first = stage == "fit"
+        data = folds.fit if first else folds.refit
         checkpoint = plan.checkpoints / f"{name}-{plan.seed}-{stage}.ckpt" if plan.checkpoints else None
         for fact in train(
             settings if first else for_refit(settings, epochs=int(made[0].config["epochs"])),
             name=name,
-            fit=folds.fit if first else folds.refit,
+            fit=data,
             validation=folds.validation if first else None,
             text=text,
             seed=plan.seed,
@@ -194,18 +195,18 @@ def _sequence_fits(name: str, folds: Split, text: NDArray[np.float32], plan: Pla
                 case Part():
                     made.append(fact)
                 case Epoch():
-                    figure = (
-                        ""
-                        if fact.figure is None
-                        else f", validation NDCG@10 {fact.figure:.4f} (best: epoch {fact.best})"
-                    )
-                    yield Progress(
-                        name, f"{stage} epoch {fact.number}, loss {fact.loss:.3f}{figure}, {fact.seconds:.1f} s"
-                    )
+                    yield Progress(name, _told(fact, stage, events=len(data.rows)))
     source = restore(made[0])
     some = folds.validation.sample(VALIDATION_CASES, seed=plan.seed)
     figure = ndcg_at_10(source, some, items=folds.fit.items, include_seen=plan.include_seen).mean()
     yield Fits(made[0], replace(made[1], figures={"validation_ndcg@10": float(figure)}))
+
+
+def _told(epoch: Epoch, stage: str, *, events: int) -> str:
+    """One line on an epoch: loss, validation figure, rate."""
+    figure = "" if epoch.figure is None else f", validation NDCG@10 {epoch.figure:.4f} (best: epoch {epoch.best})"
+    rate = f"{epoch.seconds:.1f} s, {events / epoch.seconds:,.0f} events/s"
+    return f"{stage} epoch {epoch.number}, loss {epoch.loss:.3f}{figure}, {rate}"
 
 
 def _fusions(early: Mapping[str, Source], folds: Split, plan: Plan) -> dict[str, Part]:

@@ -12,7 +12,7 @@ from recsys.data.cases import split
 from recsys.errors import BundleError, NotReady
 from recsys.evaluation.measure import Measured
 from recsys.evaluation.metrics import hits
-from recsys.evaluation.plots import save_plot
+from recsys.evaluation.plots import save_plots
 from recsys.evaluation.report import Report, report
 from recsys.evaluation.run import BASELINES, evaluate
 from recsys.service import Options, Recommender
@@ -120,8 +120,9 @@ def test_rows_come_best_first_and_are_compared_user_by_user() -> None:
 def test_report_and_plot_are_written(found: Report, tmp_path: Path) -> None:
     content = json.loads(found.save(tmp_path / "new" / "folder").read_text())
     assert content["rows"][0]["ndcg"]["mean"] == found.rows[0].ndcg.mean
-    plot = save_plot(found, tmp_path)
-    assert plot.read_bytes().startswith(b"\x89PNG")
+    plots = save_plots(found, tmp_path)
+    assert [plot.name for plot in plots] == ["ndcg.png", "difference.png"]
+    assert all(plot.read_bytes().startswith(b"\x89PNG") for plot in plots)
 
 
 def test_a_temporal_protocol_learns_from_before_the_cut_alone(trained: Planted, tmp_path: Path) -> None:
