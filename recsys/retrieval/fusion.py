@@ -43,12 +43,15 @@ class Fusion:
     def from_part(cls, part: Part) -> Self:
         """Raises BundleError: there are not as many weights as its sources need."""
         about = {key: value for key, value in part.config.items() if key not in ("sources", "depth")}
-        sources, weights = tuple(part.config["sources"]), part.arrays["weights"]
+        try:
+            sources, depth, weights = tuple(part.config["sources"]), part.config["depth"], part.arrays["weights"]
+        except KeyError as error:
+            raise BundleError(f"part {part.name!r} does not fit its settings ({error}); train it again") from error
         if weights.shape != (3 * len(sources),):
             raise BundleError(
                 f"part {part.name!r} has {len(weights)} weights for {len(sources)} sources; train it again"
             )
-        return cls(sources, weights, part.config["depth"], about)
+        return cls(sources, weights, depth, about)
 
 
 class FusionSource:

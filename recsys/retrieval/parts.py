@@ -64,6 +64,13 @@ def restore(part: Part) -> StoredSource:
     Raises:
         BundleError: its kind is unknown here, or its arrays do not fit its settings.
     """
+    try:
+        return _restored(part)
+    except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
+        raise BundleError(f"part {part.name!r} does not fit its settings ({error}); train it again") from error
+
+
+def _restored(part: Part) -> StoredSource:
     match part.kind:
         case "linear":
             return LinearSource.from_part(part)

@@ -14,7 +14,6 @@ from models.mixers.full import FullConfig
 from models.pooling.last import last
 from recsys.bundle import Part
 from recsys.data.history import Rows
-from recsys.errors import BundleError
 from recsys.indexes.index import Index
 from recsys.retrieval.inner import InnerProductSource, stored_index
 
@@ -77,12 +76,8 @@ class SequenceSource(InnerProductSource):
 
     @classmethod
     def from_part(cls, part: Part) -> Self:
-        """Raises BundleError: the part's arrays do not fit its settings."""
-        try:
-            vectors, known = part.arrays["item_vectors"], part.arrays["known"]
-            return cls(part, vectors, known=known, index=stored_index(part))
-        except (KeyError, TypeError, RuntimeError) as error:
-            raise BundleError(f"part {part.name!r} does not fit its settings ({error}); train it again") from error
+        vectors, known = part.arrays["item_vectors"], part.arrays["known"]
+        return cls(part, vectors, known=known, index=stored_index(part))
 
 
 def _tensors(part: Part, prefix: str) -> dict[str, Any]:

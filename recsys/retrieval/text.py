@@ -90,8 +90,8 @@ class TextSource(InnerProductSource):
 def fit_text(text: NDArray[np.float32], config: TextConfig) -> TextSource:
     """Whitens the text vectors (items, text_dim) of the catalogue (ZCA with shrinkage) and normalises them."""
     mean = text.mean(axis=0)
-    values, basis = np.linalg.eigh(np.cov(text - mean, rowvar=False))
-    scale = 1 / np.sqrt(np.maximum(values, 0) + config.shrink * values.mean())
+    values, basis = np.linalg.eigh(np.cov(text - mean, rowvar=False, bias=True))
+    scale = 1 / np.sqrt(np.maximum(values, 0) + config.shrink * values.mean() + 1e-9)
     whiten = ((basis * scale) @ basis.T).astype(np.float32)
     vectors = _unit((text - mean) @ whiten)
     return TextSource(

@@ -22,7 +22,7 @@ from recsys.evaluation.metrics import bootstrap
 from recsys.service import Recommender
 from recsys.settings import Settings
 from recsys.store import Store
-from tests.benchmarks.foundation_runs import blend, fixed, rectools
+from tests.benchmarks.foundation_runs import blend, fixed, rectools, rectools_python
 from tests.benchmarks.harness import ROOT, Row, at_least, in_two_workers, main
 from tests.worlds import train_small
 
@@ -93,6 +93,7 @@ def sasrec(data: Path) -> Iterator[Row]:
     yield at_least(
         f"sasrec NDCG@10 {name}", figure.mean, 0.098, seed=SEEDS, n=len(users), low=figure.low, high=figure.high
     )
+    rectools_python()
     theirs = np.mean(
         [run["rectools"] for run in in_two_workers(rectools, [(data, name, seed) for seed in SEEDS])], axis=0
     )

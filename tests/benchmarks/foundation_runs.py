@@ -74,7 +74,7 @@ def rectools(data: Path, name: str, seed: int) -> Users:
     """RecTools' SASRec on the same events, trained by its own Python."""
     kept = place("rectools", name, seed, RECTOOLS, files=files(data, name)).with_suffix(".npz")
     if not kept.exists():
-        python = _rectools_python()
+        python = rectools_python()
         events = kept.with_suffix(".events.csv")
         _folded(data, name).write_csv(events)
         out = kept.with_suffix(".ndcg.csv")
@@ -125,8 +125,8 @@ def _folded(data: Path, name: str) -> pl.DataFrame:
     return events.with_columns(fold=pl.when(is_test).then(2).otherwise(0)).collect()
 
 
-def _rectools_python() -> Path:
-    """The Python of an environment of RecTools' own, made once."""
+def rectools_python() -> Path:
+    """The Python of an environment of RecTools' own, made once: before two workers ask for it at the same time."""
     folder = KEPT / "rectools-venv"
     python = folder / "bin" / "python"
     if not (folder / "ready").exists():

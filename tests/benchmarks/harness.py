@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from recsys.evaluation.metrics import PerCase, paired
+
 ROOT = Path(__file__).parent.parent.parent
 KEPT = ROOT / "artifacts" / "benchmarks"
 CODE = ("recsys", "models", "features")
@@ -36,11 +38,20 @@ def at_least(what: str, value: float, bound: float, *, seed: Any, n: int, **more
     return Row(what=what, value=shown, must=f">= {bound}", holds=value >= bound, seed=seed, n=n)
 
 
+def gain(what: str, values: PerCase, without: PerCase, *, seed: Any) -> Row:
+    """What `values` have over those `without`, paired by user; it holds where the whole interval lies above 0."""
+    figure = paired(values, without)
+    return Row(what=what, value=asdict(figure), must="low > 0", holds=figure.low > 0, seed=seed, n=len(values))
+
+
 Bench = Callable[[Path], Iterable[Row]]
 
 
 def main(benches: Mapping[str, Bench], arguments: Sequence[str] | None = None) -> int:
-    """Runs all rows, or the one named; prints each as a JSON line at the end. Gives 1 where one does not hold."""
+    """Runs all rows, or the one named; prints each as a JSON line at the end. Gives 1 where one does not hold.
+
+    A failure in the middle still prints the rows before it.
+    """
     parser = argparse.ArgumentParser()
     parser.add_argument("data", type=Path, help="folder of data sets")
     parser.add_argument("--row", choices=list(benches), help="run this one alone")
@@ -48,14 +59,21 @@ def main(benches: Mapping[str, Bench], arguments: Sequence[str] | None = None) -
     if not asked.data.is_dir():
         parser.error(f"no such folder: {asked.data}")
     rows: list[Row] = []
-    for name, bench in benches.items():
-        if asked.row in (None, name):
-            started = time.monotonic()
-            rows += bench(asked.data.resolve())
-            say(f"{name}: {time.monotonic() - started:.0f} s")
-    for row in rows:
-        sys.stdout.write(json.dumps(asdict(row), default=float) + "\n")
+    try:
+        for name, bench in benches.items():
+            if asked.row in (None, name):
+                started = time.monotonic()
+                rows.extend(bench(asked.data.resolve()))  # keeps what came before a failure
+                say(f"{name}: {time.monotonic() - started:.0f} s")
+    finally:
+        for row in rows:
+            sys.stdout.write(json.dumps(asdict(row), default=_plain) + "\n")
     return 0 if all(row.holds for row in rows) else 1
+
+
+def _plain(value: Any) -> Any:
+    """numpy's numbers, truth values and arrays as Python's own."""
+    return value.tolist()
 
 
 def say(text: str) -> None:
@@ -73,18 +91,17 @@ def place(*made_of: Any, files: Iterable[Path] = ()) -> Path:
 
 
 def in_two_workers(work: Callable[..., Any], jobs: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
-    """The results of `work(*job)` in the order of `jobs`, two at a time, each with one thread."""
-    os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(2, mp_context=spawn, initializer=_one_thread) as pool:
+    """The results of `work(*job)` in the order of `jobs`, two at a time, each with one thread.
+
+    The first failure ends it: jobs that have not begun are dropped.
+    """
+    os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # read by torch when a worker imports it
+    pool = ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn"))
+    try:
         futures: list[Future[Any]] = [pool.submit(work, *job) for job in jobs]
         for job, future in zip(jobs, futures, strict=True):
             result = future.result()
             say(f"done: {job}")
             yield result
-
-
-def _one_thread() -> None:
-    import torch
-
-    torch.set_num_threads(1)
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pandas as pd
+import torch
 from pytorch_lightning import Trainer, seed_everything
 from rectools import Columns
 from rectools.dataset import Dataset
@@ -18,8 +19,6 @@ EPOCHS = 20
 
 def main(events_path: str, out: str, seed: int) -> None:
     seed_everything(seed, workers=True)
-    import torch
-
     torch.set_num_threads(1)
     events = pd.read_csv(events_path, dtype={"user_id": str, "item_id": str}).sort_values(
         ["user_id", "position"], kind="stable"
@@ -30,17 +29,7 @@ def main(events_path: str, out: str, seed: int) -> None:
     train[Columns.Datetime] = pd.Timestamp("2020-01-01") + pd.to_timedelta(train["position"], unit="D")
     train[Columns.Weight] = 1.0
     dataset = Dataset.construct(train[[Columns.User, Columns.Item, Columns.Weight, Columns.Datetime]])
-    model = SASRecModel(
-        n_factors=64,
-        n_blocks=2,
-        session_max_len=50,
-        loss="softmax",
-        epochs=EPOCHS,
-        deterministic=True,
-        get_trainer_func=lambda: Trainer(
-            max_epochs=EPOCHS, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False
-        ),
-    )
+    model = SASRecModel(n_factors=64, n_blocks=2, session_max_len=50, loss="softmax", get_trainer_func=trainer)
     model.fit(dataset)
     users = test["user_id"].to_numpy()
     found = model.recommend(users=users, dataset=dataset, k=10, filter_viewed=True)
@@ -49,6 +38,21 @@ def main(events_path: str, out: str, seed: int) -> None:
     rank = ranks.reindex(pairs).to_numpy(dtype=float)
     ndcg = np.where(np.isnan(rank), 0.0, 1 / np.log2(rank + 1))
     pd.DataFrame({"user_id": users, "ndcg": ndcg}).to_csv(out, index=False)
+
+
+def trainer() -> Trainer:
+    """RecTools' own trainer with its `deterministic` on, kept to the CPU."""
+    return Trainer(
+        max_epochs=EPOCHS,
+        min_epochs=EPOCHS,
+        accelerator="cpu",
+        devices=1,
+        deterministic=True,
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=False,
+    )
 
 
 if __name__ == "__main__":

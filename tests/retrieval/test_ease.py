@@ -13,7 +13,7 @@ from tests.training.planted import dataset
 DATA = dataset(users=60)
 
 
-def dense_interactions() -> np.ndarray: 
+def dense_interactions() -> np.ndarray:
     x = np.zeros((len(DATA), DATA.items))
     for user, history in enumerate(DATA.histories()):
         x[user, history.rows] = 1

@@ -1,52 +1,114 @@
-"""Histories folded into factors: ALS solves the user's equations as `implicit` does, BPR takes the mean of the items."""
+"""ALS and BPR: a history folded in is the user that training would have learned, or close to it."""
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from implicit.als import AlternatingLeastSquares
+from implicit.bpr import BayesianPersonalizedRanking
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from recsys.data.cases import split
 from recsys.errors import InvalidRequest
-from recsys.retrieval.factors import AlsConfig, BprConfig, fit_als, fit_bpr
+from recsys.evaluation.metrics import dense_ranks, ndcg
+from recsys.ranking.filters import over_catalogue
+from recsys.retrieval.factors import AlsConfig, AlsSource, BprConfig, BprSource, fit_als, fit_bpr
 from recsys.retrieval.neighbours import interactions
-from tests.training.planted import dataset
+from tests.retrieval.worlds import World, drawn, everything, query
 
-DATA = dataset(users=60)
+
+def item_vectors(rows: int, dim: int, *, seed: int = 0) -> NDArray[np.float32]:
+    return np.random.default_rng(seed).standard_normal((rows, dim)).astype(np.float32)
+
+
+def als(vectors: NDArray[np.float32], config: AlsConfig) -> AlsSource:
+    settings = {"ridge": config.ridge, "alpha": config.alpha, "decay": config.decay}
+    return AlsSource(vectors, known=np.ones(len(vectors), dtype=np.bool_), config=settings)
+
+
+def naive_user(vectors: NDArray[np.float32], past: list[int], config: AlsConfig) -> NDArray[np.floating]:
+    """The normal equations over all items: confidence 1 in a preference of 0, but for what the history holds."""
+    confidence, preference = np.ones(len(vectors)), np.zeros(len(vectors))
+    for row in set(past):
+        preference[row] = 1
+        confidence[row] = config.alpha * sum(
+            config.decay**age for age, other in enumerate(reversed(past)) if other == row
+        )
+    y, c = vectors.astype(np.float64), np.diag(confidence)
+    return np.linalg.solve(y.T @ c @ y + config.ridge * np.eye(y.shape[1]), y.T @ c @ preference)
+
+
+@given(past=st.lists(st.integers(0, 7), min_size=1, max_size=20), alpha=st.floats(0.5, 20), decay=st.floats(0.3, 1))
+def test_a_history_solves_the_normal_equations(past: list[int], alpha: float, decay: float) -> None:
+    config = AlsConfig(alpha=alpha, decay=decay, ridge=0.5)
+    vectors = item_vectors(8, 3)
+    found = als(vectors, config).encode([np.array(past)])[0]
+    np.testing.assert_allclose(found, naive_user(vectors, past, config), rtol=1e-2, atol=1e-3)
 
 
 def test_without_decay_it_is_the_user_that_implicit_would_learn() -> None:
-    config = AlsConfig(factors=8, ridge=0.1, alpha=3.0, decay=1.0, iterations=4)
-    source = fit_als(DATA, config, seed=0)
-    seen = interactions(DATA)
+    data = drawn(np.random.default_rng(2), users=40, items=15)
+    config = AlsConfig(factors=4, decay=1.0)
     with threadpool_limits(1, "blas"):
-        reference = AlternatingLeastSquares(
-            factors=8, regularization=0.1, alpha=3.0, iterations=1, num_threads=1, use_gpu=False, use_cg=False
+        model = AlternatingLeastSquares(
+            factors=4, regularization=config.ridge, alpha=config.alpha, random_state=7, num_threads=1, use_gpu=False
         )
-        reference.fit(seen, show_progress=False)
-        reference.item_factors, reference._YtY = source.vectors.copy(), None
-        users = reference.recalculate_user(np.arange(5), seen[:5])
-    ours = source.encode([np.unique(history.rows) for history, _ in zip(DATA.histories(), range(5), strict=False)])
-    np.testing.assert_allclose(ours, users, rtol=1e-3, atol=1e-4)
+        model.fit(interactions(data), show_progress=False)
+        user = int(np.flatnonzero(data.lengths > 3)[0])
+        theirs = model.recalculate_user(user, interactions(data)[user])
+    ours = fit_als(data, config, seed=7)
+    np.testing.assert_array_equal(ours.vectors, model.item_factors)
+    np.testing.assert_allclose(ours.encode([np.unique(data.history(user).rows)])[0], theirs, rtol=1e-3, atol=1e-4)
 
 
-def test_the_normal_equations_hold_with_decay() -> None:
-    source = fit_als(DATA, AlsConfig(factors=6, ridge=0.5, alpha=2.0, decay=0.7, iterations=3), seed=0)
-    rows = np.array([3, 5, 3, 8])
-    confidence = {5: 2.0 * 0.7**2, 3: 2.0 * (0.7**3 + 0.7), 8: 2.0}
-    y = source.vectors.astype(np.float64)
-    left, right = y.T @ y + 0.5 * np.eye(6), np.zeros(6)
-    for row, c in confidence.items():
-        left += (c - 1) * np.outer(y[row], y[row])
-        right += c * y[row]
-    np.testing.assert_allclose(source.encode([rows])[0], np.linalg.solve(left, right), rtol=1e-3, atol=1e-5)
+def test_what_was_long_ago_is_no_evidence_at_all() -> None:
+    vectors, config = item_vectors(8, 3), AlsConfig(decay=0.1)
+    source = als(vectors, config)
+    with_it, without = source.encode([np.array([5, *[1, 2] * 10]), np.array([1, 2] * 10)])
+    hidden = np.delete(np.arange(8), 5)  # the item may be liked or not: nobody knows
+    np.testing.assert_allclose(with_it, naive_user(vectors[hidden], [1, 2] * 10, config), rtol=1e-3)
+    assert not np.allclose(with_it, without, rtol=1e-3)
 
 
-def test_bpr_takes_the_weighed_mean_and_a_one_for_the_bias() -> None:
-    source = fit_bpr(DATA, BprConfig(factors=6, iterations=5, decay=0.5, scale=2.0), seed=0)
-    rows = np.array([3, 8])
-    mean = (0.5 * source.vectors[3, :-1] + source.vectors[8, :-1]) / 1.5
-    np.testing.assert_allclose(source.encode([rows])[0], np.append(2.0 * mean, 1), rtol=1e-5)
-
-
-def test_without_regularisation_there_is_no_one_answer() -> None:
-    with pytest.raises(InvalidRequest, match="ridge=0"):
+def test_als_without_regularisation_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match=r"ridge=0\.0: .* above 0"):
         AlsConfig(ridge=0.0)
+
+
+@given(past=st.lists(st.integers(0, 7), min_size=1, max_size=20), decay=st.floats(0.3, 1), scale=st.floats(0.1, 5))
+def test_bpr_takes_the_weighted_mean_of_the_items_and_leaves_the_bias_alone(
+    past: list[int], decay: float, scale: float
+) -> None:
+    vectors = item_vectors(8, 4)
+    source = BprSource(vectors, known=np.ones(8, dtype=np.bool_), config={"decay": decay, "scale": scale})
+    weights = [decay**age for age in range(len(past))][::-1]
+    taste = sum(weight * vectors[row, :3] for weight, row in zip(weights, past, strict=True)) / sum(weights)
+    expected = [scale * taste @ vectors[row, :3] + vectors[row, 3] for row in range(8)]
+    np.testing.assert_allclose(source.score([query(past, allowed=8)], everything(1, items=8))[0], expected, rtol=1e-3)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_bpr_history_is_as_good_as_the_user_that_was_trained(planted: World, seed: int) -> None:
+    folds, items = split(planted.dataset), planted.dataset.items
+    with threadpool_limits(1, "blas"):
+        model = BayesianPersonalizedRanking(
+            factors=16, learning_rate=0.05, iterations=100, random_state=seed, num_threads=1, use_gpu=False
+        )
+        model.fit(interactions(folds.refit), show_progress=False)
+    ours = fit_bpr(folds.refit, BprConfig(factors=16), seed=seed)
+    np.testing.assert_array_equal(ours.vectors, model.item_factors)
+    assert (model.user_factors[:, -1] == 1).all()  # the items' last column is their bias
+    asked = over_catalogue(folds.test.histories, items=items, include_seen=False)
+    allowed = np.stack([question.allowed for question in asked])
+    folded = ndcg(dense_ranks(ours.score(asked, everything(len(asked), items=items)), folds.test.targets, allowed))
+    learned = ndcg(dense_ranks(model.user_factors @ model.item_factors.T, folds.test.targets, allowed))
+    assert folded.mean() > learned.mean()
+
+
+def test_other_weights_of_a_history_need_no_new_fit(planted: World) -> None:
+    source = fit_bpr(planted.dataset, BprConfig(factors=4, iterations=2), seed=0)
+    other = source.reweighed(decay=0.1, scale=3.0)
+    assert other.vectors is source.vectors
+    assert other.config == source.config | {"decay": 0.1, "scale": 3.0}
+    assert source.config["decay"] == 0.8

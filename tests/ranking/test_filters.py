@@ -1,0 +1,26 @@
+"""Which rows an answer may hold."""
+
+import numpy as np
+
+from recsys.data.history import NO_ROWS, History
+from recsys.ranking.filters import allowed, over_catalogue
+
+
+def test_rows_are_taken_out_of_a_copy() -> None:
+    active = np.array([True, True, False, True, True])
+    kept = allowed(active, without=[np.array([0, 2]), np.array([4, 4]), NO_ROWS])
+    assert kept.tolist() == [False, True, False, True, False]
+    assert active.tolist() == [True, True, False, True, True]
+
+
+def test_rows_newer_than_the_snapshot_are_passed_over() -> None:
+    assert allowed(np.ones(2, dtype=np.bool_), without=[np.array([1, 2, 99])]).tolist() == [True, False]
+
+
+def test_models_are_measured_without_what_was_seen_unless_asked() -> None:
+    histories = [History.undated(np.array([1, 1])), History.undated(NO_ROWS)]
+    hidden, whole = over_catalogue(histories, items=3, include_seen=False)
+    assert hidden.allowed.tolist() == [True, False, True]
+    assert whole.allowed.all()
+    assert hidden.history is histories[0]
+    assert all(query.allowed.all() for query in over_catalogue(histories, items=3, include_seen=True))

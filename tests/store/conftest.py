@@ -1,5 +1,0 @@
-"""These tests run on both databases."""
-
-from tests.databases import database_url, empty_url, postgres, store
-
-__all__ = ["database_url", "empty_url", "postgres", "store"]
