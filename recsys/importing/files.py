@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -29,6 +29,10 @@ from recsys.store.sessions import reading, writing
 
 PIECE = 20_000
 """Rows held in memory and written at once."""
+UNDECODED = "surrogateescape"
+"""Bytes that are not UTF-8 become lone surrogates, so that `_is_text` finds the rows that hold them."""
+AFTER_QUOTE = "expected after"
+"""What the CSV reader says of text behind a closed quote; it goes on with the next line. Its other errors swallow the file."""
 
 Row = dict[str, Any]
 
@@ -57,7 +61,7 @@ class Rejects:
             return
         if self._file is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._path.open("w", encoding="utf-8")
+            self._file = self._path.open("w", encoding="utf-8", errors="backslashreplace")
         line = {"file": source, "row": number, "reason": reason, "content": row}
         self._file.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")
 
@@ -165,20 +169,26 @@ def _import(
     try:
         rows = enumerate(_rows(path, needed), start=1)
         while part := list(islice(rows, PIECE)):
-            piece(part, report, bad)
+            readable = []
+            for number, row in part:
+                if isinstance(row, ValueError):
+                    bad.add(path.name, number, str(row), {})
+                elif not _is_text(row):
+                    bad.add(path.name, number, "broken encoding: convert the file to UTF-8", row)
+                else:
+                    readable.append((number, row))
+            piece(readable, report, bad)
             yield report
         if not report.accepted + report.unchanged + report.rejected:
             raise InputFileError(f"{path} has no rows: nothing to import")
-    except UnicodeDecodeError as error:
-        raise InputFileError(
-            f"{path} is not UTF-8 ({error.reason} at byte {error.start}): convert it, then retry"
-        ) from error
     finally:
         bad.close()
 
 
-def _rows(path: Path, needed: Sequence[str]) -> Iterator[Row]:
-    """Rows as dictionaries; CSV values are strings, an empty one is None.
+def _rows(path: Path, needed: Sequence[str]) -> Iterator[Row | ValueError]:
+    """Rows as dictionaries, and in place of one that cannot be read what is wrong with it.
+
+    CSV values are strings, an empty one is None.
 
     Raises:
         InputFileError: missing, empty, of an unknown kind, or without a needed column.
@@ -194,29 +204,45 @@ def _rows(path: Path, needed: Sequence[str]) -> Iterator[Row]:
     return reader(path, needed)
 
 
-def _csv(path: Path, needed: Sequence[str]) -> Iterator[Row]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
+def _csv(path: Path, needed: Sequence[str]) -> Iterator[Row | ValueError]:
+    with path.open(encoding="utf-8-sig", errors=UNDECODED, newline="") as file:
+        reader = csv.DictReader(file, strict=True)
         _check_columns(path, reader.fieldnames or [], needed)
-        for row in reader:
-            yield {key: value or None for key, value in row.items() if key is not None}
+        for number in count(1):
+            try:
+                row = next(reader, None)
+            except csv.Error as error:
+                if AFTER_QUOTE not in str(error):
+                    raise InputFileError(
+                        f"{path}: row {number} opens a quote that nothing closes; mend it, then import again"
+                    ) from error
+                yield ValueError(f"no CSV: {error}")
+                continue
+            if row is None:
+                return
+            if beyond := row.pop(None, None):  # DictReader's key for them
+                yield ValueError(f"more values than columns: {beyond}; quote a value that holds a comma")
+            else:
+                yield {key: value or None for key, value in row.items()}
 
 
-def _jsonl(path: Path, needed: Sequence[str]) -> Iterator[Row]:
-    with path.open(encoding="utf-8") as file:
+def _jsonl(path: Path, needed: Sequence[str]) -> Iterator[Row | ValueError]:
+    with path.open(encoding="utf-8-sig", errors=UNDECODED) as file:
         lines = (line for line in file if line.strip())
         for number, line in enumerate(lines):
             try:
                 row = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 row = None
-            row = row if isinstance(row, dict) else {"broken line": line[:200]}
+            if not isinstance(row, dict):
+                yield ValueError(f"no JSON object: {line[:200]}")
+                continue
             if number == 0:
                 _check_columns(path, list(row), needed)
             yield row
 
 
-def _parquet(path: Path, needed: Sequence[str]) -> Iterator[Row]:
+def _parquet(path: Path, needed: Sequence[str]) -> Iterator[Row | ValueError]:
     try:
         with pq.ParquetFile(path) as file:
             _check_columns(path, file.schema_arrow.names, needed)
@@ -229,7 +255,16 @@ def _parquet(path: Path, needed: Sequence[str]) -> Iterator[Row]:
 def _check_columns(path: Path, found: Sequence[str], needed: Sequence[str]) -> None:
     missing = [name for name in needed if name not in found]
     if missing:
-        raise InputFileError(f"{path} has no column {missing[0]!r}; it has {', '.join(found) or 'none'}")
+        raise InputFileError(f"{path} has no column {missing[0]!r}; it has {', '.join(map(ascii, found)) or 'none'}")
+
+
+def _is_text(row: Row) -> bool:
+    """Whether UTF-8 can hold all names and values."""
+    try:
+        json.dumps(row, ensure_ascii=False, default=str).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _item(row: Row) -> ItemDraft:
