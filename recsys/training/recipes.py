@@ -221,8 +221,8 @@ def _fusions(early: Mapping[str, Source], folds: Split, plan: Plan) -> dict[str,
             seed=plan.seed,
         )
         optional = [member for member in members if member != "popular"]
-        fusion, _ = choose(data, always=["popular"], optional=optional, unseen=UNSEEN, seed=plan.seed)
-        made[name] = replace(fusion.part(name), figures={"validation_ndcg@10": fusion.about["validation_ndcg@10"]})
+        fusion, figures = choose(data, always=["popular"], optional=optional, unseen=UNSEEN, seed=plan.seed)
+        made[name] = replace(fusion.part(name), figures=figures)
     simple = tuple(name for name in early if name in SIMPLE)
     equal = np.repeat(np.array([1, 0, 0], dtype=np.float32), len(simple))
     made["plain-blend"] = Fusion(simple, equal, DEPTH, {"fit": "equal weights"}).part("plain-blend")

@@ -116,4 +116,6 @@ def test_models_show_settings_and_figures(client: TestClient) -> None:
     assert models["default"] == "blend"
     assert parts["sasrec-hybrid"]["settings"]["recipe"]["items"] == "hybrid"
     assert 0 < parts["blend"]["figures"]["validation_ndcg@10"] <= 1
+    gains = parts["blend"]["figures"]["with_minus_without"]
+    assert {"mean", "low", "high"} == set(gains["sasrec-hybrid"])
     assert client.get("/readyz").json() == {"ready": True, "reasons": []}
