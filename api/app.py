@@ -1,5 +1,7 @@
 """The HTTP application."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Any
 
@@ -11,6 +13,7 @@ from api.deps import Service
 from api.metrics import Metrics
 from api.middleware import BodyLimit, EncodedPaths, Observed
 from api.routes import events, items, page, playlists, recommendations, state, users
+from api.together import Together
 
 MAX_BODY = 5_000_000
 
@@ -22,6 +25,13 @@ Ids are strings. Encode a `/` inside an id in a path as `%2F` where the rest cou
 
 def create_app(recommender: Service, *, max_body: int = MAX_BODY) -> FastAPI:
     """The routes over `recommender`, which stays the caller's to close. Bodies over `max_body` bytes are refused."""
+    together = Together(recommender.answer)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        together.close()
+
     app = FastAPI(
         title="recsys",
         version=version("recsys"),
@@ -30,8 +40,10 @@ def create_app(recommender: Service, *, max_body: int = MAX_BODY) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         generate_unique_id_function=_operation,
+        lifespan=lifespan,
     )
     app.state.recommender = recommender
+    app.state.together = together
     app.state.metrics = Metrics()
     problems.install(app)
     for routes in (recommendations, items, events, playlists, users, state, page):

@@ -6,17 +6,16 @@ from typing import Annotated, Any, Protocol
 from fastapi import Depends, Request
 
 from api.metrics import Metrics
-from recsys.service import Answer, Options, Readiness
+from api.together import Together
+from recsys.errors import RecsysError
+from recsys.service import Answer, Question, Readiness
 from recsys.store.records import Event, EventDraft, Item, ItemDraft, Playlist
 
 
 class Service(Protocol):
     """What the routes ask of: `recsys.service.Recommender`, or a stand-in with the same methods."""
 
-    def recommend(
-        self, *, user_id: str | None = None, history: Sequence[str] | None = None, options: Options = ...
-    ) -> Answer: ...
-    def similar(self, item_id: str, *, options: Options = ...) -> Answer: ...
+    def answer(self, questions: Sequence[Question]) -> list[Answer | RecsysError]: ...
     def put_items(self, drafts: Sequence[ItemDraft]) -> list[Item]: ...
     def item(self, item_id: str) -> Item: ...
     def delete_item(self, item_id: str) -> None: ...
@@ -44,5 +43,11 @@ async def _metrics(request: Request) -> Metrics:
     return metrics
 
 
+async def _together(request: Request) -> Together:
+    together: Together = request.app.state.together
+    return together
+
+
 RecommenderDep = Annotated[Service, Depends(_recommender)]
+TogetherDep = Annotated[Together, Depends(_together)]
 MetricsDep = Annotated[Metrics, Depends(_metrics)]

@@ -17,7 +17,7 @@ from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from recsys.errors import Conflict, InvalidRequest, NotFound, NotReady, RecsysError, StoreError
+from recsys.errors import Busy, Conflict, InvalidRequest, NotFound, NotReady, RecsysError, StoreError
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +26,7 @@ STATUSES: Mapping[type[RecsysError], int] = {
     Conflict: 409,
     InvalidRequest: 422,
     NotReady: 503,
+    Busy: 503,
     StoreError: 503,
 }
 """Whatever else `recsys` raises is our failure: 500."""

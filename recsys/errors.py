@@ -24,6 +24,10 @@ class NotReady(RecsysError):
     """Something has to be done first: migrate, import, train or activate."""
 
 
+class Busy(RecsysError):
+    """More is asked at once than can be answered: the same question is right a moment later."""
+
+
 class StoreError(RecsysError):
     """The database cannot be reached or refuses the work."""
 

@@ -1,10 +1,13 @@
 """The one object that the API, the command line and batch scoring all ask.
 
 A `Recommender` holds the catalogue and the sources of the active bundle in memory and the store beside them. Requests read
-one immutable snapshot; writes go to the store first, then replace the snapshot, so that the next request sees them.
+one immutable snapshot; writes go to the store first, then replace the snapshot, so that the next request sees them. What
+other processes write is applied within `EVERY` seconds.
 """
 
+import logging
 import threading
+import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,9 +20,10 @@ from features.text import item_text
 from models.errors import ConfigError
 from recsys.bundle import Bundle, load_bundle
 from recsys.data.catalogue import Catalogue
-from recsys.data.history import History, history_of
+from recsys.data.history import History
+from recsys.data.kept import KeptHistories
 from recsys.data.texts import TextEncoder, stored_vectors, text_encoder, text_hash
-from recsys.errors import BundleError, InvalidRequest
+from recsys.errors import BundleError, InvalidRequest, NotFound, RecsysError, StoreError
 from recsys.ranking.filters import allowed
 from recsys.retrieval.deployed import Deployed, deploy, popular_only
 from recsys.retrieval.fusion import Why
@@ -28,11 +32,16 @@ from recsys.store import Store
 from recsys.store.journal import Journal
 from recsys.store.records import Event, EventDraft, Impression, Item, ItemDraft, Playlist
 
+log = logging.getLogger(__name__)
+
 MAX_HISTORY = 10_000
 """Events read of a stored user and accepted in a request."""
 
 MAX_K = 1000
 """Items in one answer."""
+
+EVERY = 0.2
+"""Seconds after which the store is asked again whether another process wrote something."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +55,17 @@ class Options:
 
 
 DEFAULT = Options()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What fits next after the stored history of `user_id`, after `history` (item ids, oldest first), or beside `item_id`:
+    one of the three."""
+
+    user_id: str | None = None
+    history: Sequence[str] | None = None
+    item_id: str | None = None
+    options: Options = DEFAULT
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +107,15 @@ class Readiness:
 
 
 @dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A question as the sources are asked it."""
+
+    question: Question
+    query: Query
+    degraded: list[Degraded]
+
+
+@dataclass(frozen=True, slots=True)
 class _Live:
     """What one request works on from its first line to its last."""
 
@@ -111,9 +140,11 @@ class Recommender:
         self._writing = threading.RLock()
         self._encoders: dict[str, TextEncoder | None] = {}
         self._trouble: tuple[str, ...] = ()
+        self._counted, self._due, self._away = store.changes(), 0.0, False
         self._live = self._load(bundle)
         for page in store.items():
             self._publish(page)
+        self._histories = KeptHistories(store, self._live.catalogue.row, limit=MAX_HISTORY)
         self._journal = Journal(store.add_impressions)
 
     def close(self) -> None:
@@ -130,17 +161,7 @@ class Recommender:
         Raises:
             InvalidRequest: neither or both are given, `history` is too long, `k` or `encoder` is out of range.
         """
-        if (user_id is None) == (history is None):
-            raise InvalidRequest("give either a user or a history")
-        degraded: list[Degraded] = []
-        if history is not None:
-            past = self.sent_history(history, degraded)
-        else:
-            assert user_id is not None
-            past = self.stored_history(user_id)
-            if not len(past):
-                degraded.append(Degraded("user", f"no events of user {user_id!r}: popular items are shown"))
-        return self._answer(past, options, degraded, user_id=user_id)
+        return self._one(Question(user_id=user_id, history=history, options=options))
 
     def similar(self, item_id: str, *, options: Options = DEFAULT) -> Answer:
         """The items that fit best beside `item_id`: the answer to a history of this one item, without the item itself.
@@ -149,13 +170,33 @@ class Recommender:
             NotFound: the store does not hold the item.
             InvalidRequest: `k` or `encoder` is out of range.
         """
-        self._store.item(item_id)
-        past = History.undated(self._live.catalogue.rows([item_id]))
-        return self._answer(past, replace(options, include_seen=False), [])
+        return self._one(Question(item_id=item_id, options=options))
+
+    def answer(self, questions: Sequence[Question]) -> list[Answer | RecsysError]:
+        """An answer to each question, or what `recommend` or `similar` would raise. Together they cost less than one by one."""
+        self._catch_up()
+        live = self._live
+        answers: dict[int, Answer | RecsysError] = {}
+        groups: dict[tuple[int, str | None], list[tuple[int, _Prepared]]] = {}
+        for place, question in enumerate(questions):
+            try:
+                prepared = self._prepared(live, question)
+            except RecsysError as error:
+                answers[place] = error
+                continue
+            options = question.options
+            groups.setdefault((options.k, options.encoder), []).append((place, prepared))
+        for (k, encoder), group in groups.items():
+            found, why = live.deployed.search([one.query for _, one in group], k=k, encoder=encoder)
+            for (place, one), rows, scores, reasons in zip(
+                group, found.rows.tolist(), found.scores.tolist(), why, strict=True
+            ):
+                answers[place] = self._shown(live, one, rows, scores, reasons)
+        return [answers[place] for place in range(len(questions))]
 
     def stored_history(self, user_id: str) -> History:
         """The last events of a stored user, oldest first; empty for an unknown one."""
-        return history_of(self._store.recent_events(user_id, limit=MAX_HISTORY), self._live.catalogue.row)
+        return self._histories.read(user_id)[0]
 
     def sent_history(self, item_ids: Sequence[str], degraded: list[Degraded]) -> History:
         """The history that `item_ids` make, oldest first; what is unknown or missing is told in `degraded`.
@@ -181,15 +222,8 @@ class Recommender:
         Raises:
             InvalidRequest: `k` or `encoder` is out of range.
         """
-        if not 1 <= options.k <= MAX_K:
-            raise InvalidRequest(f"k={options.k}: ask for 1 to {MAX_K} items")
         live = self._live
-        active = live.catalogue.active
-        excluded = live.catalogue.rows(options.exclude)
-        seen = self.include_seen if options.include_seen is None else options.include_seen
-        queries = [
-            Query(past, allowed(active, without=[excluded] if seen else [excluded, past.rows])) for past in histories
-        ]
+        queries = [self._query(live, past, options) for past in histories]
         return live.deployed.search(queries, k=options.k, encoder=options.encoder)
 
     # Writes
@@ -198,7 +232,7 @@ class Recommender:
         """Stores the items and makes them recommendable for the next request."""
         with self._writing:
             items = self._store.put_items(drafts)
-            self._publish(items)
+            self._apply()
             return items
 
     def delete_item(self, item_id: str) -> None:
@@ -209,7 +243,7 @@ class Recommender:
         """
         with self._writing:
             self._store.delete_item(item_id)
-            self._live.catalogue.delete(item_id)
+            self._apply()
 
     def item(self, item_id: str) -> Item:
         return self._store.item(item_id)
@@ -218,13 +252,17 @@ class Recommender:
         return self._store.find_items(text, limit=limit)
 
     def add_events(self, drafts: Sequence[EventDraft]) -> list[Event]:
-        return self._store.add_events(drafts)
+        events = self._store.add_events(drafts)
+        self._histories.doubt()
+        return events
 
     def delete_event(self, event_id: str) -> None:
         self._store.delete_event(event_id)
+        self._histories.doubt()
 
     def delete_user(self, user_id: str) -> None:
         self._store.delete_user(user_id)
+        self._histories.doubt()
 
     def put_playlist(self, playlist_id: str, name: str | None, item_ids: Sequence[str]) -> Playlist:
         return self._store.put_playlist(playlist_id, name, item_ids)
@@ -276,17 +314,55 @@ class Recommender:
 
     # Inside
 
-    def _answer(
-        self, past: History, options: Options, degraded: list[Degraded], *, user_id: str | None = None
-    ) -> Answer:
-        live = self._live
+    def _one(self, question: Question) -> Answer:
+        (answer,) = self.answer([question])
+        if isinstance(answer, RecsysError):
+            raise answer
+        return answer
+
+    def _prepared(self, live: _Live, question: Question) -> _Prepared:
+        options, degraded = question.options, list[Degraded]()
+        live.deployed.name(options.encoder)
+        match question:
+            case Question(user_id=str() as user_id, history=None, item_id=None):
+                past = self._histories.get(user_id)
+                if not len(past):
+                    degraded.append(Degraded("user", f"no events of user {user_id!r}: popular items are shown"))
+            case Question(user_id=None, history=Sequence() as history, item_id=None):
+                past = self.sent_history(history, degraded)
+            case Question(user_id=None, history=None, item_id=str() as item_id):
+                row = live.catalogue.row(item_id)
+                if row is None or row >= len(live.catalogue) or not live.catalogue.active[row]:
+                    raise NotFound(f"unknown item {item_id!r}: PUT it first or leave it out")
+                past, options = History.undated(live.catalogue.rows([item_id])), replace(options, include_seen=False)
+            case _:
+                raise InvalidRequest("give either a user or a history")
         if live.bundle is None:
             degraded.append(Degraded("bundle", f"{'; '.join(self._trouble)}: popular items are shown"))
-        found, why = self.search([past], options)
+        if self._away:
+            degraded.append(
+                Degraded("store", "the database does not answer: what was written meanwhile may be missing")
+            )
+        return _Prepared(question, self._query(live, past, options), degraded)
+
+    def _query(self, live: _Live, past: History, options: Options) -> Query:
+        if not 1 <= options.k <= MAX_K:
+            raise InvalidRequest(f"k={options.k}: ask for 1 to {MAX_K} items")
+        seen = self.include_seen if options.include_seen is None else options.include_seen
+        without = [past.rows] if not seen else []
+        if options.exclude:
+            without.append(live.catalogue.rows(options.exclude))
+        return Query(past, allowed(live.catalogue.active, without=without))
+
+    def _shown(
+        self, live: _Live, asked: _Prepared, rows: Sequence[int], scores: Sequence[float], why: Sequence[Why]
+    ) -> Answer:
+        """The answer, whose impression is on its way to the store."""
+        options, degraded = asked.question.options, asked.degraded
         titles, ids = live.catalogue.titles, live.catalogue.item_ids
         items = tuple(
-            Scored(ids[row], titles[row], float(score), *because)
-            for row, score, because in zip(found.rows[0].tolist(), found.scores[0].tolist(), why[0], strict=False)
+            Scored(ids[row], titles[row], score, *because)
+            for row, score, because in zip(rows, scores, why, strict=False)
             if row >= 0
         )
         if len(items) < options.k:
@@ -299,8 +375,32 @@ class Recommender:
             degraded=tuple(degraded),
         )
         shown = [item.item_id for item in items]
+        user_id = asked.question.user_id
         self._journal.add(Impression(answer.request_id, user_id, answer.bundle, shown, datetime.now(UTC)))
         return answer
+
+    def _catch_up(self) -> None:
+        """Applies what other processes wrote, where the store was not asked lately. While it is applied, others go on."""
+        if time.monotonic() < self._due or not self._writing.acquire(blocking=False):
+            return
+        try:
+            self._apply()
+            self._away = False
+        except StoreError:
+            log.exception("changes of other processes were not read")
+            self._away = True
+        finally:
+            self._due = time.monotonic() + EVERY
+            self._writing.release()
+
+    def _apply(self) -> None:
+        """Makes everything that the store holds by now part of the next answer. Writers take turns."""
+        counted = self._store.changes()
+        if counted != self._counted:
+            if items := self._store.items_since(self._counted):
+                self._publish(items)
+            self._histories.doubt()
+            self._counted = counted
 
     def _load(self, uri: str | None) -> _Live:
         record = None if uri else self._store.active_bundle()
@@ -323,6 +423,7 @@ class Recommender:
         live = self._live
         shown = [item for item in items if item.active]
         live.catalogue.put([(item.item_id, item.title) for item in shown])
+        live.catalogue.delete([item.item_id for item in items if not item.active])
         if live.bundle is None:
             return
         texts = {item.item_id: item_text(item.title, item.attributes) for item in shown}

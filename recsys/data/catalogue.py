@@ -49,10 +49,10 @@ class Catalogue:
         self.active = active
         return rows
 
-    def delete(self, item_id: str) -> None:
-        """The item is shown no more; an unknown id changes nothing."""
-        row = self._rows.get(item_id)
-        if row is not None:
+    def delete(self, item_ids: Iterable[str]) -> None:
+        """The items are shown no more; an unknown id changes nothing."""
+        rows = self.rows(item_ids)
+        if len(rows):
             active = self.active.copy()
-            active[row] = False
+            active[rows] = False
             self.active = active

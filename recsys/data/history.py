@@ -19,7 +19,7 @@ Times = NDArray[np.float64]
 NO_ROWS: Rows = np.empty(0, dtype=np.int64)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class History:
     """What one user did, oldest first. `rows` and `at` have the same length; an empty history is a valid one."""
 

@@ -3,12 +3,13 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recsys.bundle import Part
-from recsys.data.history import Rows
+from recsys.data.history import History, Rows
 from recsys.indexes.build import build, restore, suited
 from recsys.indexes.index import Index
 from recsys.retrieval.source import Candidates, Query, Scores
@@ -23,12 +24,14 @@ STORED = "index."
 class InnerProductSource(ABC):
     """`vectors` (items, dim) of the catalogue, `known` marks rows that have one; subclasses encode the history.
 
-    `index` finds among these vectors; without it one is built, exact for all but large catalogues.
+    `index` finds among these vectors; without it one is built, exact for all but large catalogues. A history's vector is kept
+    as long as the history itself: that of a stored user until something new happens to them.
     """
 
     def __init__(self, vectors: NDArray[np.float32], *, known: NDArray[np.bool_], index: Index | None = None) -> None:
         self.index = build(suited(len(vectors)), vectors, known=known) if index is None else index
         self.vectors, self.known = self.index.vectors, self.index.known
+        self._encoded: WeakKeyDictionary[History, NDArray[np.float32] | None] = WeakKeyDictionary()
 
     @abstractmethod
     def encode(self, histories: Sequence[Rows]) -> NDArray[np.float32]:
@@ -62,11 +65,17 @@ class InnerProductSource(ABC):
 
     def _history_vectors(self, queries: Sequence[Query]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """(indexes of the queries that can be encoded, their vectors)."""
-        histories = [self._usable(query.history.rows) for query in queries]
-        asked = np.array([i for i, rows in enumerate(histories) if len(rows)], dtype=np.int64)
-        if not len(asked):
-            return asked, np.empty((0, self.vectors.shape[1]), dtype=np.float32)
-        return asked, self.encode([histories[i] for i in asked])
+        new = [query.history for query in queries if query.history not in self._encoded]
+        usable = [self._usable(history.rows) for history in new]
+        encoded: dict[History, NDArray[np.float32] | None] = dict.fromkeys(new)
+        if known := [i for i, rows in enumerate(usable) if len(rows)]:
+            made = self.encode([usable[i] for i in known])
+            encoded |= {new[i]: vector.copy() for i, vector in zip(known, made, strict=True)}
+        self._encoded.update(encoded)
+        vectors = [self._encoded[query.history] for query in queries]
+        asked = np.array([i for i, vector in enumerate(vectors) if vector is not None], dtype=np.int64)
+        found = [vector for vector in vectors if vector is not None]
+        return asked, np.stack(found) if found else np.empty((0, self.vectors.shape[1]), dtype=np.float32)
 
     def _usable(self, rows: Rows) -> Rows:
         rows = rows[rows < len(self.known)]

@@ -70,6 +70,13 @@ def recent_events(connection: Connection, user_id: str, *, limit: int) -> list[E
     return [_event(row) for row in reversed(rows)]
 
 
+def events_mark(connection: Connection, user_id: str) -> tuple[int, int]:
+    """(how many events the user has, the last one's number): another after every change to them; (0, 0) for no events."""
+    query = select(func.count(), func.coalesce(func.max(events.c.number), 0)).where(events.c.user_id == user_id)
+    count, last = connection.execute(query).one()
+    return int(count), int(last)
+
+
 def delete_event(connection: Connection, event_id: str) -> None:
     """Raises NotFound: no such event."""
     if not connection.execute(delete(events).where(events.c.event_id == event_id)).rowcount:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, Row, func, or_, select, update
 from recsys.errors import NotFound
 from recsys.store.dialect import CHUNK, chunks, upsert
 from recsys.store.records import Item, ItemDraft
-from recsys.store.sessions import reading
+from recsys.store.sessions import count_change, reading
 from recsys.store.tables import events, items
 
 
@@ -23,7 +23,7 @@ def content_hash(draft: ItemDraft) -> str:
 
 def put_items(connection: Connection, drafts: Sequence[ItemDraft]) -> list[Item]:
     """Inserts or replaces; a deleted item comes back under its old number. Of equal ids in one call the last counts."""
-    now = datetime.now(UTC)
+    now, version = datetime.now(UTC), count_change(connection)
     latest = {draft.item_id: draft for draft in drafts}
     values = [
         {
@@ -35,10 +35,11 @@ def put_items(connection: Connection, drafts: Sequence[ItemDraft]) -> list[Item]
             "content_hash": content_hash(draft),
             "created": now,
             "updated": now,
+            "version": version,
         }
         for draft in latest.values()
     ]
-    changing = ("domain", "title", "attributes", "active", "content_hash", "updated")
+    changing = ("domain", "title", "attributes", "active", "content_hash", "updated", "version")
     upsert(connection, items, values, key=("item_id",), changing=changing)
     found = {item.item_id: item for item in _by_id(connection, list(latest))}
     return [found[draft.item_id] for draft in drafts]
@@ -55,7 +56,8 @@ def one(connection: Connection, item_id: str) -> Item:
 def delete_item(connection: Connection, item_id: str) -> None:
     """Raises NotFound: never stored, or deleted already."""
     one(connection, item_id)
-    connection.execute(update(items).where(items.c.item_id == item_id).values(active=False, updated=datetime.now(UTC)))
+    marks = {"active": False, "updated": datetime.now(UTC), "version": count_change(connection)}
+    connection.execute(update(items).where(items.c.item_id == item_id).values(marks))
 
 
 def all_items(engine: Engine) -> Iterator[list[Item]]:
@@ -69,6 +71,12 @@ def all_items(engine: Engine) -> Iterator[list[Item]]:
             return
         yield found
         after = found[-1].number
+
+
+def items_since(connection: Connection, version: int) -> list[Item]:
+    """Items written after the counter of changes stood at `version`, deleted ones too, in the order of their writes."""
+    query = select(items).where(items.c.version > version).order_by(items.c.version, items.c.number)
+    return [_item(row) for row in connection.execute(query)]
 
 
 def find_items(connection: Connection, text: str, *, limit: int) -> list[Item]:

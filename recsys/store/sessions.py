@@ -74,16 +74,26 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
-def writing(engine: Engine) -> Iterator[Connection]:
-    """A transaction that raises the counter of changes; all of it is kept, or nothing."""
+def writing(engine: Engine, *, counted: bool = True) -> Iterator[Connection]:
+    """A transaction that raises the counter of changes; all of it is kept, or nothing.
+
+    What no answer depends on need not be `counted`.
+    """
     try:
         with engine.connect().execution_options(writes=True) as connection, connection.begin():
             yield connection
-            connection.execute(update(changes).values(counter=changes.c.counter + 1))
+            if counted:
+                count_change(connection)
     except RecsysError:
         raise
     except SQLAlchemyError as error:
         raise StoreError(f"the database refused the write: {error}") from error
+
+
+def count_change(connection: Connection) -> int:
+    """Raises the counter and gives it. Until this transaction ends, no other can raise it: numbers come in order of commits."""
+    raised = update(changes).values(counter=changes.c.counter + 1).returning(changes.c.counter)
+    return connection.execute(raised).scalar_one()
 
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:

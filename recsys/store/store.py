@@ -63,6 +63,10 @@ class Store:
         """Pages by number, deleted items too."""
         return items.all_items(self.engine)
 
+    def items_since(self, version: int) -> list[Item]:
+        with reading(self.engine) as connection:
+            return items.items_since(connection, version)
+
     def find_items(self, text: str, *, limit: int) -> list[Item]:
         with reading(self.engine) as connection:
             return items.find_items(connection, text, limit=limit)
@@ -78,6 +82,10 @@ class Store:
     def recent_events(self, user_id: str, *, limit: int) -> list[Event]:
         with reading(self.engine) as connection:
             return events.recent_events(connection, user_id, limit=limit)
+
+    def events_mark(self, user_id: str) -> tuple[int, int]:
+        with reading(self.engine) as connection:
+            return events.events_mark(connection, user_id)
 
     def delete_event(self, event_id: str) -> None:
         with writing(self.engine) as connection:
@@ -108,7 +116,7 @@ class Store:
             playlists.delete_playlist(connection, playlist_id)
 
     def save_vectors(self, part_hash: str, made: Mapping[tuple[str, str], NDArray[np.float32]]) -> None:
-        with writing(self.engine) as connection:
+        with writing(self.engine, counted=False) as connection:
             vectors.save_vectors(connection, part_hash, made)
 
     def vectors(self, part_hash: str, item_ids: Sequence[str]) -> dict[tuple[str, str], NDArray[np.float32]]:
@@ -137,11 +145,11 @@ class Store:
 
     def add_impressions(self, shown: Sequence[Impression]) -> None:
         columns = ("request_id", "user_id", "bundle", "items", "at")
-        with writing(self.engine) as connection:
+        with writing(self.engine, counted=False) as connection:
             connection.execute(insert(impressions), [{name: getattr(one, name) for name in columns} for one in shown])
 
     def changes(self) -> int:
-        """A counter that every write raises."""
+        """A counter that every write raises on which an answer may depend."""
         with reading(self.engine) as connection:
             return int(connection.scalar(select(changes.c.counter)) or 0)
 

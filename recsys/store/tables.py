@@ -32,6 +32,8 @@ items = Table(
     C("content_hash", String, nullable=False),
     C("created", Instant, nullable=False),
     C("updated", Instant, nullable=False),
+    C("version", BigInteger, nullable=False),  # what `changes` counted when it was last written
+    Index("items_by_version", "version"),
 )
 
 users = Table(
@@ -53,6 +55,7 @@ events = Table(
     C("kind", String, nullable=False),
     C("weight", Float, nullable=False),
     Index("events_of_user", "user_id", "at", "position", "number"),
+    sqlite_autoincrement=True,  # a deleted event's number is not given again
 )
 
 playlists = Table(

@@ -11,12 +11,11 @@ from typing import Any
 from fastapi.testclient import TestClient
 
 from api.app import create_app
-from recsys.errors import Conflict, InvalidRequest, NotFound
-from recsys.service import Answer, Degraded, Options, Readiness, Scored
+from recsys.errors import Conflict, InvalidRequest, NotFound, RecsysError
+from recsys.service import Answer, Degraded, Options, Question, Readiness, Scored
 from recsys.store.records import Event, EventDraft, Item, ItemDraft, Playlist
 
 FILMS = (("50", "Star Wars", "space"), ("181", "Return of the Jedi", "space"), ("1", "Toy Story", "toys"))
-DEFAULT = Options()
 
 
 class FakeRecommender:
@@ -29,22 +28,30 @@ class FakeRecommender:
         self.asked: list[tuple[str | None, tuple[str, ...], Options]] = []
         self.put_items([ItemDraft(item_id=item_id, title=title, domain=domain) for item_id, title, domain in FILMS])
 
-    def recommend(
-        self, *, user_id: str | None = None, history: Sequence[str] | None = None, options: Options = DEFAULT
-    ) -> Answer:
+    def answer(self, questions: Sequence[Question]) -> list[Answer | RecsysError]:
+        return [self._one(question) for question in questions]
+
+    def _one(self, question: Question) -> Answer | RecsysError:
+        try:
+            return self.similar(question) if question.item_id is not None else self.recommend(question)
+        except RecsysError as error:
+            return error
+
+    def recommend(self, question: Question) -> Answer:
+        user_id, history = question.user_id, question.history
         sent = history is not None
         past = tuple(history or () if sent else (e.item_id for e in self.events.values() if e.user_id == user_id))
-        self.asked.append((user_id, past, options))
+        self.asked.append((user_id, past, question.options))
         unknown = [item_id for item_id in past if item_id not in self.items]
         degraded = [Degraded("history", f"unknown items left out: {', '.join(unknown)}")] if unknown else []
         if not past:
             what, why = ("history", "no known item in it") if sent else ("user", f"no events of user {user_id!r}")
             degraded.append(Degraded(what, f"{why}: popular items are shown"))
-        return self._answer(past, options, degraded)
+        return self._answer(past, question.options, degraded)
 
-    def similar(self, item_id: str, *, options: Options = DEFAULT) -> Answer:
-        self.item(item_id)
-        return self._answer((item_id,), options, [])
+    def similar(self, question: Question) -> Answer:
+        item_id = self.item(question.item_id or "").item_id
+        return self._answer((item_id,), question.options, [])
 
     def put_items(self, drafts: Sequence[ItemDraft]) -> list[Item]:
         for d in drafts:

@@ -104,7 +104,9 @@ def test_each_error_has_its_status(
     recommender.fails = kind("secret host db-7")
     response = client.post("/v1/recommendations", json={"history": []})
     detail = assert_problem(response, status)
-    assert ("db-7" in detail) == (kind in (errors.NotFound, errors.InvalidRequest, errors.Conflict, errors.NotReady))
+    assert ("db-7" in detail) == (
+        kind in (errors.NotFound, errors.InvalidRequest, errors.Conflict, errors.NotReady, errors.Busy)
+    )
     assert ("retry-after" in response.headers) == (status == 503)
 
 

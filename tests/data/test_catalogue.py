@@ -19,8 +19,8 @@ def test_nothing_is_shown_before_the_store_has_named_it() -> None:
 def test_rows_are_kept_through_deletion_and_return() -> None:
     catalogue = Catalogue(["a"])
     assert catalogue.put([("b", "B"), ("c", None), ("a", "A")]).tolist() == [1, 2, 0]
-    catalogue.delete("b")
-    catalogue.delete("never seen")
+    catalogue.delete(["b"])
+    catalogue.delete(["never seen"])
     assert shown(catalogue) == ["a", "c"]
     assert catalogue.row("b") == 1
     catalogue.put([("b", "again")])

@@ -2,11 +2,14 @@
 
 from importlib.resources import files
 
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from recsys.store import Store
+from recsys.store.records import EventDraft, ItemDraft
 from recsys.store.sessions import connect, upgrade
 from recsys.store.tables import metadata
 
@@ -24,3 +27,29 @@ def test_the_migrated_tables_are_those_of_the_code(empty_url: str) -> None:
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
     engine.dispose()
+
+
+def test_what_an_older_version_stored_stays(empty_url: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(files("migrations")))
+    config.attributes["url"] = empty_url
+    command.upgrade(config, "0001")
+    engine = connect(empty_url)
+    with engine.begin() as connection:
+        for statement in (
+            "INSERT INTO items (item_id, attributes, active, content_hash, created, updated) "
+            "VALUES ('a', '{}', true, 'h', '2026-01-01', '2026-01-01')",
+            "INSERT INTO users VALUES ('u', '2026-01-01')",
+            "INSERT INTO events (event_id, user_id, item_id, kind, weight) VALUES ('e', 'u', 'a', 'view', 1)",
+        ):
+            connection.exec_driver_sql(statement)
+    engine.dispose()
+    upgrade(empty_url)
+    store = Store.open(empty_url)
+    assert [event.event_id for event in store.recent_events("u", limit=10)] == ["e"]
+    assert [item.item_id for item in store.items_since(-1)] == ["a"]
+    store.put_items([ItemDraft(item_id="b")])
+    assert [event.item_id for event in store.add_events([EventDraft(user_id="u", item_id="b")])] == ["b"]
+    store.close()
+    command.downgrade(config, "0001")
+    command.upgrade(config, "head")

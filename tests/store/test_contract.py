@@ -2,6 +2,7 @@
 
 import threading
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -213,6 +214,25 @@ def test_an_event_and_a_user_are_forgotten(store: Store) -> None:
         store.delete_user("u")
 
 
+def test_the_mark_of_a_user_s_events_is_another_after_every_change(store: Store) -> None:
+    put(store, "a")
+    marks = [store.events_mark("u")]
+    assert marks == [(0, 0)]
+    for _ in range(2):
+        post(store, "u", "a")
+        marks.append(store.events_mark("u"))
+    for _ in range(2):
+        last = store.recent_events("u", limit=1)[0]
+        store.delete_event(last.event_id)
+        marks.append(store.events_mark("u"))
+        post(store, "u", "a")  # under a number of its own
+        marks.append(store.events_mark("u"))
+    post(store, "v", "a")
+    assert store.events_mark("u") == marks[-1]
+    assert all(earlier != later for earlier, later in pairwise(marks))
+    assert len({mark for mark in marks if mark[0] == 2}) == 3
+
+
 def test_pages_of_users_lose_nobody(store: Store) -> None:
     put(store, "a")
     users = {"b", "B", "a", "A", "_", "é", "zz", "10", "9", "-", "a b", "Ä"}
@@ -274,17 +294,69 @@ def test_one_bundle_is_active_and_rollback_goes_one_back(store: Store) -> None:
     assert (active.uri, active.manifest) == ("one", {"created": "one"})
 
 
-def test_every_write_raises_the_counter_and_a_failed_one_does_not(store: Store) -> None:
-    before = store.changes()
-    put(store, "a")
-    post(store, "u", "a")
-    store.put_playlist("p", None, ["a"])
-    store.delete_item("a")
-    assert store.changes() == before + 4
+def test_what_answers_depend_on_raises_the_counter_and_nothing_else_does(store: Store) -> None:
+    counted = [store.changes()]
+    for write in (
+        lambda: put(store, "a"),
+        lambda: post(store, "u", "a"),
+        lambda: store.put_playlist("p", None, ["a"]),
+        lambda: store.delete_item("a"),
+    ):
+        write()
+        counted.append(store.changes())
+    assert counted == sorted(set(counted))
     with pytest.raises(NotFound):
         store.delete_item("a")
     store.counts()
-    assert store.changes() == before + 4
+    store.add_impressions([Impression("r", "u", None, ["a"], DAY)])
+    store.save_vectors("h", {("a", "x"): np.ones(3, dtype=np.float32)})
+    assert store.changes() == counted[-1]
+
+
+def test_items_written_since_a_count_are_told_in_order(store: Store) -> None:
+    put(store, "a", "b", "c")
+    assert [item.item_id for item in store.items_since(0)] == ["a", "b", "c"]
+    before = store.changes()
+    post(store, "u", "a")
+    assert store.items_since(before) == []
+    store.delete_item("b")
+    put(store, "a", "d")
+    assert [(item.item_id, item.active) for item in store.items_since(before)] == [
+        ("b", False),
+        ("a", True),
+        ("d", True),
+    ]
+    assert store.items_since(store.changes()) == []
+
+
+def test_a_count_once_read_has_all_items_written_up_to_it(store: Store) -> None:
+    """Whoever reads the counter and then the items since an earlier one misses none, with many writers at once."""
+    found: list[str] = []
+    stop = threading.Event()
+
+    def read() -> None:
+        seen = 0
+        while True:
+            last = stop.is_set()
+            count = store.changes()
+            new = [item.item_id for item in store.items_since(seen)]
+            found.extend(item_id for item_id in new if item_id not in found)
+            seen = count
+            if last:
+                return
+
+    def write(number: int) -> None:
+        for turn in range(15):
+            put(store, f"{number}-{turn}")
+
+    reader, writers = threading.Thread(target=read), [threading.Thread(target=write, args=(n,)) for n in range(4)]
+    for thread in (reader, *writers):
+        thread.start()
+    for thread in writers:
+        thread.join()
+    stop.set()
+    reader.join()
+    assert sorted(found) == sorted(f"{number}-{turn}" for number in range(4) for turn in range(15))
 
 
 def test_the_frames_are_what_the_store_holds(store: Store) -> None:
