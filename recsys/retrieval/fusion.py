@@ -96,11 +96,10 @@ class FusionSource:
         names = self.fusion.sources
         own, _, alone = (x * self.fusion.weights).reshape(len(x), 3, len(names)).swapaxes(0, 1)
         silent = x[:, len(names) : 2 * len(names)] > 0
-        lift = np.where(silent, -np.inf, own + alone)
-        return [
-            (names[most], tuple(name for name, none in zip(names, quiet, strict=True) if not none))
-            for most, quiet in zip(lift.argmax(axis=1), silent, strict=True)
-        ]
+        most = np.where(silent, -np.inf, own + alone).argmax(axis=1)
+        codes, place = np.unique(~silent @ (1 << np.arange(len(names))), return_inverse=True)  # few differ
+        voices = [tuple(name for i, name in enumerate(names) if code >> i & 1) for code in codes.tolist()]
+        return [(names[i], voices[j]) for i, j in zip(most.tolist(), place.tolist(), strict=True)]
 
 
 def gather(sources: Sequence[Source], queries: Sequence[Query], *, depth: int) -> NDArray[np.int64]:

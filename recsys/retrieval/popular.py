@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from recsys.bundle import Part
 from recsys.data.dataset import Dataset
-from recsys.indexes.index import best, fill, nothing
-from recsys.retrieval.source import Candidates, Query, Scores
+from recsys.indexes.index import fill, nothing
+from recsys.retrieval.source import Allowed, Candidates, Query, Scores
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,14 +25,28 @@ class PopularSource:
 
     def __init__(self, scores: Scores, *, config: dict[str, Any]) -> None:
         self.scores, self.config = scores, config
+        self._ranking = np.argsort(-scores, kind="stable")
 
     def search(self, queries: Sequence[Query], *, k: int) -> Candidates:
         """The most frequent allowed rows; items never seen come last, in catalogue order."""
         found = nothing(len(queries), k=k)
         for i, query in enumerate(queries):
-            rows = np.flatnonzero(query.allowed)
-            fill(found, i, *best(rows, self._upto(len(query.allowed))[rows], k=k))
+            rows = self._first(query.allowed, k=k)
+            fill(found, i, rows, self._upto(len(query.allowed))[rows])
         return Candidates(*found)
+
+    def _first(self, allowed: Allowed, *, k: int) -> NDArray[np.int64]:
+        """The first `k` allowed rows of the ranking, and behind them those that came later; most often a few are looked at."""
+        known, width = len(self.scores), 4 * k
+        while width < known:
+            rows = self._ranking[:width]
+            rows = rows[rows < len(allowed)]
+            if len(rows := rows[allowed[rows]]) >= k:
+                return rows[:k]
+            width *= 4
+        rows = self._ranking[self._ranking < len(allowed)]
+        later = np.arange(known, max(known, len(allowed)))
+        return np.concatenate([rows[allowed[rows]], later[allowed[later]]])[:k]
 
     def score(self, queries: Sequence[Query], rows: NDArray[np.int64]) -> Scores:  # noqa: ARG002  (the same for everyone)
         """log(1 + count); 0 for an item that came later, NaN at row -1."""

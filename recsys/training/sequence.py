@@ -184,9 +184,12 @@ class _Objective:
         own = targets.cpu().numpy()
         drawn = torch.from_numpy(self.sampler.draw(self.recipe.negatives, generator, targets=own)).to(self.device)
         inputs = (batch.items - FIRST_ITEM).clamp(min=0)
-        rows, place = torch.unique(torch.cat([inputs.flatten(), targets, drawn]), return_inverse=True)
-        met, targets, negatives = place.split([inputs.numel(), len(targets), len(drawn)])
-        items = torch.where(batch.items >= FIRST_ITEM, met.view_as(inputs) + FIRST_ITEM, batch.items)
+        met = torch.zeros(self.items, dtype=torch.bool, device=self.device)
+        for some in (inputs.flatten(), targets, drawn):
+            met[some] = True
+        rows, place = met.nonzero().squeeze(1), met.cumsum(0) - 1
+        targets, negatives = place[targets], place[drawn]
+        items = torch.where(batch.items >= FIRST_ITEM, place[inputs] + FIRST_ITEM, batch.items)
         table = self.model.table(rows)
         histories = self.model.histories(table, ItemBatch(items, batch.when))[batch.when.real]
         if self.recipe.objective == "sampled":
