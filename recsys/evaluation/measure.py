@@ -3,7 +3,7 @@
 Full ranking of the catalogue. A source ranks it whole; a fusion is scored from the list of `LISTED` that it returns.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,10 +33,12 @@ class Measured:
     coverage: float
 
 
-def measure(deployed: Deployed, cases: Cases, *, items: int, include_seen: bool) -> Iterator[Measured]:
-    """One row for each source and fusion; users in ascending order, so that rows can be paired."""
+def measure(
+    deployed: Deployed, cases: Cases, *, items: int, include_seen: bool, names: Iterable[str] | None = None
+) -> Iterator[Measured]:
+    """One row for each source and fusion, or for those in `names`; users in ascending order, so that rows can be paired."""
     owners = np.unique(np.array(cases.users, dtype=np.str_), return_inverse=True)[1]
-    for name in (*deployed.sources, *deployed.fusions):
+    for name in (*deployed.sources, *deployed.fusions) if names is None else names:
         blocks = [
             _block(deployed, name, cases, slice(start, start + BLOCK), items=items, include_seen=include_seen)
             for start in range(0, len(cases), BLOCK)

@@ -56,11 +56,14 @@ class InnerProductSource(ABC):
         out = np.full(rows.shape, np.nan, dtype=np.float32)
         inside = (rows >= 0) & (rows < len(self.known))
         inside[inside] = self.known[rows[inside]]
+        many = 4 * rows.shape[1] > len(self.vectors)  # then all products at once cost less than gathering their vectors
         for start in range(0, len(queries), BLOCK):
             asked, vectors = self._history_vectors(queries[start : start + BLOCK])
-            for index, vector in zip(start + asked, vectors, strict=True):
+            products = vectors @ self.vectors.T if many else None
+            for place, (index, vector) in enumerate(zip(start + asked, vectors, strict=True)):
                 real = inside[index]
-                out[index, real] = self.vectors[rows[index, real]] @ vector
+                wanted = rows[index, real]
+                out[index, real] = self.vectors[wanted] @ vector if products is None else products[place, wanted]
         return out
 
     def _history_vectors(self, queries: Sequence[Query]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

@@ -62,15 +62,19 @@ class LinearSource:
 
         All NaN for a history without a known item: it has no opinion.
         """
-        inside = (rows >= 0) & (rows < len(self.known))
-        inside[inside] = self.known[rows[inside]]
-        out = np.full(rows.shape, np.nan, dtype=np.float32)
+        items = len(self.known)
+        out = np.empty(rows.shape, dtype=np.float32)
         for start in range(0, len(queries), BLOCK):
             span = slice(start, start + BLOCK)
             weights = self._weights(queries[span])
-            picked = np.take_along_axis(self._dense(weights), np.where(inside[span], rows[span], 0), axis=1)
-            asked = np.diff(weights.indptr)[:, None] > 0
-            out[span] = np.where(inside[span] & asked, picked, np.nan)
+            scores = np.full(
+                (len(queries[span]), items + 1), np.nan, dtype=np.float32
+            )  # the last: rows of no item here
+            scores[:, :items] = self._dense(weights)
+            scores[:, :items][:, ~self.known] = np.nan
+            scores[np.diff(weights.indptr) == 0] = np.nan
+            places = np.where((rows[span] < 0) | (rows[span] >= items), items, rows[span])
+            out[span] = np.take_along_axis(scores, places, axis=1)
         return out
 
     def _dense(self, weights: sp.csr_matrix) -> Scores:

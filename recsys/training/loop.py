@@ -1,6 +1,6 @@
 """One training run: batches, steps, validation, early stop, checkpoints that resume to the same bits."""
 
-import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,8 +63,6 @@ def run(
     Raises:
         TrainingError: the loss is no longer finite; the message says where.
     """
-    import time
-
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, betas=(0.9, 0.98), fused=True
     )
@@ -142,8 +140,3 @@ def _update(model: nn.Module, optimizer: torch.optim.Optimizer, rate: float, *, 
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     return step + 1
-
-
-def threads() -> int:
-    """Processors that a training run may use."""
-    return len(os.sched_getaffinity(0))

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 import venv
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,6 +32,9 @@ FIXED = tuple(name for name in BLEND if name in SIMPLE)
 
 RECTOOLS = ("rectools[torch]==0.19.0", "numpy<2", "torch==2.13.0")
 
+FIGURES = "figures.npz"
+"""NDCG@10 of the simple sources, beside them: every seed has the same."""
+
 Users = dict[str, NDArray[np.float64]]
 """NDCG@10 of each part, user by user."""
 
@@ -45,9 +49,11 @@ def fixed(data: Path, name: str) -> str:
     if not (kept / "whole").exists():
         shutil.rmtree(kept, ignore_errors=True)
         started = time.monotonic()
-        bundle, early = _train(_material(data, name, seed=0), FIXED, given={}, default=FIXED[0])
+        work = _material(data, name, seed=0)
+        bundle, early = _train(work, FIXED, given={}, default=FIXED[0])
         uri = save_bundle(bundle, str(kept), name="whole.partial")
         save_bundle(replace(bundle, parts=early), uri, name="early")
+        _save(Path(uri) / FIGURES, _measured(bundle, work, FIXED))
         Path(uri).rename(kept / "whole")
         say(f"simple sources of {name}: {time.monotonic() - started:.0f} s")
     return str(kept / "whole")
@@ -63,9 +69,8 @@ def blend(data: Path, name: str, seed: int) -> Users:
         given = {part: Fits(early.part(part), final.part(part)) for part in FIXED}
         work = _material(data, name, seed=seed)
         bundle, _ = _train(work, BLEND, given=given, default="blend")
-        cases = split(work.data).test
-        measured = measure(deploy(bundle), cases, items=work.data.items, include_seen=work.plan.include_seen)
-        _save(kept, {one.name: one.ndcg for one in measured})
+        new = [part for part in bundle.parts if part not in FIXED]
+        _save(kept, dict(np.load(Path(uri) / FIGURES)) | _measured(bundle, work, new))
         say(f"blend of {name}, seed {seed}: {time.monotonic() - started:.0f} s, {bundle.about['left_out']}")
     return dict(np.load(kept))
 
@@ -115,6 +120,13 @@ def _train(work: Material, names: tuple[str, ...], *, given: dict[str, Fits], de
         if isinstance(fact, Trained):
             return fact.bundle, dict(fact.early)
     raise AssertionError
+
+
+def _measured(bundle: Bundle, work: Material, names: Iterable[str]) -> Users:
+    """NDCG@10 of the parts `names` on test."""
+    cases, include_seen = split(work.data).test, work.plan.include_seen
+    found = measure(deploy(bundle), cases, items=work.data.items, include_seen=include_seen, names=names)
+    return {one.name: one.ndcg for one in found}
 
 
 def _folded(data: Path, name: str) -> pl.DataFrame:
