@@ -13,8 +13,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from recsys.evaluation.metrics import PerCase, paired
-
 ROOT = Path(__file__).parent.parent.parent
 KEPT = ROOT / "artifacts" / "benchmarks"
 CODE = ("recsys", "models", "features")
@@ -36,12 +34,6 @@ def at_least(what: str, value: float, bound: float, *, seed: Any, n: int, **more
     """A row that holds from `bound` on; `more` stands beside the value."""
     shown = {"value": value, **more} if more else value
     return Row(what=what, value=shown, must=f">= {bound}", holds=value >= bound, seed=seed, n=n)
-
-
-def gain(what: str, values: PerCase, without: PerCase, *, seed: Any) -> Row:
-    """What `values` have over those `without`, paired by user; it holds where the whole interval lies above 0."""
-    figure = paired(values, without)
-    return Row(what=what, value=asdict(figure), must="low > 0", holds=figure.low > 0, seed=seed, n=len(values))
 
 
 Bench = Callable[[Path], Iterable[Row]]

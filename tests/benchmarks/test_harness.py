@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.benchmarks import harness
-from tests.benchmarks.harness import Row, at_least, gain, in_two_workers, main, place
+from tests.benchmarks.harness import Row, at_least, in_two_workers, main, place
 
 
 def bench(value: float) -> harness.Bench:
@@ -54,16 +54,6 @@ def test_numbers_of_numpy_print_as_plain_ones(tmp_path: Path, capsys: pytest.Cap
     row = json.loads(capsys.readouterr().out)
     assert row["holds"] is True
     assert row["value"] == {"value": 0.75, "all": [0.5, 0.75]}
-
-
-def test_a_gain_holds_only_where_its_paired_interval_lies_above_zero() -> None:
-    base = np.random.default_rng(0).random(200)
-    small = gain("a little, for all", base + 0.01, base, seed=0)
-    noise = gain("as often worse as better", base + np.tile([0.1, -0.1], 100), base, seed=0)
-    assert small.holds
-    assert not noise.holds
-    assert small.value["mean"] == pytest.approx(0.01)
-    assert small.n == 200
 
 
 def test_a_missing_folder_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
