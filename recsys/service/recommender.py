@@ -1,109 +1,35 @@
-"""The one object that the API, the command line and batch scoring all ask.
-
-A `Recommender` holds the catalogue and the sources of the active bundle in memory and the store beside them. Requests read
-one immutable snapshot; writes go to the store first, then replace the snapshot, so that the next request sees them. What
-other processes write is applied within `EVERY` seconds.
+"""Answers questions and takes writes: requests read one immutable snapshot of `Live`; writes go to the store first, then
+replace the snapshot, so that the next request sees them.
 """
 
-import logging
-import threading
-import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
-
-from features.text import item_text
-from models.errors import ConfigError
-from recsys.bundle import Bundle, load_bundle
+from recsys.bundle import Bundle
 from recsys.data.catalogue import Catalogue
 from recsys.data.history import History
-from recsys.data.kept import KeptHistories
-from recsys.data.texts import TextEncoder, stored_vectors, text_encoder, text_hash
-from recsys.errors import BundleError, InvalidRequest, NotFound, RecsysError, StoreError
+from recsys.errors import InvalidRequest, NotFound, RecsysError
 from recsys.ranking.filters import allowed
-from recsys.retrieval.deployed import Deployed, deploy, popular_only
 from recsys.retrieval.fusion import Why
 from recsys.retrieval.source import Candidates, Query
+from recsys.service.live import Live, Snapshot
+from recsys.service.questions import (
+    DEFAULT,
+    MAX_HISTORY,
+    MAX_K,
+    Answer,
+    Degraded,
+    Options,
+    Question,
+    Readiness,
+    Scored,
+)
 from recsys.store import Store
 from recsys.store.journal import Journal
 from recsys.store.records import Event, EventDraft, Impression, Item, ItemDraft, Playlist
-
-log = logging.getLogger(__name__)
-
-MAX_HISTORY = 10_000
-"""Events read of a stored user and accepted in a request."""
-
-MAX_K = 1000
-"""Items in one answer."""
-
-EVERY = 0.2
-"""Seconds after which the store is asked again whether another process wrote something."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """How to answer. `include_seen=None` takes the bundle's rule, `encoder=None` its default part."""
-
-    k: int = 10
-    exclude: tuple[str, ...] = ()
-    include_seen: bool | None = None
-    encoder: str | None = None
-
-
-DEFAULT = Options()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """What fits next after the stored history of `user_id`, after `history` (item ids, oldest first), or beside `item_id`:
-    one of the three."""
-
-    user_id: str | None = None
-    history: Sequence[str] | None = None
-    item_id: str | None = None
-    options: Options = DEFAULT
-
-
-@dataclass(frozen=True, slots=True)
-class Degraded:
-    """Something that was asked and not done, and why."""
-
-    what: str
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """One answer: `source` contributed most to its score, `sources` are all that had an opinion."""
-
-    item_id: str
-    title: str | None
-    score: float
-    source: str
-    sources: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """Items best first, with everything needed to trace them."""
-
-    request_id: str
-    bundle: str | None
-    encoder: str
-    items: tuple[Scored, ...]
-    degraded: tuple[Degraded, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Readiness:
-    """Whether recommendations come from a trained bundle, and if not, what is missing."""
-
-    ready: bool
-    reasons: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,15 +39,6 @@ class _Prepared:
     question: Question
     query: Query
     degraded: list[Degraded]
-
-
-@dataclass(frozen=True, slots=True)
-class _Live:
-    """What one request works on from its first line to its last."""
-
-    deployed: Deployed
-    catalogue: Catalogue
-    bundle: Bundle | None
 
 
 class Recommender:
@@ -136,15 +53,8 @@ class Recommender:
     """
 
     def __init__(self, store: Store, *, bundle: str | None = None, device: str = "cpu") -> None:
-        self._store, self._device = store, device
-        self._writing = threading.RLock()
-        self._encoders: dict[str, TextEncoder | None] = {}
-        self._trouble: tuple[str, ...] = ()
-        self._counted, self._due, self._away = store.changes(), 0.0, False
-        self._live = self._load(bundle)
-        for page in store.items():
-            self._publish(page)
-        self._histories = KeptHistories(store, self._live.catalogue.row, limit=MAX_HISTORY)
+        self._store = store
+        self._live = Live(store, bundle=bundle, device=device)
         self._journal = Journal(store.add_impressions)
 
     def close(self) -> None:
@@ -174,8 +84,8 @@ class Recommender:
 
     def answer(self, questions: Sequence[Question]) -> list[Answer | RecsysError]:
         """An answer to each question, or what `recommend` or `similar` would raise. Together they cost less than one by one."""
-        self._catch_up()
-        live = self._live
+        self._live.follow()
+        live = self._live.snapshot
         answers: dict[int, Answer | RecsysError] = {}
         groups: dict[tuple[int, str | None], list[tuple[int, _Prepared]]] = {}
         for place, question in enumerate(questions):
@@ -196,7 +106,7 @@ class Recommender:
 
     def stored_history(self, user_id: str) -> History:
         """The last events of a stored user, oldest first; empty for an unknown one."""
-        return self._histories.read(user_id)[0]
+        return self._live.histories.read(user_id)[0]
 
     def sent_history(self, item_ids: Sequence[str], degraded: list[Degraded]) -> History:
         """The history that `item_ids` make, oldest first; what is unknown or missing is told in `degraded`.
@@ -206,7 +116,7 @@ class Recommender:
         """
         if len(item_ids) > MAX_HISTORY:
             raise InvalidRequest(f"a history of {len(item_ids)} items: send the last {MAX_HISTORY} at most")
-        catalogue = self._live.catalogue
+        catalogue = self._live.snapshot.catalogue
         unknown = list(dict.fromkeys(item_id for item_id in item_ids if catalogue.row(item_id) is None))
         if unknown:
             more = f" and {len(unknown) - 10} more" if len(unknown) > 10 else ""
@@ -222,7 +132,7 @@ class Recommender:
         Raises:
             InvalidRequest: `k` or `encoder` is out of range.
         """
-        live = self._live
+        live = self._live.snapshot
         queries = [self._query(live, past, options) for past in histories]
         return live.deployed.search(queries, k=options.k, encoder=options.encoder)
 
@@ -230,10 +140,8 @@ class Recommender:
 
     def put_items(self, drafts: Sequence[ItemDraft]) -> list[Item]:
         """Stores the items and makes them recommendable for the next request."""
-        with self._writing:
-            items = self._store.put_items(drafts)
-            self._apply()
-            return items
+        with self._live.writing():
+            return self._store.put_items(drafts)
 
     def delete_item(self, item_id: str) -> None:
         """Takes the item out of every later answer.
@@ -241,9 +149,8 @@ class Recommender:
         Raises:
             NotFound: the store does not hold the item.
         """
-        with self._writing:
+        with self._live.writing():
             self._store.delete_item(item_id)
-            self._apply()
 
     def item(self, item_id: str) -> Item:
         return self._store.item(item_id)
@@ -253,16 +160,16 @@ class Recommender:
 
     def add_events(self, drafts: Sequence[EventDraft]) -> list[Event]:
         events = self._store.add_events(drafts)
-        self._histories.doubt()
+        self._live.histories.doubt()
         return events
 
     def delete_event(self, event_id: str) -> None:
         self._store.delete_event(event_id)
-        self._histories.doubt()
+        self._live.histories.doubt()
 
     def delete_user(self, user_id: str) -> None:
         self._store.delete_user(user_id)
-        self._histories.doubt()
+        self._live.histories.doubt()
 
     def put_playlist(self, playlist_id: str, name: str | None, item_ids: Sequence[str]) -> Playlist:
         return self._store.put_playlist(playlist_id, name, item_ids)
@@ -278,22 +185,22 @@ class Recommender:
     @property
     def catalogue(self) -> Catalogue:
         """Which row is which item."""
-        return self._live.catalogue
+        return self._live.snapshot.catalogue
 
     @property
     def bundle(self) -> Bundle | None:
         """What answers; None while popular items stand in."""
-        return self._live.bundle
+        return self._live.snapshot.bundle
 
     @property
     def include_seen(self) -> bool:
         """May items of the history come back, when the request does not say?"""
-        bundle = self._live.bundle
+        bundle = self._live.snapshot.bundle
         return bool(bundle and bundle.about.get("include_seen", False))
 
     def models(self) -> dict[str, Any]:
         """The active bundle and its parts with settings and measured figures."""
-        bundle = self._live.bundle
+        bundle = self._live.snapshot.bundle
         if bundle is None:
             return {"bundle": None, "default": "popular", "about": {}, "parts": []}
         parts = [
@@ -304,13 +211,11 @@ class Recommender:
 
     def readiness(self) -> Readiness:
         """Ready means that a trained bundle answers."""
-        return Readiness(self._live.bundle is not None, self._trouble)
+        return Readiness(self._live.snapshot.bundle is not None, self._live.trouble)
 
     def warm_up(self) -> None:
         """Loads the text encoders now, so that the first new item does not wait for them."""
-        for name in self._live.deployed.text_encoders:
-            if encoder := self._encoder(name):
-                encoder.encode(["warm"])
+        self._live.warm_up()
 
     # Inside
 
@@ -320,12 +225,12 @@ class Recommender:
             raise answer
         return answer
 
-    def _prepared(self, live: _Live, question: Question) -> _Prepared:
+    def _prepared(self, live: Snapshot, question: Question) -> _Prepared:
         options, degraded = question.options, list[Degraded]()
         live.deployed.name(options.encoder)
         match question:
             case Question(user_id=str() as user_id, history=None, item_id=None):
-                past = self._histories.get(user_id)
+                past = self._live.histories.get(user_id)
                 if not len(past):
                     degraded.append(Degraded("user", f"no events of user {user_id!r}: popular items are shown"))
             case Question(user_id=None, history=Sequence() as history, item_id=None):
@@ -338,14 +243,14 @@ class Recommender:
             case _:
                 raise InvalidRequest("give either a user or a history")
         if live.bundle is None:
-            degraded.append(Degraded("bundle", f"{'; '.join(self._trouble)}: popular items are shown"))
-        if self._away:
+            degraded.append(Degraded("bundle", f"{'; '.join(self._live.trouble)}: popular items are shown"))
+        if self._live.away:
             degraded.append(
                 Degraded("store", "the database does not answer: what was written meanwhile may be missing")
             )
         return _Prepared(question, self._query(live, past, options), degraded)
 
-    def _query(self, live: _Live, past: History, options: Options) -> Query:
+    def _query(self, live: Snapshot, past: History, options: Options) -> Query:
         if not 1 <= options.k <= MAX_K:
             raise InvalidRequest(f"k={options.k}: ask for 1 to {MAX_K} items")
         seen = self.include_seen if options.include_seen is None else options.include_seen
@@ -355,7 +260,7 @@ class Recommender:
         return Query(past, allowed(live.catalogue.active, without=without))
 
     def _shown(
-        self, live: _Live, asked: _Prepared, rows: Sequence[int], scores: Sequence[float], why: Sequence[Why]
+        self, live: Snapshot, asked: _Prepared, rows: Sequence[int], scores: Sequence[float], why: Sequence[Why]
     ) -> Answer:
         """The answer, whose impression is on its way to the store."""
         options, degraded = asked.question.options, asked.degraded
@@ -378,82 +283,3 @@ class Recommender:
         user_id = asked.question.user_id
         self._journal.add(Impression(answer.request_id, user_id, answer.bundle, shown, datetime.now(UTC)))
         return answer
-
-    def _catch_up(self) -> None:
-        """Applies what other processes wrote, where the store was not asked lately. While it is applied, others go on."""
-        if time.monotonic() < self._due or not self._writing.acquire(blocking=False):
-            return
-        try:
-            self._apply()
-            self._away = False
-        except StoreError:
-            log.exception("changes of other processes were not read")
-            self._away = True
-        finally:
-            self._due = time.monotonic() + EVERY
-            self._writing.release()
-
-    def _apply(self) -> None:
-        """Makes everything that the store holds by now part of the next answer. Writers take turns."""
-        counted = self._store.changes()
-        if counted != self._counted:
-            if items := self._store.items_since(self._counted):
-                self._publish(items)
-            self._histories.doubt()
-            self._counted = counted
-
-    def _load(self, uri: str | None) -> _Live:
-        record = None if uri else self._store.active_bundle()
-        try:
-            if named := uri or (record and record.uri):
-                bundle = load_bundle(named)
-                return _Live(deploy(bundle), Catalogue(bundle.item_ids), bundle)
-            self._trouble = ("no active bundle: run `recsys train blend`, then restart",)
-        except BundleError as error:
-            if uri:  # asked for by name: say so at once
-                raise
-            self._trouble = (str(error),)
-        counts = self._store.item_counts()
-        item_ids = tuple(item.item_id for page in self._store.items() for item in page)
-        numbers = np.array([counts.get(item_id, 0) for item_id in item_ids], dtype=np.int64)
-        return _Live(popular_only(numbers), Catalogue(item_ids), None)
-
-    def _publish(self, items: Sequence[Item]) -> None:
-        """Makes stored items, new or changed, part of the next answer. Text sources learn those whose text is new."""
-        live = self._live
-        shown = [item for item in items if item.active]
-        live.catalogue.put([(item.item_id, item.title) for item in shown])
-        live.catalogue.delete([item.item_id for item in items if not item.active])
-        if live.bundle is None:
-            return
-        texts = {item.item_id: item_text(item.title, item.attributes) for item in shown}
-        trained = live.bundle.texts
-        new = [
-            item_id
-            for item_id, text in texts.items()
-            if (row := live.catalogue.row(item_id)) is None or row >= len(trained) or text_hash(text) != trained[row]
-        ]
-        for name in live.deployed.text_encoders if new else ():
-            if encoder := self._encoder(name):
-                vectors = stored_vectors(self._store, encoder, new, [texts[item_id] for item_id in new])
-                deployed = live.deployed.with_items(live.catalogue.rows(new), vectors)
-                self._live = live = replace(live, deployed=deployed)
-
-    def _encoder(self, name: str) -> TextEncoder | None:
-        """The text encoder that the bundle was trained with; None, told in readiness, where this installation lacks it."""
-        if name not in self._encoders:
-            self._encoders[name] = self._loaded(name)
-        return self._encoders[name]
-
-    def _loaded(self, name: str) -> TextEncoder | None:
-        assert self._live.bundle is not None
-        trained = self._live.bundle.about.get("text_encoder_hash")
-        why = "its weights are not those of the bundle"
-        try:
-            encoder = text_encoder(name, device=self._device)
-        except ConfigError as error:
-            encoder, why = None, str(error)
-        if encoder and (not trained or encoder.hash == trained):
-            return encoder
-        self._trouble += (f"text encoder {name!r}: {why}; items newer than the bundle have no text: train again",)
-        return None
