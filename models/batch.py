@@ -1,4 +1,4 @@
-"""What the encoders take: padded histories with their place in time."""
+"""What the encoders take: padded histories with their place in time, padded texts."""
 
 from dataclasses import dataclass
 
@@ -24,3 +24,12 @@ class ItemBatch:
 
     items: Int[Tensor, "batch time"]
     when: Timeline
+
+
+@dataclass(frozen=True, slots=True)
+class TokenBatch:
+    """Texts as token numbers; `real` is False on padding (on the right), `expert` says who reads each text (None: expert 0)."""
+
+    tokens: Int[Tensor, "batch time"]
+    real: Bool[Tensor, "batch time"]
+    expert: Int[Tensor, " batch"] | None = None

@@ -1,10 +1,15 @@
 """The only place that reads pretrained weights: sentence encoders from a folder, a hub name, or an installed package."""
 
 import hashlib
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import torch
+from torch import Tensor
+
+from models.encoders.text import TextEncoder, TextEncoderConfig
 from models.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -40,6 +45,73 @@ def load_sentence_encoder(name: str, *, device: str) -> "SentenceTransformer":
     except (OSError, ValueError, KeyError) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise ConfigError(f"text encoder {name!r} cannot be loaded ({reason}); name a folder or a hub model") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Pretrained:
+    """A text encoder of our own with the weights of a checkpoint, and its tokenizer as JSON."""
+
+    encoder: TextEncoder
+    tokenizer: str
+
+
+def load_text_encoder(name: str, *, layers: int | None = None) -> Pretrained:
+    """The BERT-like checkpoint `name` (as in `load_sentence_encoder`), its first `layers` layers or all.
+
+    Raises:
+        ConfigError: it is not there, is built otherwise, or has fewer layers.
+    """
+    loaded = load_sentence_encoder(name, device="cpu")
+    model: Any = loaded[0].auto_model
+    about: Any = model.config
+    like_bert = about.model_type == "bert" and about.hidden_act == "gelu"
+    if not like_bert or about.intermediate_size % about.hidden_size:
+        raise ConfigError(
+            f"text encoder {name!r} is a {about.model_type} with {about.hidden_act}: name a BERT-like one"
+        )
+    layers = about.num_hidden_layers if layers is None else layers
+    if not 1 <= layers <= about.num_hidden_layers:
+        raise ConfigError(f"layers={layers}: text encoder {name!r} has 1 to {about.num_hidden_layers}")
+    config = TextEncoderConfig(
+        vocabulary=about.vocab_size,
+        dim=about.hidden_size,
+        layers=layers,
+        heads=about.num_attention_heads,
+        expansion=about.intermediate_size // about.hidden_size,
+        max_length=min(loaded.max_seq_length or about.max_position_embeddings, about.max_position_embeddings),
+        norm_eps=about.layer_norm_eps,
+    )
+    encoder = TextEncoder(config)
+    encoder.load_state_dict(from_bert(model.state_dict(), config))
+    return Pretrained(encoder.eval(), loaded.tokenizer.backend_tokenizer.to_str())
+
+
+def from_bert(weights: dict[str, Tensor], config: TextEncoderConfig) -> dict[str, Tensor]:
+    """The weights of transformers' `BertModel` under our names.
+
+    The vector of token type 0, which every token of a single text gets, is added to the positions once and for all.
+    """
+    types = weights["embeddings.token_type_embeddings.weight"][0]
+    own = {
+        "tokens.weight": weights["embeddings.word_embeddings.weight"],
+        "positions.weight": weights["embeddings.position_embeddings.weight"][: config.max_length] + types,
+    }
+    names = {"norm": "embeddings.LayerNorm"}
+    for number in range(config.layers):
+        ours, theirs = f"layers.{number}", f"encoder.layer.{number}"
+        names |= {
+            f"{ours}.attention.to_out": f"{theirs}.attention.output.dense",
+            f"{ours}.attention_norm": f"{theirs}.attention.output.LayerNorm",
+            f"{ours}.feed.up": f"{theirs}.intermediate.dense",
+            f"{ours}.feed.down": f"{theirs}.output.dense",
+            f"{ours}.feed_norm": f"{theirs}.output.LayerNorm",
+        }
+        for kind in ("weight", "bias"):
+            maps = [weights[f"{theirs}.attention.self.{role}.{kind}"] for role in ("query", "key", "value")]
+            own[f"{ours}.attention.to_qkv.{kind}"] = torch.cat(maps)
+    return own | {
+        f"{ours}.{kind}": weights[f"{theirs}.{kind}"] for ours, theirs in names.items() for kind in ("weight", "bias")
+    }
 
 
 def weights_hash(encoder: "SentenceTransformer") -> str:

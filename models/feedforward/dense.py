@@ -16,5 +16,5 @@ class Dense(nn.Module):
         self.up = nn.Linear(dim, expansion * dim)
         self.down = nn.Linear(expansion * dim, dim)
 
-    def forward(self, x: Float[Tensor, "batch time dim"]) -> Float[Tensor, "batch time dim"]:
+    def forward(self, x: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch dim"]:
         return self.down(F.gelu(self.up(x)))

@@ -41,12 +41,13 @@ def dataset(store: Store, *, holdout: Holdout) -> Dataset:
         rows=vocabulary.encode(flat["items"]).to_numpy().astype(np.int64),
         at=(flat["at"].dt.timestamp("us") / 1e6).fill_null(np.nan).to_numpy().astype(np.float64),
         folds=flat["folds"].to_numpy().astype(np.uint8),
+        domains=tuple(items["domain"]),
     )
 
 
 def text_vectors(store: Store, encoder: TextEncoder, dataset: Dataset) -> Vectors:
     """Vectors (items, dim) of the data set's texts, kept in the store so that nothing is encoded twice."""
-    return stored_vectors(store, encoder, dataset.item_ids, dataset.texts)
+    return stored_vectors(store, encoder, dataset.item_ids, dataset.texts, dataset.domains or None)
 
 
 def _folded(events: pl.LazyFrame, holdout: Holdout) -> pl.LazyFrame:

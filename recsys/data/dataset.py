@@ -15,8 +15,9 @@ from recsys.data.history import History, Rows, Times
 class Dataset:
     """Histories stored end to end: user u owns `rows[starts[u]:starts[u + 1]]`, oldest first.
 
-    `item_ids` and `texts` have one entry per catalogue row, `users` one per history. `at` is in seconds (NaN: not known).
-    `folds` says what an event is for: 0 to fit on, 1 to choose settings on, 2 to be measured on (`features.splits`).
+    `item_ids`, `texts` and `domains` have one entry per catalogue row, `users` one per history.
+    `at` is in seconds (NaN: not known). `folds` says what an event is for: 0 to fit on, 1 to choose settings on, 2 to be
+    measured on (`features.splits`).
     """
 
     item_ids: tuple[str, ...]
@@ -26,6 +27,7 @@ class Dataset:
     rows: Rows
     at: Times
     folds: NDArray[np.uint8]
+    domains: tuple[str | None, ...] = ()
 
     @property
     def items(self) -> int:

@@ -4,16 +4,17 @@ import hashlib
 import unicodedata
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.pretrained import load_sentence_encoder, packaged_folder, weights_hash
+from recsys.bundle import MANIFEST
+from recsys.data.item_text import ItemTextEncoder, from_bundle
+from recsys.data.units import legal, unit
 from recsys.store import Store
-
-LONGEST = 8000
-"""Characters read of a text; encoders read less."""
 
 PIECE = 2048
 """Texts encoded between two writes to the store: what an interrupted run has done is kept."""
@@ -58,7 +59,7 @@ class PretrainedText:
     def encode(self, texts: Sequence[str]) -> Vectors:
         if not texts:
             return np.empty((0, self.dim), dtype=np.float32)
-        distinct, place = np.unique(np.array([_legal(text) for text in texts], dtype=object), return_inverse=True)
+        distinct, place = np.unique(np.array([legal(text) for text in texts], dtype=object), return_inverse=True)
         vectors = self._model.encode(  # sorts by length before it cuts batches
             distinct.tolist(), batch_size=self._batch_size, show_progress_bar=False, convert_to_numpy=True
         )
@@ -85,7 +86,7 @@ class HashedNgrams:
     def encode(self, texts: Sequence[str]) -> Vectors:
         out = np.zeros((len(texts), self.dim), dtype=np.float32)
         for row, text in zip(out, texts, strict=True):
-            row[:] = self._project(_legal(unicodedata.normalize("NFKC", text).casefold()))
+            row[:] = self._project(legal(unicodedata.normalize("NFKC", text).casefold()))
         return unit(out)
 
     def _project(self, text: str) -> NDArray[np.float64]:
@@ -100,40 +101,52 @@ class HashedNgrams:
 
 
 def text_encoder(name: str, *, device: str = "cpu") -> TextEncoder:
-    """`auto`: the packaged encoder where it is installed, else `hashed`; anything else by its name.
+    """`auto`: the packaged encoder where it is installed, else `hashed`; a bundle by its URI; anything else by its name.
 
     Raises:
         ConfigError: the encoder cannot be loaded.
+        BundleError: the bundle is damaged, or has no text encoder.
     """
+    if "://" in name or (name.strip() and (Path(name).expanduser() / MANIFEST).is_file()):
+        return from_bundle(name, device=device)
     if name == "auto":
         name = "packaged" if packaged_folder() else "hashed"
     return HashedNgrams() if name == "hashed" else PretrainedText(name, device=device)
 
 
-def text_hash(text: str) -> str:
-    """Changes when the text does."""
-    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]
+def text_hash(text: str, domain: str | None = None) -> str:
+    """Changes when the text does, or the domain that decides who reads it."""
+    read = text if domain is None else f"{domain}\n{text}"
+    return hashlib.sha256(read.encode("utf-8", "replace")).hexdigest()[:32]
 
 
-def stored_vectors(store: Store, encoder: TextEncoder, item_ids: Sequence[str], texts: Sequence[str]) -> Vectors:
-    """Vectors (items, dim) of the items' texts. What the store holds of this encoder and text is not encoded again."""
-    keys = [(item_id, text_hash(text)) for item_id, text in zip(item_ids, texts, strict=True)]
+def stored_vectors(
+    store: Store,
+    encoder: TextEncoder,
+    item_ids: Sequence[str],
+    texts: Sequence[str],
+    domains: Sequence[str | None] | None = None,
+) -> Vectors:
+    """Vectors (items, dim) of the items' texts. What the store holds of this encoder and text is not encoded again.
+
+    `domains` count for an encoder that reads each with an expert of its own.
+    """
+    known = domains if domains is not None and isinstance(encoder, ItemTextEncoder) else [None] * len(texts)
+    keys = [(i, text_hash(text, domain)) for i, text, domain in zip(item_ids, texts, known, strict=True)]
     held = store.vectors(encoder.hash, item_ids)
     missing = [index for index, key in enumerate(keys) if key not in held]
     for piece in _pieces(missing):
-        made = encoder.encode([texts[index] for index in piece])
+        made = _encoded(encoder, [texts[index] for index in piece], [known[index] for index in piece])
         new = {keys[index]: vector for index, vector in zip(piece, made, strict=True)}
         store.save_vectors(encoder.hash, new)
         held |= new
     return np.stack([held[key] for key in keys]) if keys else np.empty((0, encoder.dim), dtype=np.float32)
 
 
-def unit(vectors: Vectors) -> Vectors:
-    """Rows of length 1; a row of zeros, or one that is not finite, becomes the first axis."""
-    lengths = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
-    usable = np.isfinite(lengths) & (lengths > 0)
-    first = np.eye(1, vectors.shape[1])
-    return np.where(usable, vectors / np.where(usable, lengths, 1), first).astype(np.float32)
+def _encoded(encoder: TextEncoder, texts: Sequence[str], domains: Sequence[str | None]) -> Vectors:
+    if isinstance(encoder, ItemTextEncoder):
+        return encoder.encode(texts, domains=domains)
+    return encoder.encode(texts)
 
 
 POWERS = np.array([pow(0x9E3779B97F4A7C15, n, 2**64) for n in range(1, 9)], dtype=np.uint64)
@@ -154,11 +167,6 @@ def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))
-
-
-def _legal(text: str) -> str:
-    """Without lone surrogates, which no tokenizer takes, and cut."""
-    return text[:LONGEST].encode("utf-8", "replace").decode("utf-8")
 
 
 def _pieces(indexes: Sequence[int]) -> Iterator[Sequence[int]]:

@@ -5,6 +5,7 @@ from dataclasses import fields
 
 from recsys.bundle import Bundle, load_bundle
 from recsys.data.cases import split
+from recsys.data.item_text import carried
 from recsys.errors import BundleError, NotReady
 from recsys.evaluation.measure import Measured, measure
 from recsys.evaluation.report import Report, report
@@ -37,7 +38,7 @@ def evaluate(
             f"{bundle.uri} has learned every event: nothing is left to measure it on; train without --deploy"
         )
     settings = {field.name: bundle.about[field.name] for field in fields(Plan) if field.name in bundle.about}
-    work = material(store, Plan(**settings | {"device": device}))
+    work = material(store, Plan(**settings | {"device": device}), encoder=carried(bundle))
     if work.data.hash != bundle.about["data"]["hash"]:
         raise BundleError(f"{bundle.uri} was trained on other events than the store holds now: train again")
     deployed = deploy(bundle)

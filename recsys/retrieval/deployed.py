@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from recsys.bundle import Bundle
 from recsys.data.history import Rows
-from recsys.errors import InvalidRequest
+from recsys.data.item_text import KIND
+from recsys.errors import BundleError, InvalidRequest
 from recsys.retrieval.fusion import Fusion, FusionSource, Why
 from recsys.retrieval.parts import restore
 from recsys.retrieval.popular import PopularSource
@@ -93,10 +94,13 @@ def deploy(bundle: Bundle) -> Deployed:
     """The parts of `bundle`, ready to answer.
 
     Raises:
-        BundleError: a part is of a kind that this version does not know.
+        BundleError: a part is of a kind that this version does not know, or there is none to answer.
     """
     fusions = {name: Fusion.from_part(part) for name, part in bundle.parts.items() if part.kind == "fusion"}
-    sources = {name: restore(part) for name, part in bundle.parts.items() if part.kind != "fusion"}
+    others = {name: part for name, part in bundle.parts.items() if part.kind not in ("fusion", KIND)}
+    if not others:
+        raise BundleError(f"{bundle.uri} is a text encoder alone: train a blend with RECSYS_TEXT_ENCODER={bundle.uri}")
+    sources = {name: restore(part) for name, part in others.items()}
     return Deployed(sources, fusions, bundle.default)
 
 

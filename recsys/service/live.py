@@ -17,6 +17,7 @@ from features.text import item_text
 from models.errors import ConfigError
 from recsys.bundle import Bundle, load_bundle
 from recsys.data.catalogue import Catalogue
+from recsys.data.item_text import ItemTextEncoder, carried
 from recsys.data.kept import KeptHistories
 from recsys.data.texts import TextEncoder, stored_vectors, text_encoder, text_hash
 from recsys.errors import BundleError, StoreError
@@ -123,15 +124,19 @@ class Live:
         if live.bundle is None:
             return
         texts = {item.item_id: item_text(item.title, item.attributes) for item in shown}
+        domains = {item.item_id: item.domain for item in shown}
         trained = live.bundle.texts
         new = [
             item_id
             for item_id, text in texts.items()
-            if (row := live.catalogue.row(item_id)) is None or row >= len(trained) or text_hash(text) != trained[row]
+            if (row := live.catalogue.row(item_id)) is None
+            or row >= len(trained)
+            or text_hash(text, domains[item_id]) != trained[row]
         ]
         for name in live.deployed.text_encoders if new else ():
             if encoder := self._encoder(name):
-                vectors = stored_vectors(self._store, encoder, new, [texts[item_id] for item_id in new])
+                read = [texts[item_id] for item_id in new], [domains[item_id] for item_id in new]
+                vectors = stored_vectors(self._store, encoder, new, *read)
                 deployed = live.deployed.with_items(live.catalogue.rows(new), vectors)
                 self.snapshot = live = replace(live, deployed=deployed)
 
@@ -143,6 +148,8 @@ class Live:
 
     def _loaded(self, name: str) -> TextEncoder | None:
         assert self.snapshot.bundle is not None
+        if part := carried(self.snapshot.bundle):
+            return ItemTextEncoder.from_part(part, device=self._device)
         trained = self.snapshot.bundle.about.get("text_encoder_hash")
         why = "its weights are not those of the bundle"
         try:

@@ -25,11 +25,13 @@ def events_frame(store: Store) -> pl.LazyFrame:
 
 
 def items_frame(store: Store) -> pl.DataFrame:
-    """Active items by number, with the columns of `features.schema.ITEMS` and `content_hash`."""
+    """Active items by number, with the columns of `features.schema.ITEMS`, `domain` and `content_hash`."""
     c = items.c
-    query = select(c.item_id, c.title, c.attributes, c.content_hash).where(c.active).order_by(c.number)
+    query = select(c.item_id, c.title, c.attributes, c.domain, c.content_hash).where(c.active).order_by(c.number)
     with reading(store.engine) as connection:
         rows = connection.execute(query).all()
-    schema = {"item": pl.String, "title": pl.String, "attributes": pl.String, "content_hash": pl.String}
-    values = [(r.item_id, r.title, json.dumps(r.attributes, ensure_ascii=False), r.content_hash) for r in rows]
-    return pl.DataFrame(values, schema=schema, orient="row")
+    columns = ("item", "title", "attributes", "domain", "content_hash")
+    values = [
+        (r.item_id, r.title, json.dumps(r.attributes, ensure_ascii=False), r.domain, r.content_hash) for r in rows
+    ]
+    return pl.DataFrame(values, schema=dict.fromkeys(columns, pl.String), orient="row")

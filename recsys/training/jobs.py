@@ -3,17 +3,20 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Generator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from features.splits import TEST, VALIDATION
-from recsys.bundle import Bundle, load_bundle, read_manifest, save_bundle
+from recsys.bundle import Bundle, Part, load_bundle, read_manifest, save_bundle
 from recsys.data.build import dataset, text_vectors
 from recsys.data.dataset import Dataset
-from recsys.data.texts import Vectors, text_encoder
+from recsys.data.item_text import KIND, ItemTextEncoder
+from recsys.data.texts import TextEncoder, Vectors, text_encoder
 from recsys.errors import BundleError, NotReady
+from recsys.retrieval.parts import restore
+from recsys.retrieval.text import TextAware
 from recsys.store import Store
 from recsys.training.recipes import BLEND, Fits, Plan, Progress, Trained, train_bundle
 
@@ -39,10 +42,14 @@ class Material:
     data: Dataset
     text: Vectors
     plan: Plan
+    encoder: Mapping[str, Part] = field(default_factory=dict)
+    """A trained text encoder, which goes into every bundle that stands on it."""
 
 
-def material(store: Store, plan: Plan) -> Material:
+def material(store: Store, plan: Plan, *, encoder: Part | None = None) -> Material:
     """The data set of the store under `plan.protocol` with its text vectors; `include_seen` follows the data.
+
+    The texts are read by `encoder` where a bundle carries one, else by the one that the plan names.
 
     Raises:
         NotReady: there are no events, or too few in each history.
@@ -51,10 +58,11 @@ def material(store: Store, plan: Plan) -> Material:
     data = dataset(store, holdout=plan.protocol)
     if not (data.folds == VALIDATION).any() or not (data.folds == TEST).any():
         raise NotReady(f"no events to choose settings on under {plan.protocol}: import histories of 3 or more events")
-    encoder = text_encoder(plan.text_encoder, device=plan.device)
-    text = text_vectors(store, encoder, data)
+    reader = ItemTextEncoder.from_part(encoder, device=plan.device) if encoder else _named(plan)
+    text = text_vectors(store, reader, data)
     seen = store.repeat_share() >= OFTEN
-    return Material(data, text, replace(plan, text_encoder_hash=encoder.hash, include_seen=seen))
+    part = {reader.name: reader.part(reader.name)} if isinstance(reader, ItemTextEncoder) else {}
+    return Material(data, text, replace(plan, text_encoder_hash=reader.hash, include_seen=seen), part)
 
 
 def train_from_store(
@@ -81,26 +89,42 @@ def train_from_store(
     work = material(store, plan)
     place = checkpoints / _run_hash(work)
     running = replace(work.plan, checkpoints=place, resume=resume)
-    fits = {part: fit for uri in given for part, fit in _given(uri, work.data).items()}
+    fits = {part: fit for uri in given for part, fit in _given(uri, work).items()}
     names = tuple(dict.fromkeys((*BLEND, *fits))) if model == "blend" else (model,)
     for fact in train_bundle(names, work.data, work.text, running, default=model, given=fits):
         match fact:
             case Progress():
                 yield fact
             case Trained():
-                uri = save_bundle(fact.bundle, folder, name=name)
+                bundle = replace(fact.bundle, parts={**fact.bundle.parts, **work.encoder})
+                uri = save_bundle(bundle, folder, name=name)
                 if model != "blend":
                     save_bundle(replace(fact.bundle, parts=fact.early), uri, name=EARLY)
                 store.add_bundle(uri, read_manifest(uri))
                 shutil.rmtree(place, ignore_errors=True)
-                yield Saved(uri, fact.bundle)
+                yield Saved(uri, bundle)
 
 
-def _given(uri: str, data: Dataset) -> dict[str, Fits]:
+def _named(plan: Plan) -> TextEncoder:
+    return text_encoder(plan.text_encoder, device=plan.device)
+
+
+def _given(uri: str, work: Material) -> dict[str, Fits]:
     final, early = load_bundle(uri), load_bundle(f"{uri.rstrip('/')}/{EARLY}")
-    if final.about["data"]["hash"] != data.hash:
+    if final.about["data"]["hash"] != work.data.hash:
         raise BundleError(f"{uri} was trained on other events than the store holds now: train it again")
-    return {name: Fits(early.part(name), part) for name, part in final.parts.items()}
+    parts = {name: part for name, part in final.parts.items() if part.kind != KIND}
+    if final.about["text_encoder_hash"] != work.plan.text_encoder_hash and any(map(_reads, parts.values())):
+        raise BundleError(
+            f"{uri} stands on another text encoder than this run: train it again, or set RECSYS_TEXT_ENCODER"
+        )
+    return {name: Fits(early.part(name), part) for name, part in parts.items()}
+
+
+def _reads(part: Part) -> bool:
+    """Whether it takes in text vectors."""
+    source = restore(part)
+    return isinstance(source, TextAware) and bool(source.text_encoder)
 
 
 def _run_hash(work: Material) -> str:

@@ -148,7 +148,8 @@ def train_bundle(
         yield Progress("blend", "fitting the fusion on validation")
         parts |= _fusions({name: restore(part) for name, part in early.items()}, folds, plan)
         about["left_out"] = not_fitted | parts["blend"].config["left_out"]
-    texts = tuple(text_hash(text) for text in dataset.texts)
+    read_by = dataset.domains or (None,) * dataset.items
+    texts = tuple(text_hash(*read) for read in zip(dataset.texts, read_by, strict=True))
     bundle = Bundle(parts=parts, default=default, item_ids=dataset.item_ids, about=about, texts=texts)
     yield Trained(bundle, early)
 

@@ -22,8 +22,8 @@ from recsys.data.texts import (
     stored_vectors,
     text_encoder,
     text_hash,
-    unit,
 )
+from recsys.data.units import unit
 from recsys.store import Store
 from recsys.store.sessions import upgrade
 

@@ -1,0 +1,155 @@
+"""The trained text encoder of a catalogue: vectors after any of its trained layers, cut to any width.
+
+It stands in a bundle as one part: weights, tokenizer, domains, and the (layers, dims) pairs that it was trained to serve.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from models.encoders.text import TextEncoder, TextEncoderConfig
+from models.errors import ConfigError
+from recsys.bundle import Bundle, Part, load_bundle
+from recsys.data.collate import length_buckets
+from recsys.data.tokens import TextTokenizer, collate_tokens
+from recsys.data.units import legal, unit
+from recsys.errors import BundleError
+
+KIND = "item-text"
+WEIGHTS, TOKENIZER = "weights.", "tokenizer"
+
+TOKENS = 4096
+"""Padded tokens encoded at once."""
+
+Vectors = NDArray[np.float32]
+
+
+class ItemTextEncoder:
+    """Reads texts by the expert of their domain; an unknown domain, or none, is read by the general expert.
+
+    `offered` lists (layers, dims) pairs, cheapest first; the last is the whole encoder. Vectors of different layers are
+    different spaces: never compare them.
+    """
+
+    def __init__(self, part: Part, *, device: str = "cpu") -> None:
+        self.name, self.hash = part.name, part.hash
+        self._part, self._device = part, device
+        config = TextEncoderConfig(**part.config["encoder"])
+        weights = {
+            name.removeprefix(WEIGHTS): torch.from_numpy(array.astype(np.float32))
+            for name, array in part.arrays.items()
+            if name.startswith(WEIGHTS)
+        }
+        self._model = TextEncoder(config)
+        self._model.load_state_dict(weights)
+        self._model.to(device).eval()
+        self._tokenizer = TextTokenizer(part.arrays[TOKENIZER].tobytes().decode(), max_length=config.max_length)
+        if self._tokenizer.vocabulary > config.vocabulary:
+            raise ConfigError(
+                f"{self._tokenizer.vocabulary} tokens for {config.vocabulary} token vectors: train it again"
+            )
+        self.domains: tuple[str, ...] = tuple(part.config["domains"])
+        self.offered: tuple[tuple[int, int], ...] = tuple((layers, dims) for layers, dims in part.config["offered"])
+        self.dim, self.layers = config.dim, config.layers
+
+    def encode(
+        self, texts: Sequence[str], *, domains: Sequence[str | None] | None = None, layers: int | None = None
+    ) -> Vectors:
+        """Unit vectors (texts, dim) after `layers` (default: all); texts of like length and domain share a batch.
+
+        Raises:
+            ConfigError: a number of layers that the encoder was not trained to stop after.
+        """
+        layers = self._checked(layers)
+        experts = np.array([self.expert(domain) for domain in domains or [None] * len(texts)], dtype=np.int64)
+        tokens = self._tokenizer.encode([legal(text) for text in texts])
+        lengths = np.array([len(text) for text in tokens], dtype=np.int64)
+        out = np.empty((len(texts), self.dim), dtype=np.float32)
+        for batch in length_buckets(lengths, tokens=TOKENS, generator=np.random.default_rng(0)):
+            read = collate_tokens([tokens[i] for i in batch], experts=experts[batch].tolist(), device=self._device)
+            with torch.inference_mode():
+                out[batch] = self._model(read, layers=layers).float().cpu().numpy()
+        return unit(out)
+
+    def expert(self, domain: str | None) -> int:
+        """The expert who reads texts of `domain`: 0, the general one, where it has none of its own."""
+        return self.domains.index(domain) + 1 if domain in self.domains and self._model.config.experts else 0
+
+    def part(self, name: str) -> Part:
+        p = self._part
+        return Part(name=name, kind=p.kind, config=p.config, arrays=p.arrays, figures=p.figures)
+
+    @classmethod
+    def from_part(cls, part: Part, *, device: str = "cpu") -> "ItemTextEncoder":
+        """The encoder that was stored as `part`.
+
+        Raises:
+            BundleError: it is no text encoder, or its weights do not fit its settings.
+        """
+        if part.kind != KIND:
+            raise BundleError(f"part {part.name!r} is of kind {part.kind!r}, not {KIND!r}")
+        try:
+            return cls(part, device=device)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise BundleError(f"part {part.name!r} does not fit its settings ({error}); train it again") from error
+
+    def _checked(self, layers: int | None) -> int:
+        trained = sorted({self.layers, *(layer for layer, _ in self.offered)})
+        if layers is not None and layers not in trained:
+            raise ConfigError(f"layers={layers}: {self.name} was trained to stop after {', '.join(map(str, trained))}")
+        return self.layers if layers is None else layers
+
+
+def cut(vectors: Vectors, dims: int) -> Vectors:
+    """The first `dims` numbers of each row, at length 1 again and contiguous.
+
+    Raises:
+        ConfigError: more numbers than there are, or none.
+    """
+    if not 1 <= dims <= vectors.shape[1]:
+        raise ConfigError(f"dims={dims}: these vectors have 1 to {vectors.shape[1]}")
+    return unit(vectors[:, :dims])
+
+
+def text_part(
+    model: TextEncoder,
+    *,
+    name: str,
+    tokenizer: str,
+    domains: Sequence[str],
+    offered: Sequence[tuple[int, int]],
+    about: dict[str, Any] | None = None,
+) -> Part:
+    """`model` as it is stored, in half precision; `about` is kept beside it."""
+    arrays = {
+        WEIGHTS + key: value.detach().cpu().numpy().astype(np.float16) for key, value in model.state_dict().items()
+    }
+    arrays[TOKENIZER] = np.frombuffer(tokenizer.encode(), dtype=np.uint8)
+    config = {
+        "encoder": asdict(model.config),
+        "domains": list(domains),
+        "offered": [list(pair) for pair in sorted(offered)],
+        **(about or {}),
+    }
+    return Part(name=name, kind=KIND, config=config, arrays=arrays)
+
+
+def carried(bundle: Bundle) -> Part | None:
+    """The text encoder inside a bundle; None where its texts are read by one from elsewhere."""
+    return next((part for part in bundle.parts.values() if part.kind == KIND), None)
+
+
+def from_bundle(uri: str, *, device: str = "cpu") -> ItemTextEncoder:
+    """The text encoder in the bundle at `uri`.
+
+    Raises:
+        BundleError: there is no bundle, or none in it.
+    """
+    part = carried(load_bundle(uri))
+    if part is None:
+        raise BundleError(f"{uri} holds no text encoder: name a bundle that `recsys train item-text` wrote")
+    return ItemTextEncoder.from_part(part, device=device)

@@ -1,0 +1,20 @@
+"""What every text encoder does alike: texts made legal before, vectors made sound after."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+LONGEST = 8000
+"""Characters read of a text; encoders read less."""
+
+
+def legal(text: str) -> str:
+    """Without lone surrogates, which no tokenizer takes, and cut."""
+    return text[:LONGEST].encode("utf-8", "replace").decode("utf-8")
+
+
+def unit(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Rows of length 1; a row of zeros, or one that is not finite, becomes the first axis."""
+    lengths = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
+    usable = np.isfinite(lengths) & (lengths > 0)
+    first = np.eye(1, vectors.shape[1])
+    return np.where(usable, vectors / np.where(usable, lengths, 1), first).astype(np.float32)

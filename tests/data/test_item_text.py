@@ -1,0 +1,128 @@
+"""The catalogue's own text encoder: any text has a vector, a part gives it back, what it does not have is refused."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from models.encoders.text import TextEncoder, TextEncoderConfig, with_experts
+from models.errors import ConfigError
+from models.pretrained import load_sentence_encoder, load_text_encoder
+from recsys.bundle import Bundle, Part, load_bundle, save_bundle
+from recsys.data.item_text import ItemTextEncoder, carried, cut, from_bundle, text_part
+from recsys.data.texts import text_encoder, text_hash
+from recsys.data.tokens import TextTokenizer, train_tokenizer
+from recsys.errors import BundleError
+from tests.data.test_texts import ODD
+
+TEXTS = ["title: claw hammer", "title: wool socks", "title: acoustic guitar strings", "<b>socks</b> | brand: acme"]
+OFFERED = [(1, 8), (2, 16), (3, 16)]
+
+
+def random_part(*, experts: bool = True) -> Part:
+    torch.manual_seed(0)
+    tokenizer = train_tokenizer(TEXTS, vocabulary=120)
+    read = TextTokenizer(tokenizer, max_length=16)
+    config = TextEncoderConfig(vocabulary=read.vocabulary, dim=16, layers=3, heads=2, expansion=2, max_length=16)
+    model = TextEncoder(config)
+    if experts:
+        model = with_experts(model, experts=3, layers=2, cls=read.cls)
+        for name, weight in model.named_parameters():
+            if "experts" in name or "domains" in name:
+                weight.data += 0.1 * torch.randn_like(weight)
+    domains = ["tools", "music"] if experts else []
+    return text_part(model, name="item-text", tokenizer=tokenizer, domains=domains, offered=OFFERED)
+
+
+@pytest.fixture
+def encoder() -> ItemTextEncoder:
+    return ItemTextEncoder.from_part(random_part())
+
+
+@pytest.mark.parametrize("layers", [None, 1, 2])
+def test_odd_texts_have_vectors_of_length_one(encoder: ItemTextEncoder, layers: int | None) -> None:
+    vectors = encoder.encode(ODD, domains=["tools", None] * 5, layers=layers)
+    assert vectors.dtype == np.float32
+    assert vectors.shape == (len(ODD), encoder.dim)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    assert encoder.encode([]).shape == (0, 16)
+
+
+def test_a_vector_does_not_depend_on_its_batch(encoder: ItemTextEncoder) -> None:
+    domains = ["tools", "music", None, "unheard of"]
+    together = encoder.encode(TEXTS, domains=domains)
+    for text, domain, vector in zip(TEXTS, domains, together, strict=True):
+        np.testing.assert_allclose(encoder.encode([text], domains=[domain])[0], vector, atol=1e-6)
+
+
+def test_the_domain_decides_who_reads(encoder: ItemTextEncoder) -> None:
+    tools, music, none, unknown = (encoder.encode(TEXTS, domains=[d] * 4) for d in ("tools", "music", None, "films"))
+    assert not np.allclose(tools, music, atol=1e-3)
+    assert not np.allclose(tools, none, atol=1e-3)
+    np.testing.assert_array_equal(none, unknown)
+    np.testing.assert_array_equal(none, encoder.encode(TEXTS))
+
+
+def test_the_packaged_weights_give_the_vectors_of_sentence_transformers() -> None:
+    pretrained = load_text_encoder("packaged")
+    part = text_part(pretrained.encoder, name="t", tokenizer=pretrained.tokenizer, domains=[], offered=[(6, 384)])
+    theirs = load_sentence_encoder("packaged", device="cpu").encode(TEXTS)
+    np.testing.assert_allclose(
+        ItemTextEncoder.from_part(part).encode(TEXTS), theirs, atol=2e-3
+    )  # kept in half precision
+
+
+def test_fewer_layers_of_the_package_are_its_first_ones() -> None:
+    whole, half = load_text_encoder("packaged"), load_text_encoder("packaged", layers=3)
+    assert torch.equal(whole.encoder.layers[2].attention.to_out.weight, half.encoder.layers[2].attention.to_out.weight)  # type: ignore[union-attr, arg-type]
+    with pytest.raises(ConfigError, match="layers=7: text encoder 'packaged' has 1 to 6"):
+        load_text_encoder("packaged", layers=7)
+
+
+def test_a_part_gives_it_back(encoder: ItemTextEncoder, tmp_path: Path) -> None:
+    bundle = Bundle(parts={"item-text": encoder.part("item-text")}, default="item-text", item_ids=(), about={})
+    uri = save_bundle(bundle, str(tmp_path), name="b")
+    again = from_bundle(uri)
+    assert again.hash == encoder.hash
+    assert (again.name, again.domains, again.offered) == ("item-text", ("tools", "music"), tuple(OFFERED))
+    np.testing.assert_array_equal(again.encode(TEXTS), encoder.encode(TEXTS))
+    named = text_encoder(uri)
+    assert named.hash == encoder.hash
+    part = carried(load_bundle(uri))
+    assert part is not None
+    assert part.hash == encoder.hash
+
+
+def test_other_weights_have_another_hash() -> None:
+    part = random_part()
+    other = replace(part, arrays=part.arrays | {"weights.norm.bias": part.arrays["weights.norm.bias"] + 1})
+    assert ItemTextEncoder(other).hash != ItemTextEncoder(part).hash
+    assert text_hash("a", "tools") != text_hash("a", "music") != text_hash("a")
+
+
+def test_cuts_are_prefixes_of_length_one(encoder: ItemTextEncoder) -> None:
+    full = encoder.encode(TEXTS)
+    short = cut(full, 4)
+    np.testing.assert_allclose(short, full[:, :4] / np.linalg.norm(full[:, :4], axis=1, keepdims=True), atol=1e-6)
+    assert short.flags["C_CONTIGUOUS"]
+    with pytest.raises(ConfigError, match="dims=17: these vectors have 1 to 16"):
+        cut(full, 17)
+
+
+def test_what_it_was_not_trained_for_is_refused(encoder: ItemTextEncoder) -> None:
+    with pytest.raises(ConfigError, match="layers=4: item-text was trained to stop after 1, 2, 3"):
+        encoder.encode(TEXTS, layers=4)
+
+
+def test_a_part_of_other_weights_is_refused(tmp_path: Path) -> None:
+    part = random_part()
+    wrong = replace(part, config=part.config | {"encoder": part.config["encoder"] | {"dim": 32}})
+    with pytest.raises(BundleError, match="does not fit its settings"):
+        ItemTextEncoder.from_part(wrong)
+    with pytest.raises(BundleError, match="is of kind 'popular'"):
+        ItemTextEncoder.from_part(replace(part, kind="popular"))
+    bundle = Bundle(parts={"p": replace(part, kind="popular", name="p")}, default="p", item_ids=(), about={})
+    with pytest.raises(BundleError, match="holds no text encoder"):
+        from_bundle(save_bundle(bundle, str(tmp_path), name="b"))

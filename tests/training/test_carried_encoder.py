@@ -1,0 +1,65 @@
+"""A blend over the catalogue's own text encoder carries it: serving needs nothing beside the bundle."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from recsys.bundle import Bundle, load_bundle, save_bundle
+from recsys.errors import BundleError
+from recsys.service import Options, Recommender
+from recsys.store import Store
+from recsys.store.records import ItemDraft
+from recsys.training.jobs import Saved, train_from_store
+from tests.data.test_item_text import random_part
+from tests.worlds import PLAN, Planted
+
+
+@pytest.fixture
+def encoder(tmp_path: Path) -> str:
+    """The URI of a bundle with a text encoder alone."""
+    bundle = Bundle(parts={"item-text": random_part()}, default="item-text", item_ids=(), about={"deploy": False})
+    return save_bundle(bundle, str(tmp_path), name="encoder")
+
+
+def train(store: Store, folder: Path, encoder: str, *, model: str, given: tuple[str, ...] = ()) -> Saved:
+    plan = replace(PLAN, text_encoder=encoder, overrides={"sasrec-text": {"loop": {"epochs": 1}}})
+    facts = train_from_store(
+        store, plan, model=model, folder=str(folder / "b"), name=model, checkpoints=folder / "c", given=given
+    )
+    return next(fact for fact in facts if isinstance(fact, Saved))
+
+
+def test_a_new_item_is_read_by_the_encoder_inside(trained: Planted, tmp_path: Path, encoder: str) -> None:
+    store = Store.open(trained.copy(tmp_path).url)
+    saved = train(store, tmp_path, encoder, model="sasrec-text")
+    assert set(saved.bundle.parts) == {"sasrec-text", "item-text"}
+    shutil.rmtree(encoder)
+    recommender = Recommender(store, bundle=saved.uri)
+    item = store.item("item-000")
+    recommender.put_items([ItemDraft(item_id="twin", title=item.title, attributes=item.attributes, domain="tools")])
+    assert not recommender.readiness().reasons
+    answer = recommender.recommend(history=["item-001"], options=Options(k=1000))
+    assert "twin" in {found.item_id for found in answer.items}
+    recommender.close()
+    store.close()
+
+
+def test_a_part_over_another_encoder_is_not_blended(trained: Planted, tmp_path: Path, encoder: str) -> None:
+    store = Store.open(trained.copy(tmp_path).url)
+    uri = train(store, tmp_path, encoder, model="sasrec-text").uri
+    facts = train_from_store(
+        store, PLAN, model="blend", folder=str(tmp_path / "b"), checkpoints=tmp_path / "c", given=[uri]
+    )
+    with pytest.raises(BundleError, match="stands on another text encoder"):
+        list(facts)
+    store.close()
+
+
+def test_an_encoder_alone_answers_nothing(trained: Planted, tmp_path: Path, encoder: str) -> None:
+    store = Store.open(trained.copy(tmp_path).url)
+    with pytest.raises(BundleError, match="is a text encoder alone: train a blend with RECSYS_TEXT_ENCODER="):
+        Recommender(store, bundle=encoder)
+    assert set(load_bundle(encoder).parts) == {"item-text"}
+    store.close()
