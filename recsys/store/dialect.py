@@ -1,14 +1,18 @@
-"""The two places where the databases differ: inserting what may be there already, and how much fits into one statement."""
+"""Where the databases differ: inserting what may be there already, many rows at once, and locks on rows."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import Column, ColumnElement, Connection, String, Table, any_, collate, func, literal, select
 from sqlalchemy.dialects import postgresql, sqlite
+
+from recsys.errors import StoreError
 
 CHUNK = 1000
 """Rows or ids of one statement."""
-
+SQLITE_CACHE = 64_000
+"""KiB of pages held while many rows are written: an index is entered at random places, and each page not held is read again."""
 
 T = TypeVar("T")
 
@@ -37,3 +41,59 @@ def upsert(
         statement = statement.on_conflict_do_nothing(index_elements=list(key))
     for part in chunks(values):
         connection.execute(statement, list(part))
+
+
+def insert_new(
+    connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, key: str
+) -> int:
+    """Inserts the rows whose `key` is not there, in their order, and gives their number.
+
+    Many rows go through `COPY` into a table of this transaction on PostgreSQL, and straight to the driver on SQLite.
+    """
+    names = ", ".join(columns)
+    if connection.dialect.name == "postgresql" and len(rows) > CHUNK:
+        return _copy_new(connection, table.name, names, rows, key)
+    if connection.dialect.name == "sqlite" and len(rows) > CHUNK:
+        connection.exec_driver_sql(f"PRAGMA cache_size = -{SQLITE_CACHE}")
+    mark = "?" if connection.dialect.name == "sqlite" else "%s"
+    values = ", ".join(mark for _ in columns)
+    statement = f"INSERT INTO {table.name} ({names}) VALUES ({values}) ON CONFLICT ({key}) DO NOTHING"
+    return connection.exec_driver_sql(statement, [tuple(row) for row in rows]).rowcount if rows else 0
+
+
+def among(connection: Connection, column: Column[str], values: Sequence[str]) -> ColumnElement[bool]:
+    """Whether `column` is one of `values`: one parameter, however many they are."""
+    if connection.dialect.name == "postgresql":
+        return column == any_(literal(list(values), postgresql.ARRAY(String)))
+    return column.in_(select(func.json_each(json.dumps(list(values))).table_valued("value").c.value))
+
+
+def lock_rows(connection: Connection, column: Column[str], values: Sequence[str]) -> None:
+    """Locks the rows whose `column` is one of `values` until the transaction ends, whoever asks in the same order.
+
+    SQLite has one writer at a time, so that there is nothing to lock.
+    """
+    if connection.dialect.name == "postgresql":
+        wanted = select(column).where(among(connection, column, values)).order_by(collate(column, "C"))
+        connection.execute(wanted.with_for_update()).all()
+
+
+def _copy_new(connection: Connection, table: str, names: str, rows: Sequence[Sequence[Any]], key: str) -> int:
+    incoming = f"incoming_{table}"
+    connection.exec_driver_sql(
+        f"CREATE TEMPORARY TABLE {incoming} ON COMMIT DROP AS SELECT 0::bigint AS row, {names} FROM {table} WITH NO DATA"
+    )
+    driver = connection.connection.cursor()
+    try:
+        with driver.copy(f"COPY {incoming} (row, {names}) FROM STDIN") as copy:
+            for number, row in enumerate(rows):
+                copy.write_row((number, *row))
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise StoreError(f"the database refused the rows: {error}") from error
+    finally:
+        driver.close()
+    inserted = connection.exec_driver_sql(
+        f"INSERT INTO {table} ({names}) SELECT {names} FROM {incoming} ORDER BY row ON CONFLICT ({key}) DO NOTHING"
+    )
+    connection.exec_driver_sql(f"DROP TABLE {incoming}")
+    return inserted.rowcount

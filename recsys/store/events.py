@@ -9,13 +9,15 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, func, select, update
 
 from recsys.errors import Conflict, InvalidRequest, NotFound
-from recsys.store.dialect import chunks, upsert
+from recsys.store.dialect import among, insert_new, lock_rows, upsert
 from recsys.store.items import known_items
 from recsys.store.records import Event, EventDraft
 from recsys.store.tables import events, impressions, users
 
 CONTENT = ("user_id", "item_id", "position", "kind", "weight")
 """What must be equal when an event id comes again; also `at`, where the caller gave it."""
+COLUMNS = ("event_id", "user_id", "item_id", "at", "position", "kind", "weight")
+"""What is given of an event; its number is counted up."""
 
 
 def add_events(connection: Connection, drafts: Sequence[EventDraft]) -> list[Event]:
@@ -47,19 +49,13 @@ def insert_events(connection: Connection, values: Sequence[Mapping[str, Any]]) -
     The users' rows are locked first, in one order, so that a user's numbers are taken one writer at a time.
     """
     user_ids = sorted({value["user_id"] for value in values})
+    there = set(connection.scalars(select(users.c.user_id).where(among(connection, users.c.user_id, user_ids))))
     now = datetime.now(UTC)
-    upsert(connection, users, [{"user_id": user_id, "created": now} for user_id in user_ids], key=("user_id",))
-    for part in chunks(user_ids):
-        connection.execute(
-            select(users.c.user_id).where(users.c.user_id.in_(part)).order_by("user_id").with_for_update()
-        )
-    event_ids = [value["event_id"] for value in values]
-    there = sum(
-        connection.scalar(select(func.count()).where(events.c.event_id.in_(part))) or 0
-        for part in chunks(list(dict.fromkeys(event_ids)))
-    )
-    upsert(connection, events, values, key=("event_id",))
-    return len(set(event_ids)) - there
+    new = [{"user_id": user_id, "created": now} for user_id in user_ids if user_id not in there]
+    upsert(connection, users, new, key=("user_id",))
+    lock_rows(connection, users.c.user_id, user_ids)
+    rows = [[value[name] for name in COLUMNS] for value in values]
+    return insert_new(connection, events, COLUMNS, rows, key="event_id")
 
 
 def recent_events(connection: Connection, user_id: str, *, limit: int) -> list[Event]:
@@ -130,11 +126,8 @@ def same_event(event: Event, value: Mapping[str, Any], *, with_at: bool) -> bool
 
 def stored_events(connection: Connection, event_ids: Sequence[str]) -> list[Event]:
     """Those events that the store holds."""
-    return [
-        _event(row)
-        for part in chunks(event_ids)
-        for row in connection.execute(select(events).where(events.c.event_id.in_(part)))
-    ]
+    query = select(events).where(among(connection, events.c.event_id, event_ids))
+    return [_event(row) for row in connection.execute(query)]
 
 
 def _event(row: Row[Any]) -> Event:

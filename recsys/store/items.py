@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Row, func, or_, select, update
 
 from recsys.errors import NotFound
-from recsys.store.dialect import CHUNK, chunks, upsert
+from recsys.store.dialect import CHUNK, among, upsert
 from recsys.store.records import Item, ItemDraft
 from recsys.store.sessions import count_change, reading
 from recsys.store.tables import events, items
@@ -88,19 +88,15 @@ def find_items(connection: Connection, text: str, *, limit: int) -> list[Item]:
 
 def known_items(connection: Connection, item_ids: Sequence[str]) -> set[str]:
     """Those ids that the store holds, deleted ones too."""
-    found: set[str] = set()
-    for part in chunks(list(dict.fromkeys(item_ids))):
-        found.update(connection.scalars(select(items.c.item_id).where(items.c.item_id.in_(part))))
-    return found
+    wanted = among(connection, items.c.item_id, list(dict.fromkeys(item_ids)))
+    return set(connection.scalars(select(items.c.item_id).where(wanted)))
 
 
 def content_hashes(connection: Connection, item_ids: Sequence[str]) -> dict[str, str]:
     """Content hashes of those ids that are active."""
-    found: dict[str, str] = {}
-    for part in chunks(item_ids):
-        query = select(items.c.item_id, items.c.content_hash).where(items.c.item_id.in_(part), items.c.active)
-        found |= {row.item_id: row.content_hash for row in connection.execute(query)}
-    return found
+    wanted = among(connection, items.c.item_id, item_ids)
+    query = select(items.c.item_id, items.c.content_hash).where(wanted, items.c.active)
+    return {row.item_id: row.content_hash for row in connection.execute(query)}
 
 
 def item_counts(connection: Connection) -> dict[str, int]:
@@ -110,9 +106,8 @@ def item_counts(connection: Connection) -> dict[str, int]:
 
 
 def _by_id(connection: Connection, item_ids: list[str]) -> Iterator[Item]:
-    for part in chunks(item_ids):
-        for row in connection.execute(select(items).where(items.c.item_id.in_(part))):
-            yield _item(row)
+    for row in connection.execute(select(items).where(among(connection, items.c.item_id, item_ids))):
+        yield _item(row)
 
 
 def _item(row: Row[Any]) -> Item:
