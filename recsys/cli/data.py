@@ -1,6 +1,6 @@
 """Commands that fill the store."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,11 +11,21 @@ from recsys.settings import Settings
 
 if TYPE_CHECKING:
     from recsys.importing.files import Report
+    from recsys.importing.layouts.found import Found, Kind
 
 db = typer.Typer(cls=Group, no_args_is_help=True, help="The database at RECSYS_DATABASE_URL.")
-imports = typer.Typer(cls=Group, no_args_is_help=True, help="Files (CSV, JSONL, Parquet) into the store.")
+imports = typer.Typer(
+    cls=Group, no_args_is_help=True, help="Files into the store: CSV, JSONL, Parquet, or a known layout."
+)
 
-Files = Annotated[list[Path], typer.Argument(help="Files to import, one after the other.")]
+Files = Annotated[list[Path], typer.Argument(help="Files or folders to import, one after the other.")]
+Named = Annotated[
+    str | None,
+    typer.Option(
+        "--layout",
+        help="recbole, movielens, listenbrainz, spotify-mpd, jspf or m3u; by default what the names of the files say.",
+    ),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check the files and report; write nothing to the store.")]
 
 
@@ -30,41 +40,49 @@ def upgrade() -> None:
 
 
 @imports.command("items")
-def items(files: Files, dry_run: DryRun = False) -> None:
+def items(files: Files, layout: Named = None, dry_run: DryRun = False) -> None:
     """Columns: item_id, optional domain and title; every other column becomes an attribute."""
     from recsys.importing.files import import_items
 
-    run_imports(import_items, files, dry_run=dry_run)
+    run_imports(import_items, _found(files, "items", layout), dry_run=dry_run)
 
 
 @imports.command("events")
-def events(files: Files, dry_run: DryRun = False) -> None:
+def events(files: Files, layout: Named = None, dry_run: DryRun = False) -> None:
     """Columns: user_id, item_id, optional at or timestamp (epoch seconds or ISO 8601), position, event_id, kind, rating."""
     from recsys.importing.files import import_events
 
-    run_imports(import_events, files, dry_run=dry_run)
+    run_imports(import_events, _found(files, "events", layout), dry_run=dry_run)
 
 
 @imports.command("playlists")
-def playlists(files: Files, dry_run: DryRun = False) -> None:
+def playlists(files: Files, layout: Named = None, dry_run: DryRun = False) -> None:
     """Columns: playlist_id, position, item_id, optional playlist_name."""
     from recsys.importing.files import import_playlists
 
-    run_imports(import_playlists, files, dry_run=dry_run)
+    run_imports(import_playlists, _found(files, "playlists", layout), dry_run=dry_run)
 
 
-def run_imports(run: "Callable[..., Iterator[Report]]", files: list[Path], *, dry_run: bool = False) -> None:
+def run_imports(run: "Callable[..., Iterator[Report]]", files: "Iterable[Found]", *, dry_run: bool = False) -> None:
     """Imports the files and says what became of their rows; rejected ones are written beside as `FILE.rejected.jsonl`."""
     settings = Settings()
     with open_store(settings) as store:
-        for path in files:
+        for found in files:
+            path = found.path
             rejects = path.with_name(f"{path.name}.rejected.jsonl")
             report = None
             with console.status(f"{path.name}") as status:
-                for report in run(store, path, dry_run=dry_run, rejects=rejects):
+                for report in run(store, path, reader=found.reader, dry_run=dry_run, rejects=rejects):
                     status.update(f"{path.name}: {report.accepted + report.unchanged + report.rejected:,} rows")
             if report is not None:
                 _say(path, report, rejects, dry_run=dry_run)
+
+
+def _found(files: list[Path], kind: "Kind", layout: str | None) -> "Iterator[Found]":
+    from recsys.importing.layouts.found import find
+
+    for path in files:
+        yield from find(path, kind, layout=layout)
 
 
 def _say(path: Path, report: "Report", rejects: Path, *, dry_run: bool) -> None:

@@ -22,6 +22,7 @@ def quickstart(
     Works in the database of RECSYS_DATABASE_URL. Running it again trains anew on what is there.
     """
     from recsys.importing.files import import_events, import_items, import_playlists
+    from recsys.importing.layouts.found import Found
     from recsys.importing.samples import fetch, write_files
     from recsys.store.sessions import upgrade
     from recsys.training.recipes import Plan
@@ -33,9 +34,9 @@ def quickstart(
         console.print(str(fact), soft_wrap=True, highlight=False)
     files = write_files(settings.data)
     upgrade(settings.database_url)
-    run_imports(import_items, list(files.items))
-    run_imports(import_events, list(files.events))
-    run_imports(import_playlists, list(files.playlists))
+    run_imports(import_items, map(Found, files.items))
+    run_imports(import_events, map(Found, files.events))
+    run_imports(import_playlists, map(Found, files.playlists))
     with open_store(settings) as store:
         plan = Plan(text_encoder=settings.text_encoder, include_seen=False, seed=seed, device=device(settings))
         saved = run_training(store, plan, settings, model="blend", resume=True)

@@ -1,0 +1,139 @@
+"""Values of a row, each checked by itself. Every refusal begins with its reason, which the report counts."""
+
+import json
+import math
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from recsys.importing.report import Row
+from recsys.store.records import ItemDraft
+
+ITEM_COLUMNS = ("item_id", "domain", "title")
+"""What is not an attribute of an item."""
+_ENCODER = json.JSONEncoder(sort_keys=True, default=str)
+
+
+def content(row: Row) -> str:
+    """The row as JSON with sorted names, in ASCII: equal for equal rows.
+
+    Raises:
+        ValueError: a name or value that UTF-8 cannot hold.
+    """
+    text = _ENCODER.encode(row)
+    if "\\ud" in text:  # a character beyond the 65,536th, or half of one
+        try:
+            json.dumps(row, ensure_ascii=False, default=str).encode()
+        except UnicodeEncodeError:
+            raise ValueError("broken encoding: convert the file to UTF-8") from None
+    return text
+
+
+def item(row: Row) -> ItemDraft:
+    """Raises ValueError: a value is not what its column holds."""
+    attributes = {key: _plain(value) for key, value in row.items() if key not in ITEM_COLUMNS and value is not None}
+    return ItemDraft(
+        item_id=identifier(row, "item_id"),
+        domain=text(row, "domain"),
+        title=text(row, "title"),
+        attributes=attributes,
+    )
+
+
+def event(row: Row, *, latest: float) -> Row:
+    """What the store keeps of an event; `event_id` is None where the row has none.
+
+    Raises:
+        ValueError: a value is not what its column holds, or the time is after `latest`.
+    """
+    weight = row.get("rating", row.get("weight"))
+    at = row.get("at")
+    return {
+        "event_id": identifier(row, "event_id") if row.get("event_id") is not None else None,
+        "user_id": identifier(row, "user_id"),
+        "item_id": identifier(row, "item_id"),
+        "at": seconds(row.get("timestamp") if at is None else at, latest=latest),
+        "position": whole(row, "position"),
+        "kind": text(row, "kind") or "view",
+        "weight": 1.0 if weight is None else _number(weight, "rating"),
+    }
+
+
+def identifier(row: Row, name: str) -> str:
+    """Raises ValueError: none, no string, or one that a database cannot hold as a key."""
+    value = row.get(name)
+    if value is None or value == "":
+        raise ValueError(f"missing value: {name}")
+    if not isinstance(value, str):
+        raise ValueError(f"id is no string: {name}={value!r}; quote it, so that 007 stays 007")
+    if "\0" in value or len(value) > 500:
+        raise ValueError(f"id not storable: {name} holds a null character or is longer than 500")
+    return value
+
+
+def text(row: Row, name: str) -> str | None:
+    """The value as text without null characters, which PostgreSQL cannot hold."""
+    value = row.get(name)
+    return None if value is None else str(value).replace("\0", "")
+
+
+def whole(row: Row, name: str) -> int | None:
+    """Raises ValueError: no whole number."""
+    value = row.get(name)
+    if value is None:
+        return None
+    number = _number(value, name)
+    if number != int(number) or abs(number) > 2**53:
+        raise ValueError(f"wrong type: {name}={value!r} is no whole number")
+    return int(number)
+
+
+def tomorrow() -> float:
+    """A day from now in epoch seconds: later times are mistakes, earlier ones may be a clock that is ahead."""
+    return (datetime.now(UTC) + timedelta(days=1)).timestamp()
+
+
+def seconds(value: Any, *, latest: float) -> float | None:
+    """Epoch seconds of a number or ISO text (UTC where it names no zone).
+
+    Raises:
+        ValueError: neither of them, or after `latest`.
+    """
+    if value is None:
+        return None
+    try:
+        moment = _utc(value) if isinstance(value, datetime) else _utc_text(value) if _is_iso(value) else float(value)
+        if isinstance(value, bool) or not math.isfinite(moment):
+            raise ValueError
+    except (TypeError, ValueError):
+        raise ValueError(f"wrong time: {value!r} is neither epoch seconds nor ISO 8601") from None
+    if moment > latest:
+        raise ValueError(f"time in the future: {value!r}; are these milliseconds? Give seconds")
+    return moment
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value.replace("\0", "") if isinstance(value, str) else json.loads(json.dumps(value, default=str))
+
+
+def _number(value: Any, name: str) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"wrong type: {name}={value!r} is no number") from None
+    if not math.isfinite(number):
+        raise ValueError(f"wrong type: {name}={value!r} is no finite number")
+    return number
+
+
+def _is_iso(value: Any) -> bool:
+    return isinstance(value, str) and ("-" in value[1:] or ":" in value)
+
+
+def _utc_text(value: str) -> float:
+    return _utc(datetime.fromisoformat(value))
+
+
+def _utc(moment: datetime) -> float:
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -1,0 +1,57 @@
+"""Which layout a path has, and which of its files hold items, events or playlists."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from recsys.errors import InputFileError
+from recsys.importing.layouts import listenbrainz, movielens, playlists, recbole, spotify
+from recsys.importing.layouts.layout import Layout
+from recsys.importing.readers import Reader
+
+Kind = Literal["items", "events", "playlists"]
+
+LAYOUTS: Mapping[str, Layout] = {
+    "recbole": recbole.LAYOUT,
+    "movielens": movielens.LAYOUT,
+    "listenbrainz": listenbrainz.LAYOUT,
+    "spotify-mpd": spotify.LAYOUT,
+    "jspf": playlists.JSPF,
+    "m3u": playlists.M3U,
+}
+
+
+OWN = (".csv", ".jsonl", ".parquet")
+"""A file that ends like this has our own columns, unless its layout is named."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file and what reads it; `reader` is None for our own columns in CSV, JSONL or Parquet."""
+
+    path: Path
+    reader: Reader | None = None
+
+
+def find(path: Path, kind: Kind, *, layout: str | None = None) -> Iterator[Found]:
+    """The files of `kind` at `path`, a file or a folder. Without a name the layout is known by the names of the files.
+
+    Raises:
+        InputFileError: no such layout, or it has nothing of this kind here.
+    """
+    if layout is not None and layout not in LAYOUTS:
+        raise InputFileError(f"unknown layout {layout!r}: choose one of {', '.join(LAYOUTS)}, or leave it out")
+    own = path.suffix.lower() in OWN and not path.is_dir()
+    names = [layout] if layout else [name for name, one in LAYOUTS.items() if not own and one.holds(path)]
+    if not names:
+        if path.is_dir():
+            raise InputFileError(f"{path} is a folder of no known layout ({', '.join(LAYOUTS)}): give its files")
+        yield Found(path)
+        return
+    files = [
+        Found(one, reader) for name in names for one, reader in LAYOUTS[name].files(path, kind, named=bool(layout))
+    ]
+    if not files:
+        raise InputFileError(f"{path} holds no {kind} in the layout {names[0]}{LAYOUTS[names[0]].hint}")
+    yield from files

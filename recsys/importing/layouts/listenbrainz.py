@@ -1,0 +1,89 @@
+"""ListenBrainz listens, one JSON object a line: a user's own export (a folder with user.json) or the public dumps.
+
+A track is known by its MusicBrainz recording id, or by the MessyBrainz id where there is none. Source:
+listenbrainz.readthedocs.io, "JSON Documentation" and "ListenBrainz Data Dumps".
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from recsys.importing.layouts.layout import Layout
+from recsys.importing.readers import Rows, read_jsonl
+from recsys.importing.report import Row
+
+ABOVE = 3
+"""Folders between a file of listens (listens/2024/1.jsonl) and user.json."""
+
+
+def _items(path: Path) -> Rows:
+    """Each track once, as its first listen describes it."""
+    seen: set[str] = set()
+    for row in _listens(path):
+        if isinstance(row, ValueError) or row["item_id"] is None:
+            yield row
+        elif row["item_id"] not in seen:
+            seen.add(row["item_id"])
+            yield {name: row[name] for name in ("item_id", "domain", "title", "artist", "release")}
+
+
+def _events(path: Path) -> Rows:
+    user = _owner(path)
+    for row in _listens(path):
+        if isinstance(row, ValueError):
+            yield row
+        else:
+            yield {
+                "user_id": row["user_id"] or user,
+                "item_id": row["item_id"],
+                "timestamp": row["timestamp"],
+                "kind": "listen",
+            }
+
+
+def _listens(path: Path) -> Iterator[Row | ValueError]:
+    for row in read_jsonl(path, ()):
+        if isinstance(row, ValueError):
+            yield row
+            continue
+        track = _below(row, "track_metadata")
+        more, mapped = _below(track, "additional_info"), _below(track, "mbid_mapping")
+        user = row.get("user_name") or row.get("user_id")
+        yield {
+            "user_id": str(user) if isinstance(user, int) else user,  # the dumps number their users
+            "item_id": mapped.get("recording_mbid")
+            or more.get("recording_mbid")
+            or row.get("recording_msid")
+            or more.get("recording_msid"),
+            "timestamp": row.get("listened_at", row.get("timestamp")),
+            "domain": "music",
+            "title": track.get("track_name"),
+            "artist": track.get("artist_name"),
+            "release": track.get("release_name"),
+        }
+
+
+def _below(row: Row, name: str) -> dict[str, Any]:
+    value = row.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _owner(path: Path) -> str | None:
+    """Whose export this is: the lines of one do not say."""
+    for folder in path.resolve().parents[: ABOVE + 1]:
+        try:
+            found = json.loads((folder / "user.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        return found.get("username") or found.get("user_name") if isinstance(found, dict) else None
+    return None
+
+
+LAYOUT = Layout(
+    readers={
+        "items": {"listens/**/*.jsonl": _items, "*.listens": _items},
+        "events": {"listens/**/*.jsonl": _events, "*.listens": _events},
+    },
+    hint="; name a file's layout with --layout listenbrainz",
+)
