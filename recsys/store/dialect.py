@@ -44,7 +44,7 @@ def upsert(
 
 
 def insert_new(
-    connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, key: str
+    connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[tuple[Any, ...]], *, key: str
 ) -> int:
     """Inserts the rows whose `key` is not there, in their order, and gives their number.
 
@@ -58,7 +58,7 @@ def insert_new(
     mark = "?" if connection.dialect.name == "sqlite" else "%s"
     values = ", ".join(mark for _ in columns)
     statement = f"INSERT INTO {table.name} ({names}) VALUES ({values}) ON CONFLICT ({key}) DO NOTHING"
-    return connection.exec_driver_sql(statement, [tuple(row) for row in rows]).rowcount if rows else 0
+    return connection.exec_driver_sql(statement, list(rows)).rowcount if rows else 0
 
 
 def among(connection: Connection, column: Column[str], values: Sequence[str]) -> ColumnElement[bool]:
@@ -78,7 +78,7 @@ def lock_rows(connection: Connection, column: Column[str], values: Sequence[str]
         connection.execute(wanted.with_for_update()).all()
 
 
-def _copy_new(connection: Connection, table: str, names: str, rows: Sequence[Sequence[Any]], key: str) -> int:
+def _copy_new(connection: Connection, table: str, names: str, rows: Sequence[tuple[Any, ...]], key: str) -> int:
     incoming = f"incoming_{table}"
     connection.exec_driver_sql(
         f"CREATE TEMPORARY TABLE {incoming} ON COMMIT DROP AS SELECT 0::bigint AS row, {names} FROM {table} WITH NO DATA"

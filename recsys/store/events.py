@@ -4,6 +4,7 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, select, update
@@ -54,8 +55,7 @@ def insert_events(connection: Connection, values: Sequence[Mapping[str, Any]]) -
     new = [{"user_id": user_id, "created": now} for user_id in user_ids if user_id not in there]
     upsert(connection, users, new, key=("user_id",))
     lock_rows(connection, users.c.user_id, user_ids)
-    rows = [[value[name] for name in COLUMNS] for value in values]
-    return insert_new(connection, events, COLUMNS, rows, key="event_id")
+    return insert_new(connection, events, COLUMNS, list(map(itemgetter(*COLUMNS), values)), key="event_id")
 
 
 def recent_events(connection: Connection, user_id: str, *, limit: int) -> list[Event]:

@@ -13,8 +13,8 @@ from recsys.importing.readers import Reader
 Kind = Literal["items", "events", "playlists"]
 
 LAYOUTS: Mapping[str, Layout] = {
+    "movielens": movielens.LAYOUT,  # before RecBole, whose *.item would fit u.item too
     "recbole": recbole.LAYOUT,
-    "movielens": movielens.LAYOUT,
     "listenbrainz": listenbrainz.LAYOUT,
     "spotify-mpd": spotify.LAYOUT,
     "jspf": playlists.JSPF,
@@ -49,9 +49,10 @@ def find(path: Path, kind: Kind, *, layout: str | None = None) -> Iterator[Found
             raise InputFileError(f"{path} is a folder of no known layout ({', '.join(LAYOUTS)}): give its files")
         yield Found(path)
         return
-    files = [
-        Found(one, reader) for name in names for one, reader in LAYOUTS[name].files(path, kind, named=bool(layout))
-    ]
+    files: dict[Path, Reader] = {}
+    for name in names:
+        for one, reader in LAYOUTS[name].files(path, kind, named=layout is not None):
+            files.setdefault(one, reader)
     if not files:
         raise InputFileError(f"{path} holds no {kind} in the layout {names[0]}{LAYOUTS[names[0]].hint}")
-    yield from files
+    yield from (Found(one, reader) for one, reader in files.items())

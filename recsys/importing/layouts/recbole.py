@@ -3,7 +3,7 @@
 Source: Zhao et al., RecBole, CIKM 2021 (arXiv:2011.01731), section 3.2, and recbole.io/docs/user_guide/data/atomic_files.html.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 
 from recsys.errors import InputFileError
@@ -13,14 +13,14 @@ from recsys.importing.report import Row
 
 
 def _items(path: Path) -> Rows:
-    return _atomic(path, {"item_id": "item_id"}, title=("title", "item_title", "name", "movie_title"))
+    return _atomic(path, ("item_id",), title=("title", "item_title", "name", "movie_title"))
 
 
 def _events(path: Path) -> Rows:
-    return _atomic(path, {"user_id": "user_id", "item_id": "item_id"})
+    return _atomic(path, ("user_id", "item_id"))
 
 
-def _atomic(path: Path, needed: Mapping[str, str], *, title: tuple[str, ...] = ()) -> Rows:
+def _atomic(path: Path, needed: Sequence[str], *, title: Sequence[str] = ()) -> Rows:
     """Rows with the types taken off the names; the first column that is one of `title` becomes it."""
     names: dict[str, str] = {}
     for row in read_csv(path, (), delimiter="\t", quoted=False):
@@ -32,7 +32,7 @@ def _atomic(path: Path, needed: Mapping[str, str], *, title: tuple[str, ...] = (
         yield {names[typed]: value for typed, value in row.items()}
 
 
-def _plain_names(path: Path, row: Row, needed: Mapping[str, str], title: tuple[str, ...]) -> dict[str, str]:
+def _plain_names(path: Path, row: Row, needed: Sequence[str], title: Sequence[str]) -> dict[str, str]:
     names = {typed: typed.partition(":")[0] for typed in row}
     for name in needed:
         if name not in names.values():
