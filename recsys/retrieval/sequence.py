@@ -15,7 +15,7 @@ from models.pooling.last import last
 from recsys.bundle import Part
 from recsys.data.history import Rows
 from recsys.indexes.index import Index
-from recsys.retrieval.inner import InnerProductSource, stored_index
+from recsys.retrieval.inner import InnerProductSource, stored, stored_index
 
 
 class SequenceSource(InnerProductSource):
@@ -72,7 +72,8 @@ class SequenceSource(InnerProductSource):
 
     def part(self, name: str) -> Part:
         p = self._part
-        return Part(name=name, kind=p.kind, config=p.config, arrays=p.arrays, figures=p.figures)
+        arrays = p.arrays | {"item_vectors": self.vectors, "known": self.known} | stored(self.index)
+        return Part(name=name, kind=p.kind, config=p.config, arrays=arrays, figures=p.figures)
 
     @classmethod
     def from_part(cls, part: Part) -> Self:

@@ -198,6 +198,7 @@ def _sequence_fits(name: str, folds: Split, text: NDArray[np.float32], plan: Pla
                 case Epoch():
                     yield Progress(name, _told(fact, stage, events=len(data.rows)))
     source = restore(made[0])
+    made[1] = restore(made[1]).part(name)  # with the graph of a large catalogue, which takes long to build
     some = folds.validation.sample(VALIDATION_CASES, seed=plan.seed)
     figure = ndcg_at_10(source, some, items=folds.fit.items, include_seen=plan.include_seen).mean()
     yield Fits(made[0], replace(made[1], figures={"validation_ndcg@10": float(figure)}))

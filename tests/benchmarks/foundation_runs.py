@@ -94,8 +94,8 @@ def rectools(data: Path, name: str, seed: int) -> Users:
     return dict(np.load(kept))
 
 
-def _material(data: Path, name: str, *, seed: int) -> Material:
-    """The data set through the store, as a user would bring it in."""
+def imported(data: Path, name: str) -> str:
+    """URL of a store with the data set, brought in as a user would, its texts encoded; made once."""
     kept = place("store", name, files=files(data, name))
     url = f"sqlite:///{kept}/recsys.db"
     if not (kept / "ready").exists():
@@ -109,7 +109,11 @@ def _material(data: Path, name: str, *, seed: int) -> Material:
         material(store, PLAN)  # encodes the texts
         store.close()
         (kept / "ready").touch()
-    store = Store.open(url)
+    return url
+
+
+def _material(data: Path, name: str, *, seed: int) -> Material:
+    store = Store.open(imported(data, name))
     work = material(store, replace(PLAN, seed=seed))
     store.close()
     return work

@@ -1,0 +1,16 @@
+"""The main job under load: requests a second, memory, batch, filters, cold items on the other replica.
+
+    make bench NAME=strength DATA=FOLDER [ROW=serving]
+
+Speeds are ratios within one run, so that they can be compared between machines. Each subject has a module of its own.
+"""
+
+import sys
+
+from tests.benchmarks import strength_recall, strength_serving
+from tests.benchmarks.harness import main
+
+BENCHES = strength_serving.BENCHES | strength_recall.BENCHES
+
+if __name__ == "__main__":
+    sys.exit(main(BENCHES))
