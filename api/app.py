@@ -11,11 +11,12 @@ from fastapi.routing import APIRoute
 from api import problems
 from api.deps import Service
 from api.metrics import Metrics
-from api.middleware import BodyLimit, EncodedPaths, Observed
+from api.middleware import BodyLimit, EncodedPaths, Observed, Shedding
 from api.routes import events, items, page, playlists, recommendations, state, users
 from api.together import Together
 
 MAX_BODY = 5_000_000
+MAX_AT_WORK = 256
 
 ABOUT = """Recommendations for stored users and for histories sent along.
 
@@ -23,8 +24,11 @@ Ids are strings. Encode a `/` inside an id in a path as `%2F` where the rest cou
 `application/problem+json`; what could not be done as asked, but was answered, stands in `degraded`."""
 
 
-def create_app(recommender: Service, *, max_body: int = MAX_BODY) -> FastAPI:
-    """The routes over `recommender`, which stays the caller's to close. Bodies over `max_body` bytes are refused."""
+def create_app(recommender: Service, *, max_body: int = MAX_BODY, max_at_work: int = MAX_AT_WORK) -> FastAPI:
+    """The routes over `recommender`, which stays the caller's to close.
+
+    Bodies over `max_body` bytes are refused, and requests beyond `max_at_work` at once.
+    """
     together = Together(recommender.answer)
 
     @asynccontextmanager
@@ -50,6 +54,7 @@ def create_app(recommender: Service, *, max_body: int = MAX_BODY) -> FastAPI:
         app.include_router(routes.router)
     app.add_middleware(EncodedPaths)
     app.add_middleware(BodyLimit, limit=max_body)
+    app.add_middleware(Shedding, limit=max_at_work)
     app.add_middleware(Observed, metrics=app.state.metrics)  # added last, runs first
     _document_problems(app)
     return app

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.metrics import Metrics
-from api.problems import problem
+from api.problems import RETRY_AFTER, problem
 
 SECURITY = {
     "Content-Security-Policy": (
@@ -23,6 +23,7 @@ SECURITY = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 UNRESERVED = frozenset(string.ascii_letters + string.digits + "-._~:")
+OPEN = frozenset({"/healthz", "/readyz", "/metrics"})
 ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
@@ -59,6 +60,33 @@ class Observed:
             route = getattr(scope.get("route"), "path", "none")
             seconds = time.perf_counter() - begin
             self.metrics.request(method=scope["method"], route=route, status=status, seconds=seconds)
+
+
+class Shedding:
+    """Beyond `limit` requests at work it says at once that the service is busy, instead of letting a queue grow.
+
+    What tells how the service is stays answered: `OPEN`.
+    """
+
+    def __init__(self, app: ASGIApp, *, limit: int) -> None:
+        self.app = app
+        self.limit = limit
+        self.detail = f"{limit} requests are at work already: try again in {RETRY_AFTER} seconds"
+        self._at_work = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in OPEN:
+            await self.app(scope, receive, send)
+            return
+        if self._at_work >= self.limit:
+            retry = {"Retry-After": str(RETRY_AFTER)}
+            await problem(scope["state"]["request_id"], 503, self.detail, headers=retry)(scope, receive, send)
+            return
+        self._at_work += 1
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            self._at_work -= 1
 
 
 class BodyLimit:

@@ -35,6 +35,8 @@ HIDDEN: Mapping[int, str] = {
     500: "something failed inside; the log has it under this request id",
     503: "the database does not answer; try again shortly, the log says more under this request id",
 }
+RETRY_AFTER = 2
+"""Seconds after which a busy service, or one whose database is away, is asked again."""
 MAX_ERRORS = 20
 MAX_TEXT = 300
 
@@ -107,7 +109,7 @@ def install(app: FastAPI) -> None:
 
 async def _recsys_error(request: Request, error: Exception) -> Response:
     status = next((status for kind, status in STATUSES.items() if isinstance(error, kind)), 500)
-    retry = {"Retry-After": "2"} if status == 503 else None
+    retry = {"Retry-After": str(RETRY_AFTER)} if status == 503 else None
     if status == 500 or isinstance(error, StoreError):  # the message may name hosts and statements
         log.error("%s: %s", type(error).__name__, error, extra={"request_id": _id(request)}, exc_info=error)
         return problem(_id(request), status, HIDDEN[status], headers=retry)

@@ -23,7 +23,7 @@ async def health() -> Health:
 
 
 @router.get("/readyz", response_model=Ready, responses=documented(503))
-def ready(request: Request, recommender: RecommenderDep) -> Ready | Response:
+async def ready(request: Request, recommender: RecommenderDep) -> Ready | Response:
     """200 when recommendations come from a trained bundle, else 503 with the reasons."""
     found = recommender.readiness()
     if found.ready:

@@ -1,7 +1,10 @@
 """What became of the rows of a file: counts, and each rejected row with its number and reason."""
 
 import json
+import uuid
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
@@ -22,35 +25,50 @@ class Report:
 
 
 class Rejects:
-    """Counts rejected rows and writes each with its file, row number (the first data row is 1) and reason."""
+    """Counts rejected rows and writes each with its file, row number (the first data row is 1) and reason.
+
+    They are written beside and renamed at the end, so that two imports of one file do not write into each other's report.
+    Where none was rejected, the report of an earlier import goes.
+    """
 
     def __init__(self, report: Report, path: Path | None) -> None:
         self._report, self._path = report, path
+        self._beside = path and path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
         self._file: TextIO | None = None
 
     def add(self, source: str, number: int, reason: str, row: Row) -> None:
         """Raises InputFileError: the report cannot be written."""
         self._report.rejected += 1
         self._report.reasons[reason.split(":")[0]] += 1
-        if self._path is None:
+        if self._beside is None:
             return
         line = {"file": source, "row": number, "reason": reason, "content": row}
-        try:
+        with self._told():
             if self._file is None:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-                self._file = self._path.open("w", encoding="utf-8", errors="backslashreplace")
+                self._beside.parent.mkdir(parents=True, exist_ok=True)
+                self._file = self._beside.open("w", encoding="utf-8", errors="backslashreplace")
             self._file.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")
-        except OSError as error:
-            raise _not_written(self._path, error) from error
 
     def close(self) -> None:
         """Raises InputFileError: the end of the report cannot be written."""
-        if self._file is not None and self._path is not None:
+        if self._path is None or self._beside is None:
+            return
+        with self._told():
+            if self._file is None:
+                self._path.unlink(missing_ok=True)
+                return
             try:
                 self._file.close()
-            except OSError as error:
-                raise _not_written(self._path, error) from error
+            except OSError:
+                self._beside.unlink(missing_ok=True)
+                raise
+            self._beside.replace(self._path)
 
-
-def _not_written(path: Path, error: OSError) -> InputFileError:
-    return InputFileError(f"rejected rows not written to {path}: {error}; free space, then import again")
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise InputFileError(
+                f"rejected rows not written to {self._path}: {error}; free space, then import again"
+            ) from error

@@ -1,15 +1,18 @@
 """Versions: which bundle is served, and which one was before."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, select, update
 
 from recsys.errors import NotFound
 from recsys.store.dialect import upsert
 from recsys.store.records import BundleRecord
 from recsys.store.tables import bundles
+
+TICK = timedelta(microseconds=1)
+"""By which a bundle is activated after the one before, when the clock was set back: `rollback_bundle` goes by the order."""
 
 
 def add_bundle(connection: Connection, uri: str, manifest: Mapping[str, Any]) -> None:
@@ -27,10 +30,17 @@ def activate_bundle(connection: Connection, uri: str) -> BundleRecord:
     if connection.scalar(select(bundles.c.uri).where(bundles.c.uri == uri)) is None:
         raise NotFound(f"unknown bundle {uri!r}: `recsys bundles list` shows those that are known")
     connection.execute(update(bundles).where(bundles.c.state == "active").values(state="retired"))
-    connection.execute(update(bundles).where(bundles.c.uri == uri).values(state="active", activated=datetime.now(UTC)))
+    last = connection.scalar(select(func.max(bundles.c.activated)))
+    now = datetime.now(UTC) if last is None else max(datetime.now(UTC), _utc(last) + TICK)
+    connection.execute(update(bundles).where(bundles.c.uri == uri).values(state="active", activated=now))
     record = active_bundle(connection)
     assert record is not None
     return record
+
+
+def _utc(moment: datetime) -> datetime:
+    """SQLite gives times without their zone."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def rollback_bundle(connection: Connection) -> BundleRecord:

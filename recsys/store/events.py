@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any
@@ -19,6 +19,8 @@ CONTENT = ("user_id", "item_id", "position", "kind", "weight")
 """What must be equal when an event id comes again; also `at`, where the caller gave it."""
 COLUMNS = ("event_id", "user_id", "item_id", "at", "position", "kind", "weight")
 """What is given of an event; its number is counted up."""
+TICK = 1e-6
+"""Seconds by which an event comes after the one before, when the clock does not say so."""
 
 
 def add_events(connection: Connection, drafts: Sequence[EventDraft]) -> list[Event]:
@@ -32,10 +34,11 @@ def add_events(connection: Connection, drafts: Sequence[EventDraft]) -> list[Eve
     unknown = next((draft.item_id for draft in drafts if draft.item_id not in known), None)
     if unknown is not None:
         raise NotFound(f"unknown item {unknown!r}: PUT it first or leave the event out")
-    now = time.time()
-    values = [_values(draft, now) for draft in drafts]
+    _take_users(connection, {draft.user_id for draft in drafts})
+    arrived = _arrivals(connection, {draft.user_id for draft in drafts if draft.at is None})
+    values = [_values(draft, arrived) for draft in drafts]
     asked_at = {value["event_id"]: draft.at is not None for draft, value in zip(drafts, values, strict=True)}
-    insert_events(connection, values)
+    insert_new(connection, events, COLUMNS, list(map(itemgetter(*COLUMNS), values)), key="event_id")
     stored = {event.event_id: event for event in stored_events(connection, [value["event_id"] for value in values])}
     for value in values:
         event = stored[value["event_id"]]
@@ -49,12 +52,7 @@ def insert_events(connection: Connection, values: Sequence[Mapping[str, Any]]) -
 
     The users' rows are locked first, in one order, so that a user's numbers are taken one writer at a time.
     """
-    user_ids = sorted({value["user_id"] for value in values})
-    there = set(connection.scalars(select(users.c.user_id).where(among(connection, users.c.user_id, user_ids))))
-    now = datetime.now(UTC)
-    new = [{"user_id": user_id, "created": now} for user_id in user_ids if user_id not in there]
-    upsert(connection, users, new, key=("user_id",))
-    lock_rows(connection, users.c.user_id, user_ids)
+    _take_users(connection, {value["user_id"] for value in values})
     return insert_new(connection, events, COLUMNS, list(map(itemgetter(*COLUMNS), values)), key="event_id")
 
 
@@ -105,14 +103,35 @@ def repeat_share(connection: Connection) -> float:
     return 1 - distinct / total if total else 0.0
 
 
-def _values(draft: EventDraft, now: float) -> dict[str, Any]:
+def _take_users(connection: Connection, wanted: Set[str]) -> None:
+    """Makes the users that are new and locks the rows of all until the transaction ends."""
+    user_ids = sorted(wanted)
+    there = set(connection.scalars(select(users.c.user_id).where(among(connection, users.c.user_id, user_ids))))
+    now = datetime.now(UTC)
+    new = [{"user_id": user_id, "created": now} for user_id in user_ids if user_id not in there]
+    upsert(connection, users, new, key=("user_id",))
+    lock_rows(connection, users.c.user_id, user_ids)
+
+
+def _arrivals(connection: Connection, user_ids: Set[str]) -> dict[str, float]:
+    """The time of arrival for each user: now, but after all that the user has, though a clock was set back meanwhile."""
+    if not user_ids:
+        return {}
+    now = time.time()
+    latest = select(events.c.user_id, func.max(events.c.at)).where(among(connection, events.c.user_id, list(user_ids)))
+    rows = connection.execute(latest.group_by(events.c.user_id))
+    last = {user_id: at for user_id, at in rows if at is not None}
+    return {user_id: max(now, last.get(user_id, now) + TICK) for user_id in user_ids}
+
+
+def _values(draft: EventDraft, arrived: Mapping[str, float]) -> dict[str, Any]:
     if draft.at is not None and draft.at.tzinfo is None:
         raise InvalidRequest(f"at={draft.at.isoformat()} has no time zone: add one, such as Z")
     return {
         "event_id": draft.event_id or uuid.uuid4().hex,
         "user_id": draft.user_id,
         "item_id": draft.item_id,
-        "at": draft.at.timestamp() if draft.at else now,
+        "at": draft.at.timestamp() if draft.at else arrived[draft.user_id],
         "position": draft.position,
         "kind": draft.kind,
         "weight": draft.weight,

@@ -14,6 +14,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from recsys.errors import NotReady, RecsysError, StoreError
 from recsys.store.tables import changes
 
+PATIENCE = {"connect_timeout": 5, "tcp_user_timeout": 10_000, "keepalives_idle": 10, "keepalives_interval": 5}
+"""Seconds, and milliseconds for sent data: a PostgreSQL server that went away without a word is given up."""
+
 
 def connect(url: str) -> Engine:
     """An engine for `url`.
@@ -22,7 +25,8 @@ def connect(url: str) -> Engine:
         StoreError: the URL cannot be read or its driver is not installed.
     """
     try:
-        engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+        sqlite = url.startswith("sqlite")
+        engine = create_engine(url, pool_pre_ping=not sqlite, connect_args={} if sqlite else PATIENCE)
     except (SQLAlchemyError, ImportError) as error:
         raise StoreError(f"database URL {url!r}: {error}; use sqlite:///FILE or postgresql+psycopg://...") from error
     if engine.dialect.name == "sqlite":

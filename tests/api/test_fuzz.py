@@ -1,0 +1,36 @@
+"""No request makes the service fail. `make bench NAME=strength ROW=fuzz` sends 20,000."""
+
+from fastapi import FastAPI
+
+from api.app import create_app
+from recsys.service import Recommender
+from recsys.store import Store
+from recsys.store.records import EventDraft, ItemDraft
+from tests.api.fuzzing import Fuzzed, fuzz
+from tests.worlds import Planted
+
+EACH = 6
+
+
+def test_no_made_up_request_fails(served: tuple[Recommender, Store, Planted]) -> None:
+    recommender, store, planted = served
+    known = [*list(planted.world.successor)[:3], *store.users(limit=2)]
+    assert last(create_app(recommender), known).failures == []
+
+
+def test_nor_over_either_database(store: Store) -> None:
+    store.put_items([ItemDraft(item_id=one, title=one) for one in ("a", "b")])
+    store.add_events([EventDraft(user_id="u", item_id="a")])
+    store.put_playlist("p", "Mine", ["a", "b"])
+    recommender = Recommender(store)
+    try:
+        found = last(create_app(recommender), ["a", "b", "u", "p"])
+    finally:
+        recommender.close()
+    assert [one for one in found.failures if "/readyz" not in one] == []  # which is 503 by right: nothing is trained
+
+
+def last(app: FastAPI, known: list[str]) -> Fuzzed:
+    *_, found = fuzz(app, each=EACH, known=known)
+    assert {status // 100 for (_, status) in found.statuses} >= {2, 4}
+    return found
