@@ -55,8 +55,8 @@ class Pretrained:
     tokenizer: str
 
 
-def load_text_encoder(name: str, *, layers: int | None = None) -> Pretrained:
-    """The BERT-like checkpoint `name` (as in `load_sentence_encoder`), its first `layers` layers or all.
+def load_text_encoder(name: str, *, layers: int | None = None, max_length: int | None = None) -> Pretrained:
+    """The BERT-like checkpoint `name` (as in `load_sentence_encoder`): its first `layers` layers, reading `max_length` tokens.
 
     Raises:
         ConfigError: it is not there, is built otherwise, or has fewer layers.
@@ -78,7 +78,7 @@ def load_text_encoder(name: str, *, layers: int | None = None) -> Pretrained:
         layers=layers,
         heads=about.num_attention_heads,
         expansion=about.intermediate_size // about.hidden_size,
-        max_length=min(loaded.max_seq_length or about.max_position_embeddings, about.max_position_embeddings),
+        max_length=min(max_length or loaded.max_seq_length or 10**6, about.max_position_embeddings),
         norm_eps=about.layer_norm_eps,
     )
     encoder = TextEncoder(config)

@@ -28,7 +28,7 @@ def dataset(store: Store, *, holdout: Holdout) -> Dataset:
     """
     items = items_frame(store)
     events = events_frame(store).join(items.lazy().select("item"), on="item", how="semi")
-    histories = user_sequences(_folded(events, holdout)).collect() if len(items) else pl.DataFrame()
+    histories = user_sequences(folded(events, holdout)).collect() if len(items) else pl.DataFrame()
     if not len(histories):
         raise NotReady("the store holds no events: run `recsys import items FILE` and `recsys import events FILE`")
     vocabulary = Vocabulary(tuple(items["item"]))
@@ -50,7 +50,12 @@ def text_vectors(store: Store, encoder: TextEncoder, dataset: Dataset) -> Vector
     return stored_vectors(store, encoder, dataset.item_ids, dataset.texts, dataset.domains or None)
 
 
-def _folded(events: pl.LazyFrame, holdout: Holdout) -> pl.LazyFrame:
+def folded(events: pl.LazyFrame, holdout: Holdout) -> pl.LazyFrame:
+    """The events with a column `fold`, as `holdout` has it.
+
+    Raises:
+        SchemaError: a temporal holdout of events without times, or all of one moment.
+    """
     match holdout:
         case "leave-one-out":
             return leave_one_out(events)

@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from recsys.store.sessions import reading
 from recsys.store.store import Store
-from recsys.store.tables import events, items
+from recsys.store.tables import events, items, playlist_items
 
 EVENT_TYPES = {"user": pl.String, "item": pl.String, "at": pl.Float64, "position": pl.Int64, "arrival": pl.Int64}
 
@@ -35,3 +35,13 @@ def items_frame(store: Store) -> pl.DataFrame:
         (r.item_id, r.title, json.dumps(r.attributes, ensure_ascii=False), r.domain, r.content_hash) for r in rows
     ]
     return pl.DataFrame(values, schema=dict.fromkeys(columns, pl.String), orient="row")
+
+
+def playlists_frame(store: Store) -> pl.DataFrame:
+    """All entries of all playlists (`playlist`, `position`, `item`), list by list in their order."""
+    c = playlist_items.c
+    query = select(c.playlist_id, c.position, c.item_id).order_by(c.playlist_id, c.position)
+    with reading(store.engine) as connection:
+        rows = connection.execute(query).all()
+    schema = {"playlist": pl.String, "position": pl.Int64, "item": pl.String}
+    return pl.DataFrame([tuple(row) for row in rows], schema=schema, orient="row")

@@ -13,12 +13,15 @@ from recsys.bundle import Bundle, Part, load_bundle, read_manifest, save_bundle
 from recsys.data.build import dataset, text_vectors
 from recsys.data.dataset import Dataset
 from recsys.data.item_text import KIND, ItemTextEncoder
+from recsys.data.lists import lists
 from recsys.data.texts import TextEncoder, Vectors, text_encoder
 from recsys.errors import BundleError, NotReady
 from recsys.retrieval.parts import restore
 from recsys.retrieval.text import TextAware
 from recsys.store import Store
+from recsys.training.item_text import NAME as ITEM_TEXT
 from recsys.training.recipes import BLEND, Fits, Plan, Progress, Trained, train_bundle
+from recsys.training.text_job import item_text_bundle
 
 EARLY = "early"
 """Folder inside a one-part bundle with the part as it was before it saw validation."""
@@ -85,6 +88,9 @@ def train_from_store(
         InvalidRequest: there is no such model.
         BundleError: a given bundle cannot be used, or the new one cannot be written.
     """
+    if model == ITEM_TEXT:
+        yield from _text_encoder(store, plan, folder=folder, name=name, checkpoints=checkpoints, resume=resume)
+        return
     yield Progress(model, "reading the store and encoding item texts")
     work = material(store, plan)
     place = checkpoints / _run_hash(work)
@@ -103,6 +109,23 @@ def train_from_store(
                 store.add_bundle(uri, read_manifest(uri))
                 shutil.rmtree(place, ignore_errors=True)
                 yield Saved(uri, bundle)
+
+
+def _text_encoder(
+    store: Store, plan: Plan, *, folder: str, name: str | None, checkpoints: Path, resume: bool
+) -> Generator[Progress | Saved, None, None]:
+    yield Progress(ITEM_TEXT, "reading the store")
+    found = lists(store, holdout="none" if plan.deploy else plan.protocol)
+    place = checkpoints / _hash(asdict(plan) | {"rows": found.rows.tobytes().hex(), "texts": found.texts})
+    for fact in item_text_bundle(replace(plan, checkpoints=place, resume=resume), found):
+        match fact:
+            case Progress():
+                yield fact
+            case Bundle():
+                uri = save_bundle(fact, folder, name=name)
+                store.add_bundle(uri, read_manifest(uri))
+                shutil.rmtree(place, ignore_errors=True)
+                yield Saved(uri, fact)
 
 
 def _named(plan: Plan) -> TextEncoder:
@@ -129,5 +152,8 @@ def _reads(part: Part) -> bool:
 
 def _run_hash(work: Material) -> str:
     """Names the run: the same data and settings continue each other's checkpoints."""
-    settings: dict[str, Any] = asdict(work.plan) | {"data": work.data.hash}
+    return _hash(asdict(work.plan) | {"data": work.data.hash})
+
+
+def _hash(settings: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()[:16]

@@ -21,6 +21,7 @@ from recsys.retrieval.fusion import Fusion
 from recsys.retrieval.parts import fit, restore
 from recsys.retrieval.source import Source
 from recsys.training.fusion import DEPTH, choose, collect
+from recsys.training.item_text import NAME as ITEM_TEXT
 from recsys.training.loop import Epoch, LoopConfig
 from recsys.training.overrides import overridden
 from recsys.training.sequence import VALIDATION_CASES, SequenceRecipe, for_refit, train
@@ -115,12 +116,12 @@ def train_bundle(
         InvalidRequest: a name that no recipe makes.
         TrainingError: a run that cannot go on.
     """
-    strange = [name for name in plan.overrides if name not in SIMPLE and name not in SEQUENCE_MODELS]
+    strange = [name for name in plan.overrides if name not in (*SIMPLE, *SEQUENCE_MODELS, ITEM_TEXT)]
     unknown = strange + [
         name for name in names if name not in SIMPLE and name not in SEQUENCE_MODELS and name not in given
     ]
     if unknown:
-        known = ", ".join(["blend", *SIMPLE, *SEQUENCE_MODELS])
+        known = ", ".join(["blend", *SIMPLE, *SEQUENCE_MODELS, ITEM_TEXT])
         raise InvalidRequest(f"unknown model {unknown[0]!r}: choose one of {known}")
     if plan.deploy:
         dataset = replace(dataset, folds=np.maximum(dataset.folds, 1) - 1)

@@ -1,0 +1,62 @@
+"""Multiple negatives ranking: each text should be nearer to its partners than all other texts are.
+
+Source: Henderson et al. 2017 (arXiv:1705.00652), section 4, for pairs in a batch. With vectors kept from earlier batches as more
+keys it is the cross-batch memory of Wang et al. 2020 (arXiv:1912.06798), and those nearest are the hard negatives of the moment.
+"""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+IMPOSSIBLE = -1e4
+"""A logit that no softmax sees, finite so that a row of nothing else has no NaN in its gradient."""
+
+
+def ranking(
+    logits: Float[Tensor, "queries keys"], partners: Bool[Tensor, "queries keys"], *, weights: Tensor | None = None
+) -> Float[Tensor, ""]:
+    """Mean over queries, and within each over its partners (by `weights`), of the partner's cross-entropy among the negatives.
+
+    One partner is never the negative of another: that is the masking of equal and of known items. A query without any
+    partner counts nothing.
+    """
+    others = logits.masked_fill(partners, IMPOSSIBLE).logsumexp(dim=1, keepdim=True)
+    losses = torch.logaddexp(logits, others) - logits
+    share = partners.to(logits.dtype) if weights is None else weights * partners
+    share = share / share.sum(dim=1, keepdim=True).clamp(min=1e-9)
+    return (share * losses).sum() / partners.any(dim=1).sum().clamp(min=1)
+
+
+def hardest(
+    logits: Float[Tensor, "queries keys"], partners: Bool[Tensor, "queries keys"], *, negatives: int
+) -> Float[Tensor, "queries keys"]:
+    """The logits with all but each query's `negatives` largest negatives made impossible; partners stay."""
+    kept = min(negatives, logits.shape[1])
+    floor = logits.detach().masked_fill(partners, IMPOSSIBLE).topk(kept, dim=1).values[:, -1:]
+    return logits.masked_fill((logits < floor) & ~partners, IMPOSSIBLE)
+
+
+def multiple_negatives(
+    a: Float[Tensor, "pairs dim"],
+    b: Float[Tensor, "pairs dim"],
+    *,
+    temperature: float,
+    same: Bool[Tensor, "pairs pairs"] | None = None,
+) -> Float[Tensor, ""]:
+    """The loss of pairs of unit vectors in both directions; `same` marks (i, j) where b_j is as right for a_i as b_i is."""
+    logits = a @ b.T / temperature
+    own = torch.eye(len(a), dtype=torch.bool, device=a.device)
+    if same is not None:
+        logits = logits.masked_fill(same & ~own, IMPOSSIBLE)
+    return (ranking(logits, own) + ranking(logits.T, own)) / 2
+
+
+def alignment(student: Float[Tensor, "queries keys"], teacher: Float[Tensor, "queries keys"]) -> Float[Tensor, ""]:
+    """Kullback-Leibler divergence from the teacher's ranking to the student's, both as logits; the teacher learns nothing.
+
+    Rankings are aligned, not coordinates, so that the two may differ in width. Source: Starbucks (arXiv:2410.13230) and 2DMSE
+    (arXiv:2402.14776), where a teacher that is not detached is pulled towards its worse students.
+    """
+    own, aim = student.log_softmax(dim=1), teacher.detach().log_softmax(dim=1)
+    return F.kl_div(own, aim, log_target=True, reduction="batchmean")

@@ -1,0 +1,34 @@
+"""Which (layers, dims) pairs of a nested encoder are trained in a step.
+
+Sources: fixed pairs, Starbucks (arXiv:2410.13230), section 3.1. One random layer and one random width a step, 2DMSE
+(arXiv:2402.14776), section 3.2, which Starbucks shows to stay behind separate models at every size.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from models.errors import ConfigError
+
+Pair = tuple[int, int]
+"""(layers, dims)."""
+
+
+def checked_pairs(pairs: Sequence[Pair], *, layers: int, dim: int) -> tuple[Pair, ...]:
+    """The pairs and the whole encoder, which is always one of them, each once, the whole first.
+
+    Raises:
+        ConfigError: one that the encoder does not have.
+    """
+    for at, width in pairs:
+        if not (1 <= at <= layers and 1 <= width <= dim):
+            raise ConfigError(f"pair ({at}, {width}): this encoder has 1 to {layers} layers and 1 to {dim} dims")
+    return tuple(sorted({*pairs, (layers, dim)}, reverse=True))
+
+
+def sampled_pairs(generator: np.random.Generator, *, layers: int, dim: int) -> tuple[Pair, ...]:
+    """The pairs of one step of 2DMSE: all four of {all layers, one fewer} x {all dims, one power of two below}."""
+    widths = [2**power for power in range(3, 12) if 2**power < dim] or [dim]
+    at = int(generator.integers(1, max(2, layers)))
+    width = int(generator.choice(widths))
+    return tuple(dict.fromkeys([(layers, dim), (layers, width), (at, dim), (at, width)]))

@@ -1,0 +1,267 @@
+"""The recipe `item-text`: a text encoder taught which items of a catalogue go together.
+
+Each step encodes some texts of one domain and compares them with all texts of that domain that are learned from: with vectors
+made in this step where there are some, else with the last ones made (cross-batch memory). So every step sees the hardest
+negatives of the moment, for the price of one matrix product. All (layers, dims) pairs that are offered learn in one pass.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from models.encoders.text import TextEncoder, TextEncoderConfig, with_experts
+from models.objectives.contrastive import IMPOSSIBLE, alignment, hardest, ranking
+from models.objectives.nested import Pair, checked_pairs, sampled_pairs
+from models.pooling.nested import cut
+from models.pretrained import load_text_encoder
+from recsys.bundle import Part
+from recsys.data.collate import length_buckets
+from recsys.data.item_text import text_part
+from recsys.data.pairs import Pairs, PairsConfig
+from recsys.data.tokens import TextTokenizer, Tokens, collate_tokens, train_tokenizer
+from recsys.data.units import legal
+from recsys.training.loop import Epoch, LoopConfig, run
+from recsys.training.text_batches import Members, TextBatch, members, text_batches
+
+NAME = "item-text"
+
+TOKENS = 768
+"""Padded tokens that go through the encoder at once in training: short texts do not wait for long ones."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemTextRecipe:
+    """How the encoder is built and trained.
+
+    `start` names a checkpoint (`packaged`, a folder, a hub name) or is `random`; `width`, `heads` and `vocabulary` are those of
+    a random start. `offered` are the (layers, dims) pairs trained beside the whole. With `expert_layers` and two or more
+    domains the last so many layers have one expert a domain. `frozen` layers, and the token vectors below them, stay as they are.
+    `keep` is the share of the start in the final weights, `held_out` that of the items which the figures are measured on.
+    """
+
+    start: str = "packaged"
+    layers: int = 6
+    width: int = 384
+    heads: int = 12
+    vocabulary: int = 8000
+    max_length: int = 64
+    offered: tuple[Pair, ...] = ((3, 64), (3, 384), (6, 64), (6, 384))
+    nesting: Literal["fixed", "sampled"] = "fixed"
+    align: float = 1.0
+    expert_layers: int = 2
+    label_dropout: float = 0.1
+    frozen: int = 0
+    texts: int = 128
+    beside: int = 2
+    power: float = 0.5
+    temperature: float = 0.05
+    hard_negatives: int | None = None
+    keep: float = 0.4
+    held_out: float = 0.1
+    pairs: PairsConfig = field(default_factory=PairsConfig)
+    half_precision: Literal["auto", "on", "off"] = "auto"
+    loop: LoopConfig = field(default_factory=lambda: LoopConfig(epochs=3, learning_rate=2e-4, weight_decay=0.01))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TextData:
+    """What a run learns from: texts and domains of catalogue rows, and the pairs between them."""
+
+    texts: Sequence[str]
+    domains: Sequence[str | None]
+    pairs: Pairs
+
+
+def train(
+    recipe: ItemTextRecipe,
+    data: TextData,
+    *,
+    name: str = NAME,
+    seed: int,
+    device: str = "cpu",
+    checkpoint: Path | None = None,
+    resume: bool = False,
+) -> Iterator[Epoch | Part]:
+    """Yields one `Epoch` each, and last the trained part."""
+    torch.manual_seed(seed)
+    learned = members(data.pairs, data.domains)
+    model, tokenizer = _start(recipe, data, learned)
+    start = {key: weight.clone() for key, weight in model.state_dict().items()}
+    teacher = ItemTextTraining(recipe, model.to(device), tokenizer, data, learned)
+    if not (resume and checkpoint and checkpoint.exists()):
+        teacher.remember()
+    yield from run(
+        teacher,
+        batches=lambda generator: text_batches(
+            learned,
+            texts=recipe.texts,
+            beside=recipe.beside,
+            power=recipe.power,
+            general=recipe.label_dropout if teacher.encoder.config.experts else 0.0,
+            generator=generator,
+        ),
+        loss=teacher,
+        validate=None,
+        config=recipe.loop,
+        seed=seed,
+        checkpoint=checkpoint,
+        resume=resume,
+    )
+    if recipe.start != "random":
+        _interpolate(model, start, keep=recipe.keep)
+    yield text_part(
+        teacher.encoder,
+        name=name,
+        tokenizer=tokenizer.definition,
+        domains=[domain for domain in learned.domains if domain] if teacher.encoder.config.experts else [],
+        offered=teacher.pairs,
+        about={"recipe": asdict(recipe), "seed": seed},
+    )
+
+
+class ItemTextTraining(nn.Module):
+    """The encoder with the last vectors of every text that it learns from, one table for each exit; called, it is the loss."""
+
+    def __init__(
+        self, recipe: ItemTextRecipe, encoder: TextEncoder, tokenizer: TextTokenizer, data: TextData, learned: Members
+    ) -> None:
+        super().__init__()
+        self.recipe, self.encoder, self.learned = recipe, encoder, learned
+        self.domains, self.device = data.domains, encoder.tokens.weight.device
+        self.pairs = checked_pairs(recipe.offered, layers=encoder.config.layers, dim=encoder.config.dim)
+        random_exits = range(1, encoder.config.layers + 1) if recipe.nesting == "sampled" else ()
+        self.exits = sorted({layers for layers, _ in self.pairs}.union(random_exits))
+        self.tokens: list[Tokens] = tokenizer.encode([legal(text) for text in data.texts])
+        self.lengths = np.array([len(text) for text in self.tokens], dtype=np.int64)
+        for layers in self.exits:
+            self.register_buffer(
+                f"last_{layers}", torch.zeros(len(learned.rows), encoder.config.dim, device=self.device)
+            )
+        self.in_half = _half_precision(recipe, self.device)
+
+    def __call__(
+        self, batch: TextBatch, generator: np.random.Generator
+    ) -> Tensor:  # not forward: it is no layer of a model
+        """The loss of one batch: for each pair of layers and dims, ranking and alignment to the whole encoder."""
+        made = self.encode(self.learned.rows[batch.members], expert=0 if batch.general else self.expert(batch.domain))
+        start, end = self.learned.spans[batch.domain]
+        own = torch.from_numpy(batch.members - start).to(self.device)
+        partners = self._partners(batch.members, start, end)
+        whole, *others = self.pairs if self.recipe.nesting == "fixed" else self._random_pairs(generator)
+        teacher = self._logits(made, whole, batch, own)
+        loss = self._ranking(teacher, partners)
+        for pair in others:
+            student = self._logits(made, pair, batch, own)
+            loss = loss + self._ranking(student, partners) + self.recipe.align * alignment(student, teacher)
+        if not batch.general:
+            for layers in self.exits:
+                self.last(layers)[start + own] = made[layers].detach()
+        return loss / (1 + len(others))
+
+    def encode(self, rows: NDArray[np.int64], *, expert: int) -> dict[int, Tensor]:
+        """Mean vectors after each exit of catalogue `rows`, all read by one expert; not normalised."""
+        order: list[NDArray[np.int64]] = []
+        made: list[dict[int, Tensor]] = []
+        with self._autocast():
+            for piece in length_buckets(self.lengths[rows], tokens=TOKENS, generator=np.random.default_rng(0)):
+                experts = [expert] * len(piece) if self.encoder.config.experts else None
+                read = collate_tokens([self.tokens[row] for row in rows[piece]], experts=experts, device=self.device)
+                made.append({layers: x.float() for layers, x in self.encoder.exits(read, self.exits).items()})
+                order.append(piece)
+        back = torch.from_numpy(np.argsort(np.concatenate(order))).to(self.device)
+        return {layers: torch.cat([one[layers] for one in made])[back] for layers in self.exits}
+
+    @torch.no_grad()
+    def remember(self) -> None:
+        """Fills the tables with vectors of the weights as they are."""
+        for domain, (start, end) in enumerate(self.learned.spans):
+            made = self.encode(self.learned.rows[start:end], expert=self.expert(domain))
+            for layers, vectors in made.items():
+                self.last(layers)[start:end] = vectors
+
+    def expert(self, domain: int) -> int:
+        """The expert of the domain of that number: items without a domain are read by the general one."""
+        named = [name for name in self.learned.domains if name]
+        name = self.learned.domains[domain]
+        return named.index(name) + 1 if name and self.encoder.config.experts else 0
+
+    def last(self, layers: int) -> Tensor:
+        return getattr(self, f"last_{layers}")
+
+    def _logits(self, made: dict[int, Tensor], pair: Pair, batch: TextBatch, own: Tensor) -> Tensor:
+        """Similarity of each text of the batch to every text of its domain, not to itself."""
+        layers, dims = pair
+        queries = cut(made[layers], dims)
+        start, end = self.learned.spans[batch.domain]
+        keys = cut(self.last(layers)[start:end], dims)
+        if not batch.general:
+            keys = keys.index_copy(0, own, queries)
+        logits = queries @ keys.T / self.recipe.temperature
+        return logits.scatter(1, own[:, None], IMPOSSIBLE)
+
+    def _ranking(self, logits: Tensor, partners: Tensor) -> Tensor:
+        if self.recipe.hard_negatives is not None:
+            logits = hardest(logits, partners, negatives=self.recipe.hard_negatives)
+        return ranking(logits, partners)
+
+    def _partners(self, numbers: NDArray[np.int64], start: int, end: int) -> Tensor:
+        found = np.zeros((len(numbers), end - start), dtype=np.bool_)
+        for place, number in enumerate(numbers.tolist()):
+            found[place, self.learned.partners[number] - start] = True
+        return torch.from_numpy(found).to(self.device)
+
+    def _random_pairs(self, generator: np.random.Generator) -> tuple[Pair, ...]:
+        return sampled_pairs(generator, layers=self.encoder.config.layers, dim=self.encoder.config.dim)
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.in_half)
+
+
+def _start(recipe: ItemTextRecipe, data: TextData, learned: Members) -> tuple[TextEncoder, TextTokenizer]:
+    """The encoder before its first step, with experts where there are domains to tell apart."""
+    if recipe.start == "random":
+        definition = train_tokenizer((legal(text) for text in data.texts), vocabulary=recipe.vocabulary)
+        tokenizer = TextTokenizer(definition, max_length=recipe.max_length)
+        model = TextEncoder(
+            TextEncoderConfig(
+                vocabulary=tokenizer.vocabulary,
+                dim=recipe.width,
+                layers=recipe.layers,
+                heads=recipe.heads,
+                max_length=recipe.max_length,
+            )
+        )
+    else:
+        pretrained = load_text_encoder(recipe.start, layers=recipe.layers, max_length=recipe.max_length)
+        model = pretrained.encoder
+        tokenizer = TextTokenizer(pretrained.tokenizer, max_length=model.config.max_length)
+    named = [domain for domain in learned.domains if domain]
+    if recipe.expert_layers and len(named) > 1:
+        model = with_experts(model, experts=len(named) + 1, layers=recipe.expert_layers, cls=tokenizer.cls)
+    for frozen in (model.tokens, model.positions, model.norm, *model.layers[: recipe.frozen]) if recipe.frozen else ():
+        frozen.requires_grad_(False)
+    return model, tokenizer
+
+
+@torch.no_grad()
+def _interpolate(model: TextEncoder, start: dict[str, Tensor], *, keep: float) -> None:
+    """Weights between those of the start and those learned: what both know stays.
+
+    Source: WiSE-FT (arXiv:2109.01903), section 3: on data unlike what was trained on, the mean is better than either.
+    """
+    for key, weight in model.state_dict().items():
+        weight.lerp_(start[key].to(weight.device), keep)
+
+
+def _half_precision(recipe: ItemTextRecipe, device: torch.device) -> bool:
+    """Whether matrix products are in bfloat16; `auto`: where the processor multiplies it faster than float32."""
+    if recipe.half_precision != "auto":
+        return recipe.half_precision == "on"
+    return device.type == "cuda" or bool(torch.cpu.get_capabilities().get("avx512_bf16"))

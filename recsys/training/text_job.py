@@ -1,0 +1,114 @@
+"""From the store to a trained text encoder: pairs of its lists, some items held out, and figures for every setting offered."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.bundle import Bundle, Part
+from recsys.data.item_text import ItemTextEncoder, cut
+from recsys.data.lists import Lists
+from recsys.data.pairs import Pairs, mine, split_items
+from recsys.data.texts import text_hash
+from recsys.errors import NotReady
+from recsys.evaluation.partners import partner_recall
+from recsys.training.item_text import NAME, ItemTextRecipe, TextData, train
+from recsys.training.loop import Epoch
+from recsys.training.overrides import overridden
+from recsys.training.recipes import Plan, Progress
+
+FEWEST = 20
+"""Pairs that can be called something to learn from."""
+
+TIMED = 512
+"""Texts that speed is measured on."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeldOut:
+    """Catalogue rows that nothing was learned of, and their pairs."""
+
+    rows: NDArray[np.int64]
+    pairs: Pairs
+
+
+def item_text_bundle(plan: Plan, store_lists: Lists) -> Iterator[Progress | Bundle]:
+    """Yields progress, and last a one-part bundle with the encoder `item-text` and its figures on held-out items.
+
+    Raises:
+        NotReady: the lists give too few pairs.
+        InvalidRequest: a setting that does not exist.
+        ConfigError: the checkpoint to start from cannot be loaded, or does not have what is offered.
+    """
+    recipe = overridden(ItemTextRecipe(), plan.overrides.get(NAME, {}), where=NAME)
+    if plan.epochs:
+        recipe = replace(recipe, loop=replace(recipe.loop, epochs=plan.epochs))
+    data, held = split(store_lists, recipe, seed=plan.seed)
+    yield Progress(
+        NAME, f"{len(data.pairs):,} pairs to learn, {len(held.pairs):,} of {len(held.rows):,} items held out"
+    )
+    checkpoint = plan.checkpoints / f"{NAME}-{plan.seed}.ckpt" if plan.checkpoints else None
+    part: Part | None = None
+    for fact in train(recipe, data, seed=plan.seed, device=plan.device, checkpoint=checkpoint, resume=plan.resume):
+        match fact:
+            case Epoch():
+                yield Progress(NAME, f"epoch {fact.number}, loss {fact.loss:.3f}, {fact.seconds:.1f} s")
+            case Part():
+                part = fact
+    assert part is not None
+    yield Progress(NAME, "measuring every setting offered")
+    figures = measured(ItemTextEncoder.from_part(part, device=plan.device), data, held)
+    about = {k: v for k, v in asdict(plan).items() if k not in ("checkpoints", "resume")}
+    about |= {"data": {"items": len(store_lists.item_ids), "pairs": len(data.pairs)}}
+    texts = tuple(text_hash(*read) for read in zip(store_lists.texts, store_lists.domains, strict=True))
+    part = replace(part, figures=figures)
+    yield Bundle(parts={NAME: part}, default=NAME, item_ids=store_lists.item_ids, about=about, texts=texts)
+
+
+def split(found: Lists, recipe: ItemTextRecipe, *, seed: int) -> tuple[TextData, HeldOut]:
+    """What to learn, without any pair of an item held out, and these pairs."""
+    pairs = mine(found.rows, found.owners, domains=found.domains, config=recipe.pairs)
+    learned, held = split_items(pairs, items=len(found.item_ids), share=recipe.held_out, seed=seed)
+    data = TextData(found.texts, found.domains, pairs.inside(learned))
+    if len(data.pairs) < FEWEST:
+        raise NotReady(
+            f"{len(data.pairs)} pairs of items that go together, of at least {FEWEST}: import more lists, or lower "
+            f"`lists` ({recipe.pairs.lists}) in [item-text.pairs]"
+        )
+    return data, HeldOut(np.flatnonzero(held), pairs.touching(held))
+
+
+def measured(encoder: ItemTextEncoder, data: TextData, held: HeldOut) -> dict[str, Any]:
+    """Recall@10 of held-out items, macro mean over domains, and texts a second of each (layers, dims) that is offered."""
+    rows = np.unique(np.concatenate([data.pairs.rows.ravel(), held.pairs.rows.ravel()]))
+    texts, domains = [data.texts[row] for row in rows], [data.domains[row] for row in rows]
+    settings = []
+    for layers in sorted({layers for layers, _ in encoder.offered}):
+        started = time.perf_counter()
+        encoder.encode(texts[:TIMED], domains=domains[:TIMED], layers=layers)
+        speed = min(TIMED, len(texts)) / (time.perf_counter() - started)
+        vectors = encoder.encode(texts, domains=domains, layers=layers)
+        for dims in [dims for at, dims in encoder.offered if at == layers]:
+            recall = _macro(cut(vectors, dims), rows, domains, held) if len(held.pairs) else None
+            settings.append({"layers": layers, "dims": dims, "recall@10": recall, "texts_per_second": round(speed, 1)})
+    return {"validation_recall@10": settings[-1]["recall@10"], "settings": settings}
+
+
+def _macro(
+    vectors: NDArray[np.float32], rows: NDArray[np.int64], domains: Sequence[str | None], held: HeldOut
+) -> float:
+    """Mean over domains of the mean recall of each one's held-out items among all its items."""
+    pairs, asking = np.searchsorted(rows, held.pairs.rows), np.searchsorted(rows, held.rows)
+    label = np.array([domain or "" for domain in domains])
+    means = []
+    for domain in np.unique(label):
+        inside = np.flatnonzero(label == domain)
+        own = label[pairs[:, 0]] == domain  # both ends of a pair are of one domain
+        number = np.searchsorted(inside, pairs[own])
+        queries = np.searchsorted(inside, asking[label[asking] == domain])
+        _, found = partner_recall(vectors[inside], number, queries=queries)
+        means.extend([found.mean()] if len(found) else [])
+    return float(np.mean(means))

@@ -1,0 +1,123 @@
+"""The ranking losses against their formulas, and what they must not see."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from models.batch import TokenBatch
+from models.encoders.text import TextEncoder, TextEncoderConfig
+from models.errors import ConfigError
+from models.objectives.contrastive import IMPOSSIBLE, alignment, hardest, multiple_negatives, ranking
+from models.objectives.nested import checked_pairs, sampled_pairs
+from models.pooling.nested import cut
+
+
+def naive(logits: Tensor, partners: Tensor) -> float:
+    """Query by query, partner by partner, from the definition."""
+    losses = []
+    for row, own in zip(logits.tolist(), partners.tolist(), strict=True):
+        negatives = sum(np.exp(x) for x, partner in zip(row, own, strict=True) if not partner)
+        each = [-np.log(np.exp(x) / (np.exp(x) + negatives)) for x, partner in zip(row, own, strict=True) if partner]
+        losses.extend([np.mean(each)] if each else [])
+    return float(np.mean(losses)) if losses else 0.0
+
+
+@given(st.integers(0, 1000), st.integers(1, 6), st.integers(2, 8))
+def test_ranking_is_the_mean_cross_entropy_among_the_negatives(seed: int, queries: int, keys: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    logits = 3 * torch.randn(queries, keys, generator=generator, dtype=torch.float64)
+    partners = torch.rand(queries, keys, generator=generator) < 0.4
+    partners[:, 0] = False
+    assert float(ranking(logits, partners)) == pytest.approx(naive(logits, partners), abs=1e-9)
+
+
+def test_one_partner_is_no_negative_of_another() -> None:
+    partners = torch.tensor([[True, True, False]])
+    loss = ranking(torch.tensor([[2.0, -5.0, 0.0]], dtype=torch.float64), partners)
+    better = ranking(torch.tensor([[9.0, -5.0, 0.0]], dtype=torch.float64), partners)
+    assert better < loss  # a closer first partner never costs the second one anything
+
+
+def test_weights_say_how_much_a_partner_counts() -> None:
+    logits = torch.tensor([[1.0, 2.0, 0.0]], dtype=torch.float64)
+    partners = torch.tensor([[True, True, False]])
+    only = ranking(logits, torch.tensor([[False, True, False]]))
+    logits_without = logits.masked_fill(torch.tensor([[True, False, False]]), IMPOSSIBLE)
+    weighted = ranking(logits, partners, weights=torch.tensor([[0.0, 1.0, 0.0]], dtype=torch.float64))
+    torch.testing.assert_close(weighted, ranking(logits_without, torch.tensor([[False, True, False]])))
+    assert weighted < only  # the other partner is no negative
+
+
+def test_a_batch_without_partners_costs_nothing_and_has_a_gradient() -> None:
+    logits = torch.randn(3, 4, requires_grad=True)
+    loss = ranking(logits, torch.zeros(3, 4, dtype=torch.bool))
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert loss == 0
+    assert logits.grad is not None
+    assert logits.grad.isfinite().all()
+
+
+def test_multiple_negatives_is_symmetric_cross_entropy() -> None:
+    a, b = (cut(torch.randn(5, 8, dtype=torch.float64), None) for _ in range(2))
+    logits, own = a @ b.T / 0.1, torch.arange(5)
+    both = (torch.nn.functional.cross_entropy(logits, own) + torch.nn.functional.cross_entropy(logits.T, own)) / 2
+    torch.testing.assert_close(multiple_negatives(a, b, temperature=0.1), both)
+    torch.testing.assert_close(multiple_negatives(b, a, temperature=0.1), both)
+
+
+def test_equal_items_are_not_each_others_negatives() -> None:
+    a, b = (cut(torch.randn(4, 8, dtype=torch.float64), None) for _ in range(2))
+    b[2] = b[0]
+    same = torch.zeros(4, 4, dtype=torch.bool)
+    same[0, 2] = same[2, 0] = True
+    masked = multiple_negatives(a, b, temperature=0.1, same=same)
+    assert masked < multiple_negatives(a, b, temperature=0.1)
+
+
+def test_only_the_hardest_negatives_stay() -> None:
+    logits = torch.tensor([[5.0, 4.0, 3.0, 2.0, 1.0]])
+    partners = torch.tensor([[False, True, False, False, False]])
+    assert hardest(logits, partners, negatives=2).tolist() == [[5.0, 4.0, 3.0, IMPOSSIBLE, IMPOSSIBLE]]
+    assert torch.equal(hardest(logits, partners, negatives=9), logits)
+
+
+def test_a_student_with_the_teachers_ranking_has_nothing_to_learn() -> None:
+    logits = torch.randn(3, 5, dtype=torch.float64)
+    assert float(alignment(logits + 7, logits)) == pytest.approx(0, abs=1e-12)
+    assert float(alignment(-logits, logits)) > 0.1
+
+
+def test_the_teacher_of_the_alignment_learns_nothing() -> None:
+    """With this term alone, the layers above the student have no gradient at all."""
+    torch.manual_seed(0)
+    encoder = TextEncoder(TextEncoderConfig(vocabulary=20, dim=8, layers=3, heads=2))
+    made = encoder.exits(TokenBatch(torch.randint(1, 20, (4, 5)), torch.ones(4, 5, dtype=torch.bool)), {1, 3})
+    student, teacher = (cut(made[layers], None) @ cut(made[layers], None).T for layers in (1, 3))
+    alignment(student, teacher).backward()  # type: ignore[no-untyped-call]
+    moved = {
+        name.split(".")[1]
+        for name, weight in encoder.named_parameters()
+        if weight.grad is not None and "layers" in name
+    }
+    assert moved == {"0"}
+
+
+def test_the_whole_encoder_is_always_one_of_the_pairs() -> None:
+    assert checked_pairs([(1, 8), (2, 4), (1, 8)], layers=3, dim=8) == ((3, 8), (2, 4), (1, 8))
+    assert checked_pairs([], layers=3, dim=8) == ((3, 8),)
+    with pytest.raises(ConfigError, match=r"pair \(4, 8\): this encoder has 1 to 3 layers"):
+        checked_pairs([(4, 8)], layers=3, dim=8)
+
+
+@given(st.integers(0, 50))
+def test_sampled_pairs_are_both_layers_at_both_widths(seed: int) -> None:
+    whole, narrow, early, small = sampled_pairs(np.random.default_rng(seed), layers=6, dim=384)
+    assert whole == (6, 384)
+    assert narrow[0] == 6
+    assert early[1] == 384
+    assert small == (early[0], narrow[1])
+    assert 1 <= early[0] <= 5
+    assert narrow[1] in (8, 16, 32, 64, 128, 256)

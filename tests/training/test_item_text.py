@@ -1,0 +1,234 @@
+"""`item-text` finds what goes together, resumes to the same bits, and teaches every setting that it offers."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.errors import ConfigError
+from recsys.bundle import Part, load_bundle
+from recsys.data.item_text import ItemTextEncoder, cut
+from recsys.data.pairs import Pairs
+from recsys.errors import NotReady
+from recsys.evaluation.partners import partner_recall
+from recsys.store import Store
+from recsys.training.item_text import ItemTextRecipe, TextData, train
+from recsys.training.jobs import Saved, train_from_store
+from recsys.training.loop import Epoch, LoopConfig
+from recsys.training.recipes import Plan, Progress
+from recsys.training.text_batches import members, text_batches
+from tests.worlds import Planted
+
+COLOURS = ["red", "blue", "green", "pink", "gold", "grey"]
+NUMBERS = ["one", "two", "three", "four", "five", "six"]
+SMALL = ItemTextRecipe(
+    start="random",
+    layers=2,
+    width=32,
+    heads=4,
+    vocabulary=200,
+    offered=((1, 8), (2, 32)),
+    expert_layers=1,
+    texts=24,
+    half_precision="off",
+    loop=LoopConfig(epochs=4, learning_rate=3e-3, warmup_steps=5),
+)
+
+
+def world(*, items: int = 80) -> TextData:
+    """Every text has a colour and a number among other words; in domain x items of a colour go together, in y of a number."""
+    generator = np.random.default_rng(0)
+    kinds = generator.integers(6, size=(items, 2))
+    texts = [
+        f"w{generator.integers(40)} {COLOURS[colour]} w{generator.integers(40)} {NUMBERS[number]}"
+        for colour, number in kinds
+    ]
+    same = [
+        (a, b)
+        for a in range(items)
+        for b in range(a + 2, items, 2)  # even items are of x, odd ones of y
+        if kinds[a, a % 2] == kinds[b, a % 2]
+    ]
+    return TextData(
+        texts, ["xy"[item % 2] for item in range(items)], Pairs(np.array(same), np.ones(len(same), dtype=np.int64))
+    )
+
+
+def part_of(recipe: ItemTextRecipe, data: TextData, **more: object) -> Part:
+    *_, last = train(recipe, data, seed=0, **more)  # type: ignore[arg-type]
+    assert isinstance(last, Part)
+    return last
+
+
+def recall(part: Part, data: TextData, *, layers: int | None = None, dims: int = 32) -> float:
+    vectors = ItemTextEncoder.from_part(part).encode(data.texts, domains=data.domains, layers=layers)
+    return float(partner_recall(cut(vectors, dims), data.pairs.rows)[1].mean())
+
+
+@pytest.fixture(scope="module")
+def learned() -> tuple[Part, TextData]:
+    data = world()
+    return part_of(SMALL, data), data
+
+
+def test_it_learns_what_goes_together(learned: tuple[Part, TextData]) -> None:
+    part, data = learned
+    before = part_of(replace(SMALL, loop=replace(SMALL.loop, learning_rate=1e-9)), data)
+    assert recall(part, data) > recall(before, data) + 0.3
+    assert recall(part, data, layers=1, dims=8) > recall(before, data, layers=1, dims=8) + 0.3
+
+
+def test_the_part_says_what_it_offers(learned: tuple[Part, TextData]) -> None:
+    encoder = ItemTextEncoder.from_part(learned[0])
+    assert encoder.offered == ((1, 8), (2, 32))
+    assert encoder.domains == ("x", "y")
+    assert learned[0].config["recipe"]["texts"] == 24
+
+
+def test_experts_part_ways_and_the_wrong_one_is_worse(learned: tuple[Part, TextData]) -> None:
+    part, data = learned
+    swapped = replace(data, domains=["y" if domain == "x" else "x" for domain in data.domains])
+    assert recall(part, swapped) < recall(part, data) - 0.02
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"nesting": "sampled"},
+        {"hard_negatives": 5},
+        {"expert_layers": 0},
+        {"frozen": 1},
+        {"half_precision": "on"},
+    ],
+)
+def test_every_option_learns_too(change: dict[str, object], learned: tuple[Part, TextData]) -> None:
+    _, data = learned
+    recipe = replace(SMALL, **change)  # type: ignore[arg-type]
+    losses = [fact.loss for fact in train(recipe, data, seed=0) if isinstance(fact, Epoch)]
+    assert losses[-1] < losses[0]
+
+
+def test_one_pair_alone_is_the_plain_model() -> None:
+    """With all layers and all dims as the only pair, the loss is that of the plain model: nothing nested is left."""
+    data = world(items=40)
+    nested = [fact for fact in train(replace(SMALL, offered=()), data, seed=0) if isinstance(fact, Epoch)]
+    whole = [fact for fact in train(replace(SMALL, offered=((2, 32),)), data, seed=0) if isinstance(fact, Epoch)]
+    assert [one.loss for one in nested] == [one.loss for one in whole]
+
+
+def test_an_interrupted_run_goes_on_to_the_same_bits(learned: tuple[Part, TextData], tmp_path: Path) -> None:
+    part, data = learned
+    started = train(SMALL, data, seed=0, checkpoint=tmp_path / "c")
+    for _ in range(2):
+        next(started)
+    started.close()  # type: ignore[attr-defined]
+    resumed = list(train(SMALL, data, seed=0, checkpoint=tmp_path / "c", resume=True))
+    assert [fact.number for fact in resumed if isinstance(fact, Epoch)] == [3, 4]
+    assert isinstance(resumed[-1], Part)
+    assert resumed[-1].hash == part.hash
+
+
+def test_what_stays_of_the_start_is_a_share_of_the_weights() -> None:
+    data = world(items=20)
+    loop = LoopConfig(epochs=1, learning_rate=1e-2, warmup_steps=1)
+    recipe = replace(SMALL, start="packaged", layers=1, offered=(), expert_layers=0, loop=loop)
+    key = "weights.layers.0.feed.up.weight"
+    start, half, end = (
+        part_of(replace(recipe, keep=keep), data).arrays[key].astype(np.float64) for keep in (1.0, 0.5, 0.0)
+    )
+    np.testing.assert_allclose(half, (start + end) / 2, atol=2e-3)
+    assert np.abs(end - start).max() > 0.01
+
+
+def test_layers_that_the_encoder_does_not_have_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"pair \(3, 8\): this encoder has 1 to 2 layers"):
+        part_of(replace(SMALL, offered=((3, 8),)), world(items=20))
+
+
+class TestBatches:
+    def test_a_batch_is_of_one_domain_with_partners_inside(self) -> None:
+        data = world()
+        learned = members(data.pairs, data.domains)
+        generator = np.random.default_rng(0)
+        for batch in text_batches(learned, texts=12, beside=2, power=0.5, general=0.0, generator=generator):
+            rows = learned.rows[batch.members]
+            assert {data.domains[row] for row in rows} == {learned.domains[batch.domain]}
+            assert len(set(rows.tolist())) == len(rows) <= 12
+            together = {tuple(sorted(pair)) for pair in data.pairs.rows.tolist()}
+            assert any((a, b) in together for a in rows.tolist() for b in rows.tolist())
+
+    def test_small_domains_are_met_by_the_root_of_their_size(self) -> None:
+        big = [(a, a + 1) for a in range(0, 400)]
+        small = [(500 + a, 501 + a) for a in range(24)]
+        domains = ["big" if row < 450 else "small" for row in range(600)]
+        learned = members(Pairs(np.array(big + small), np.ones(424, dtype=np.int64)), domains)
+        generator = np.random.default_rng(0)
+        drawn = [
+            learned.domains[batch.domain]
+            for _ in range(30)
+            for batch in text_batches(learned, texts=8, beside=1, power=0.5, general=0.0, generator=generator)
+        ]
+        assert drawn.count("small") / len(drawn) == pytest.approx(0.2, abs=0.03)  # 5 of 20 + 5
+
+    def test_a_share_of_the_batches_hides_its_label(self) -> None:
+        learned = members(world().pairs, world().domains)
+        generator = np.random.default_rng(0)
+        hidden = [
+            batch.general
+            for _ in range(60)
+            for batch in text_batches(learned, texts=12, beside=1, power=0.5, general=0.1, generator=generator)
+        ]
+        assert np.mean(hidden) == pytest.approx(0.1, abs=0.03)
+
+
+class TestFromTheStore:
+    PLAN = Plan(
+        text_encoder="hashed",
+        include_seen=False,
+        overrides={
+            "item-text": {
+                "start": "random",
+                "layers": 2,
+                "width": 16,
+                "heads": 2,
+                "vocabulary": 200,
+                "offered": [[1, 16], [2, 8]],
+                "held_out": 0.2,
+                "pairs": {"lists": 2},
+                "loop": {"epochs": 2},
+            }
+        },
+    )
+
+    def run(self, store: Store, folder: Path, plan: Plan) -> Saved:
+        facts = list(
+            train_from_store(store, plan, model="item-text", folder=str(folder / "b"), checkpoints=folder / "c")
+        )
+        assert any(isinstance(fact, Progress) and "pairs to learn" in fact.fact for fact in facts)
+        assert isinstance(facts[-1], Saved)
+        return facts[-1]
+
+    def test_the_command_saves_one_part_with_figures_for_each_setting(self, trained: Planted, tmp_path: Path) -> None:
+        store = Store.open(trained.copy(tmp_path).url)
+        part = load_bundle(self.run(store, tmp_path, self.PLAN).uri).part("item-text")
+        settings = part.figures["settings"]
+        assert [(one["layers"], one["dims"]) for one in settings] == [(1, 16), (2, 8), (2, 16)]
+        assert all(0 <= one["recall@10"] <= 1 and one["texts_per_second"] > 0 for one in settings)
+        assert not list((tmp_path / "c").glob("*"))
+        store.close()
+
+    def test_too_few_pairs_are_said(self, trained: Planted, tmp_path: Path) -> None:
+        store = Store.open(trained.copy(tmp_path).url)
+        rare = {**self.PLAN.overrides["item-text"], "pairs": {"lists": 140}}
+        with pytest.raises(NotReady, match=r"import more lists, or lower `lists` \(140\)"):
+            self.run(store, tmp_path, replace(self.PLAN, overrides={"item-text": rare}))
+        store.close()
+
+
+def test_domains_without_a_name_are_read_by_the_general_expert() -> None:
+    data = world(items=40)
+    mixed = replace(data, domains=[None if domain == "x" else domain for domain in data.domains])
+    assert (
+        ItemTextEncoder.from_part(part_of(SMALL, mixed)).domains == ()
+    )  # one domain with a name: nothing to tell apart
