@@ -1,0 +1,58 @@
+"""Beam search: the partial lists of highest probability, extended together.
+
+Source: Sutskever et al. (arXiv:1409.3215), section 3.2. Lists have one fixed length here, so that nothing ends early and no
+length is favoured.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from models.decoders.rules import Rules, State, Writer
+from models.errors import ConfigError
+
+Penalty = Callable[[int], Tensor]
+"""What step t (from 0) takes off each item of the vocabulary."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beams:
+    """Lists, best first by what the search went by; `log_probability` is the model's own, without rules and penalties."""
+
+    items: Int[Tensor, "beams time"]
+    log_probability: Float[Tensor, " beams"]
+
+
+@torch.inference_mode()
+def beam_search(
+    writer: Writer[State], *, length: int, width: int, rules: Rules, penalty: Penalty | None = None
+) -> Beams:
+    """Up to `width` lists of `length` items; all are shorter where nothing is left that the rules allow.
+
+    Raises:
+        ConfigError: `length` or `width` below 1.
+    """
+    if length < 1 or width < 1:
+        raise ConfigError(f"length={length}, width={width}: both must be at least 1")
+    state, log_p = writer.start()
+    vocabulary = log_p.shape[1]
+    items = torch.empty(1, 0, dtype=torch.int64, device=log_p.device)
+    plain, steered = log_p.new_zeros(1), log_p.new_zeros(1)
+    for step in range(length):
+        if step:
+            state, log_p = writer.step(state, items[:, -1])
+        scores = steered[:, None] + log_p + rules.steering(items).to(log_p.dtype)
+        if penalty is not None:
+            scores = scores - penalty(step)
+        left = int((scores > -torch.inf).sum())
+        if not left:
+            break
+        best = scores.flatten().topk(min(width, left))
+        rows, chosen = best.indices // vocabulary, best.indices % vocabulary
+        items = torch.cat([items[rows], chosen[:, None]], dim=1)
+        plain, steered = plain[rows] + log_p[rows, chosen], best.values
+        state = writer.chosen(state, rows)
+    return Beams(items, plain)
