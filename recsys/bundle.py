@@ -85,6 +85,16 @@ def vocabulary_hash(item_ids: tuple[str, ...]) -> str:
     return hashlib.sha256(json.dumps(item_ids, ensure_ascii=False).encode()).hexdigest()
 
 
+def absolute(uri: str) -> str:
+    """One name for one place, wherever it is asked from: a local folder by its whole path, anything else as it is.
+
+    Raises:
+        BundleError: no file system knows such a URI.
+    """
+    fs, root = _open(uri)
+    return str(root if "file" in _protocols(fs) else uri.rstrip("/"))
+
+
 def save_bundle(bundle: Bundle, folder: str, *, name: str | None = None) -> str:
     """Writes `bundle` into the new folder `folder`/`name` and gives its URI; without a name one is made from the time.
 

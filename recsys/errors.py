@@ -3,6 +3,8 @@
 Each message holds the value, the rule and the way out. `api/problems.py` maps these to HTTP statuses, `cli.py` prints them.
 """
 
+import math
+
 
 class RecsysError(Exception):
     """Base of every error that a user of the application can cause or mend."""
@@ -42,3 +44,16 @@ class BundleError(RecsysError):
 
 class TrainingError(RecsysError):
     """A training run that cannot go on, such as one whose loss is no longer finite."""
+
+
+def within(settings: object, **bounds: tuple[float, float]) -> None:
+    """Does nothing while each named number of `settings` lies within its (lowest, highest), both included.
+
+    Raises:
+        InvalidRequest: one does not, or is no number.
+    """
+    for name, (low, high) in bounds.items():
+        value = getattr(settings, name)
+        if not low <= value <= high:
+            rule = f"must be at least {low}" if math.isinf(high) else f"must lie between {low} and {high}"
+            raise InvalidRequest(f"{name}={value}: {rule}")

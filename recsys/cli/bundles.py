@@ -15,15 +15,16 @@ def list_bundles() -> None:
     """All bundles, oldest first: state, when trained, where, with which parts."""
     with open_store(Settings()) as store:
         for one in store.bundles():
-            console.print(f"{one.state:8}{one.manifest['created']}  {one.uri}", soft_wrap=True, highlight=False)
-            console.print(f"        {', '.join(one.manifest['parts'])}", soft_wrap=True, highlight=False)
+            console.print(f"{one.state:8}{one.manifest['created']}  {one.uri}", soft_wrap=True)
+            console.print(f"        {', '.join(one.manifest['parts'])}", soft_wrap=True)
 
 
 @bundles.command("activate")
 def activate(uri: Annotated[str, typer.Argument(help="As `recsys bundles list` shows it.")]) -> None:
     """Serve this bundle. One that is damaged is refused, and the one before stays."""
-    from recsys.bundle import load_bundle, read_manifest
+    from recsys.bundle import absolute, load_bundle, read_manifest
 
+    uri = absolute(uri)
     load_bundle(uri)
     with open_store(Settings()) as store:
         store.add_bundle(uri, read_manifest(uri))
@@ -33,7 +34,7 @@ def activate(uri: Annotated[str, typer.Argument(help="As `recsys bundles list` s
 
 @bundles.command("rollback")
 def rollback() -> None:
-    """Serve the bundle that was active before."""
+    """Serve the bundle that was active before this one. Again goes back one more; `bundles activate` goes forward."""
     with open_store(Settings()) as store:
         record = store.rollback_bundle()
     console.print(f"active: {record.uri}; a running server takes it up when it is restarted", soft_wrap=True)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.text import Text
 
 from recsys.cli.shared import Group, console, open_store
 from recsys.settings import Settings
@@ -71,9 +72,9 @@ def run_imports(run: "Callable[..., Iterator[Report]]", files: "Iterable[Found]"
             path = found.path
             rejects = path.with_name(f"{path.name}.rejected.jsonl")
             report = None
-            with console.status(f"{path.name}") as status:
+            with console.status(Text(path.name)) as status:
                 for report in run(store, path, reader=found.reader, dry_run=dry_run, rejects=rejects):
-                    status.update(f"{path.name}: {report.accepted + report.unchanged + report.rejected:,} rows")
+                    status.update(Text(f"{path.name}: {report.accepted + report.unchanged + report.rejected:,} rows"))
             if report is not None:
                 _say(path, report, rejects, dry_run=dry_run)
 
@@ -92,7 +93,7 @@ def _say(path: Path, report: "Report", rejects: Path, *, dry_run: bool) -> None:
         soft_wrap=True,
     )
     for reason, count in report.reasons.most_common():
-        console.print(f"  {count:,} x {reason}", soft_wrap=True, highlight=False)
+        console.print(f"  {count:,} x {reason}", soft_wrap=True)
     if report.rejected:
         console.print(f"  rejected rows with their reasons: {rejects}", soft_wrap=True)
 
@@ -102,4 +103,4 @@ def fetch_samples() -> None:
     from recsys.importing.samples import fetch
 
     for fact in fetch(Settings().data):
-        console.print(str(fact), soft_wrap=True, highlight=False)
+        console.print(str(fact), soft_wrap=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from rich.text import Text
 
 from recsys.cli.shared import console, device, fail, open_store, prepare
 from recsys.settings import Settings
@@ -92,7 +93,7 @@ def run_training(
     for fact in facts:
         match fact:
             case Progress():
-                console.print(f"[bold]{fact.part}[/bold] {fact.fact}", soft_wrap=True, highlight=False)
+                console.print(Text.assemble((fact.part, "bold"), " ", fact.fact), soft_wrap=True)
             case Saved():
                 saved = fact
     assert saved is not None
@@ -126,7 +127,7 @@ def run_evaluation(store: "Store", *, bundle: str | None, out: Path, seed: int, 
         for fact in measure(store, uri=bundle, seed=seed, device=device):
             match fact:
                 case Progress():
-                    status.update(f"{fact.part} {fact.fact}")
+                    status.update(Text(f"{fact.part} {fact.fact}"))
                 case Measured():
                     status.update(f"evaluated {fact.name}")
                 case Report():

@@ -8,7 +8,7 @@ import typer
 
 from recsys.cli.data import run_imports
 from recsys.cli.models import run_evaluation, run_training
-from recsys.cli.serving import run_server
+from recsys.cli.serving import listen, run_server
 from recsys.cli.shared import console, device, open_store, prepare
 from recsys.settings import Settings
 
@@ -30,8 +30,9 @@ def quickstart(
     started = time.monotonic()
     settings = Settings()
     prepare(settings, seed=seed)
+    listener = None if no_serve else listen(settings)  # now: a port that is taken is not found out after the training
     for fact in fetch(settings.data):
-        console.print(str(fact), soft_wrap=True, highlight=False)
+        console.print(str(fact), soft_wrap=True)
     files = write_files(settings.data)
     upgrade(settings.database_url)
     run_imports(import_items, map(Found, files.items))
@@ -43,5 +44,5 @@ def quickstart(
         store.activate_bundle(saved.uri)
         run_evaluation(store, bundle=saved.uri, out=Path("artifacts/evaluation"), seed=seed, device=plan.device)
     console.print(f"done in {time.monotonic() - started:.0f} s")
-    if not no_serve:
-        run_server(settings)
+    if listener:
+        run_server(settings, listener=listener)

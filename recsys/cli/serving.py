@@ -5,6 +5,7 @@ import socket
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.text import Text
 
 from recsys.cli.shared import console, device, fail, open_recommender, open_store
 from recsys.errors import RecsysError
@@ -29,17 +30,17 @@ def serve(
     run_server(chosen, bundle=bundle)
 
 
-def run_server(settings: Settings, *, bundle: str | None = None) -> None:
-    """Serves until it is stopped."""
+def run_server(settings: Settings, *, bundle: str | None = None, listener: socket.socket | None = None) -> None:
+    """Serves until it is stopped, on `listener` or on the address of the settings."""
     import uvicorn
 
     from api.app import create_app
 
-    listener = _listen(settings)
+    listener = listener or listen(settings)
     with open_recommender(settings, bundle=bundle) as (recommender, _):
         recommender.warm_up()
         for reason in recommender.readiness().reasons:
-            console.print(f"[yellow]{reason}[/yellow]", soft_wrap=True)
+            console.print(reason, style="yellow", soft_wrap=True)
         host, port = listener.getsockname()[:2]
         console.print(f"serving on http://{host}:{port} (stop with Ctrl-C)", soft_wrap=True)
         logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
@@ -59,15 +60,16 @@ def doctor() -> None:
         "sample data": _samples,
     }.items():
         try:
-            console.print(f"[green]ok[/green]  {what}: {check(settings)}", soft_wrap=True, highlight=False)
+            console.print(Text.assemble(("ok", "green"), f"  {what}: {check(settings)}"), soft_wrap=True)
         except (RecsysError, ValueError) as error:
             troubles += 1
-            console.print(f"[red]bad[/red] {what}: {error}", soft_wrap=True, highlight=False)
+            console.print(Text.assemble(("bad", "red"), f" {what}: {error}"), soft_wrap=True)
     if troubles:
         raise typer.Exit(1)
 
 
-def _listen(settings: Settings) -> socket.socket:
+def listen(settings: Settings) -> socket.socket:
+    """The address of the settings, taken for this process; ends the command where another has it."""
     listener = socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
+from rich.text import Text
 from typer.core import TyperGroup
 
-from recsys.errors import RecsysError
+from recsys.errors import InvalidRequest, RecsysError
 from recsys.settings import Settings
 
 if TYPE_CHECKING:
@@ -20,8 +22,11 @@ if TYPE_CHECKING:
 WIDE = 160
 """Columns where nothing says how wide the page is, such as in a log."""
 
-console = Console(width=None if sys.stdout.isatty() else WIDE)
-errors = Console(stderr=True)
+PLAIN: dict[str, bool] = {"markup": False, "emoji": False, "highlight": False}
+"""Titles, ids and paths are other people's text: `[REC]` and `:star:` are printed as they are."""
+
+console = Console(width=None if sys.stdout.isatty() else WIDE, **PLAIN)
+errors = Console(stderr=True, **PLAIN)
 
 
 class Group(TyperGroup):
@@ -34,6 +39,11 @@ class Group(TyperGroup):
             return super().invoke(ctx)
         except RecsysError as error:
             fail(str(error))
+        except ValidationError as error:
+            if error.title != Settings.__name__:
+                raise
+            first = error.errors()[0]
+            fail(f"RECSYS_{str(first['loc'][0]).upper()}={first['input']!r}: {first['msg']}")
         except ValueError as error:
             if type(error).__name__ not in ("ConfigError", "SchemaError", "ShapeError"):  # theirs need torch or polars
                 raise
@@ -45,17 +55,26 @@ class Group(TyperGroup):
 
 def fail(message: str) -> None:
     """Ends the command with status 1."""
-    errors.print(f"[red]error:[/red] {message}", soft_wrap=True, highlight=False)
+    errors.print(Text.assemble(("error:", "red"), " ", message), soft_wrap=True)
     raise typer.Exit(1)
 
 
 def device(settings: Settings) -> str:
-    """The torch device of the settings; `auto` takes CUDA where there is one."""
-    if settings.device != "auto":
-        return settings.device
+    """The torch device of the settings; `auto` takes CUDA where there is one.
+
+    Raises:
+        InvalidRequest: it is not to be had here.
+    """
     import torch
 
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    if settings.device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=settings.device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch has no class of its own for it
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise InvalidRequest(f"RECSYS_DEVICE={settings.device!r}: {reason}; set cpu, cuda or auto") from error
+    return settings.device
 
 
 @contextmanager
@@ -104,4 +123,4 @@ def show(answer: "Answer") -> None:
         table.add_row(str(rank), item.item_id, item.title or "", f"{item.score:.3f}", item.source)
     console.print(table)
     for one in answer.degraded:
-        console.print(f"[yellow]{one.what}:[/yellow] {one.why}", soft_wrap=True)
+        console.print(Text.assemble((f"{one.what}:", "yellow"), " ", one.why), soft_wrap=True)

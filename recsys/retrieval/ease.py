@@ -5,13 +5,14 @@ It departs in scoring a recency-weighted history, and in keeping the largest wei
 """
 
 from dataclasses import asdict, dataclass
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import lapack
 
 from recsys.data.dataset import Dataset
-from recsys.errors import TrainingError
+from recsys.errors import TrainingError, within
 from recsys.retrieval.linear import LinearSource, keep_largest
 from recsys.retrieval.neighbours import interactions
 
@@ -28,6 +29,9 @@ class EaseConfig:
     keep: int = 200
     decay: float = 0.9
     window: int = 100
+
+    def __post_init__(self) -> None:
+        within(self, ridge=(0, inf), keep=(1, inf), window=(1, inf), decay=(0, 1))
 
 
 def fit_ease(dataset: Dataset, config: EaseConfig) -> LinearSource:

@@ -6,6 +6,7 @@ Sources: implicit ALS, Hu, Koren and Volinsky (ICDM 2008); BPR, Rendle et al. (a
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from math import inf
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -17,7 +18,7 @@ from threadpoolctl import threadpool_limits
 from recsys.bundle import Part
 from recsys.data.dataset import Dataset
 from recsys.data.history import Rows
-from recsys.errors import InvalidRequest
+from recsys.errors import InvalidRequest, within
 from recsys.indexes.index import Index
 from recsys.retrieval.inner import InnerProductSource, stored, stored_index
 from recsys.retrieval.neighbours import interactions
@@ -35,6 +36,7 @@ class AlsConfig:
     decay: float = 0.8
 
     def __post_init__(self) -> None:
+        within(self, factors=(1, inf), alpha=(0, inf), iterations=(1, inf), decay=(0, 1))
         if self.ridge <= 0:
             raise InvalidRequest(
                 f"ridge={self.ridge}: without regularisation a history has no one vector; set it above 0"
@@ -51,6 +53,9 @@ class BprConfig:
     iterations: int = 100
     decay: float = 0.8
     scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        within(self, factors=(1, inf), ridge=(0, inf), learning_rate=(0, inf), iterations=(1, inf), decay=(0, 1))
 
 
 class FactorsSource(InnerProductSource):

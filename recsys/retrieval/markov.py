@@ -4,11 +4,13 @@ Source: sequential rules as in Ludewig and Jannach (arXiv:1803.09587), section 3
 """
 
 from dataclasses import asdict, dataclass
+from math import inf
 
 import numpy as np
 import scipy.sparse as sp
 
 from recsys.data.dataset import Dataset
+from recsys.errors import within
 from recsys.retrieval.linear import LinearSource
 
 
@@ -22,6 +24,9 @@ class MarkovConfig:
     popularity: float = 0.0
     decay: float = 0.6
     window: int = 10
+
+    def __post_init__(self) -> None:
+        within(self, reach=(1, inf), shrink=(0, inf), window=(1, inf), decay=(0, 1), popularity=(0, inf))
 
 
 def fit_markov(dataset: Dataset, config: MarkovConfig) -> LinearSource:

@@ -1,11 +1,13 @@
 """Item neighbours: cosine of co-occurrence, shrunk towards zero where it was seen a few times."""
 
 from dataclasses import asdict, dataclass
+from math import inf
 
 import numpy as np
 import scipy.sparse as sp
 
 from recsys.data.dataset import Dataset
+from recsys.errors import within
 from recsys.retrieval.linear import LinearSource
 
 
@@ -17,6 +19,9 @@ class NeighboursConfig:
     shrink: float = 10.0
     decay: float = 0.9
     window: int = 100
+
+    def __post_init__(self) -> None:
+        within(self, keep=(1, inf), shrink=(0, inf), window=(1, inf), decay=(0, 1))
 
 
 def interactions(dataset: Dataset) -> sp.csr_matrix:

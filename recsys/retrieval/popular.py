@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from recsys.bundle import Part
 from recsys.data.dataset import Dataset
+from recsys.errors import within
 from recsys.indexes.index import fill, nothing
 from recsys.retrieval.source import Allowed, Candidates, Query, Scores
 
@@ -18,6 +19,9 @@ class PopularConfig:
     """`share` of the events counts: 1 for all, .1 for the last tenth (by time, or by place in the history without times)."""
 
     share: float = 1.0
+
+    def __post_init__(self) -> None:
+        within(self, share=(1e-6, 1))
 
 
 class PopularSource:

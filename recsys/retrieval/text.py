@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from math import inf
 from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from recsys.bundle import Part
 from recsys.data.history import Rows
+from recsys.errors import within
 from recsys.indexes.index import Index
 from recsys.retrieval.inner import InnerProductSource, stored, stored_index
 
@@ -35,6 +37,9 @@ class TextConfig:
     shrink: float = 1.0
     decay: float = 0.7
     window: int = 20
+
+    def __post_init__(self) -> None:
+        within(self, shrink=(0, inf), window=(1, inf), decay=(0, 1))
 
 
 class TextSource(InnerProductSource):

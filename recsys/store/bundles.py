@@ -44,15 +44,17 @@ def _utc(moment: datetime) -> datetime:
 
 
 def rollback_bundle(connection: Connection) -> BundleRecord:
-    """Goes back to the bundle that was active before this one.
+    """Goes back to the bundle that was active before this one, which no later rollback comes back to.
 
     Raises:
         NotFound: there was none.
     """
-    query = select(bundles.c.uri).where(bundles.c.state == "retired").order_by(bundles.c.activated.desc()).limit(1)
-    uri = connection.scalar(query)
+    c = bundles.c
+    earlier = (c.state == "retired") & c.activated.is_not(None)
+    uri = connection.scalar(select(c.uri).where(earlier).order_by(c.activated.desc()).limit(1))
     if uri is None:
         raise NotFound("no earlier bundle to go back to: `recsys bundles list` shows those that are known")
+    connection.execute(update(bundles).where(c.state == "active").values(state="retired", activated=None))
     return activate_bundle(connection, uri)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, update
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from recsys.errors import NotReady, RecsysError, StoreError
@@ -51,7 +51,7 @@ def upgrade(url: str) -> None:
 
 
 def check_migrated(engine: Engine) -> None:
-    """Does nothing if the tables are there.
+    """Does nothing if the tables are there, as this version needs them.
 
     Raises:
         NotReady: they are not.
@@ -59,10 +59,22 @@ def check_migrated(engine: Engine) -> None:
     """
     try:
         there = inspect(engine).has_table(changes.name)
+        with engine.connect() as connection:
+            found = connection.scalar(text("SELECT version_num FROM alembic_version")) if there else None
     except SQLAlchemyError as error:
         raise StoreError(f"cannot reach the database: {error}") from error
-    if not there:
+    if found is None:
         raise NotReady("the database has no tables yet: run `recsys db upgrade`")
+    needed = newest_revision()
+    if found < needed:
+        raise NotReady(f"the database is at revision {found}, this version needs {needed}: run `recsys db upgrade`")
+    if found > needed:
+        raise NotReady(f"the database is at revision {found}, this version knows {needed}: upgrade this installation")
+
+
+def newest_revision() -> str:
+    """The newest migration, by the number that its file begins with: without loading Alembic's, at every start."""
+    return max(path.name[:4] for path in (files("migrations") / "versions").iterdir() if path.name[:4].isdecimal())
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from recsys.retrieval.parts import restore
 from recsys.retrieval.text import TextAware
 from recsys.store import Store
 from recsys.training.item_text import NAME as ITEM_TEXT
-from recsys.training.recipes import BLEND, Fits, Plan, Progress, Trained, train_bundle
+from recsys.training.recipes import BLEND, Fits, Plan, Progress, Trained, check_known, train_bundle
 from recsys.training.text_job import item_text_bundle
 
 EARLY = "early"
@@ -91,6 +91,7 @@ def train_from_store(
     if model == ITEM_TEXT:
         yield from _text_encoder(store, plan, folder=folder, name=name, checkpoints=checkpoints, resume=resume)
         return
+    check_known([] if model == "blend" else [model], settings=plan.overrides)  # before what takes long
     yield Progress(model, "reading the store and encoding item texts")
     work = material(store, plan)
     place = checkpoints / _run_hash(work)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from recsys.errors import TrainingError
+from recsys.errors import TrainingError, within
 from recsys.training.resume import load_checkpoint, save_checkpoint
 
 
@@ -31,6 +32,10 @@ class LoopConfig:
     warmup_steps: int = 50
     accumulate: int = 1
     clip: float = 1.0
+
+    def __post_init__(self) -> None:
+        within(self, epochs=(1, inf), patience=(1, inf), warmup_steps=(1, inf), accumulate=(1, inf))
+        within(self, learning_rate=(0, inf), weight_decay=(0, inf), clip=(0, inf))
 
 
 @dataclass(frozen=True, slots=True)

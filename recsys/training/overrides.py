@@ -18,6 +18,8 @@ def overridden(settings: Settings, table: Mapping[str, Any], *, where: str) -> S
         InvalidRequest: a setting that does not exist, or a value that it does not take; `where` names the table.
     """
     assert is_dataclass(settings)
+    if not isinstance(table, Mapping):
+        raise InvalidRequest(f"{where}={table!r}: write the settings of a part as a table [{where}]")
     own = {field.name: getattr(settings, field.name) for field in fields(settings)}
     for name, value in table.items():
         if name not in own:
@@ -30,5 +32,7 @@ def overridden(settings: Settings, table: Mapping[str, Any], *, where: str) -> S
         return TypeAdapter(type(settings)).validate_python(own)
     except ValidationError as error:
         first = error.errors()[0]
+        if first["type"] == "value_error":  # what the settings say of themselves
+            raise InvalidRequest(f"[{where}] {first['ctx']['error']}") from error
         name = ".".join(str(part) for part in first["loc"])
         raise InvalidRequest(f"[{where}] {name}={first['input']!r}: {first['msg']}") from error

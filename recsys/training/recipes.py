@@ -1,6 +1,6 @@
 """How each named part is made, and how parts become a bundle: chosen on validation, refitted with what was chosen."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -116,13 +116,7 @@ def train_bundle(
         InvalidRequest: a name that no recipe makes.
         TrainingError: a run that cannot go on.
     """
-    strange = [name for name in plan.overrides if name not in (*SIMPLE, *SEQUENCE_MODELS, ITEM_TEXT)]
-    unknown = strange + [
-        name for name in names if name not in SIMPLE and name not in SEQUENCE_MODELS and name not in given
-    ]
-    if unknown:
-        known = ", ".join(["blend", *SIMPLE, *SEQUENCE_MODELS, ITEM_TEXT])
-        raise InvalidRequest(f"unknown model {unknown[0]!r}: choose one of {known}")
+    check_known([name for name in names if name not in given], settings=plan.overrides)
     if plan.deploy:
         dataset = replace(dataset, folds=np.maximum(dataset.folds, 1) - 1)
     folds = split(dataset)
@@ -153,6 +147,19 @@ def train_bundle(
     texts = tuple(text_hash(*read) for read in zip(dataset.texts, read_by, strict=True))
     bundle = Bundle(parts=parts, default=default, item_ids=dataset.item_ids, about=about, texts=texts)
     yield Trained(bundle, early)
+
+
+def check_known(names: Iterable[str], *, settings: Iterable[str] = ()) -> None:
+    """Does nothing while there is a recipe for each of `names`, and a part that each table of `settings` is for.
+
+    Raises:
+        InvalidRequest: there is none.
+    """
+    known = (*SIMPLE, *SEQUENCE_MODELS, ITEM_TEXT)
+    unknown = [name for name in names if name not in known or name == ITEM_TEXT]
+    unknown += [name for name in settings if name not in known]
+    if unknown:
+        raise InvalidRequest(f"unknown model {unknown[0]!r}: choose one of {', '.join(['blend', *known])}")
 
 
 def _two_fits(name: str, folds: Split, text: NDArray[np.float32], plan: Plan) -> Iterator[Progress | Fits]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
+from math import inf
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +24,7 @@ from recsys.data.cases import Cases
 from recsys.data.collate import collate, length_buckets
 from recsys.data.dataset import Dataset
 from recsys.data.sampling import NegativeSampler, Proposal
+from recsys.errors import within
 from recsys.evaluation.metrics import dense_ranks, ndcg
 from recsys.training.loop import Epoch, LoopConfig, run
 from recsys.training.start import spectral_start
@@ -52,6 +54,12 @@ class SequenceRecipe:
     start: Literal["random", "spectral"] = "spectral"
     tokens: int = 4096
     text_encoder: str | None = None
+
+    def __post_init__(self) -> None:
+        within(self, negatives=(1, inf), tokens=(1, inf))
+        within(self, calibration=(0, 1), smoothing=(0, 1), id_dropout=(0, 1), item_dropout=(0, 1))
+        if self.temperature is not None:
+            within(self, temperature=(1e-3, inf))
 
 
 class SequenceModel(nn.Module):

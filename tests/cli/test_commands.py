@@ -1,6 +1,7 @@
 """The command line as a user types it, good input and bad."""
 
 import json
+import socket
 from pathlib import Path
 
 import polars as pl
@@ -58,7 +59,7 @@ def test_upgrade_import_and_train_a_part(shell: Shell, trained: Planted) -> None
     assert "markov" in out
     assert "staged" in out
     assert (shell.folder / "mine" / "manifest.json").exists()
-    assert "active: mine" in shell("bundles", "activate", "mine")
+    assert f"active: {shell.folder}/mine" in shell("bundles", "activate", "mine")
     assert "1 │ item" in shell("recommend", "user-0001", "--k", "3")
 
 
@@ -95,6 +96,54 @@ def test_bundles_are_listed_and_rolled_back(full: Shell, trained: Planted) -> No
     assert "no earlier bundle" in full("bundles", "rollback", status=1)
     full("train", "popular", "--out", "second", "--activate")
     assert trained.bundle in full("bundles", "rollback")
+
+
+def test_a_bundle_has_one_name_however_it_is_written(full: Shell) -> None:
+    full("train", "popular", "--out", "second")
+    full("bundles", "activate", "second/")
+    full("bundles", "activate", "./second")
+    assert full("bundles", "list").count("/second") == 1
+
+
+def test_other_people_s_text_is_printed_as_it_is(full: Shell, trained: Planted) -> None:
+    start = next(iter(trained.world.successor))
+    (full.folder / "items.csv").write_text("item_id,title\nrec,[REC] [/red] :star: 2\n")
+    full("import", "items", "items.csv")
+    assert "[REC] [/red] :star: 2" in full("recommend", "--history", start, "--k", "41")
+    (full.folder / "config.toml").write_text("[sasrec]\nobjective = 'x'\n")
+    assert "[sasrec] objective='x'" in full("train", "sasrec", "--config", "config.toml", status=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("RECSYS_PORT", "abc", "RECSYS_PORT='abc': Input should be a valid integer"),
+        ("RECSYS_THREADS", "0", "RECSYS_THREADS='0': Input should be greater than or equal to 1"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_named(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert message in shell("doctor", status=1)
+
+
+@pytest.mark.parametrize("device", ["bogus", "mps"])
+def test_a_device_that_is_not_there_is_said(full: Shell, monkeypatch: pytest.MonkeyPatch, device: str) -> None:
+    monkeypatch.setenv("RECSYS_DEVICE", device)
+    for words in (("train", "popular"), ("recommend", "u"), ("doctor",)):
+        out = full(*words, status=1)
+        assert f"RECSYS_DEVICE='{device}'" in out
+        assert "set cpu, cuda or auto" in out
+
+
+def test_the_quickstart_finds_out_about_a_taken_port_before_it_trains(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        monkeypatch.setenv("RECSYS_PORT", str(taken.getsockname()[1]))
+        assert "cannot listen on 127.0.0.1" in shell("quickstart", status=1)
+    assert not (shell.folder / "recsys.db").exists()
 
 
 @pytest.mark.parametrize(

@@ -2,22 +2,40 @@
 
 from importlib.resources import files
 
+import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from recsys.errors import NotReady
 from recsys.store import Store
 from recsys.store.records import EventDraft, ItemDraft
-from recsys.store.sessions import connect, upgrade
+from recsys.store.sessions import connect, newest_revision, upgrade
 from recsys.store.tables import metadata
 
 
-def test_there_is_one_head() -> None:
+def test_there_is_one_head_and_files_are_numbered_up_to_it() -> None:
     config = Config()
     config.set_main_option("script_location", str(files("migrations")))
-    assert len(ScriptDirectory.from_config(config).get_heads()) == 1
+    assert ScriptDirectory.from_config(config).get_heads() == [newest_revision()]
+
+
+def test_tables_of_another_version_are_refused_with_the_way_out(empty_url: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(files("migrations")))
+    config.attributes["url"] = empty_url
+    command.upgrade(config, "0001")
+    with pytest.raises(NotReady, match=r"at revision 0001, this version needs .*: run `recsys db upgrade`"):
+        Store.open(empty_url)
+    upgrade(empty_url)
+    engine = connect(empty_url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    engine.dispose()
+    with pytest.raises(NotReady, match=r"revision 9999.*: upgrade this installation"):
+        Store.open(empty_url)
 
 
 def test_the_migrated_tables_are_those_of_the_code(empty_url: str) -> None:

@@ -292,6 +292,17 @@ def test_one_bundle_is_active_and_rollback_goes_one_back(store: Store) -> None:
     active = store.active_bundle()
     assert active is not None
     assert (active.uri, active.manifest) == ("one", {"created": "one"})
+    store.activate_bundle("three")
+    assert store.rollback_bundle().uri == "one"  # not "two", which was rolled back from
+
+
+def test_rolling_back_again_goes_back_further(store: Store) -> None:
+    for uri in ("one", "two", "three"):
+        store.add_bundle(uri, {})
+        store.activate_bundle(uri)
+    assert [store.rollback_bundle().uri for _ in range(2)] == ["two", "one"]
+    with pytest.raises(NotFound, match="no earlier bundle"):
+        store.rollback_bundle()
 
 
 def test_what_answers_depend_on_raises_the_counter_and_nothing_else_does(store: Store) -> None:

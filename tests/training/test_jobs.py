@@ -92,7 +92,13 @@ def test_a_taken_place_is_refused(store: Store, tmp_path: Path) -> None:
         ({"sasrec": {"encoder": {"dim": "wide"}}}, r"\[sasrec.encoder\] dim='wide'"),
         ({"sasrec": {"loop": 3}}, r"write it as a table \[sasrec.loop\]"),
         ({"sasrecc": {}}, "unknown model 'sasrecc'"),
+        ({"sasrec": {"encoder": {"layers": 0}}}, r"\[sasrec.encoder\] .*must be at least 1"),
+        ({"sasrec": {"loop": {"accumulate": 0}}}, r"\[sasrec.loop\] accumulate=0: must be at least 1"),
+        ({"sasrec": {"temperature": 0.0}}, r"\[sasrec\] temperature=0.0: must be at least 0.001"),
+        ({"sasrec": 3}, r"write the settings of a part as a table \[sasrec\]"),
         ({"ease": {"rigde": 1.0}}, r"\[ease\] has no setting 'rigde'"),
+        ({"ease": {"keep": 0}}, r"\[ease\] keep=0: must be at least 1"),
+        ({"ease": {"decay": 1.5}}, r"\[ease\] decay=1.5: must lie between 0 and 1"),
     ],
 )
 def test_settings_that_do_not_exist_are_refused(
@@ -101,6 +107,12 @@ def test_settings_that_do_not_exist_are_refused(
     model = "ease" if "ease" in overrides else "sasrec"
     with pytest.raises(InvalidRequest, match=message):
         run(store, tmp_path, model=model, plan=replace(PLAN, overrides=overrides))
+
+
+def test_a_model_that_does_not_exist_is_said_before_anything_is_read(store: Store, tmp_path: Path) -> None:
+    facts = train_from_store(store, PLAN, model="bert", folder=str(tmp_path), checkpoints=tmp_path)
+    with pytest.raises(InvalidRequest, match="unknown model 'bert'"):
+        next(facts)
 
 
 def test_settings_of_a_source_are_fixed_and_the_rest_is_chosen(store: Store, tmp_path: Path) -> None:
