@@ -22,11 +22,9 @@ if TYPE_CHECKING:
 WIDE = 160
 """Columns where nothing says how wide the page is, such as in a log."""
 
-PLAIN: dict[str, bool] = {"markup": False, "emoji": False, "highlight": False}
-"""Titles, ids and paths are other people's text: `[REC]` and `:star:` are printed as they are."""
-
-console = Console(width=None if sys.stdout.isatty() else WIDE, **PLAIN)
-errors = Console(stderr=True, **PLAIN)
+# Titles, ids and paths are other people's text: `[REC]` and `:star:` are printed as they are.
+console = Console(width=None if sys.stdout.isatty() else WIDE, markup=False, emoji=False, highlight=False)
+errors = Console(stderr=True, markup=False, emoji=False, highlight=False)
 
 
 class Group(TyperGroup):
