@@ -1,1 +1,1 @@
-"""Maximum inner product search over catalogue rows: exact, or approximate through a graph, behind one protocol."""
+"""Maximum inner product search over catalogue rows behind one protocol: exact, by a graph, a funnel, or lists of codes."""

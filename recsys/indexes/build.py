@@ -6,9 +6,11 @@ from recsys.bundle import Part
 from recsys.errors import BundleError
 from recsys.indexes.approximate import HnswConfig, HnswIndex, build_hnsw
 from recsys.indexes.exact import ExactConfig, ExactIndex
+from recsys.indexes.funnel import FunnelConfig, FunnelIndex, build_funnel
 from recsys.indexes.index import Flags, Index, Vectors
+from recsys.indexes.quantised import IvfPqConfig, IvfPqIndex, build_ivf_pq
 
-IndexConfig = ExactConfig | HnswConfig
+IndexConfig = ExactConfig | HnswConfig | FunnelConfig | IvfPqConfig
 
 EXACT_ROWS = 50_000
 """Up to here an exact answer is quick enough not to bother: about a millisecond and a half with 64 dimensions."""
@@ -26,6 +28,10 @@ def build(config: IndexConfig, vectors: Vectors, *, known: Flags) -> Index:
             return ExactIndex(config, vectors, known=known)
         case HnswConfig():
             return build_hnsw(config, vectors, known=known)
+        case FunnelConfig():
+            return build_funnel(config, vectors, known=known)
+        case IvfPqConfig():
+            return build_ivf_pq(config, vectors, known=known)
     assert_never(config)
 
 
@@ -41,6 +47,10 @@ def restore(part: Part) -> Index:
                 return ExactIndex.from_part(part)
             case "hnsw":
                 return HnswIndex.from_part(part)
+            case "funnel":
+                return FunnelIndex.from_part(part)
+            case "ivf-pq":
+                return IvfPqIndex.from_part(part)
     except (KeyError, TypeError, IndexError, ValueError) as error:
         raise BundleError(f"index {part.name!r} does not fit its settings ({error}); build it again") from error
     raise BundleError(

@@ -1,8 +1,12 @@
-"""An index as one file: the SHA-256 of everything after the first line, kind and settings as JSON, arrays as safetensors."""
+"""An index as one file: the SHA-256 of everything after the first line, a header as JSON, arrays as safetensors.
+
+The header has the kind, the settings and, for vectors of a text encoder, their space.
+"""
 
 import hashlib
 import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -14,18 +18,20 @@ from recsys.bundle import Part
 from recsys.errors import BundleError
 from recsys.indexes.build import restore
 from recsys.indexes.index import Index
+from recsys.indexes.space import Space
 
 FORMAT = 1
 
 
-def save(index: Index, path: Path) -> None:
-    """Writes beside `path` and renames: a reader sees the old file or the new one, whatever happens meanwhile.
+def save(index: Index, path: Path, *, space: Space | None = None) -> None:
+    """Writes `index`, whose vectors are of `space`, beside `path` and renames: a reader sees the old file or the new one.
 
     Raises:
         BundleError: the place cannot be written.
     """
     part = index.part(path.name)
-    head = json.dumps({"format": FORMAT, "kind": part.kind, "config": part.config}).encode()
+    about = {"format": FORMAT, "kind": part.kind, "config": part.config, "space": asdict(space) if space else None}
+    head = json.dumps(about).encode()
     body = head + b"\n" + write_safetensors({name: np.ascontiguousarray(a) for name, a in part.arrays.items()})
     beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
@@ -40,11 +46,11 @@ def save(index: Index, path: Path) -> None:
         raise BundleError(f"index not written to {path}: {error}; free space or choose another place") from error
 
 
-def load(path: Path) -> Index:
-    """The index at `path`.
+def load(path: Path, *, space: Space | None = None) -> Index:
+    """The index at `path`, whose vectors must be of `space` where one is named.
 
     Raises:
-        BundleError: missing, damaged, or of a kind or format that this version does not know.
+        BundleError: missing, damaged, of another space, or of a kind or format that this version does not know.
     """
     try:
         digest, _, body = path.read_bytes().partition(b"\n")
@@ -59,6 +65,13 @@ def load(path: Path) -> Index:
         about = json.loads(head)
         if about["format"] != FORMAT:
             raise BundleError(f"{path} has index format {about['format']}; this version reads {FORMAT}: build it again")
+        if space is not None:
+            held = about.get("space")
+            if held is None:
+                raise BundleError(
+                    f"{path} does not say of which space its vectors are, {space} is needed: build it again"
+                )
+            space.must_be(Space(**held), what=str(path))
         return restore(
             Part(name=path.name, kind=about["kind"], config=about["config"], arrays=read_safetensors(arrays))
         )

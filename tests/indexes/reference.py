@@ -5,12 +5,29 @@ import numpy as np
 from recsys.indexes.approximate import HnswConfig
 from recsys.indexes.build import IndexConfig, build
 from recsys.indexes.exact import ExactConfig
+from recsys.indexes.funnel import FunnelConfig
 from recsys.indexes.index import Flags, Found, Index, Rows, Vectors
+from recsys.indexes.quantised import IvfPqConfig
 
 GRAPH = HnswConfig(neighbours=8, build=40, search=16)
 """Asks its graph from a few hundred rows on."""
 
-CONFIGS: list[IndexConfig] = [ExactConfig(), ExactConfig(at_once=1), HnswConfig(), GRAPH]
+FUNNEL = FunnelConfig(dims=2, shortlist=60, factor=2)
+"""Makes a shortlist from 61 rows on."""
+
+QUANTISED = IvfPqConfig(lists=8, codes=12, bits=4, probe=2, factor=4, least=100)
+"""Asks its lists from 100 rows on."""
+
+APPROXIMATE: list[IndexConfig] = [GRAPH, FUNNEL, QUANTISED]
+
+CONFIGS: list[IndexConfig] = [
+    ExactConfig(),
+    ExactConfig(at_once=1),
+    HnswConfig(),
+    FunnelConfig(dims=2),
+    IvfPqConfig(),
+    *APPROXIMATE,
+]
 
 
 def over(config: IndexConfig, vectors: Vectors) -> Index:

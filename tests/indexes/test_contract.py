@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from recsys.indexes.build import IndexConfig, build, restore
 from recsys.indexes.index import Found, Index, Vectors
-from tests.indexes.reference import CONFIGS, GRAPH, brute_force, clusters, over, rows_of, whole
+from tests.indexes.reference import APPROXIMATE, CONFIGS, brute_force, clusters, over, rows_of, whole
 
 Change = tuple[str, list[int]]
 
@@ -150,16 +150,19 @@ class TestEveryIndex:
         assert snapshots[-1].known.sum() == 600
 
 
-class TestTheGraph:
+@pytest.mark.parametrize("config", APPROXIMATE, ids=str)
+class TestEveryApproximateIndex:
     """What holds for its answers however many of the best it misses."""
 
     @settings(deadline=None)  # it builds a graph
     @given(k=st.integers(1, 40), share=st.floats(0, 1), seed=st.integers(0, 20))
-    def test_rows_are_allowed_as_many_as_exist_and_scored_exactly(self, k: int, share: float, seed: int) -> None:
+    def test_rows_are_allowed_as_many_as_exist_and_scored_exactly(
+        self, config: IndexConfig, k: int, share: float, seed: int
+    ) -> None:
         generator = np.random.default_rng(seed)
         vectors, asked = clusters(generator, 400), clusters(generator, 3)
         allowed = generator.random((3, 400)) < share
-        found = over(GRAPH, vectors).search(asked, k=k, allowed=allowed)
+        found = over(config, vectors).search(asked, k=k, allowed=allowed)
         for i in range(3):
             rows = found.rows[i][found.rows[i] >= 0]
             assert len(np.unique(rows)) == len(rows) == min(k, allowed[i].sum())

@@ -13,6 +13,7 @@ from safetensors.numpy import save as write_safetensors
 from recsys.errors import BundleError
 from recsys.indexes.build import IndexConfig
 from recsys.indexes.files import load, save, signed
+from recsys.indexes.space import Space
 from tests.indexes.reference import CONFIGS, GRAPH, clusters, over, rows_of
 
 
@@ -65,7 +66,7 @@ def test_a_missing_file_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("head", "why"),
     [
-        ({"format": 1, "kind": "funnel", "config": {}}, "'x.index' is of kind 'funnel', unknown to this version"),
+        ({"format": 1, "kind": "tree", "config": {}}, "'x.index' is of kind 'tree', unknown to this version"),
         ({"format": 2, "kind": "exact", "config": {}}, "has index format 2; this version reads 1: build it again"),
         ({"format": 1, "kind": "hnsw", "config": {}}, "does not fit its settings .*'graph'.*; build it again"),
         ({"format": 1, "kind": "exact", "config": {"wide": 1}}, "does not fit its settings .*wide.*; build it again"),
@@ -108,3 +109,24 @@ def test_a_reader_keeps_the_file_that_it_opened(tmp_path: Path, written: bytes) 
         save(over(GRAPH, clusters(np.random.default_rng(1), 50)), path)
         assert reader.read() == written
     assert path.read_bytes() != written
+
+
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        (
+            Space(encoder="a" * 64, layers=3, dims=24),
+            "is of encoder aaaaaaaaaaaa, 3 layers, 24 dims, not of encoder aaaa",
+        ),
+        (Space(encoder="a" * 64, layers=6, dims=8), "8 dims, not of .* 24 dims: vectors of different spaces never mix"),
+        (Space(encoder="b" * 64, layers=6, dims=24), "encoder bbbbbbbbbbbb, .* build it again"),
+        (None, "does not say of which space its vectors are, encoder aaaaaaaaaaaa, 6 layers, 24 dims is needed"),
+    ],
+)
+def test_vectors_of_another_space_are_refused(tmp_path: Path, other: Space | None, told: str) -> None:
+    index, own = over(GRAPH, clusters(np.random.default_rng(0), 50)), Space(encoder="a" * 64, layers=6, dims=24)
+    save(index, tmp_path / "own.index", space=own)
+    assert load(tmp_path / "own.index", space=own).part("p").hash == index.part("p").hash
+    save(index, tmp_path / "other.index", space=other)
+    with pytest.raises(BundleError, match=told):
+        load(tmp_path / "other.index", space=own)

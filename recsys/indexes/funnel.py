@@ -1,0 +1,90 @@
+"""The funnel: the first numbers of nested (Matryoshka) vectors make a shortlist, their whole length decides.
+
+Source: Matryoshka Representation Learning (arXiv:2205.13147), section 4.3.1, adaptive retrieval. For unit vectors: prefixes are
+normalised anew, or the longer ones would win. They are kept as a contiguous copy: products with a view of the whole vectors
+would read all of these. Nothing is trained and nothing grows stale, so a change costs what it costs the exact index.
+"""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from recsys.bundle import Part
+from recsys.data.units import unit
+from recsys.errors import InvalidRequest
+from recsys.indexes.exact import ExactConfig, ExactIndex
+from recsys.indexes.index import Flags, Found, Rows, Vectors, best, fill, nothing, sealed
+from recsys.indexes.proposing import products, stored_exact
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FunnelConfig:
+    """The shortlist is made by the first `dims` numbers: `factor` times as many rows as are wanted, at least `shortlist`."""
+
+    dims: int = 64
+    shortlist: int = 200
+    factor: int = 20
+
+    def __post_init__(self) -> None:
+        for name in ("dims", "shortlist", "factor"):
+            if getattr(self, name) < 1:
+                raise InvalidRequest(f"{name}={getattr(self, name)}: a funnel needs at least 1")
+
+
+class FunnelIndex:
+    """An exact index with the prefixes of its vectors beside it."""
+
+    def __init__(self, config: FunnelConfig, exact: ExactIndex, *, prefixes: Vectors | None = None) -> None:
+        if config.dims > exact.vectors.shape[1]:
+            raise InvalidRequest(f"dims={config.dims}: these vectors have 1 to {exact.vectors.shape[1]}")
+        self.config, self.exact = config, exact
+        self._prefixes = sealed(unit(exact.vectors[:, : config.dims]) if prefixes is None else prefixes)
+
+    @property
+    def vectors(self) -> Vectors:
+        return self.exact.vectors
+
+    @property
+    def known(self) -> Flags:
+        return self.exact.known
+
+    def search(self, queries: Vectors, *, k: int, allowed: Flags | None = None) -> Found:
+        found = nothing(len(queries), k=k)
+        for i, query in enumerate(queries):
+            kept = self.known if allowed is None else self.known & allowed[i]
+            rows = self._shortlist(query, kept, size=max(self.config.shortlist, self.config.factor * k))
+            fill(found, i, *best(rows, products(self.vectors, query, rows), k=k))
+        return found
+
+    def with_rows(self, rows: Rows, vectors: Vectors) -> "FunnelIndex":
+        exact = self.exact.with_rows(rows, vectors)
+        prefixes = np.zeros((len(exact.known), self.config.dims), dtype=np.float32)
+        prefixes[: len(self._prefixes)] = self._prefixes
+        prefixes[rows] = unit(vectors[:, : self.config.dims])
+        return FunnelIndex(self.config, exact, prefixes=prefixes)
+
+    def without(self, rows: Rows) -> "FunnelIndex":
+        return FunnelIndex(self.config, self.exact.without(rows), prefixes=self._prefixes)
+
+    def part(self, name: str) -> Part:
+        """Without the prefixes, which are cut anew."""
+        arrays = {"vectors": self.vectors, "known": self.known}
+        return Part(name=name, kind="funnel", config=asdict(self.config), arrays=arrays)
+
+    @classmethod
+    def from_part(cls, part: Part) -> "FunnelIndex":
+        return cls(FunnelConfig(**part.config), stored_exact(part))
+
+    def _shortlist(self, query: Vectors, kept: Flags, *, size: int) -> Rows:
+        """The `size` rows of `kept` whose prefixes are nearest, and those level with the last of them."""
+        if size >= np.count_nonzero(kept):
+            return np.flatnonzero(kept)
+        scores = self._prefixes @ query[: self.config.dims]
+        scores[~kept] = -np.inf
+        last = np.partition(scores, len(scores) - size)[-size]
+        return np.flatnonzero(scores >= last)
+
+
+def build_funnel(config: FunnelConfig, vectors: Vectors, *, known: Flags) -> FunnelIndex:
+    """The funnel over `vectors` (rows, dim)."""
+    return FunnelIndex(config, ExactIndex(ExactConfig(), vectors, known=known))
