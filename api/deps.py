@@ -1,6 +1,7 @@
 """What the routes are given."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Protocol
 
 from fastapi import Depends, Request
@@ -43,11 +44,24 @@ async def _metrics(request: Request) -> Metrics:
     return metrics
 
 
-async def _together(request: Request) -> Together:
-    together: Together = request.app.state.together
-    return together
+async def _asking(request: Request) -> "Asking":
+    return Asking(request.app.state.together, request.app.state.metrics, request.state.request_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """Where a route asks, under the id of its request."""
+
+    together: Together
+    metrics: Metrics
+    request_id: str
+
+    async def __call__(self, question: Question) -> Answer:
+        answer = await self.together.ask(replace(question, request_id=self.request_id))
+        self.metrics.answer(answer)
+        return answer
 
 
 RecommenderDep = Annotated[Service, Depends(_recommender)]
-TogetherDep = Annotated[Together, Depends(_together)]
+AskingDep = Annotated[Asking, Depends(_asking)]
 MetricsDep = Annotated[Metrics, Depends(_metrics)]

@@ -4,8 +4,8 @@ The event loop takes requests in and sends answers out; one thread does what com
 """
 
 import asyncio
-import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 
 from recsys.errors import Busy, RecsysError
@@ -18,13 +18,18 @@ Waiting = tuple[Question, asyncio.Future[Answer], asyncio.AbstractEventLoop]
 
 
 class Together:
-    """Hands questions to `answer` (`Recommender.answer`), as many as wait. Beyond `limit` waiting ones it refuses at once."""
+    """Hands questions to `answer` (`Recommender.answer`), as many as wait. Beyond `limit` waiting ones it refuses at once.
+
+    The thread is woken when it sleeps, not for each question: waking one costs more than many a question.
+    """
 
     def __init__(
         self, answer: Callable[[Sequence[Question]], Sequence[Answer | RecsysError]], *, limit: int = 256
     ) -> None:
         self._answer, self._limit = answer, limit
-        self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
+        self._waiting = deque[Waiting]()
+        self._changed = threading.Condition()
+        self._idle = self._closing = False
         self._thread: threading.Thread | None = None
 
     async def ask(self, question: Question) -> Answer:
@@ -34,36 +39,45 @@ class Together:
             Busy: too many are waiting already.
             RecsysError: what the question itself is answered with.
         """
-        if self._queue.qsize() >= self._limit:
-            raise Busy(f"{self._limit} requests are waiting already: try again in a second")
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="answers", daemon=True)
-            self._thread.start()
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Answer] = loop.create_future()
-        self._queue.put((question, future, loop))
+        with self._changed:
+            if len(self._waiting) >= self._limit:
+                raise Busy(f"{self._limit} requests are waiting already: try again in a second")
+            self._waiting.append((question, future, loop))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="answers", daemon=True)
+                self._thread.start()
+            elif self._idle:
+                self._idle = False
+                self._changed.notify()
         return await future
 
     def close(self) -> None:
         """Answers what waits and ends the thread; a later question begins another."""
-        if self._thread is not None:
-            self._queue.put(None)
-            self._thread.join()
-            self._thread = None
+        if (thread := self._thread) is not None:
+            with self._changed:
+                self._closing = True
+                self._changed.notify()
+            thread.join()
+            self._thread, self._closing = None, False
 
     def _run(self) -> None:
-        while (first := self._queue.get()) is not None:
-            batch = [first]
-            while len(batch) < AT_ONCE and not self._queue.empty():
-                if (more := self._queue.get()) is None:
-                    self._queue.put(None)
-                    break
-                batch.append(more)
+        while batch := self._next():
             answers = self._answered([question for question, _, _ in batch])
             for loop in {loop for _, _, loop in batch}:
                 done = [(one[1], answer) for one, answer in zip(batch, answers, strict=True) if one[2] is loop]
                 if not loop.is_closed():
                     loop.call_soon_threadsafe(_settle, done)
+
+    def _next(self) -> list[Waiting]:
+        """Those who wait, up to `AT_ONCE`; sleeps while there are none, and gives none only at the end."""
+        with self._changed:
+            while not self._waiting and not self._closing:
+                self._idle = True
+                self._changed.wait()
+            self._idle = False
+            return [self._waiting.popleft() for _ in range(min(AT_ONCE, len(self._waiting)))]
 
     def _answered(self, questions: Sequence[Question]) -> Sequence[Answer | Exception]:
         try:

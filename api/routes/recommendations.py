@@ -4,9 +4,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from api.deps import MetricsDep, TogetherDep
+from api.deps import AskingDep
 from api.fields import PathId
-from api.metrics import Metrics
 from api.problems import documented
 from api.schemas import Asked, HistoryAsked, Recommendations, SimilarAsked
 from recsys.service import Answer, Question
@@ -17,30 +16,24 @@ router = APIRouter(tags=["recommendations"])
 
 
 @router.post("/v1/recommendations", response_model=Recommendations, responses=documented(413, 415, 503))
-async def recommend(asked: HistoryAsked, together: TogetherDep, metrics: MetricsDep) -> Response:
+async def recommend(asked: HistoryAsked, ask: AskingDep) -> Response:
     """The items that fit best after the history in the body, best first. Unknown ids in it are named in `degraded`."""
-    answer = await together.ask(Question(history=asked.history, options=asked.options()))
-    return _shaped(answer, metrics)
+    return _shaped(await ask(Question(history=asked.history, options=asked.options())))
 
 
 @router.get("/v1/users/{user_id:path}/recommendations", response_model=Recommendations, responses=documented(503))
-async def recommend_for_user(
-    user_id: PathId, asked: Annotated[Asked, Query()], together: TogetherDep, metrics: MetricsDep
-) -> Response:
+async def recommend_for_user(user_id: PathId, asked: Annotated[Asked, Query()], ask: AskingDep) -> Response:
     """The items that fit best after the stored events of a user. An unknown user gets popular items, and is told so."""
-    return _shaped(await together.ask(Question(user_id=user_id, options=asked.options())), metrics)
+    return _shaped(await ask(Question(user_id=user_id, options=asked.options())))
 
 
 @router.get("/v1/items/{item_id:path}/similar", response_model=Recommendations, responses=documented(404, 503))
-async def similar_items(
-    item_id: PathId, asked: Annotated[SimilarAsked, Query()], together: TogetherDep, metrics: MetricsDep
-) -> Response:
+async def similar_items(item_id: PathId, asked: Annotated[SimilarAsked, Query()], ask: AskingDep) -> Response:
     """The items that fit best beside one item, best first."""
-    return _shaped(await together.ask(Question(item_id=item_id, options=asked.options())), metrics)
+    return _shaped(await ask(Question(item_id=item_id, options=asked.options())))
 
 
-def _shaped(answer: Answer, metrics: Metrics) -> Response:
+def _shaped(answer: Answer) -> Response:
     """The answer as it is sent; its request id, under which the impression is stored, goes into the header too."""
-    metrics.answer(answer)
     body = Recommendations.model_validate(answer).model_dump_json()
     return Response(body, media_type="application/json", headers={"X-Request-ID": answer.request_id})

@@ -26,12 +26,13 @@ DEFAULT = Options()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """What fits next after the stored history of `user_id`, after `history` (item ids, oldest first), or beside `item_id`:
-    one of the three."""
+    one of the three. The answer has `request_id`, or one of its own."""
 
     user_id: str | None = None
     history: Sequence[str] | None = None
     item_id: str | None = None
     options: Options = DEFAULT
+    request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -273,7 +273,7 @@ class Recommender:
         if len(items) < options.k:
             degraded.append(Degraded("k", f"only {len(items)} of the {options.k} items asked for can be shown"))
         answer = Answer(
-            request_id=uuid.uuid4().hex,
+            request_id=asked.question.request_id or uuid.uuid4().hex,
             bundle=live.bundle.uri if live.bundle else None,
             encoder=live.deployed.name(options.encoder),
             items=items,

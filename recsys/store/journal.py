@@ -1,8 +1,8 @@
 """Impressions on their way to the store: queued by requests, written in batches by one thread."""
 
 import logging
-import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 
 from recsys.errors import StoreError
@@ -10,7 +10,9 @@ from recsys.store.records import Impression
 
 log = logging.getLogger(__name__)
 
-BATCH = 200
+BATCH = 1000
+EVERY = 0.1
+"""Seconds between two looks at the queue: to wake the thread for each impression would cost requests more than writing it."""
 QUEUED_AT_MOST = 10_000
 
 
@@ -19,40 +21,36 @@ class Journal:
 
     def __init__(self, write: Callable[[Sequence[Impression]], None]) -> None:
         self._write = write
-        self._queue: queue.Queue[Impression | None] = queue.Queue(maxsize=QUEUED_AT_MOST)
+        self._queued = deque[Impression]()
+        self._closing = threading.Event()
+        self._writing = threading.Lock()
         self.dropped = 0
         self._thread = threading.Thread(target=self._run, name="impressions", daemon=True)
         self._thread.start()
 
     def add(self, impression: Impression) -> None:
-        try:
-            self._queue.put_nowait(impression)
-        except queue.Full:
+        if len(self._queued) >= QUEUED_AT_MOST:
             self.dropped += 1
+        else:
+            self._queued.append(impression)
 
     def flush(self) -> None:
-        """Waits until everything queued so far is written."""
-        self._queue.join()
+        """Writes everything queued so far."""
+        with self._writing:
+            while batch := [self._queued.popleft() for _ in range(min(BATCH, len(self._queued)))]:
+                self._save(batch)
 
     def close(self) -> None:
         """Writes what is queued and stops."""
-        self._queue.put(None)
+        self._closing.set()
         self._thread.join()
 
     def _run(self) -> None:
-        closing = False
-        while not closing:
-            batch = [self._queue.get()]
-            while len(batch) < BATCH and not self._queue.empty():
-                batch.append(self._queue.get_nowait())
-            closing = None in batch
-            self._save([impression for impression in batch if impression is not None])
-            for _ in batch:
-                self._queue.task_done()
+        while not self._closing.wait(EVERY):
+            self.flush()
+        self.flush()
 
     def _save(self, impressions: Sequence[Impression]) -> None:
-        if not impressions:
-            return
         try:
             self._write(impressions)
         except StoreError:

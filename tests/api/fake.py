@@ -47,11 +47,11 @@ class FakeRecommender:
         if not past:
             what, why = ("history", "no known item in it") if sent else ("user", f"no events of user {user_id!r}")
             degraded.append(Degraded(what, f"{why}: popular items are shown"))
-        return self._answer(past, question.options, degraded)
+        return self._answer(past, question.options, degraded, question.request_id)
 
     def similar(self, question: Question) -> Answer:
         item_id = self.item(question.item_id or "").item_id
-        return self._answer((item_id,), question.options, [])
+        return self._answer((item_id,), question.options, [], question.request_id)
 
     def put_items(self, drafts: Sequence[ItemDraft]) -> list[Item]:
         for d in drafts:
@@ -126,7 +126,9 @@ class FakeRecommender:
     def readiness(self) -> Readiness:
         return Readiness(self.trained, () if self.trained else ("no active bundle: run `recsys train blend`",))
 
-    def _answer(self, past: Sequence[str], options: Options, degraded: list[Degraded]) -> Answer:
+    def _answer(
+        self, past: Sequence[str], options: Options, degraded: list[Degraded], request_id: str | None
+    ) -> Answer:
         if self.fails:
             raise self.fails
         if options.encoder not in (None, "blend", "popular"):
@@ -143,7 +145,7 @@ class FakeRecommender:
         ]
         scored.sort(key=lambda one: -one.score)
         return Answer(
-            request_id=uuid.uuid4().hex,
+            request_id=request_id or uuid.uuid4().hex,
             bundle="bundles/blend-1" if self.trained else None,
             encoder=options.encoder or "blend",
             items=tuple(scored[: options.k]),

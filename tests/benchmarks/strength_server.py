@@ -5,7 +5,6 @@
 Says its port in the first line of its output, and goes when its input ends.
 """
 
-import socket
 import sys
 import threading
 
@@ -14,7 +13,9 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 
 from api.app import create_app
+from recsys.cli.serving import listen
 from recsys.service import Recommender
+from recsys.settings import Settings
 from recsys.store import Store
 
 
@@ -36,7 +37,8 @@ def with_stored(app: FastAPI) -> FastAPI:
 def serve(url: str) -> None:
     """As `recsys serve` does, until the input ends."""
     torch.set_num_threads(1)
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = listen(Settings(host="127.0.0.1", port=0))
+    listener.listen()  # who connects before the application is ready waits
     store = Store.open(url)
     recommender = Recommender(store)
     recommender.warm_up()

@@ -9,6 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from recsys.cli import app
+from recsys.cli.serving import listen
+from recsys.settings import Settings
 from tests.worlds import Planted
 
 
@@ -178,3 +180,8 @@ def test_doctor_finds_nothing_wrong_with_a_whole_installation(full: Shell) -> No
     out = full("doctor", status=1)  # the sample data is elsewhere
     assert out.count("ok ") == 4
     assert "run `recsys fetch-samples`" in out
+
+
+def test_the_server_s_socket_names_tcp_so_that_answers_do_not_wait_to_be_filled_up() -> None:
+    with listen(Settings(host="127.0.0.1", port=0)) as listener:
+        assert listener.proto == socket.IPPROTO_TCP
