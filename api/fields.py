@@ -12,8 +12,7 @@ from urllib.parse import unquote
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-MAX_ID = 512
-"""Characters of an id: with four bytes each it still fits into an index entry of PostgreSQL."""
+from recsys.store.records import MAX_ID
 
 MAX_DEPTH = 16
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -6,10 +6,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from recsys.importing.report import Row
-from recsys.store.records import ItemDraft
+from recsys.store.records import MAX_ID, ItemDraft
 
 ITEM_COLUMNS = ("item_id", "domain", "title")
 """What is not an attribute of an item."""
+MAX_DEPTH = 16
+TOO_DEEP = f"nested too deep: more than {MAX_DEPTH} levels; flatten it"
+FIRST = datetime.min.replace(tzinfo=UTC).timestamp()
 _ENCODER = json.JSONEncoder(sort_keys=True, default=str)
 
 
@@ -17,9 +20,12 @@ def content(row: Row) -> str:
     """The row as JSON with sorted names, in ASCII: equal for equal rows.
 
     Raises:
-        ValueError: a name or value that UTF-8 cannot hold.
+        ValueError: a name or value that UTF-8 cannot hold, or lists within lists without end.
     """
-    text = _ENCODER.encode(row)
+    try:
+        text = _ENCODER.encode(row)
+    except RecursionError:
+        raise ValueError(TOO_DEEP) from None
     if "\\ud" in text:  # a character beyond the 65,536th, or half of one
         try:
             json.dumps(row, ensure_ascii=False, default=str).encode()
@@ -65,8 +71,8 @@ def identifier(row: Row, name: str) -> str:
         raise ValueError(f"missing value: {name}")
     if not isinstance(value, str):
         raise ValueError(f"id is no string: {name}={value!r}; quote it, so that 007 stays 007")
-    if "\0" in value or len(value) > 500:
-        raise ValueError(f"id not storable: {name} holds a null character or is longer than 500")
+    if "\0" in value or len(value) > MAX_ID:
+        raise ValueError(f"id not storable: {name} holds a null character or is longer than {MAX_ID}")
     return value
 
 
@@ -96,7 +102,7 @@ def seconds(value: Any, *, latest: float) -> float | None:
     """Epoch seconds of a number or ISO text (UTC where it names no zone).
 
     Raises:
-        ValueError: neither of them, or after `latest`.
+        ValueError: neither of them, outside the calendar, or after `latest`.
     """
     if value is None:
         return None
@@ -104,23 +110,37 @@ def seconds(value: Any, *, latest: float) -> float | None:
         moment = _utc(value) if isinstance(value, datetime) else _utc_text(value) if _is_iso(value) else float(value)
         if isinstance(value, bool) or not math.isfinite(moment):
             raise ValueError
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"wrong time: {value!r} is neither epoch seconds nor ISO 8601") from None
+    if moment < FIRST:
+        raise ValueError(f"wrong time: {value!r} lies before the year 1")
     if moment > latest:
         raise ValueError(f"time in the future: {value!r}; are these milliseconds? Give seconds")
     return moment
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value.replace("\0", "") if isinstance(value, str) else json.loads(json.dumps(value, default=str))
+def _plain(value: Any, *, depth: int = 1) -> Any:
+    """The value as JSON that every database can hold: without null characters, NaN and infinities."""
+    if depth > MAX_DEPTH:
+        raise ValueError(TOO_DEEP)
+    match value:
+        case str():
+            return value.replace("\0", "")
+        case float():
+            return value if math.isfinite(value) else None
+        case dict():
+            return {str(key).replace("\0", ""): _plain(one, depth=depth + 1) for key, one in value.items()}
+        case list() | tuple():
+            return [_plain(one, depth=depth + 1) for one in value]
+        case None | bool() | int():
+            return value
+    return str(value)  # dates and the like of Parquet
 
 
 def _number(value: Any, name: str) -> float:
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"wrong type: {name}={value!r} is no number") from None
     if not math.isfinite(number):
         raise ValueError(f"wrong type: {name}={value!r} is no finite number")

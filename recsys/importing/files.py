@@ -20,8 +20,8 @@ from recsys.importing.report import Rejects, Report, Row
 from recsys.store import Store
 from recsys.store.events import insert_events, same_event, stored_events
 from recsys.store.items import content_hash, content_hashes, known_items, put_items
-from recsys.store.playlists import put_playlist
-from recsys.store.records import Event
+from recsys.store.playlists import put_playlist, stored_playlists
+from recsys.store.records import Event, Playlist
 from recsys.store.sessions import reading, writing
 
 __all__ = ["Report", "import_events", "import_items", "import_playlists"]
@@ -100,11 +100,20 @@ def import_playlists(
                 bad.append((number, str(error), row))
         return bad
 
-    yield from _import(path, ("playlist_id", "position", "item_id"), piece, reader, rejects)
-    if not dry_run:
+    report = Report()
+    for report in _import(path, ("playlist_id", "position", "item_id"), piece, reader, rejects):
+        yield report
+    with reading(store.engine) as connection:
+        held = stored_playlists(connection, list(lists))
+    given = [Playlist(playlist_id=one, name=names[one], item_ids=_in_order(members)) for one, members in lists.items()]
+    new = [one for one in given if one != held.get(one.playlist_id)]
+    if new and not dry_run:
         with writing(store.engine) as connection:
-            for playlist_id, members in lists.items():
-                put_playlist(connection, playlist_id, names[playlist_id], [item_id for _, item_id in sorted(members)])
+            for one in new:
+                put_playlist(connection, one.playlist_id, one.name, one.item_ids)
+    written = sum(len(one.item_ids) for one in new)
+    report.accepted, report.unchanged = written, report.accepted - written
+    yield report
 
 
 class _Events:
@@ -208,6 +217,11 @@ def _look_up(store: Store, known: set[str], item_ids: set[str]) -> None:
 def _check_known(item_id: str, known: set[str]) -> None:
     if item_id not in known:
         raise ValueError(f"unknown item: {item_id!r}; import items first")
+
+
+def _in_order(members: list[tuple[int, str]]) -> tuple[str, ...]:
+    """The items by position; those of one position in the order of the file."""
+    return tuple(item_id for _, item_id in sorted(members, key=itemgetter(0)))
 
 
 def _member(row: Row) -> tuple[str, int, str]:

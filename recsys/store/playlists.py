@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection, delete, insert, select
 
 from recsys.errors import NotFound
-from recsys.store.dialect import chunks, upsert
+from recsys.store.dialect import among, chunks, upsert
 from recsys.store.items import known_items
 from recsys.store.records import Playlist
 from recsys.store.tables import playlist_items, playlists
@@ -33,12 +33,26 @@ def put_playlist(connection: Connection, playlist_id: str, name: str | None, ite
 
 def playlist(connection: Connection, playlist_id: str) -> Playlist:
     """Raises NotFound: no such playlist."""
-    row = connection.execute(select(playlists).where(playlists.c.playlist_id == playlist_id)).first()
-    if row is None:
+    found = stored_playlists(connection, [playlist_id])
+    if not found:
         raise NotFound(f"unknown playlist {playlist_id!r}")
-    c = playlist_items.c
-    members = connection.scalars(select(c.item_id).where(c.playlist_id == playlist_id).order_by(c.position))
-    return Playlist(playlist_id=playlist_id, name=row.name, item_ids=tuple(members))
+    return found[playlist_id]
+
+
+def stored_playlists(connection: Connection, playlist_ids: Sequence[str]) -> dict[str, Playlist]:
+    """Those of the playlists that the store holds."""
+    lists, members = playlists.c, playlist_items.c
+    named = select(lists.playlist_id, lists.name).where(among(connection, lists.playlist_id, playlist_ids))
+    held = select(members.playlist_id, members.item_id).where(among(connection, members.playlist_id, playlist_ids))
+    item_ids: dict[str, list[str]] = {}
+    for row in connection.execute(held.order_by(members.playlist_id, members.position)):
+        item_ids.setdefault(row.playlist_id, []).append(row.item_id)
+    return {
+        row.playlist_id: Playlist(
+            playlist_id=row.playlist_id, name=row.name, item_ids=tuple(item_ids.get(row.playlist_id, ()))
+        )
+        for row in connection.execute(named)
+    }
 
 
 def delete_playlist(connection: Connection, playlist_id: str) -> None:

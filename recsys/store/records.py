@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+MAX_ID = 512
+"""Characters of an id: with four bytes each it still fits into an index entry of PostgreSQL."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemDraft:

@@ -15,6 +15,7 @@ import pytest
 
 from recsys.errors import InputFileError
 from recsys.importing import files
+from recsys.importing.fields import content
 from recsys.importing.files import Report, import_events, import_items, import_playlists
 from recsys.store import Store
 from recsys.store.records import ItemDraft
@@ -89,9 +90,16 @@ def test_playlists_are_ordered_by_position(store: Store, tmp_path: Path) -> None
     content = "playlist_id,position,item_id,playlist_name\np,2,a,Mine\np,0,b,Mine\np,1,b,Mine\n"
     for _ in range(2):
         report = run(import_playlists, store, write(tmp_path, "p.csv", content))
-    assert report.rejected == 0
+    assert (report.accepted, report.unchanged, report.rejected) == (0, 3, 0)  # the second run changes nothing
     assert store.playlist("p").item_ids == ("b", "b", "a")
     assert store.playlist("p").name == "Mine"
+    content = content.replace("0,b", "0,a") + "q,0,a,7\nq,0,b,7\n"
+    report = run(import_playlists, store, write(tmp_path, "p.csv", content), dry_run=True)
+    assert (report.accepted, report.unchanged) == (5, 0)
+    assert store.playlist("p").item_ids == ("b", "b", "a")
+    run(import_playlists, store, write(tmp_path, "p.csv", content))
+    assert store.playlist("p").item_ids == ("a", "b", "a")
+    assert store.playlist("q").item_ids == ("a", "b")  # at one position: in the order of the file
 
 
 # Again
@@ -173,6 +181,9 @@ LATER = (datetime.now(UTC) + timedelta(days=30)).isoformat()
         ({"user_id": "u", "item_id": "a", "at": LATER}, "time in the future"),
         ({"user_id": "u", "item_id": "a", "timestamp": 1700000000000}, "are these milliseconds"),
         ({"user_id": "u", "item_id": "a", "timestamp": True}, "wrong time: True"),
+        ({"user_id": "u", "item_id": "a", "timestamp": -1e300}, "before the year 1"),
+        ({"user_id": "u", "item_id": "a", "timestamp": 10**400}, "neither epoch seconds nor ISO 8601"),
+        ({"user_id": "u", "item_id": "a", "position": 10**400}, "is no number"),
         ({"user_id": "u", "item_id": "a", "timestamp": float("nan")}, "wrong time"),
         ({"user_id": "u", "item_id": "a", "position": "first"}, "wrong type: position='first'"),
         ({"user_id": "u", "item_id": "a", "position": 1.5}, "no whole number"),
@@ -203,6 +214,25 @@ def test_bad_items_are_named(store: Store, tmp_path: Path) -> None:
     assert (report.accepted, report.rejected) == (2, 2)
     assert report.reasons == {"duplicate item_id": 1, "missing value": 1}
     assert store.item("a").title == "A"
+
+
+def test_attributes_are_stored_as_json_that_any_database_holds(store: Store, tmp_path: Path) -> None:
+    lines = [
+        '{"item_id": "a", "sizes": [1, NaN, {"x\\u0000": -Infinity, "y": "\\u0000z"}]}',
+        '{"item_id": "b", "deep": %s}',
+    ]
+    path = write(tmp_path, "items.jsonl", "\n".join(lines) % ("[" * 20 + "]" * 20) + "\n")
+    report = run(import_items, store, path)
+    assert (report.accepted, report.reasons) == (1, {"nested too deep": 1})
+    assert store.item("a").attributes == {"sizes": [1, None, {"x": None, "y": "z"}]}
+
+
+def test_a_row_that_is_deeper_than_python_can_go_is_refused_like_any_other() -> None:
+    deep: list[Any] = []
+    for _ in range(5000):
+        deep = [deep]
+    with pytest.raises(ValueError, match="nested too deep"):
+        content({"item_id": "a", "deep": deep})
 
 
 def test_broken_lines_of_jsonl_are_rejected_one_by_one(store: Store, tmp_path: Path) -> None:
