@@ -76,6 +76,44 @@ def test_a_history_built_by_clicking_changes_the_recommendations(page: Page, ser
     expect(page.locator("#degraded")).to_contain_text("popular items are shown")
 
 
+def test_a_history_is_built_by_the_keyboard_alone(page: Page, served: Served) -> None:
+    start, after = next(iter(served[2].world.successor.items()))
+    items = page.locator("#items > li")
+    field = page.get_by_role("combobox", name="Search for an item")
+    for _ in range(10):
+        page.keyboard.press("Tab")
+        if field.evaluate("field => field === document.activeElement"):
+            break
+    page.keyboard.type(start)
+    expect(page.locator("#hits > li")).to_have_count(1)
+    page.keyboard.press("ArrowDown")
+    expect(field).to_have_attribute("aria-activedescendant", "hit-0")
+    page.keyboard.press("Enter")
+    expect(items.first).to_have_attribute("data-item", after)
+    add = items.first.get_by_role("button", name="Add ")
+    add.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#history > li")).to_have_count(2)
+    items.first.get_by_role("button", name="Similar").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#similar-items > li")).to_have_count(10)
+    page.keyboard.press("Escape")
+    expect(page.locator("#similar")).to_be_hidden()
+
+
+@pytest.mark.parametrize("kept", ["{}", "[", '[{"item_id": 5}, null]', "null"])
+def test_a_kept_history_that_is_damaged_is_left_out(page: Page, kept: str) -> None:
+    page.evaluate("kept => localStorage.setItem('recsys-history', kept)", kept)
+    page.reload()
+    expect(page.locator("#items > li")).to_have_count(10)
+    expect(page.locator("#history > li")).to_have_count(0)
+
+
+def test_what_is_not_found_is_said(page: Page) -> None:
+    page.get_by_role("combobox", name="Search for an item").fill("%_<b>\\'\"")
+    expect(page.locator("#search-note")).to_contain_text("No item has “%_<b>")
+
+
 def test_another_encoder_answers_when_chosen(page: Page) -> None:
     page.get_by_label("Encoder").select_option("popular")
     expect(page.locator("#trace")).to_contain_text("answered by popular")

@@ -81,6 +81,12 @@ def test_items_are_found_by_title_or_id_in_any_case_and_wildcards_mean_themselve
     assert [item.item_id for item in store.find_items("", limit=2)] == ["one", "two"]
 
 
+@pytest.mark.parametrize("query", ["Élan", "élan", "ÉLAN", "мир", "МИР"])
+def test_items_are_found_in_any_case_of_any_alphabet(store: Store, query: str) -> None:
+    store.put_items([ItemDraft(item_id="1", title="Élan Vital, МИР"), ItemDraft(item_id="2", title="elan")])
+    assert [item.item_id for item in store.find_items(query, limit=10)] == ["1"]
+
+
 def test_more_items_than_one_statement_holds(store: Store) -> None:
     ids = [f"i{number}" for number in range(2500)]
     put(store, *ids)
