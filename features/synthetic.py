@@ -55,6 +55,42 @@ def planted(
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenreLists:
+    """`lists` of item numbers below `items`; `genre` (items,) has the hidden genre of each."""
+
+    lists: tuple[tuple[int, ...], ...]
+    genre: tuple[int, ...]
+
+
+def genre_lists(
+    *,
+    lists: int = 300,
+    items: int = 120,
+    genres: int = 4,
+    stay: float = 0.9,
+    shortest: int = 30,
+    longest: int = 230,
+    seed: int = 0,
+) -> GenreLists:
+    """Lists from a Markov chain of hidden genres: the next item is of the same genre with probability `stay`, else of any.
+
+    Within a genre items are drawn alike, and lengths are uniform. So a list's genres show in its items, its switches only in
+    their order, and its length in neither.
+    """
+    random = Random(seed)
+    genre = tuple(number % genres for number in range(items))
+    members = [[number for number in range(items) if genre[number] == own] for own in range(genres)]
+    found = []
+    for _ in range(lists):
+        now, one = random.randrange(genres), list[int]()
+        for _ in range(random.randint(shortest, longest)):
+            one.append(random.choice(members[now]))
+            now = now if random.random() < stay else random.randrange(genres)
+        found.append(tuple(one))
+    return GenreLists(lists=tuple(found), genre=genre)
+
+
 def _events(
     random: Random, names: list[str], successor: Mapping[str, str], *, users: int, length: int, follow: float
 ) -> pl.LazyFrame:

@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from recsys.store.sessions import reading
 from recsys.store.store import Store
-from recsys.store.tables import events, items, playlist_items
+from recsys.store.tables import events, items, playlist_items, playlists
 
 EVENT_TYPES = {"user": pl.String, "item": pl.String, "at": pl.Float64, "position": pl.Int64, "arrival": pl.Int64}
 
@@ -45,3 +45,11 @@ def playlists_frame(store: Store) -> pl.DataFrame:
         rows = connection.execute(query).all()
     schema = {"playlist": pl.String, "position": pl.Int64, "item": pl.String}
     return pl.DataFrame([tuple(row) for row in rows], schema=schema, orient="row")
+
+
+def playlist_names_frame(store: Store) -> pl.DataFrame:
+    """All playlists by id (`playlist`, `name`), empty ones too."""
+    c = playlists.c
+    with reading(store.engine) as connection:
+        rows = connection.execute(select(c.playlist_id, c.name).order_by(c.playlist_id)).all()
+    return pl.DataFrame([tuple(row) for row in rows], schema={"playlist": pl.String, "name": pl.String}, orient="row")

@@ -3,23 +3,27 @@
 import hashlib
 import json
 import shutil
+import uuid
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from features.splits import TEST, VALIDATION
+from models.zoo import LIST_MODELS
 from recsys.bundle import Bundle, Part, load_bundle, read_manifest, save_bundle
 from recsys.data.build import dataset, text_vectors
 from recsys.data.dataset import Dataset
 from recsys.data.item_text import KIND, ItemTextEncoder
 from recsys.data.lists import lists
+from recsys.data.playlists import playlists
 from recsys.data.texts import TextEncoder, Vectors, text_encoder
 from recsys.errors import BundleError, NotReady
 from recsys.retrieval.parts import restore
 from recsys.retrieval.text import TextAware
 from recsys.store import Store
 from recsys.training.item_text import NAME as ITEM_TEXT
+from recsys.training.list_job import list_bundle, list_recipe, run_name
 from recsys.training.recipes import BLEND, Fits, Plan, Progress, Trained, check_known, train_bundle
 from recsys.training.text_job import item_text_bundle
 
@@ -91,6 +95,11 @@ def train_from_store(
     if model == ITEM_TEXT:
         yield from _text_encoder(store, plan, folder=folder, name=name, checkpoints=checkpoints, resume=resume)
         return
+    if model in LIST_MODELS:
+        yield from _list_encoder(
+            store, plan, model=model, folder=folder, name=name, checkpoints=checkpoints, resume=resume
+        )
+        return
     check_known([] if model == "blend" else [model], settings=plan.overrides)  # before what takes long
     yield Progress(model, "reading the store and encoding item texts")
     work = material(store, plan)
@@ -124,6 +133,28 @@ def _text_encoder(
                 yield fact
             case Bundle():
                 uri = save_bundle(fact, folder, name=name)
+                store.add_bundle(uri, read_manifest(uri))
+                shutil.rmtree(place, ignore_errors=True)
+                yield Saved(uri, fact)
+
+
+def _list_encoder(
+    store: Store, plan: Plan, *, model: str, folder: str, name: str | None, checkpoints: Path, resume: bool
+) -> Generator[Progress | Saved, None, None]:
+    yield Progress(model, "reading the lists of the store")
+    found, text = playlists(store, seed=plan.seed, withheld=not plan.deploy), None
+    if list_recipe(model, plan).items != "id":
+        reader = _named(plan)
+        yield Progress(model, f"encoding {found.data.items:,} item texts by {reader.name}")
+        text = text_vectors(store, reader, found.data)
+        plan = replace(plan, text_encoder_hash=reader.hash)
+    place = checkpoints / run_name(found, plan, model)
+    for fact in list_bundle(model, found, text, replace(plan, checkpoints=place, resume=resume)):
+        match fact:
+            case Progress():
+                yield fact
+            case Bundle():
+                uri = save_bundle(fact, folder, name=name or f"{model}-{uuid.uuid4().hex[:10]}")
                 store.add_bundle(uri, read_manifest(uri))
                 shutil.rmtree(place, ignore_errors=True)
                 yield Saved(uri, fact)

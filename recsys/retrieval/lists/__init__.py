@@ -1,0 +1,1 @@
+"""What answers questions about lists: encoders, and sources that continue."""

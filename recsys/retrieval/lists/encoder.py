@@ -1,0 +1,100 @@
+"""What every list encoder and every decoder offers, whatever it is made of."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.bundle import Part
+from recsys.data.history import Rows
+from recsys.errors import InvalidRequest
+from recsys.retrieval.source import Scores
+
+ListVectors = NDArray[np.float32]
+"""(lists, dim), of unit length; a row of zeros is a list without a known item."""
+
+
+class ListEncoder(Protocol):
+    """Turns a list of items into one vector. Immutable after it was fitted, so that any number of threads may ask it.
+
+    `name` is what requests call it; `hash` says what it computes, and vectors of two hashes never mix. `order_sensitive`
+    is False where a list and its shuffle are the same.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def hash(self) -> str: ...
+
+    @property
+    def dim(self) -> int: ...
+
+    @property
+    def order_sensitive(self) -> bool: ...
+
+    def encode(self, lists: Sequence[Rows]) -> ListVectors:
+        """Vectors (lists, dim) of unit length; zeros where a list holds no item that is known here. Repeats count."""
+        ...
+
+    def part(self, name: str) -> Part: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoding:
+    """What is decoded: `alternatives` continuations of `length` items, from `beams` partial lists in as many groups.
+
+    `strength` is taken off an item's log-probability for each earlier group that holds it, `same_group` for each earlier
+    item of the same continuation that shares its group (an artist, a brand). `repeats`: may an item come twice?
+    """
+
+    length: int = 10
+    alternatives: int = 1
+    beams: int = 8
+    strength: float = 0.5
+    same_group: float = 0.0
+    repeats: bool = False
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.alternatives <= self.beams:
+            raise InvalidRequest(f"alternatives={self.alternatives}: ask for 1 to {self.beams} (the beams)")
+        if self.length < 1:
+            raise InvalidRequest(f"length={self.length}: a continuation has at least one item")
+        for name in ("strength", "same_group"):
+            if not 0 <= getattr(self, name) < np.inf:
+                raise InvalidRequest(f"{name}={getattr(self, name)}: a penalty is a number from 0 on")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Continued:
+    """One continuation, in order, and its log-probability without any penalty."""
+
+    rows: Rows
+    log_probability: float
+
+
+class Continuer(Protocol):
+    """A model that generates what comes after a list."""
+
+    def next_scores(self, lists: Sequence[Rows], rows: NDArray[np.int64]) -> Scores:
+        """Log-probability that each of `rows` (lists, candidates) comes next; NaN where the model has no opinion, also
+        at row -1 and for a list without a known item."""
+        ...
+
+    def decode(
+        self,
+        past: Rows,
+        *,
+        among: Rows,
+        prior: Scores | None,
+        groups: NDArray[np.int64] | None,
+        wanted: Decoding,
+    ) -> list[Continued]:
+        """`wanted.alternatives` continuations of `past`, best first, of rows `among` alone, which are distinct.
+
+        `prior` (among,) is added to the log-probability of each candidate at every step: what retrieval says of it.
+        `groups` (among,) numbers what candidates share, -1 for nothing. Fewer items come back where candidates run out.
+        """
+        ...

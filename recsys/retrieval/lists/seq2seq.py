@@ -1,0 +1,97 @@
+"""The trained reader and writer of lists: vectors that know the order, and continuations item by item."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from models.batch import Timeline
+from models.encoders.playlist import PlaylistConfig, Read, WriterState
+from models.lists import ONWARD, PlaylistModel
+from recsys.data.history import Rows
+from recsys.retrieval.lists.decode import decoded
+from recsys.retrieval.lists.encoder import Continued, Decoding
+from recsys.retrieval.lists.learned import BATCH, LearnedLists
+from recsys.retrieval.source import Scores
+
+
+class Seq2seqLists(LearnedLists[PlaylistModel]):
+    """Reads the last `max_length` known items of a list."""
+
+    kind: ClassVar[str] = "list-seq2seq"
+    order_sensitive: ClassVar[bool] = True
+
+    @property
+    def dim(self) -> int:
+        return self._body.config.width
+
+    def next_scores(self, lists: Sequence[Rows], rows: NDArray[np.int64]) -> Scores:
+        out = np.full(rows.shape, np.nan, dtype=np.float32)
+        usable = [self.usable(past) for past in lists]
+        asked = np.array([i for i, past in enumerate(usable) if len(past)], dtype=np.int64)
+        for start in range(0, len(asked), BATCH):
+            block = asked[start : start + BATCH]
+            with torch.inference_mode():
+                state = self._body.decoder.start(self._seen([usable[i] for i in block]))
+                _, queries = self._body.step(state, self._body.begin(ONWARD, batch=len(block)))
+                out[block] = self._log_probabilities(queries, rows[block])
+        return out
+
+    def decode(
+        self,
+        past: Rows,
+        *,
+        among: Rows,
+        prior: Scores | None,
+        groups: NDArray[np.int64] | None,
+        wanted: Decoding,
+    ) -> list[Continued]:
+        """Continuations of `past` written from `among`; none where no item of either is known."""
+        usable, known = self.usable(past), self._flags(among)
+        if not len(usable) or not known.any():
+            return []
+        with torch.inference_mode():
+            writer = _Onward(self._body, self._seen([usable]), self._inputs(np.where(known, among, -1)), known)
+            return decoded(writer, among=among, known=known, prior=prior, groups=groups, wanted=wanted)
+
+    def _read(self, lists: Sequence[Rows]) -> Tensor:
+        return self._seen(lists).vector
+
+    def _seen(self, lists: Sequence[Rows]) -> Read:
+        cut = [rows[-self._body.config.max_length :] for rows in lists]
+        lengths = np.array([len(rows) for rows in cut])
+        width = int(lengths.max())
+        padded = np.full((len(cut), width), -1, dtype=np.int64)
+        for row, rows in zip(padded, cut, strict=True):
+            row[: len(rows)] = rows
+        order = torch.arange(width).expand(len(cut), width)
+        return self._body.encoder(self._inputs(padded), Timeline(order < torch.from_numpy(lengths)[:, None], order))
+
+    def _restored(self, recipe: dict[str, Any]) -> PlaylistModel:
+        return PlaylistModel(PlaylistConfig(**recipe["encoder"]), temperature=recipe["temperature"])
+
+
+class _Onward:
+    """The model as a writer of what follows one list, over candidates with the inputs `x` (candidates, dim)."""
+
+    def __init__(self, model: PlaylistModel, read: Read, x: Tensor, known: NDArray[np.bool_]) -> None:
+        self.model, self.read, self.x = model, read, x
+        self.table, self.unknown = F.normalize(x, dim=-1), torch.from_numpy(~known)
+
+    def start(self) -> tuple[WriterState, Tensor]:
+        state = self.model.decoder.start(self.read)
+        return self._scored(*self.model.step(state, self.model.begin(ONWARD, batch=1)))
+
+    def step(self, state: WriterState, written: Tensor) -> tuple[WriterState, Tensor]:
+        return self._scored(*self.model.step(state, self.x[written][:, None]))
+
+    def chosen(self, state: WriterState, rows: Tensor) -> WriterState:
+        return state.chosen(rows)
+
+    def _scored(self, state: WriterState, query: Tensor) -> tuple[WriterState, Tensor]:
+        logits = (query @ self.table.T).masked_fill(self.unknown, torch.finfo(query.dtype).min)
+        return state, logits.log_softmax(dim=-1)

@@ -1,0 +1,121 @@
+"""A trained set encoder: lists as multisets, in the space of the items, so that its vector also says what is missing."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, get_args
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor
+
+from models.batch import FIRST_ITEM, ItemBatch
+from models.decoders.pointer import PointerConfig, PointerDecoder, PointerState, Seen
+from models.encoders.sets import SetConfig, SetPooling
+from models.lists import SetModel
+from recsys.bundle import Part
+from recsys.data.collate import collate
+from recsys.data.history import Rows
+from recsys.retrieval.lists.decode import decoded
+from recsys.retrieval.lists.encoder import Continued, Decoding
+from recsys.retrieval.lists.learned import BATCH, LearnedLists, tensors
+from recsys.retrieval.source import Scores
+
+LOWEST = float(np.finfo(np.float32).min)
+
+
+class SetLists(LearnedLists[SetModel]):
+    """Vectors that no permutation changes; of a list beyond `max_length` distinct items the latest ones are read."""
+
+    kind: ClassVar[str] = "list-set"
+    order_sensitive: ClassVar[bool] = False
+
+    def __init__(
+        self, part: Part, *, vectors: NDArray[np.float32] | None = None, known: NDArray[np.bool_] | None = None
+    ) -> None:
+        super().__init__(part, vectors=vectors, known=known)
+        settings = PointerConfig(**part.config["recipe"]["completion"]["pointer"])
+        self._pointer = PointerDecoder(settings, dim=self.dim).eval()
+        self._pointer.load_state_dict(tensors(part, "pointer."))
+
+    @property
+    def dim(self) -> int:
+        return self._body.config.dim
+
+    def next_scores(self, lists: Sequence[Rows], rows: NDArray[np.int64]) -> Scores:
+        out = np.full(rows.shape, np.nan, dtype=np.float32)
+        usable = [self.usable(past) for past in lists]
+        asked = np.array([i for i, past in enumerate(usable) if len(past)], dtype=np.int64)
+        for start in range(0, len(asked), BATCH):
+            block = asked[start : start + BATCH]
+            with torch.inference_mode():
+                queries = self._read([usable[i] for i in block])
+                out[block] = self._log_probabilities(queries, rows[block])
+        return out
+
+    def decode(
+        self,
+        past: Rows,
+        *,
+        among: Rows,
+        prior: Scores | None,
+        groups: NDArray[np.int64] | None,
+        wanted: Decoding,
+    ) -> list[Continued]:
+        """What completes the set `past`, pointed at among the candidates `among`; none where no item of either is known."""
+        usable, known = self.usable(past), self._flags(among)
+        if not len(usable) or not known.any():
+            return []
+        with torch.inference_mode():
+            batch, x, query = self._queries([usable])
+            candidates = self._inputs(np.where(known, among, -1))
+            base = (query @ F.normalize(candidates, dim=-1).T).masked_fill(torch.from_numpy(~known), LOWEST)
+            writer = Pointing(self._pointer, Seen(query, x, batch.when.real, candidates[None], base))
+            return decoded(writer, among=among, known=known, prior=prior, groups=groups, wanted=wanted)
+
+    def _read(self, lists: Sequence[Rows]) -> Tensor:
+        return self._queries(lists)[2]
+
+    def _queries(self, lists: Sequence[Rows]) -> tuple[ItemBatch, Tensor, Tensor]:
+        """(the sets, what is read of their elements, their vectors over the temperature)."""
+        batch, count = collate_sets([rows[-self._body.config.max_length :] for rows in lists])
+        x = self._inputs(batch.items.numpy() - FIRST_ITEM)
+        return batch, x, self._body.queries(x, count, batch.when.real)
+
+    def _restored(self, recipe: dict[str, Any]) -> SetModel:
+        encoder = recipe["encoder"]
+        pooling = next(kind for kind in get_args(SetPooling) if set(kind.__slots__) == set(encoder["pooling"]))
+        settings = SetConfig(**encoder | {"pooling": pooling(**encoder["pooling"])})
+        return SetModel(settings, temperature=recipe["temperature"])
+
+
+def collate_sets(lists: Sequence[Rows], *, device: str = "cpu") -> tuple[ItemBatch, Float[Tensor, "batch time"]]:
+    """(distinct rows of each list in catalogue order, how often each stands in it), padded on the right."""
+    counted = [np.unique(rows, return_counts=True) for rows in lists]
+    batch = collate([rows for rows, _ in counted], device=device)
+    count = np.zeros(batch.items.shape, dtype=np.float32)
+    for row, (_, often) in zip(count, counted, strict=True):
+        row[: len(often)] = often
+    return batch, torch.from_numpy(count).to(device)
+
+
+class Pointing:
+    """The decoder over one batch, as a writer whose vocabulary are the candidates of each row."""
+
+    def __init__(self, decoder: PointerDecoder, seen: Seen) -> None:
+        self.decoder, self.seen = decoder, seen
+
+    def start(self) -> tuple[PointerState, Tensor]:
+        return self._scored(self.decoder.start(self.seen), self.decoder.begun(len(self.seen.set)))
+
+    def step(self, state: PointerState, written: Tensor) -> tuple[PointerState, Tensor]:
+        rows = torch.arange(len(written), device=written.device)
+        return self._scored(state, state.seen.candidates[rows, written][:, None])
+
+    def chosen(self, state: PointerState, rows: Tensor) -> PointerState:
+        return state.chosen(rows)
+
+    def _scored(self, state: PointerState, previous: Tensor) -> tuple[PointerState, Tensor]:
+        state, logits = self.decoder(state, previous)
+        return state, logits.squeeze(1).log_softmax(dim=-1)

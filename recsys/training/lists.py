@@ -1,0 +1,113 @@
+"""What the recipes over lists share: items frequent enough to have an id of their own, negatives, the figure of a part."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from models.batch import FIRST_ITEM
+from models.embeddings import ItemEmbedding, ItemKind
+from recsys.data.dataset import Dataset
+from recsys.data.history import Rows
+from recsys.data.sampling import NegativeSampler
+from recsys.errors import TrainingError
+from recsys.evaluation.metrics import dense_ranks, ndcg
+from recsys.retrieval.lists.seq2seq import Seq2seqLists
+from recsys.retrieval.lists.sets import SetLists
+from recsys.training.start import spectral_start
+
+RESIDUAL_START = 0.1
+"""Length at which ids start beside a text, as in `recsys.training.sequence`."""
+
+MEASURED = 500
+"""Validation lists whose last item is looked for."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frequent:
+    """Lists over the items that occur `min_count` times; `rows` says which catalogue row each of them is."""
+
+    data: Dataset
+    rows: Rows
+
+    @classmethod
+    def of(cls, lists: Dataset, *, min_count: int) -> "Frequent":
+        """Raises TrainingError: no item is that frequent."""
+        counts = lists.counts()
+        rows = np.flatnonzero(counts >= min_count)
+        if not len(rows):
+            raise TrainingError(f"no item stands in lists {min_count} times: lower min_count or import more lists")
+        return cls(_renumbered(lists, rows), rows)
+
+    def same_items(self, lists: Dataset) -> list[Rows]:
+        """Other lists over the same items: every item that is not among them is left out."""
+        data = _renumbered(lists, self.rows)
+        return [history.rows for history in data.histories() if len(history.rows)]
+
+
+def _renumbered(data: Dataset, rows: Rows) -> Dataset:
+    place = np.full(data.items, -1, dtype=np.int64)
+    place[rows] = np.arange(len(rows))
+    kept = data.keep(place[data.rows] >= 0)
+    ids, texts = (tuple(values[row] for row in rows.tolist()) for values in (data.item_ids, data.texts))
+    return replace(kept, item_ids=ids, texts=texts, rows=place[kept.rows], domains=())
+
+
+def item_embedding(
+    frequent: Frequent, *, kind: ItemKind, dim: int, text: NDArray[np.float32] | None, id_dropout: float, seed: int
+) -> ItemEmbedding:
+    """Vectors that begin at the spectrum of the lists; `text` (items, text_dim) is that of the whole catalogue."""
+    vectors = None if kind == "id" or text is None else torch.from_numpy(text[frequent.rows])
+    start = None
+    if kind != "text":
+        start = torch.from_numpy(spectral_start(frequent.data, dim=dim, seed=seed))
+        start *= 1.0 if kind == "id" else RESIDUAL_START
+    return ItemEmbedding(items=len(frequent.rows), dim=dim, kind=kind, text=vectors, id_dropout=id_dropout, start=start)
+
+
+class Sampled:
+    """Shared negatives and, so that vectors are made for these alone, the items that one batch meets at all.
+
+    Beyond the `counts` of items there may be classes that are no items, such as the end of a list.
+    """
+
+    def __init__(self, counts: NDArray[np.int64], *, negatives: int, device: str) -> None:
+        self.sampler = NegativeSampler(counts, proposal="popular")
+        self.log_q = torch.from_numpy(self.sampler.log_q).to(device)
+        self.negatives, self.classes, self.device = negatives, len(counts), device
+
+    def meet(self, generator: np.random.Generator, *, rows: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor]:
+        """(classes met in order, the place of each class among them, classes drawn)."""
+        drawn = torch.from_numpy(self.sampler.draw(self.negatives, generator)).to(self.device)
+        met = torch.zeros(self.classes, dtype=torch.bool, device=self.device)
+        for some in (*rows, drawn):
+            met[some] = True
+        return met.nonzero().squeeze(1), met.cumsum(0) - 1, drawn
+
+
+def placed(items: Tensor, place: Tensor) -> Tensor:
+    """Item indexes numbered anew, row r as row `place[r]`; padding stays."""
+    rows = (items - FIRST_ITEM).clamp(min=0)
+    return torch.where(items >= FIRST_ITEM, place[rows] + FIRST_ITEM, items)
+
+
+def next_item_ndcg(part: Seq2seqLists | SetLists, lists: Dataset) -> float:
+    """Mean NDCG@10 of each list's last item, given all before, among everything that the part knows and the list lacks."""
+    asked = [rows for history in lists.histories() if len(rows := part.usable(history.rows)) > 1][:MEASURED]
+    if not asked:
+        return 0.0
+    figures = []
+    every = np.flatnonzero(part.known)
+    place = np.cumsum(part.known) - 1
+    for start in range(0, len(asked), 64):
+        block = asked[start : start + 64]
+        pasts, targets = [rows[:-1] for rows in block], np.array([place[rows[-1]] for rows in block])
+        scores = part.next_scores(pasts, np.broadcast_to(every, (len(block), len(every))))
+        allowed = np.ones(scores.shape, dtype=np.bool_)
+        for i, past in enumerate(pasts):
+            allowed[i, place[past]] = False
+            allowed[i, targets[i]] = True
+        figures.append(ndcg(dense_ranks(scores, targets, allowed)))
+    return float(np.concatenate(figures).mean())

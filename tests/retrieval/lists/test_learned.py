@@ -1,0 +1,138 @@
+"""What every trained list encoder promises, and what tells the one that knows the order from the one that does not."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from models.zoo import LIST_MODELS
+from recsys.retrieval.lists.encoder import Decoding
+from recsys.retrieval.lists.seq2seq import Seq2seqLists
+from recsys.retrieval.lists.sets import SetLists
+from tests.training.lists import GENRES, ITEMS, TEXT, WORLD, dataset, trained
+
+Learned = Seq2seqLists | SetLists
+NEW = ITEMS + 5
+"""A row beyond the catalogue that everything was trained over."""
+
+LISTS = [np.array(one, dtype=np.int64) for one in WORLD.lists[:12]]
+ODD = [np.array(one, dtype=np.int64) for one in ([], [ITEMS], [NEW], [3] * 500, list(range(40)) * 3, [-1, 5])]
+
+
+@pytest.fixture(params=LIST_MODELS)
+def encoder(request: pytest.FixtureRequest) -> Learned:
+    return trained(request.param)
+
+
+@pytest.fixture(params=LIST_MODELS)
+def hybrid(request: pytest.FixtureRequest) -> Learned:
+    return trained(request.param, kind="hybrid", epochs=2)
+
+
+class TestEveryTrainedEncoder:
+    def test_vectors_are_of_unit_length_or_zero(self, encoder: Learned) -> None:
+        vectors = encoder.encode([*LISTS, *ODD])
+        assert vectors.shape == (len(LISTS) + len(ODD), encoder.dim)
+        assert vectors.dtype == np.float32
+        lengths = np.linalg.norm(vectors, axis=1)
+        np.testing.assert_allclose(lengths[: len(LISTS)], 1, rtol=1e-5)
+        assert lengths[len(LISTS) : len(LISTS) + 3].tolist() == [0, 0, 0]  # empty, or of unknown items alone
+        np.testing.assert_allclose(lengths[len(LISTS) + 3 :], 1, rtol=1e-5)
+
+    def test_a_vector_does_not_depend_on_its_company(self, encoder: Learned) -> None:
+        together = encoder.encode([*LISTS, *ODD])
+        for number in (0, 5, 11, 15, 17):
+            alone = encoder.encode([[*LISTS, *ODD][number]])
+            np.testing.assert_allclose(alone[0], together[number], atol=1e-6)
+
+    def test_unknown_items_are_passed_over(self, encoder: Learned) -> None:
+        spoiled = [np.concatenate([[ITEMS, NEW], rows, [ITEMS + 1]]) for rows in LISTS]
+        np.testing.assert_allclose(encoder.encode(spoiled), encoder.encode(LISTS), atol=1e-6)
+
+    def test_nothing_asked_nothing_answered(self, encoder: Learned) -> None:
+        assert encoder.encode([]).shape == (0, encoder.dim)
+        assert encoder.next_scores([], np.empty((0, 3), dtype=np.int64)).shape == (0, 3)
+
+    def test_it_says_whether_it_knows_the_order(self, encoder: Learned) -> None:
+        shuffled = [np.random.default_rng(1).permutation(rows) for rows in LISTS]
+        apart = np.abs(encoder.encode(shuffled) - encoder.encode(LISTS)).max(axis=1)
+        assert (apart > 1e-3).all() if encoder.order_sensitive else (apart < 1e-5).all()
+
+    def test_a_stored_encoder_comes_back_the_same(self, encoder: Learned) -> None:
+        part = encoder.part("lists/mine")
+        again = type(encoder).from_part(part)
+        assert again.name == "mine"
+        assert again.hash == encoder.hash
+        np.testing.assert_array_equal(again.encode(LISTS), encoder.encode(LISTS))
+
+    def test_next_items_are_a_distribution_over_what_is_known(self, encoder: Learned) -> None:
+        every = np.arange(ITEMS + 2)
+        scores = encoder.next_scores(LISTS, np.broadcast_to(every, (len(LISTS), ITEMS + 2)))
+        np.testing.assert_allclose(np.exp(scores[:, :ITEMS]).sum(axis=1), 1, rtol=1e-4)
+        assert np.isnan(scores[:, ITEMS:]).all()
+        odd = encoder.next_scores(ODD[:4], np.array([[0, -1, NEW]] * 4))
+        assert np.isnan(odd[:3]).all()
+        assert np.isfinite(odd[3, 0])
+        assert np.isnan(odd[3, 1:]).all()
+
+    def test_it_has_learned_that_genres_go_together(self, encoder: Learned) -> None:
+        genre = np.array(WORLD.genre)
+        asked = [np.flatnonzero(genre == number)[:6] for number in range(GENRES)]
+        scores = encoder.next_scores(asked, np.broadcast_to(np.arange(ITEMS), (GENRES, ITEMS)))
+        for number in range(GENRES):
+            best = np.argsort(-scores[number])[:10]
+            assert (genre[best] == number).mean() > 0.6  # chance is a quarter
+
+    def test_continuations_keep_to_the_candidates_and_say_nothing_twice(self, encoder: Learned) -> None:
+        among = np.array([1, 4, 9, 16, 25, 36, ITEMS, NEW])
+        wanted = Decoding(length=10, alternatives=3, beams=6)
+        found = encoder.decode(LISTS[0], among=among, prior=None, groups=None, wanted=wanted)
+        assert len(found) == 3
+        for one in found:
+            assert sorted(one.rows.tolist()) == [1, 4, 9, 16, 25, 36]  # fewer candidates than items wanted
+        assert [one.log_probability for one in found] == sorted((one.log_probability for one in found), reverse=True)
+
+    def test_alternatives_differ(self, encoder: Learned) -> None:
+        wanted = Decoding(length=5, alternatives=4, beams=8, strength=100.0)
+        found = encoder.decode(LISTS[0], among=np.arange(ITEMS), prior=None, groups=None, wanted=wanted)
+        assert len({row for one in found for row in one.rows.tolist()}) == 20
+
+    def test_what_retrieval_and_groups_say_steers(self, encoder: Learned) -> None:
+        among, wanted = np.arange(20), Decoding(length=3, beams=4)
+        prior = np.where(among == 7, 50, 0).astype(np.float32)
+        first = encoder.decode(LISTS[0], among=among, prior=prior, groups=None, wanted=wanted)[0]
+        assert 7 in first.rows
+        groups = np.repeat([0, 1, 2, 3, 4], 4)
+        apart = encoder.decode(
+            LISTS[0], among=among, prior=None, groups=groups, wanted=replace(wanted, same_group=100.0)
+        )[0]
+        assert len(set(groups[apart.rows].tolist())) == 3
+
+    def test_of_nothing_known_nothing_comes(self, encoder: Learned) -> None:
+        wanted = Decoding(length=3)
+        assert encoder.decode(ODD[0], among=np.arange(5), prior=None, groups=None, wanted=wanted) == []
+        assert encoder.decode(LISTS[0], among=np.array([NEW]), prior=None, groups=None, wanted=wanted) == []
+
+    def test_a_new_item_counts_by_its_text(self, hybrid: Learned) -> None:
+        genre = np.array(WORLD.genre)
+        twin = int(np.flatnonzero(genre == 2)[0])
+        grown = hybrid.with_items(np.array([NEW]), TEXT.encode([dataset().texts[twin]]))
+        assert not hybrid.encode([np.array([NEW])]).any()
+        assert grown.encode([np.array([NEW])]).any()
+        np.testing.assert_allclose(grown.encode(LISTS), hybrid.encode(LISTS), atol=1e-6)
+        assert hybrid.text_encoder == "hashed"
+
+    def test_an_old_text_given_again_changes_nothing(self, hybrid: Learned) -> None:
+        rows = np.array([3, 7, ITEMS])
+        again = hybrid.with_items(rows, TEXT.encode([dataset().texts[row] for row in rows]))
+        np.testing.assert_allclose(again.vectors, hybrid.vectors, atol=1e-5)
+
+    def test_ids_alone_learn_nothing_from_a_text(self, encoder: Learned) -> None:
+        assert encoder.with_items(np.array([NEW]), TEXT.encode(["x"])) is encoder
+        assert encoder.text_encoder == ""
+
+
+def test_a_set_and_the_set_doubled_are_told_apart_by_counts() -> None:
+    encoder = trained("set")
+    once, twice = encoder.encode([LISTS[0], np.concatenate([LISTS[0], LISTS[0]])])
+    assert np.abs(once - twice).max() > 1e-4
