@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.encoders.sequence import SequenceConfig
-from models.zoo import SEQUENCE_MODELS
+from models.zoo import LIST_MODELS, SEQUENCE_MODELS
 from recsys.bundle import Bundle, Part
 from recsys.data.build import Holdout
 from recsys.data.cases import Split, split
@@ -155,8 +155,9 @@ def check_known(names: Iterable[str], *, settings: Iterable[str] = ()) -> None:
     Raises:
         InvalidRequest: there is none.
     """
-    known = (*SIMPLE, *SEQUENCE_MODELS, ITEM_TEXT)
-    unknown = [name for name in names if name not in known or name == ITEM_TEXT]
+    apart = (*LIST_MODELS, ITEM_TEXT)  # trained by jobs of their own
+    known = (*SIMPLE, *SEQUENCE_MODELS, *apart)
+    unknown = [name for name in names if name not in known or name in apart]
     unknown += [name for name in settings if name not in known]
     if unknown:
         raise InvalidRequest(f"unknown model {unknown[0]!r}: choose one of {', '.join(['blend', *known])}")
