@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from pydantic.config import JsonDict
 
 from api.fields import Attributes, Finite, Id, Instant, Position, Text
-from recsys.service import MAX_HISTORY, Options
+from recsys.service import MAX_HISTORY, Options, Question
 from recsys.store.records import EventDraft, ItemDraft
 
 
@@ -20,8 +20,15 @@ class Outgoing(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
 
+Layers = Annotated[int, Field(ge=1, le=1000, description="Layers of the text encoder to run; left out: all")]
+Dims = Annotated[int, Field(ge=1, le=100_000, description="Numbers of each text vector to compare; left out: all")]
+
+
 class Asked(Incoming):
-    """How to answer: `include_seen` left out takes the rule of the bundle, `encoder` left out its default part."""
+    """How to answer: `include_seen` left out takes the rule of the bundle, `encoder` left out its default part.
+
+    `layers` and `dims` choose one of the `sizes` that the part offers in /v1/models; another is answered at the next larger one.
+    """
 
     k: int = Field(10, ge=1, le=1000, description="How many items", examples=[10])
     include_seen: bool | None = Field(None, description="May items of the history come back?")
@@ -29,10 +36,17 @@ class Asked(Incoming):
         None, description="Name of a part in /v1/models", examples=["blend"]
     )
     exclude: list[Id] = Field([], max_length=1000, description="Item ids not to show")
+    layers: Layers | None = None
+    dims: Dims | None = None
 
     def options(self) -> Options:
         return Options(
-            k=self.k, exclude=tuple(self.exclude), include_seen=self.include_seen, encoder=self.encoder or None
+            k=self.k,
+            exclude=tuple(self.exclude),
+            include_seen=self.include_seen,
+            encoder=self.encoder or None,
+            layers=self.layers,
+            dims=self.dims,
         )
 
 
@@ -40,9 +54,36 @@ class SimilarAsked(Incoming):
     k: int = Field(10, ge=1, le=1000, description="How many items")
     encoder: Annotated[Text, Field(max_length=200)] | None = Field(None, description="Name of a part in /v1/models")
     exclude: list[Id] = Field([], max_length=1000, description="Item ids not to show")
+    layers: Layers | None = None
+    dims: Dims | None = None
 
     def options(self) -> Options:
-        return Options(k=self.k, exclude=tuple(self.exclude), encoder=self.encoder or None)
+        return Options(
+            k=self.k,
+            exclude=tuple(self.exclude),
+            encoder=self.encoder or None,
+            layers=self.layers,
+            dims=self.dims,
+        )
+
+
+class TextAsked(Incoming):
+    """Words to find items by. What the encoder was trained on decides in what language, and how long a text it reads."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"query": "a space opera with robots", "k": 5}]})
+
+    query: Annotated[Text, Field(min_length=1, max_length=100_000)] = Field(description="Markup is taken out")
+    domain: Annotated[Text, Field(max_length=200)] | None = Field(
+        None, description="Find items of this domain alone; where the encoder has an expert for it, that one reads"
+    )
+    k: int = Field(10, strict=True, ge=1, le=1000, description="How many items")
+    exclude: list[Id] = Field([], max_length=MAX_HISTORY, description="Item ids not to show")
+    layers: Layers | None = Field(None, strict=True)
+    dims: Dims | None = Field(None, strict=True)
+
+    def question(self) -> Question:
+        options = Options(k=self.k, exclude=tuple(self.exclude), layers=self.layers, dims=self.dims)
+        return Question(text=self.query, domain=self.domain, options=options)
 
 
 class Found(Incoming):
@@ -61,6 +102,8 @@ class HistoryAsked(Asked):
     k: int = Field(10, strict=True, ge=1, le=1000, description="How many items")
     include_seen: bool | None = Field(None, strict=True, description="May items of the history come back?")
     exclude: list[Id] = Field([], max_length=MAX_HISTORY, description="Item ids not to show")
+    layers: Layers | None = Field(None, strict=True)
+    dims: Dims | None = Field(None, strict=True)
 
 
 class Scored(Outgoing):
@@ -186,12 +229,23 @@ class StoredPlaylist(Outgoing):
     item_ids: Sequence[str]
 
 
+class SizeOffered(BaseModel):
+    layers: int
+    dims: int
+    bytes: int = Field(description="Of one item's vector")
+    figures: dict[str, Any] = Field(description="Measured quality and speed")
+    withheld: str | None = Field(
+        description="Why it is not served, and the next larger one instead; null: it is served"
+    )
+
+
 class Part(BaseModel):
     name: str
     kind: str
     hash: str
     settings: dict[str, Any]
     figures: dict[str, Any] = Field(description="What was measured on this part, under the protocol in `about`")
+    sizes: list[SizeOffered] = Field([], description="What `layers` and `dims` can be, cheapest first; empty: one size")
 
 
 class Models(BaseModel):

@@ -1,4 +1,4 @@
-"""What fits next, for a stored user, a history sent along, or one item."""
+"""What fits next, for a stored user, a history sent along, one item, or a text."""
 
 from typing import Annotated
 
@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Response
 from api.deps import AskingDep
 from api.fields import PathId
 from api.problems import documented
-from api.schemas import Asked, HistoryAsked, Recommendations, SimilarAsked
+from api.schemas import Asked, HistoryAsked, Recommendations, SimilarAsked, TextAsked
 from recsys.service import Answer, Question
 
 router = APIRouter(tags=["recommendations"])
@@ -31,6 +31,12 @@ async def recommend_for_user(user_id: PathId, asked: Annotated[Asked, Query()], 
 async def similar_items(item_id: PathId, asked: Annotated[SimilarAsked, Query()], ask: AskingDep) -> Response:
     """The items that fit best beside one item, best first."""
     return _shaped(await ask(Question(item_id=item_id, options=asked.options())))
+
+
+@router.post("/v1/search", response_model=Recommendations, responses=documented(413, 415, 503))
+async def search_text(asked: TextAsked, ask: AskingDep) -> Response:
+    """The items whose text is nearest to the one in the body, best first: by meaning, not by letters."""
+    return _shaped(await ask(asked.question()))
 
 
 def _shaped(answer: Answer) -> Response:

@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from recsys.errors import InvalidRequest, RecsysError
 from recsys.settings import Settings
 
 if TYPE_CHECKING:
-    from recsys.service import Answer, Recommender
+    from recsys.service import Answer, Degraded, Recommender
     from recsys.store import Store
 
 WIDE = 160
@@ -120,5 +120,10 @@ def show(answer: "Answer") -> None:
     for rank, item in enumerate(answer.items, start=1):
         table.add_row(str(rank), item.item_id, item.title or "", f"{item.score:.3f}", item.source)
     console.print(table)
-    for one in answer.degraded:
+    tell(answer.degraded)
+
+
+def tell(degraded: "Iterable[Degraded]") -> None:
+    """What was not done as asked, one a line."""
+    for one in degraded:
         console.print(Text.assemble((f"{one.what}:", "yellow"), " ", one.why), soft_wrap=True)

@@ -31,8 +31,8 @@ Vectors = NDArray[np.float32]
 class ItemTextEncoder:
     """Reads texts by the expert of their domain; an unknown domain, or none, is read by the general expert.
 
-    `offered` lists (layers, dims) pairs, cheapest first; the last is the whole encoder. Vectors of different layers are
-    different spaces: never compare them.
+    `offered` lists (layers, dims) pairs, cheapest first; the last is the whole encoder. `exits` are their layers. Vectors of
+    different layers are different spaces: never compare them.
     """
 
     def __init__(self, part: Part, *, device: str = "cpu") -> None:
@@ -55,6 +55,7 @@ class ItemTextEncoder:
         self.domains: tuple[str, ...] = tuple(part.config["domains"])
         self.offered: tuple[tuple[int, int], ...] = tuple((layers, dims) for layers, dims in part.config["offered"])
         self.dim, self.layers = config.dim, config.layers
+        self.exits = tuple(sorted({self.layers, *(layers for layers, _ in self.offered)}))
 
     def encode(
         self, texts: Sequence[str], *, domains: Sequence[str | None] | None = None, layers: int | None = None
@@ -65,19 +66,29 @@ class ItemTextEncoder:
             ConfigError: a number of layers that the encoder was not trained to stop after.
         """
         layers = self._checked(layers)
-        experts = np.array([self.expert(domain) for domain in domains or [None] * len(texts)], dtype=np.int64)
-        tokens = self._tokenizer.encode([legal(text) for text in texts])
-        lengths = np.array([len(text) for text in tokens], dtype=np.int64)
-        out = np.empty((len(texts), self.dim), dtype=np.float32)
-        for batch in length_buckets(lengths, tokens=TOKENS, generator=np.random.default_rng(0)):
-            read = collate_tokens([tokens[i] for i in batch], experts=experts[batch].tolist(), device=self._device)
-            with torch.inference_mode():
-                out[batch] = self._model(read, layers=layers).float().cpu().numpy()
-        return unit(out)
+        return self._read(texts, domains, [layers])[layers]
+
+    def encode_exits(self, texts: Sequence[str], *, domains: Sequence[str | None] | None = None) -> dict[int, Vectors]:
+        """The same after each of `exits`, for the price of the deepest alone."""
+        return self._read(texts, domains, self.exits)
 
     def expert(self, domain: str | None) -> int:
         """The expert who reads texts of `domain`: 0, the general one, where it has none of its own."""
         return self.domains.index(domain) + 1 if domain in self.domains and self._model.config.experts else 0
+
+    def _read(
+        self, texts: Sequence[str], domains: Sequence[str | None] | None, exits: Sequence[int]
+    ) -> dict[int, Vectors]:
+        experts = np.array([self.expert(domain) for domain in domains or [None] * len(texts)], dtype=np.int64)
+        tokens = self._tokenizer.encode([legal(text) for text in texts])
+        lengths = np.array([len(text) for text in tokens], dtype=np.int64)
+        out = {layers: np.empty((len(texts), self.dim), dtype=np.float32) for layers in exits}
+        for batch in length_buckets(lengths, tokens=TOKENS, generator=np.random.default_rng(0)):
+            read = collate_tokens([tokens[i] for i in batch], experts=experts[batch].tolist(), device=self._device)
+            with torch.inference_mode():
+                for layers, vectors in self._model.exits(read, exits).items():
+                    out[layers][batch] = vectors.float().cpu().numpy()
+        return {layers: unit(vectors) for layers, vectors in out.items()}
 
     def part(self, name: str) -> Part:
         p = self._part
@@ -98,9 +109,9 @@ class ItemTextEncoder:
             raise BundleError(f"part {part.name!r} does not fit its settings ({error}); train it again") from error
 
     def _checked(self, layers: int | None) -> int:
-        trained = sorted({self.layers, *(layer for layer, _ in self.offered)})
-        if layers is not None and layers not in trained:
-            raise ConfigError(f"layers={layers}: {self.name} was trained to stop after {', '.join(map(str, trained))}")
+        if layers is not None and layers not in self.exits:
+            trained = ", ".join(map(str, self.exits))
+            raise ConfigError(f"layers={layers}: {self.name} was trained to stop after {trained}")
         return self.layers if layers is None else layers
 
 

@@ -15,6 +15,7 @@ from recsys.bundle import MANIFEST
 from recsys.data.item_text import ItemTextEncoder, from_bundle
 from recsys.data.units import legal, unit
 from recsys.store import Store
+from recsys.store.vectors import LAYER
 
 PIECE = 2048
 """Texts encoded between two writes to the store: what an interrupted run has done is kept."""
@@ -131,22 +132,44 @@ def stored_vectors(
 
     `domains` count for an encoder that reads each with an expert of its own.
     """
-    known = domains if domains is not None and isinstance(encoder, ItemTextEncoder) else [None] * len(texts)
-    keys = [(i, text_hash(text, domain)) for i, text, domain in zip(item_ids, texts, known, strict=True)]
-    held = store.vectors(encoder.hash, item_ids)
-    missing = [index for index, key in enumerate(keys) if key not in held]
+    last = exits(encoder)[-1]
+    return stored_exits(store, encoder, item_ids, texts, domains, layers=[last])[last]
+
+
+def stored_exits(
+    store: Store,
+    encoder: TextEncoder,
+    item_ids: Sequence[str],
+    texts: Sequence[str],
+    domains: Sequence[str | None] | None = None,
+    *,
+    layers: Sequence[int],
+) -> dict[int, Vectors]:
+    """The same after each of `layers`, some of the encoder's `exits`. Whatever is encoded is kept after all of these."""
+    read = list(domains) if domains is not None and isinstance(encoder, ItemTextEncoder) else [None] * len(texts)
+    keys = [(i, text_hash(text, domain)) for i, text, domain in zip(item_ids, texts, read, strict=True)]
+    held = {layer: store.vectors(encoder.hash, item_ids, layer=layer) for layer in layers}
+    missing = [index for index, key in enumerate(keys) if any(key not in held[layer] for layer in layers)]
     for piece in _pieces(missing):
-        made = _encoded(encoder, [texts[index] for index in piece], [known[index] for index in piece])
-        new = {keys[index]: vector for index, vector in zip(piece, made, strict=True)}
-        store.save_vectors(encoder.hash, new)
-        held |= new
-    return np.stack([held[key] for key in keys]) if keys else np.empty((0, encoder.dim), dtype=np.float32)
+        made = _encoded(encoder, [texts[index] for index in piece], [read[index] for index in piece])
+        for layer, vectors in made.items():
+            new = {keys[index]: vector for index, vector in zip(piece, vectors, strict=True)}
+            store.save_vectors(encoder.hash, new, layer=layer)
+            if layer in held:
+                held[layer] |= new
+    empty = np.empty((0, encoder.dim), dtype=np.float32)
+    return {layer: np.stack([found[key] for key in keys]) if keys else empty for layer, found in held.items()}
 
 
-def _encoded(encoder: TextEncoder, texts: Sequence[str], domains: Sequence[str | None]) -> Vectors:
+def exits(encoder: TextEncoder) -> tuple[int, ...]:
+    """The layers after which vectors of this encoder are kept, the whole encoder last."""
+    return encoder.exits if isinstance(encoder, ItemTextEncoder) else (LAYER,)
+
+
+def _encoded(encoder: TextEncoder, texts: Sequence[str], domains: Sequence[str | None]) -> dict[int, Vectors]:
     if isinstance(encoder, ItemTextEncoder):
-        return encoder.encode(texts, domains=domains)
-    return encoder.encode(texts)
+        return encoder.encode_exits(texts, domains=domains)
+    return {LAYER: encoder.encode(texts)}
 
 
 POWERS = np.array([pow(0x9E3779B97F4A7C15, n, 2**64) for n in range(1, 9)], dtype=np.uint64)

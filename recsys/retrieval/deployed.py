@@ -1,7 +1,7 @@
 """The sources of one bundle as they serve: over the live catalogue, grown by items that came after training."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,12 +9,14 @@ from numpy.typing import NDArray
 from recsys.bundle import Bundle
 from recsys.data.history import Rows
 from recsys.data.item_text import KIND
-from recsys.errors import BundleError, InvalidRequest
+from recsys.errors import InvalidRequest, NotReady
 from recsys.retrieval.fusion import Fusion, FusionSource, Why
+from recsys.retrieval.item_text import ItemTextSource, empty
 from recsys.retrieval.parts import restore
 from recsys.retrieval.popular import PopularSource
+from recsys.retrieval.sizes import Size, Unmet
 from recsys.retrieval.source import Candidates, Query, Source
-from recsys.retrieval.text import TextAware
+from recsys.retrieval.text import TextAware, TextSource
 
 STEPS = 1000
 """Steps in which the scores of filled-in items fall by one."""
@@ -40,14 +42,48 @@ class Deployed:
             raise InvalidRequest(f"unknown encoder {name!r}: choose one of {known}")
         return name
 
-    def source(self, encoder: str | None) -> Source:
-        """The part itself; a fusion is bound to the sources it blends."""
+    def source(self, encoder: str | None, size: Size | None = None) -> Source:
+        """The part itself, at `size` if it offers several; a fusion is bound to the sources it blends."""
         name = self.name(encoder)
-        return FusionSource(self.fusions[name], self.sources) if name in self.fusions else self.sources[name]
+        if name in self.fusions:
+            return FusionSource(self.fusions[name], self.sources)
+        source = self.sources[name]
+        return source.at(size or source.sizes.whole) if isinstance(source, ItemTextSource) else source
 
-    def search(self, queries: Sequence[Query], *, k: int, encoder: str | None) -> tuple[Candidates, list[list[Why]]]:
+    def size(self, encoder: str | None, *, layers: int | None, dims: int | None) -> tuple[Size | None, list[Unmet]]:
+        """The size at which the part answers when these were asked for, and what of the question is not met.
+
+        Raises:
+            InvalidRequest: there is no such part, or it has fewer layers or dims.
+        """
+        name = self.name(encoder)
+        source = self.sources.get(name)
+        if isinstance(source, ItemTextSource):
+            return source.sizes.choose(layers=layers, dims=dims)
+        sized = [other for other, one in self.sources.items() if isinstance(one, ItemTextSource)]
+        way = f"; encoder={sized[0]} has several" if sized else ""
+        asked = (("layers", layers), ("dims", dims))
+        return None, [(what, f"{name} has one size, its whole{way}") for what, n in asked if n is not None]
+
+    def reader(self) -> str:
+        """The part that answers questions that are texts: one of several sizes before the text neighbours.
+
+        Raises:
+            NotReady: there is none.
+        """
+        for kind in (ItemTextSource, TextSource):
+            for name, source in self.sources.items():
+                if isinstance(source, kind):
+                    return name
+        raise NotReady(
+            "no part that answers can be asked a text: train `item-text`, `text` or `blend`, and activate it"
+        )
+
+    def search(
+        self, queries: Sequence[Query], *, k: int, encoder: str | None, size: Size | None = None
+    ) -> tuple[Candidates, list[list[Why]]]:
         """The `k` best rows of each query, and per row why. Where the part finds too few, popular items fill the rest."""
-        name, source = self.name(encoder), self.source(encoder)
+        name, source = self.name(encoder), self.source(encoder, size)
         if isinstance(source, FusionSource):
             found, why = source.explained(queries, k=k)
         else:
@@ -58,16 +94,23 @@ class Deployed:
     @property
     def text_encoders(self) -> frozenset[str]:
         """Names of the text encoders whose vectors new items need."""
-        names = {source.text_encoder for source in self.sources.values() if isinstance(source, TextAware)}
-        return frozenset(names - {""})
+        aware = (source for source in self.sources.values() if isinstance(source, TextAware | ItemTextSource))
+        return frozenset({source.text_encoder for source in aware} - {""})
 
-    def with_items(self, rows: Rows, text: NDArray[np.float32]) -> "Deployed":
-        """The same with text vectors (rows, text_dim) for new or changed items."""
-        sources = {
-            name: source.with_items(rows, text) if isinstance(source, TextAware) and source.text_encoder else source
-            for name, source in self.sources.items()
-        }
-        return Deployed(sources, self.fusions, self.default)
+    def with_items(self, rows: Rows, exits: Mapping[int, NDArray[np.float32]]) -> "Deployed":
+        """The same with text vectors (rows, text_dim) after each exit of their encoder for new or changed items."""
+        whole = exits[max(exits)]
+        sources = dict(self.sources)
+        for name, source in self.sources.items():
+            if isinstance(source, ItemTextSource):
+                sources[name] = source.with_exits(rows, exits)
+            elif isinstance(source, TextAware) and source.text_encoder:
+                sources[name] = source.with_items(rows, whole)
+        return replace(self, sources=sources)
+
+    def with_source(self, name: str, source: Source) -> "Deployed":
+        """The same with another source of that name."""
+        return replace(self, sources={**self.sources, name: source})
 
     def _filled(
         self, queries: Sequence[Query], found: Candidates, why: list[list[Why]], *, k: int
@@ -91,16 +134,18 @@ class Deployed:
 
 
 def deploy(bundle: Bundle) -> Deployed:
-    """The parts of `bundle`, ready to answer.
+    """The parts of `bundle`, ready to answer; that of a text encoder knows no items before it is given them.
 
     Raises:
-        BundleError: a part is of a kind that this version does not know, or there is none to answer.
+        BundleError: a part is of a kind that this version does not know.
     """
     fusions = {name: Fusion.from_part(part) for name, part in bundle.parts.items() if part.kind == "fusion"}
-    others = {name: part for name, part in bundle.parts.items() if part.kind not in ("fusion", KIND)}
-    if not others:
-        raise BundleError(f"{bundle.uri} is a text encoder alone: train a blend with RECSYS_TEXT_ENCODER={bundle.uri}")
-    sources = {name: restore(part) for name, part in others.items()}
+    sources: dict[str, Source] = {}
+    for name, part in bundle.parts.items():
+        if part.kind == KIND:
+            sources[name] = empty(part)
+        elif part.kind != "fusion":
+            sources[name] = restore(part)
     return Deployed(sources, fusions, bundle.default)
 
 

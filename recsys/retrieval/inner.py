@@ -68,14 +68,14 @@ class InnerProductSource(ABC):
 
     def _history_vectors(self, queries: Sequence[Query]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """(indexes of the queries that can be encoded, their vectors)."""
-        new = [query.history for query in queries if query.history not in self._encoded]
+        new = [query.history for query in queries if query.vector is None and query.history not in self._encoded]
         usable = [self._usable(history.rows) for history in new]
         encoded: dict[History, NDArray[np.float32] | None] = dict.fromkeys(new)
         if known := [i for i, rows in enumerate(usable) if len(rows)]:
             made = self.encode([usable[i] for i in known])
             encoded |= {new[i]: vector.copy() for i, vector in zip(known, made, strict=True)}
         self._encoded.update(encoded)
-        vectors = [self._encoded[query.history] for query in queries]
+        vectors = [self._encoded[query.history] if query.vector is None else query.vector for query in queries]
         asked = np.array([i for i, vector in enumerate(vectors) if vector is not None], dtype=np.int64)
         found = [vector for vector in vectors if vector is not None]
         return asked, np.stack(found) if found else np.empty((0, self.vectors.shape[1]), dtype=np.float32)

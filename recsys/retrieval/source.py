@@ -17,10 +17,14 @@ Allowed = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Query:
-    """One question: what comes after `history`, among the rows that `allowed` marks."""
+    """One question: what comes after `history`, among the rows that `allowed` marks.
+
+    A `vector` (dim,) stands for the history in the source that it was made for: that of a text.
+    """
 
     history: History
     allowed: Allowed
+    vector: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -63,14 +63,15 @@ class TextSource(InnerProductSource):
         return str(self.config["text_encoder"])
 
     def encode(self, histories: Sequence[Rows]) -> NDArray[np.float32]:
-        out = np.empty((len(histories), self.vectors.shape[1]), dtype=np.float32)
-        for i, history in enumerate(histories):
-            rows = history[-self.config["window"] :]
-            out[i] = self.config["decay"] ** np.arange(len(rows))[::-1] @ self.vectors[rows]
-        return _unit(out)
+        mean = recent_mean(self.vectors, histories, decay=self.config["decay"], window=self.config["window"])
+        return _unit(mean)
+
+    def of_texts(self, text: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Vectors that `Query.vector` takes, from the encoder's (texts, text_dim)."""
+        return _unit((text - self.mean) @ self.whiten)
 
     def with_items(self, rows: Rows, text: NDArray[np.float32]) -> "TextSource":
-        index = self.index.with_rows(rows, _unit((text - self.mean) @ self.whiten))
+        index = self.index.with_rows(rows, self.of_texts(text))
         return TextSource(
             index.vectors, known=index.known, mean=self.mean, whiten=self.whiten, config=self.config, index=index
         )
@@ -90,6 +91,17 @@ class TextSource(InnerProductSource):
             config=part.config,
             index=stored_index(part),
         )
+
+
+def recent_mean(
+    vectors: NDArray[np.float32], histories: Sequence[Rows], *, decay: float, window: int
+) -> NDArray[np.float32]:
+    """Means (histories, dim) of the last `window` items of each history, where each older one counts `decay` times as much."""
+    out = np.empty((len(histories), vectors.shape[1]), dtype=np.float32)
+    for i, history in enumerate(histories):
+        rows = history[-window:]
+        out[i] = decay ** np.arange(len(rows))[::-1] @ vectors[rows]
+    return out
 
 
 def fit_text(text: NDArray[np.float32], config: TextConfig) -> TextSource:

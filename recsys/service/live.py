@@ -13,16 +13,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from features.text import item_text
-from models.errors import ConfigError
 from recsys.bundle import Bundle, load_bundle
 from recsys.data.catalogue import Catalogue
-from recsys.data.item_text import ItemTextEncoder, carried
 from recsys.data.kept import KeptHistories
-from recsys.data.texts import TextEncoder, stored_vectors, text_encoder, text_hash
 from recsys.errors import BundleError, StoreError
 from recsys.retrieval.deployed import Deployed, deploy, popular_only
 from recsys.service.questions import MAX_HISTORY
+from recsys.service.reading import Reading
 from recsys.store import Store
 from recsys.store.records import Item
 
@@ -42,9 +39,9 @@ class Snapshot:
 
 
 class Live:
-    """The snapshot, the histories and the text encoders behind it. Any number of threads may read; writers take turns.
+    """The snapshot, the histories and the reading of texts behind it. Any number of threads may read; writers take turns.
 
-    `trouble` says why no bundle answers, or what of it cannot be used; `away` that the store did not answer lately.
+    `reading` is None while no bundle answers; `away` says that the store did not answer lately.
 
     Raises (constructor):
         BundleError: the bundle named cannot be read.
@@ -54,13 +51,12 @@ class Live:
     def __init__(self, store: Store, *, bundle: str | None, device: str) -> None:
         self._store, self._device = store, device
         self._writing = threading.RLock()
-        self._encoders: dict[str, TextEncoder | None] = {}
-        self.trouble: tuple[str, ...] = ()
+        self._trouble: tuple[str, ...] = ()
         self.away = False
         self._counted, self.due = store.changes(), 0.0
         self.snapshot = self._load(bundle)
-        for page in store.items():
-            self._publish(page)
+        self.reading = self._reading()
+        self._begin()
         self.histories = KeptHistories(store, self.snapshot.catalogue.row, limit=MAX_HISTORY)
 
     def follow(self) -> None:
@@ -84,18 +80,22 @@ class Live:
             yield
             self._apply()
 
+    @property
+    def trouble(self) -> tuple[str, ...]:
+        """Why no bundle answers, or what of it cannot be used."""
+        return self._trouble + (self.reading.trouble if self.reading else ())
+
     def warm_up(self) -> None:
-        """Loads the text encoders now, so that the first new item does not wait for them."""
-        for name in self.snapshot.deployed.text_encoders:
-            if encoder := self._encoder(name):
-                encoder.encode(["warm"])
+        """Loads the text encoder now, so that the first new item, or the first text asked for, does not wait for it."""
+        if self.reading and (encoder := self.reading.encoder()):
+            encoder.encode(["warm"])
 
     def _apply(self) -> None:
         """Makes everything that the store holds by now part of the next answer. Writers take turns."""
         counted = self._store.changes()
         if counted != self._counted:
             if items := self._store.items_since(self._counted):
-                self._publish(items)
+                self._learn(self._publish(items))
             self.histories.doubt()
             self._counted = counted
 
@@ -105,58 +105,38 @@ class Live:
             if named := uri or (record and record.uri):
                 bundle = load_bundle(named)
                 return Snapshot(deploy(bundle), Catalogue(bundle.item_ids), bundle)
-            self.trouble = ("no active bundle: run `recsys train blend`, then restart",)
+            self._trouble = ("no active bundle: run `recsys train blend`, then restart",)
         except BundleError as error:
             if uri:  # asked for by name: say so at once
                 raise
-            self.trouble = (str(error),)
+            self._trouble = (str(error),)
         counts = self._store.item_counts()
         item_ids = tuple(item.item_id for page in self._store.items() for item in page)
         numbers = np.array([counts.get(item_id, 0) for item_id in item_ids], dtype=np.int64)
         return Snapshot(popular_only(numbers), Catalogue(item_ids), None)
 
-    def _publish(self, items: Sequence[Item]) -> None:
-        """Makes stored items, new or changed, part of the next answer. Text sources learn those whose text is new."""
+    def _reading(self) -> Reading | None:
         live = self.snapshot
+        return Reading(self._store, live.bundle, live.deployed, device=self._device) if live.bundle else None
+
+    def _begin(self) -> None:
+        """All items of the store, and by their texts those that are new since the training."""
+        unread = [item for page in self._store.items() for item in self._publish(page)]
+        if self.reading:
+            deployed = self.reading.filled(self.snapshot.deployed, self.snapshot.catalogue)
+            self.snapshot = replace(self.snapshot, deployed=deployed)
+            self._learn(unread)
+
+    def _publish(self, items: Sequence[Item]) -> list[Item]:
+        """Makes stored items, new or changed, part of the next answer. Gives those whose text the sources do not know yet."""
+        catalogue = self.snapshot.catalogue
         shown = [item for item in items if item.active]
-        live.catalogue.put([(item.item_id, item.title) for item in shown])
-        live.catalogue.delete([item.item_id for item in items if not item.active])
-        if live.bundle is None:
-            return
-        texts = {item.item_id: item_text(item.title, item.attributes) for item in shown}
-        domains = {item.item_id: item.domain for item in shown}
-        trained = live.bundle.texts
-        new = [
-            item_id
-            for item_id, text in texts.items()
-            if (row := live.catalogue.row(item_id)) is None
-            or row >= len(trained)
-            or text_hash(text, domains[item_id]) != trained[row]
-        ]
-        for name in live.deployed.text_encoders if new else ():
-            if encoder := self._encoder(name):
-                read = [texts[item_id] for item_id in new], [domains[item_id] for item_id in new]
-                vectors = stored_vectors(self._store, encoder, new, *read)
-                deployed = live.deployed.with_items(live.catalogue.rows(new), vectors)
-                self.snapshot = live = replace(live, deployed=deployed)
+        catalogue.put([(item.item_id, item.title, item.domain) for item in shown])
+        catalogue.delete([item.item_id for item in items if not item.active])
+        return self.reading.unread(shown, catalogue) if self.reading else []
 
-    def _encoder(self, name: str) -> TextEncoder | None:
-        """The text encoder that the bundle was trained with; None, told in readiness, where this installation lacks it."""
-        if name not in self._encoders:
-            self._encoders[name] = self._loaded(name)
-        return self._encoders[name]
-
-    def _loaded(self, name: str) -> TextEncoder | None:
-        assert self.snapshot.bundle is not None
-        if part := carried(self.snapshot.bundle):
-            return ItemTextEncoder.from_part(part, device=self._device)
-        trained = self.snapshot.bundle.about.get("text_encoder_hash")
-        why = "its weights are not those of the bundle"
-        try:
-            encoder = text_encoder(name, device=self._device)
-        except ConfigError as error:
-            encoder, why = None, str(error)
-        if encoder and (not trained or encoder.hash == trained):
-            return encoder
-        self.trouble += (f"text encoder {name!r}: {why}; items newer than the bundle have no text: train again",)
-        return None
+    def _learn(self, items: Sequence[Item]) -> None:
+        if self.reading and items:
+            live = self.snapshot
+            deployed = self.reading.learned(live.deployed, items, live.catalogue)
+            self.snapshot = replace(live, deployed=deployed)

@@ -12,12 +12,17 @@ MAX_K = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """How to answer. `include_seen=None` takes the bundle's rule, `encoder=None` its default part."""
+    """How to answer. `include_seen=None` takes the bundle's rule, `encoder=None` its default part.
+
+    `layers` and `dims` say how much of the text encoder to use, where the part that answers offers a choice; None: all.
+    """
 
     k: int = 10
     exclude: tuple[str, ...] = ()
     include_seen: bool | None = None
     encoder: str | None = None
+    layers: int | None = None
+    dims: int | None = None
 
 
 DEFAULT = Options()
@@ -25,12 +30,15 @@ DEFAULT = Options()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What fits next after the stored history of `user_id`, after `history` (item ids, oldest first), or beside `item_id`:
-    one of the three. The answer has `request_id`, or one of its own."""
+    """What fits next after the stored history of `user_id`, after `history` (item ids, oldest first), beside `item_id`, or to
+    the `text` (among the items of `domain`, where it is given): one of the four. The answer has `request_id`, or one of its
+    own."""
 
     user_id: str | None = None
     history: Sequence[str] | None = None
     item_id: str | None = None
+    text: str | None = None
+    domain: str | None = None
     options: Options = DEFAULT
     request_id: str | None = None
 

@@ -10,10 +10,12 @@ from typing import Any
 
 from recsys.bundle import Bundle
 from recsys.data.catalogue import Catalogue
-from recsys.data.history import History
-from recsys.errors import InvalidRequest, NotFound, RecsysError
+from recsys.data.history import NO_ROWS, History
+from recsys.data.item_text import KIND
+from recsys.errors import InvalidRequest, NotFound, NotReady, RecsysError
 from recsys.ranking.filters import allowed
 from recsys.retrieval.fusion import Why
+from recsys.retrieval.sizes import Size, sizes_of
 from recsys.retrieval.source import Candidates, Query
 from recsys.service.live import Live, Snapshot
 from recsys.service.questions import (
@@ -27,6 +29,7 @@ from recsys.service.questions import (
     Readiness,
     Scored,
 )
+from recsys.service.reading import readable
 from recsys.store import Store
 from recsys.store.journal import Journal
 from recsys.store.records import Event, EventDraft, Impression, Item, ItemDraft, Playlist
@@ -34,9 +37,11 @@ from recsys.store.records import Event, EventDraft, Impression, Item, ItemDraft,
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """A question as the sources are asked it."""
+    """A question as the sources are asked it: the part `name` at one of its sizes. A text is still to be read."""
 
     question: Question
+    name: str
+    size: Size | None
     query: Query
     degraded: list[Degraded]
 
@@ -82,22 +87,36 @@ class Recommender:
         """
         return self._one(Question(item_id=item_id, options=options))
 
+    def find(self, text: str, *, domain: str | None = None, options: Options = DEFAULT) -> Answer:
+        """The items whose text is nearest to `text`, of `domain` alone where it is given.
+
+        Raises:
+            InvalidRequest: nothing in `text` can be read, or an option is out of range.
+            NotReady: no part that answers reads texts.
+        """
+        return self._one(Question(text=text, domain=domain, options=options))
+
     def answer(self, questions: Sequence[Question]) -> list[Answer | RecsysError]:
         """An answer to each question, or what `recommend` or `similar` would raise. Together they cost less than one by one."""
         self._live.follow()
         live = self._live.snapshot
         answers: dict[int, Answer | RecsysError] = {}
-        groups: dict[tuple[int, str | None], list[tuple[int, _Prepared]]] = {}
+        groups: dict[tuple[int, str, Size | None, bool], list[tuple[int, _Prepared]]] = {}
         for place, question in enumerate(questions):
             try:
                 prepared = self._prepared(live, question)
             except RecsysError as error:
                 answers[place] = error
                 continue
-            options = question.options
-            groups.setdefault((options.k, options.encoder), []).append((place, prepared))
-        for (k, encoder), group in groups.items():
-            found, why = live.deployed.search([one.query for _, one in group], k=k, encoder=encoder)
+            key = (question.options.k, prepared.name, prepared.size, question.text is not None)
+            groups.setdefault(key, []).append((place, prepared))
+        for (k, name, size, texts), group in groups.items():
+            try:
+                queries = self._read(live, [one for _, one in group]) if texts else [one.query for _, one in group]
+            except RecsysError as error:
+                answers |= {place: error for place, _ in group}
+                continue
+            found, why = live.deployed.search(queries, k=k, encoder=name, size=size)
             for (place, one), rows, scores, reasons in zip(
                 group, found.rows.tolist(), found.scores.tolist(), why, strict=True
             ):
@@ -133,8 +152,14 @@ class Recommender:
             InvalidRequest: `k` or `encoder` is out of range.
         """
         live = self._live.snapshot
+        size, _ = live.deployed.size(options.encoder, layers=options.layers, dims=options.dims)
         queries = [self._query(live, past, options) for past in histories]
-        return live.deployed.search(queries, k=options.k, encoder=options.encoder)
+        return live.deployed.search(queries, k=options.k, encoder=options.encoder, size=size)
+
+    def unmet(self, options: Options) -> list[Degraded]:
+        """What of `options` no answer meets: a size that the part does not offer."""
+        _, unmet = self._live.snapshot.deployed.size(options.encoder, layers=options.layers, dims=options.dims)
+        return [Degraded(*one) for one in unmet]
 
     # Writes
 
@@ -204,7 +229,14 @@ class Recommender:
         if bundle is None:
             return {"bundle": None, "default": "popular", "about": {}, "parts": []}
         parts = [
-            {"name": part.name, "kind": part.kind, "hash": part.hash, "settings": part.config, "figures": part.figures}
+            {
+                "name": part.name,
+                "kind": part.kind,
+                "hash": part.hash,
+                "settings": part.config,
+                "figures": part.figures,
+                "sizes": [setting.shown() for setting in sizes_of(part).settings] if part.kind == KIND else [],
+            }
             for part in bundle.parts.values()
         ]
         return {"bundle": bundle.uri, "default": bundle.default, "about": bundle.about, "parts": parts}
@@ -226,29 +258,50 @@ class Recommender:
         return answer
 
     def _prepared(self, live: Snapshot, question: Question) -> _Prepared:
-        options, degraded = question.options, list[Degraded]()
-        live.deployed.name(options.encoder)
+        options = question.options
+        name = live.deployed.name(options.encoder) if question.text is None else self._reader(live, options)
+        size, unmet = live.deployed.size(name, layers=options.layers, dims=options.dims)
+        degraded = [Degraded(*one) for one in unmet]
         match question:
-            case Question(user_id=str() as user_id, history=None, item_id=None):
+            case Question(user_id=str() as user_id, history=None, item_id=None, text=None):
                 past = self._live.histories.get(user_id)
                 if not len(past):
                     degraded.append(Degraded("user", f"no events of user {user_id!r}: popular items are shown"))
-            case Question(user_id=None, history=Sequence() as history, item_id=None):
+            case Question(user_id=None, history=Sequence() as history, item_id=None, text=None):
                 past = self.sent_history(history, degraded)
-            case Question(user_id=None, history=None, item_id=str() as item_id):
+            case Question(user_id=None, history=None, item_id=str() as item_id, text=None):
                 row = live.catalogue.row(item_id)
                 if row is None or row >= len(live.catalogue) or not live.catalogue.active[row]:
                     raise NotFound(f"unknown item {item_id!r}: PUT it first or leave it out")
                 past, options = History.undated(live.catalogue.rows([item_id])), replace(options, include_seen=False)
+            case Question(user_id=None, history=None, item_id=None, text=str() as text):
+                past, question = History.undated(NO_ROWS), replace(question, text=readable(text))
             case _:
-                raise InvalidRequest("give either a user or a history")
+                raise InvalidRequest("give either a user, a history, an item or a text")
         if live.bundle is None:
             degraded.append(Degraded("bundle", f"{'; '.join(self._live.trouble)}: popular items are shown"))
         if self._live.away:
             degraded.append(
                 Degraded("store", "the database does not answer: what was written meanwhile may be missing")
             )
-        return _Prepared(question, self._query(live, past, options), degraded)
+        query = self._query(live, past, options)
+        if question.domain is not None and self._live.reading:
+            kept, unmet = self._live.reading.within(question.domain, live.catalogue, query.allowed)
+            query, degraded = replace(query, allowed=kept), degraded + [Degraded(*one) for one in unmet]
+        return _Prepared(question, name, size, query, degraded)
+
+    def _reader(self, live: Snapshot, options: Options) -> str:
+        """The part that is asked a text."""
+        if live.bundle is None:
+            raise NotReady("; ".join(self._live.trouble))
+        return live.deployed.name(options.encoder) if options.encoder else live.deployed.reader()
+
+    def _read(self, live: Snapshot, asked: Sequence[_Prepared]) -> list[Query]:
+        """The queries of questions that are texts, all of one part and size, with the vectors of their texts."""
+        assert self._live.reading is not None
+        texts = [(one.question.text or "", one.question.domain) for one in asked]
+        vectors = self._live.reading.of_questions(live.deployed, asked[0].name, asked[0].size, texts)
+        return [replace(one.query, vector=vector) for one, vector in zip(asked, vectors, strict=True)]
 
     def _query(self, live: Snapshot, past: History, options: Options) -> Query:
         if not 1 <= options.k <= MAX_K:
@@ -275,7 +328,7 @@ class Recommender:
         answer = Answer(
             request_id=asked.question.request_id or uuid.uuid4().hex,
             bundle=live.bundle.uri if live.bundle else None,
-            encoder=live.deployed.name(options.encoder),
+            encoder=asked.name,
             items=items,
             degraded=tuple(degraded),
         )

@@ -115,13 +115,17 @@ class Store:
         with writing(self.engine) as connection:
             playlists.delete_playlist(connection, playlist_id)
 
-    def save_vectors(self, part_hash: str, made: Mapping[tuple[str, str], NDArray[np.float32]]) -> None:
+    def save_vectors(
+        self, part_hash: str, made: Mapping[tuple[str, str], NDArray[np.float32]], *, layer: int = vectors.LAYER
+    ) -> None:
         with writing(self.engine, counted=False) as connection:
-            vectors.save_vectors(connection, part_hash, made)
+            vectors.save_vectors(connection, part_hash, made, layer=layer)
 
-    def vectors(self, part_hash: str, item_ids: Sequence[str]) -> dict[tuple[str, str], NDArray[np.float32]]:
+    def vectors(
+        self, part_hash: str, item_ids: Sequence[str], *, layer: int = vectors.LAYER
+    ) -> dict[tuple[str, str], NDArray[np.float32]]:
         with reading(self.engine) as connection:
-            return vectors.load_vectors(connection, part_hash, item_ids)
+            return vectors.load_vectors(connection, part_hash, item_ids, layer=layer)
 
     def add_bundle(self, uri: str, manifest: Mapping[str, Any]) -> None:
         with writing(self.engine) as connection:

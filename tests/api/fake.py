@@ -6,6 +6,7 @@ An item scores its number of events, and ten more for each item of the history t
 import uuid
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from fastapi.testclient import TestClient
@@ -33,6 +34,8 @@ class FakeRecommender:
 
     def _one(self, question: Question) -> Answer | RecsysError:
         try:
+            if question.text is not None:
+                return self.found(question)
             return self.similar(question) if question.item_id is not None else self.recommend(question)
         except RecsysError as error:
             return error
@@ -52,6 +55,17 @@ class FakeRecommender:
     def similar(self, question: Question) -> Answer:
         item_id = self.item(question.item_id or "").item_id
         return self._answer((item_id,), question.options, [], question.request_id)
+
+    def found(self, question: Question) -> Answer:
+        """Items whose title has a word of the text, by their number of these."""
+        self.asked.append((None, (question.text or "", question.domain or ""), question.options))
+        words = set((question.text or "").lower().split())
+        near = {i: len(words & set((one.title or "").lower().split())) for i, one in self.items.items()}
+        hidden = [i for i in near if not near[i] or question.domain not in (None, self.items[i].domain)]
+        past = sorted((i for i in near if i not in hidden), key=lambda i: -near[i])
+        exclude = (*question.options.exclude, *hidden)
+        options = replace(question.options, exclude=exclude, include_seen=True)
+        return self._answer(past, options, [], question.request_id)
 
     def put_items(self, drafts: Sequence[ItemDraft]) -> list[Item]:
         for d in drafts:

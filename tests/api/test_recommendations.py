@@ -84,6 +84,58 @@ def test_left_out_options_stay_the_bundle_s_to_choose(client: TestClient, recomm
     assert [options for _, _, options in recommender.asked] == [Options(), Options()]
 
 
+def test_layers_and_dims_reach_the_recommender_from_every_question(
+    client: TestClient, recommender: FakeRecommender
+) -> None:
+    client.post("/v1/recommendations", json={"history": [], "layers": 3, "dims": 64})
+    client.post("/v1/search", json={"query": "star", "layers": 3, "dims": 64})
+    client.get("/v1/users/ann/recommendations?layers=3&dims=64")
+    assert client.get("/v1/items/50/similar?layers=3&dims=64").status_code == 200
+    assert [(options.layers, options.dims) for _, _, options in recommender.asked] == [(3, 64)] * 3
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, "3", True, 10**6])
+@pytest.mark.parametrize("field", ["layers", "dims"])
+def test_a_size_that_is_no_size_is_refused(client: TestClient, field: str, value: object) -> None:
+    for path, body in (("/v1/search", {"query": "star"}), ("/v1/recommendations", {"history": []})):
+        response = client.post(path, json={**body, field: value})
+        assert response.status_code == 422
+        assert response.json()["errors"][0]["where"] == f"body.{field}"
+    assert client.get(f"/v1/items/50/similar?{field}=0").status_code == 422
+
+
+def test_a_text_finds_items_by_their_words(client: TestClient, recommender: FakeRecommender) -> None:
+    body = {"query": "toy star wars", "k": 2, "exclude": ["181"], "domain": "space"}
+    answer = client.post("/v1/search", json=body)
+    assert answer.status_code == 200
+    assert ids(answer.json()) == ["50"]
+    assert answer.headers["X-Request-ID"] == answer.json()["request_id"]
+    assert ids(client.post("/v1/search", json={"query": "toy star wars"}).json()) == ["50", "1"]
+    assert recommender.asked[0][1] == ("toy star wars", "space")
+
+
+@pytest.mark.parametrize(
+    ("body", "where"),
+    [
+        ({}, "body.query"),
+        ({"query": ""}, "body.query"),
+        ({"query": None}, "body.query"),
+        ({"query": 7}, "body.query"),
+        ({"query": "x" * 100_001}, "body.query"),
+        ({"query": "a\x00b"}, "body.query"),
+        ({"query": "a", "k": 0}, "body.k"),
+        ({"query": "a", "domain": 3}, "body.domain"),
+        ({"query": "a", "encoder": "text"}, "body.encoder"),
+    ],
+)
+def test_a_search_that_cannot_be_is_refused_with_its_place(
+    client: TestClient, body: dict[str, object], where: str
+) -> None:
+    response = client.post("/v1/search", json=body)
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["where"] == where
+
+
 @pytest.mark.parametrize("k", ["0", "-1", "1001", "1" + 30 * "0", "1.5", "1.0", '"10"', "true", "null", "NaN", "1e999"])
 def test_k_outside_one_to_a_thousand_is_refused(client: TestClient, k: str) -> None:
     body = f'{{"history": [], "k": {k}}}'

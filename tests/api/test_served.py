@@ -119,3 +119,29 @@ def test_models_show_settings_and_figures(client: TestClient) -> None:
     gains = parts["blend"]["figures"]["with_minus_without"]
     assert {"mean", "low", "high"} == set(gains["sasrec-hybrid"])
     assert client.get("/readyz").json() == {"ready": True, "reasons": []}
+
+
+def test_ten_thousand_words_emoji_and_other_scripts_are_searched_and_markup_alone_is_refused(
+    client: TestClient,
+) -> None:
+    for query in ("word " * 10_000, "🎸🔥", "日本語のテキスト", "<b>item</b> <i>two</i>"):
+        response = client.post("/v1/search", json={"query": query, "k": 3})
+        assert response.status_code == 200, response.text
+        assert len(response.json()["items"]) == 3
+        assert response.json()["encoder"] == "text"
+    response = client.post("/v1/search", json={"query": "<br/> <!-- nothing -->"})
+    assert response.status_code == 422
+    assert "send words, not markup alone" in response.json()["detail"]
+
+
+def test_an_item_without_a_title_is_stored_and_answers(client: TestClient) -> None:
+    assert client.put("/v1/items/blank", json={}).status_code == 200
+    answer = client.get("/v1/items/blank/similar?k=3&encoder=text").json()
+    assert all(item["score"] == item["score"] for item in answer["items"])
+
+
+def test_models_says_that_a_part_has_one_size(client: TestClient) -> None:
+    parts = client.get("/v1/models").json()["parts"]
+    assert all(part["sizes"] == [] for part in parts)
+    answer = client.post("/v1/search", json={"query": "item", "dims": 64}).json()
+    assert answer["degraded"] == [{"what": "dims", "why": "text has one size, its whole"}]

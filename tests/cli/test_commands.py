@@ -91,6 +91,14 @@ def test_recommend_similar_and_batch(full: Shell, trained: Planted) -> None:
     assert pl.read_parquet(full.folder / "all.parquet").height == 300
 
 
+def test_search_finds_a_title_and_says_what_was_not_done(full: Shell) -> None:
+    out = full("search", "item", "--k", "3", "--dims", "64")
+    assert "3 │" in out
+    assert "dims: text has one size, its whole" in out
+    assert "send words, not markup alone" in full("search", "<b/>", status=1)
+    assert "dims: blend has one size" in full("batch", "--out", "sized.parquet", "--k", "1", "--dims", "64")
+
+
 def test_bundles_are_listed_and_rolled_back(full: Shell, trained: Planted) -> None:
     assert f"active {json.loads(Path(trained.bundle, 'manifest.json').read_text())['created']}" in full(
         "bundles", "list"

@@ -10,6 +10,7 @@ from recsys.errors import BundleError, InvalidRequest
 from recsys.retrieval.deployed import Deployed, deploy, popular_only
 from recsys.retrieval.fusion import Fusion
 from recsys.retrieval.parts import StoredSource, restore
+from recsys.store.vectors import LAYER
 from tests.retrieval.kinds import TEXTS, blended
 from tests.retrieval.worlds import World, query
 
@@ -81,7 +82,7 @@ def test_without_a_popular_part_nothing_is_filled(bundle: Bundle, planted: World
 def test_new_items_reach_every_part_that_reads_texts(deployed: Deployed, planted: World) -> None:
     assert deployed.text_encoders == {"hashed"}
     new = planted.dataset.items
-    grown = deployed.with_items(np.array([new]), planted.text[:1])
+    grown = deployed.with_items(np.array([new]), {LAYER: planted.text[:1]})
     asked = [query([0], allowed=new + 1)]
     for name in deployed.sources:
         _, why = grown.search(asked, k=new + 1, encoder=name)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from recsys.bundle import Bundle, load_bundle, save_bundle
+from recsys.bundle import Bundle, save_bundle
 from recsys.errors import BundleError
 from recsys.service import Options, Recommender
 from recsys.store import Store
@@ -54,12 +54,4 @@ def test_a_part_over_another_encoder_is_not_blended(trained: Planted, tmp_path: 
     )
     with pytest.raises(BundleError, match="stands on another text encoder"):
         list(facts)
-    store.close()
-
-
-def test_an_encoder_alone_answers_nothing(trained: Planted, tmp_path: Path, encoder: str) -> None:
-    store = Store.open(trained.copy(tmp_path).url)
-    with pytest.raises(BundleError, match="is a text encoder alone: train a blend with RECSYS_TEXT_ENCODER="):
-        Recommender(store, bundle=encoder)
-    assert set(load_bundle(encoder).parts) == {"item-text"}
     store.close()

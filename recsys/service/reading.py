@@ -1,0 +1,163 @@
+"""Texts of items and of questions, read as the bundle that answers was taught to read them.
+
+A bundle stands on one text encoder: one that it carries, or one that this installation has to have. What was encoded once is
+kept in the store, so a changed text costs one encoding and a restart none.
+"""
+
+import logging
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.text import item_text
+from models.errors import ConfigError
+from recsys.bundle import Bundle
+from recsys.data.catalogue import Catalogue
+from recsys.data.item_text import ItemTextEncoder, carried, cut
+from recsys.data.texts import TextEncoder, exits, stored_exits, text_encoder, text_hash
+from recsys.errors import InvalidRequest, NotReady
+from recsys.indexes.space import Space
+from recsys.retrieval.deployed import Deployed
+from recsys.retrieval.item_text import SizedSource, SpacedVectors, over_items
+from recsys.retrieval.sizes import Size, Unmet
+from recsys.retrieval.source import Allowed
+from recsys.retrieval.text import TextSource
+from recsys.store import Store
+from recsys.store.records import Item
+
+log = logging.getLogger(__name__)
+
+Vectors = NDArray[np.float32]
+
+
+class Reading:
+    """The text encoder of `bundle`, loaded when it is first needed, and what is known of the items' texts.
+
+    `trouble` says why texts cannot be read, once that was tried.
+    """
+
+    def __init__(self, store: Store, bundle: Bundle, deployed: Deployed, *, device: str) -> None:
+        self._store, self._bundle, self._device = store, bundle, device
+        self._names = deployed.text_encoders
+        self._read = dict[str, str]()
+        self._loading = threading.Lock()
+        self._loaded = not self._names
+        self._encoder: TextEncoder | None = None
+        self.trouble: tuple[str, ...] = ()
+
+    def encoder(self) -> TextEncoder | None:
+        """None where no part reads texts, or where this installation lacks the encoder that the bundle was trained with."""
+        with self._loading:
+            if not self._loaded:
+                self._encoder, self._loaded = self._load(), True
+            return self._encoder
+
+    def unread(self, items: Iterable[Item], catalogue: Catalogue) -> list[Item]:
+        """Those of `items` whose text is not the one that the sources know them by. They count as read from now on."""
+        found = []
+        for item in items if self._names else ():
+            now = text_hash(item_text(item.title, item.attributes), item.domain)
+            if now != self._read.get(item.item_id, self._trained(item.item_id, catalogue)):
+                self._read[item.item_id] = now
+                found.append(item)
+        return found
+
+    def learned(self, deployed: Deployed, items: Sequence[Item], catalogue: Catalogue) -> Deployed:
+        """`deployed` with these items known by their texts; as it is where texts cannot be read."""
+        encoder = self.encoder() if items else None
+        if encoder is None:
+            return deployed
+        return deployed.with_items(catalogue.rows(item.item_id for item in items), self._exits(encoder, items))
+
+    def filled(self, deployed: Deployed, catalogue: Catalogue) -> Deployed:
+        """`deployed` whose source over the bundle's own text encoder knows all items of the store."""
+        part = carried(self._bundle)
+        if part is None:
+            return deployed
+        encoder, size = self.encoder(), len(catalogue)
+        assert isinstance(encoder, ItemTextEncoder)
+        known = np.zeros(size, dtype=np.bool_)
+        vectors = {layers: np.zeros((size, encoder.dim), dtype=np.float32) for layers in encoder.exits}
+        for page in self._store.items():
+            shown = [item for item in page if item.active]
+            rows = catalogue.rows(item.item_id for item in shown)
+            known[rows] = True
+            for layers, made in self._exits(encoder, shown).items():
+                vectors[layers][rows] = made
+        return deployed.with_source(part.name, over_items(part, vectors, known=known))
+
+    def of_questions(
+        self, deployed: Deployed, name: str, size: Size | None, asked: Sequence[tuple[str, str | None]]
+    ) -> Vectors:
+        """Vectors (texts, dim) of (text, domain) pairs, for `Query.vector` of the source `name` at `size`.
+
+        Raises:
+            NotReady: the encoder is not to be had.
+            InvalidRequest: the source does not read texts.
+        """
+        source, encoder = deployed.source(name, size), self.encoder()
+        if not isinstance(source, SizedSource | TextSource):
+            raise InvalidRequest(f"part {name!r} cannot be asked a text: leave `encoder` out")
+        if encoder is None:
+            raise NotReady("; ".join(self.trouble) or "no part of this bundle reads texts: train a blend")
+        texts, domains = [text for text, _ in asked], [domain for _, domain in asked]
+        if isinstance(source, TextSource):
+            whole = encoder.encode(texts, domains=domains) if isinstance(encoder, ItemTextEncoder) else None
+            return source.of_texts(encoder.encode(texts) if whole is None else whole)
+        assert isinstance(encoder, ItemTextEncoder)
+        assert size is not None
+        vectors = cut(encoder.encode(texts, domains=domains, layers=size.layers), size.dims)
+        space = Space(encoder=encoder.hash, layers=size.layers, dims=size.dims)
+        return source.of_texts(SpacedVectors(space, vectors))
+
+    def within(self, domain: str, catalogue: Catalogue, allowed: Allowed) -> tuple[Allowed, list[Unmet]]:
+        """The rows of `allowed` that are of `domain`, and what of it is not met."""
+        flags, encoder = catalogue.of_domain(domain), self.encoder()
+        if flags is None:
+            return allowed, [("domain", f"no item is of domain {domain!r}: all are searched")]
+        kept = allowed & flags[: len(allowed)]
+        if isinstance(encoder, ItemTextEncoder) and encoder.domains and domain not in encoder.domains:
+            return kept, [("domain", f"domain {domain!r} was not trained: the general expert reads the text")]
+        return kept, []
+
+    def _exits(self, encoder: TextEncoder, items: Sequence[Item]) -> Mapping[int, Vectors]:
+        return stored_exits(
+            self._store,
+            encoder,
+            [item.item_id for item in items],
+            [item_text(item.title, item.attributes) for item in items],
+            [item.domain for item in items],
+            layers=exits(encoder),
+        )
+
+    def _trained(self, item_id: str, catalogue: Catalogue) -> str | None:
+        """The hash of the text that the bundle was trained on; a row is for life, and the bundle's come first."""
+        row = catalogue.row(item_id)
+        return None if row is None or row >= len(self._bundle.texts) else self._bundle.texts[row]
+
+    def _load(self) -> TextEncoder | None:
+        if part := carried(self._bundle):
+            return ItemTextEncoder.from_part(part, device=self._device)
+        trained, name = self._bundle.about.get("text_encoder_hash"), min(self._names)
+        why = "its weights are not those of the bundle"
+        try:
+            encoder = text_encoder(name, device=self._device)
+        except ConfigError as error:
+            encoder, why = None, str(error)
+        if encoder and (not trained or encoder.hash == trained):
+            return encoder
+        self.trouble = (f"text encoder {name!r}: {why}; items newer than the bundle have no text: train again",)
+        return None
+
+
+def readable(text: str) -> str:
+    """`text` in the form in which items are read.
+
+    Raises:
+        InvalidRequest: nothing is left of it without markup and white space.
+    """
+    if not (found := item_text(text, {})):
+        raise InvalidRequest("nothing in this text can be read: send words, not markup alone")
+    return found

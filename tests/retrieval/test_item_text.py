@@ -1,0 +1,102 @@
+"""Every size is the exact search among vectors cut for it; spaces never mix; a new item is known at every size."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from recsys.data.item_text import ItemTextEncoder, cut
+from recsys.errors import BundleError
+from recsys.indexes.funnel import FunnelConfig, FunnelIndex
+from recsys.retrieval import item_text
+from recsys.retrieval.item_text import ItemTextSource, SpacedVectors, over_items, suited_size
+from recsys.retrieval.sizes import Size, sizes_of
+from recsys.retrieval.source import Query
+from tests.data.test_item_text import random_part
+from tests.retrieval.worlds import query
+
+PART = random_part()
+SIZES = sizes_of(PART).served
+WORDS = ("claw", "hammer", "wool", "socks", "guitar", "strings", "acoustic", "title", "brand", "acme")
+
+
+@pytest.fixture(scope="module")
+def exits() -> dict[int, np.ndarray]:
+    draw = np.random.default_rng(0).choice(WORDS, (40, 4))
+    return ItemTextEncoder.from_part(PART).encode_exits([" ".join(words) for words in draw])
+
+
+@pytest.fixture
+def source(exits: dict[int, np.ndarray]) -> ItemTextSource:
+    known = np.arange(40) != 7
+    return over_items(PART, exits, known=known)
+
+
+def naive(vectors: np.ndarray, history: list[int], *, k: int) -> list[int]:
+    """The nearest rows to the mean of the history's last 20, each older one at .7 of the next, in float64."""
+    exact = vectors.astype(np.float64)
+    mean = sum(0.7**age * exact[row] for age, row in enumerate(reversed(history[-20:])))
+    scores = exact @ (mean / np.linalg.norm(mean))
+    scores[7] = -np.inf
+    return np.argsort(-scores, kind="stable")[:k].tolist()
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_a_size_is_the_search_among_vectors_cut_for_it(
+    source: ItemTextSource,
+    exits: dict[int, np.ndarray],
+    size: Size,
+) -> None:
+    found = source.at(size).search([query([3, 9, 3, 20], allowed=40)], k=5)
+    assert found.rows[0].tolist() == naive(cut(exits[size.layers], size.dims), [3, 9, 3, 20], k=5)
+    assert source.at(size) is source.at(size)
+
+
+def test_without_a_size_the_whole_encoder_answers(source: ItemTextSource) -> None:
+    asked = [query([3], allowed=40)]
+    whole = source.at(Size(3, 16))
+    np.testing.assert_array_equal(source.search(asked, k=4).rows, whole.search(asked, k=4).rows)
+    rows = np.array([[0, 7, -1]])
+    np.testing.assert_array_equal(source.score(asked, rows), whole.score(asked, rows))
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_a_text_is_asked_in_the_space_in_which_it_is_answered(source: ItemTextSource, size: Size) -> None:
+    encoder, one = ItemTextEncoder.from_part(PART), source.at(size)
+    text = cut(encoder.encode(["guitar strings"], layers=size.layers), size.dims)
+    vector = one.of_texts(SpacedVectors(source.space(size), text))[0]
+    found = one.search([replace(query([], allowed=40), vector=vector)], k=40)
+    np.testing.assert_allclose(found.scores[0, :39], (one.vectors @ vector)[found.rows[0, :39]], atol=1e-6)
+    assert found.rows[0, 39] == -1
+    for other in SIZES:
+        if other != size:
+            with pytest.raises(BundleError, match="vectors of different spaces never mix"):
+                one.of_texts(SpacedVectors(source.space(other), text))
+    with pytest.raises(BundleError, match="the question is of encoder ffffffffffff"):
+        one.of_texts(SpacedVectors(replace(source.space(size), encoder="f" * 64), text))
+
+
+def test_a_new_item_is_known_at_every_size_and_the_old_source_stays(
+    source: ItemTextSource,
+    exits: dict[int, np.ndarray],
+) -> None:
+    asked = [Query(query([5], allowed=60).history, np.ones(60, dtype=np.bool_))]
+    before = {size: source.at(size).search(asked, k=60).rows.tolist() for size in SIZES}
+    grown = source.with_exits(np.array([50, 7]), {layers: vectors[[5, 5]] for layers, vectors in exits.items()})
+    for size in SIZES:
+        assert grown.at(size).search(asked, k=3).rows[0].tolist() == [5, 7, 50]
+        assert source.at(size).search(asked, k=60).rows.tolist() == before[size]
+    assert source.with_exits(np.array([50]), {n: v[[5]] for n, v in exits.items()}).at(SIZES[0]).known[50]
+
+
+def test_large_catalogues_go_through_the_funnel_where_a_narrower_size_is_served(
+    monkeypatch: pytest.MonkeyPatch,
+    exits: dict[int, np.ndarray],
+) -> None:
+    part = replace(PART, config=PART.config | {"offered": [[1, 8], [3, 4], [3, 8], [3, 16]]})
+    sizes = sizes_of(part)
+    assert suited_size(Size(3, 16), sizes, rows=10**6) == FunnelConfig(dims=8)
+    monkeypatch.setattr(item_text, "EXACT_ROWS", 30)
+    source = over_items(part, {1: exits[1], 3: exits[3]}, known=np.ones(40, dtype=np.bool_))
+    assert isinstance(source.at(Size(3, 16)).index, FunnelIndex)
+    assert isinstance(source.at(Size(3, 8)).index, FunnelIndex)
