@@ -55,7 +55,9 @@ class Pretrained:
     tokenizer: str
 
 
-def load_text_encoder(name: str, *, layers: int | None = None, max_length: int | None = None) -> Pretrained:
+def load_text_encoder(
+    name: str, *, layers: int | None = None, max_length: int | None = None, dropout: float = 0.0
+) -> Pretrained:
     """The BERT-like checkpoint `name` (as in `load_sentence_encoder`): its first `layers` layers, reading `max_length` tokens.
 
     Raises:
@@ -80,6 +82,7 @@ def load_text_encoder(name: str, *, layers: int | None = None, max_length: int |
         expansion=about.intermediate_size // about.hidden_size,
         max_length=min(max_length or loaded.max_seq_length or 10**6, about.max_position_embeddings),
         norm_eps=about.layer_norm_eps,
+        dropout=dropout,
     )
     encoder = TextEncoder(config)
     encoder.load_state_dict(from_bert(model.state_dict(), config))

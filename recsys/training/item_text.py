@@ -43,7 +43,8 @@ class ItemTextRecipe:
     `start` names a checkpoint (`packaged`, a folder, a hub name) or is `random`; `width`, `heads` and `vocabulary` are those of
     a random start. `offered` are the (layers, dims) pairs trained beside the whole. With `expert_layers` and two or more
     domains the last so many layers have one expert a domain. `frozen` layers, and the token vectors below them, stay as they are.
-    `keep` is the share of the start in the final weights, `held_out` that of the items which the figures are measured on.
+    `dims` is the width of the whole, if not all. `stay` is the weight of alignment to the rankings of the start, `keep` the share
+    of the start in the final weights, `held_out` that of the items which the figures are measured on.
     """
 
     start: str = "packaged"
@@ -59,15 +60,18 @@ class ItemTextRecipe:
     label_dropout: float = 0.1
     frozen: int = 0
     texts: int = 128
-    beside: int = 2
+    beside: int = 1
     power: float = 0.5
     temperature: float = 0.05
     hard_negatives: int | None = None
-    keep: float = 0.4
+    dims: int | None = None
+    dropout: float = 0.1
+    stay: float = 0.5
+    keep: float = 0.0
     held_out: float = 0.1
     pairs: PairsConfig = field(default_factory=PairsConfig)
     half_precision: Literal["auto", "on", "off"] = "auto"
-    loop: LoopConfig = field(default_factory=lambda: LoopConfig(epochs=3, learning_rate=2e-4, weight_decay=0.01))
+    loop: LoopConfig = field(default_factory=lambda: LoopConfig(epochs=3, learning_rate=3e-4, weight_decay=0.01))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,8 +99,7 @@ def train(
     model, tokenizer = _start(recipe, data, learned)
     start = {key: weight.clone() for key, weight in model.state_dict().items()}
     teacher = ItemTextTraining(recipe, model.to(device), tokenizer, data, learned)
-    if not (resume and checkpoint and checkpoint.exists()):
-        teacher.remember()
+    teacher.remember()
     yield from run(
         teacher,
         batches=lambda generator: text_batches(
@@ -133,9 +136,10 @@ class ItemTextTraining(nn.Module):
         self, recipe: ItemTextRecipe, encoder: TextEncoder, tokenizer: TextTokenizer, data: TextData, learned: Members
     ) -> None:
         super().__init__()
+        self.start: Tensor | None
         self.recipe, self.encoder, self.learned = recipe, encoder, learned
         self.domains, self.device = data.domains, encoder.tokens.weight.device
-        self.pairs = checked_pairs(recipe.offered, layers=encoder.config.layers, dim=encoder.config.dim)
+        self.pairs = checked_pairs(recipe.offered, layers=encoder.config.layers, dim=recipe.dims or encoder.config.dim)
         random_exits = range(1, encoder.config.layers + 1) if recipe.nesting == "sampled" else ()
         self.exits = sorted({layers for layers, _ in self.pairs}.union(random_exits))
         self.tokens: list[Tokens] = tokenizer.encode([legal(text) for text in data.texts])
@@ -144,6 +148,7 @@ class ItemTextTraining(nn.Module):
             self.register_buffer(
                 f"last_{layers}", torch.zeros(len(learned.rows), encoder.config.dim, device=self.device)
             )
+        self.register_buffer("start", None, persistent=False)
         self.in_half = _half_precision(recipe, self.device)
 
     def __call__(
@@ -156,7 +161,7 @@ class ItemTextTraining(nn.Module):
         partners = self._partners(batch.members, start, end)
         whole, *others = self.pairs if self.recipe.nesting == "fixed" else self._random_pairs(generator)
         teacher = self._logits(made, whole, batch, own)
-        loss = self._ranking(teacher, partners)
+        loss = self._ranking(teacher, partners) + self._stayed(teacher, own, start, end)
         for pair in others:
             student = self._logits(made, pair, batch, own)
             loss = loss + self._ranking(student, partners) + self.recipe.align * alignment(student, teacher)
@@ -180,11 +185,14 @@ class ItemTextTraining(nn.Module):
 
     @torch.no_grad()
     def remember(self) -> None:
-        """Fills the tables with vectors of the weights as they are."""
+        """Fills the tables with vectors of the weights as they are; called once, before the first step or a checkpoint."""
+        self.eval()
         for domain, (start, end) in enumerate(self.learned.spans):
             made = self.encode(self.learned.rows[start:end], expert=self.expert(domain))
             for layers, vectors in made.items():
                 self.last(layers)[start:end] = vectors
+        if self.recipe.start != "random" and self.recipe.stay:
+            self.start = cut(self.last(self.encoder.config.layers), None)
 
     def expert(self, domain: int) -> int:
         """The expert of the domain of that number: items without a domain are read by the general one."""
@@ -205,6 +213,16 @@ class ItemTextTraining(nn.Module):
             keys = keys.index_copy(0, own, queries)
         logits = queries @ keys.T / self.recipe.temperature
         return logits.scatter(1, own[:, None], IMPOSSIBLE)
+
+    def _stayed(self, logits: Tensor, own: Tensor, start: int, end: int) -> Tensor:
+        """What it costs to leave the rankings of the start: little is known of pairs that nobody has met yet.
+
+        Source: Learning without Forgetting (arXiv:1606.09282), section 3, with rankings in place of classes.
+        """
+        if self.start is None:
+            return logits.new_zeros(())
+        before = self.start[start:end][own] @ self.start[start:end].T / self.recipe.temperature
+        return self.recipe.stay * alignment(logits, before.scatter(1, own[:, None], IMPOSSIBLE))
 
     def _ranking(self, logits: Tensor, partners: Tensor) -> Tensor:
         if self.recipe.hard_negatives is not None:
@@ -236,10 +254,13 @@ def _start(recipe: ItemTextRecipe, data: TextData, learned: Members) -> tuple[Te
                 layers=recipe.layers,
                 heads=recipe.heads,
                 max_length=recipe.max_length,
+                dropout=recipe.dropout,
             )
         )
     else:
-        pretrained = load_text_encoder(recipe.start, layers=recipe.layers, max_length=recipe.max_length)
+        pretrained = load_text_encoder(
+            recipe.start, layers=recipe.layers, max_length=recipe.max_length, dropout=recipe.dropout
+        )
         model = pretrained.encoder
         tokenizer = TextTokenizer(pretrained.tokenizer, max_length=model.config.max_length)
     named = [domain for domain in learned.domains if domain]

@@ -1,0 +1,137 @@
+"""The trainings that the item-text benchmark measures, each kept once made.
+
+Of each domain's items 30 % are held out by seed. What is learned from has none of them in any pair, what is asked has both
+ends among them, and the candidates are all items of the domain. A figure is Recall@10 of one query over all its partners.
+"""
+
+import resource
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from models.pretrained import load_text_encoder
+from recsys.bundle import Part
+from recsys.data.item_text import ItemTextEncoder, cut, text_part
+from recsys.data.pairs import Pairs
+from recsys.evaluation.partners import partner_recall
+from recsys.training.item_text import ItemTextRecipe, TextData, train
+from recsys.training.loop import LoopConfig
+from tests.benchmarks.harness import place, say
+
+SEED, HELD_OUT, SMALL_PAIRS = 0, 0.3, 2500
+LEFT_OUT = ("games", "grocery")
+
+SERVED = ItemTextRecipe(loop=LoopConfig(epochs=1, learning_rate=3e-4, weight_decay=0.01))
+SMALL = replace(
+    SERVED,
+    layers=3,
+    offered=((2, 64), (2, 384), (3, 64), (3, 384)),
+    loop=replace(SERVED.loop, epochs=2),
+)
+
+Recalls = dict[str, NDArray[np.float64]]
+"""Per `domain layers dims` the figure of each query, in the order of the domain's items; `seconds`, `cpu`, `gigabytes` beside."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Protocol:
+    """Items of all domains end to end, and which pairs are learned from and asked about."""
+
+    texts: tuple[str, ...]
+    domains: tuple[str, ...]
+    learned: Pairs
+    asked: Pairs
+
+
+def pairs_file(data: Path) -> Path:
+    return data / "multidomain_pairs" / "pairs.parquet"
+
+
+def protocol(data: Path, *, most: int | None = None) -> Protocol:
+    """The split; at most `most` pairs of a domain are learned from."""
+    table = pl.read_parquet(pairs_file(data))
+    texts, domains = list[str](), list[str]()
+    learned, asked = [], []
+    for domain in sorted(table["domain"].unique()):
+        own = table.filter(pl.col("domain") == domain)
+        ends = [own.select(item=f"item_{end}", text=f"text_{end}") for end in "ab"]
+        items = pl.concat(ends).unique("item", keep="first", maintain_order=True).sort("item")
+        number = {item: row for row, item in enumerate(items["item"], start=len(texts))}
+        rows = np.array([[number[a], number[b]] for a, b in own.select("item_a", "item_b").iter_rows()])
+        generator = np.random.default_rng(SEED)
+        held = len(texts) + generator.permutation(len(items))[: round(HELD_OUT * len(items))]
+        inside = np.isin(rows, held)
+        free = rows[~inside.any(axis=1)]
+        learned.append(free[np.sort(generator.permutation(len(free))[:most])])
+        asked.append(rows[inside.all(axis=1)])
+        texts.extend(items["text"])
+        domains.extend([domain] * len(items))
+    return Protocol(tuple(texts), tuple(domains), _pairs(learned), _pairs(asked))
+
+
+def run(data: Path, name: str) -> Recalls:
+    """The figures of one run: `frozen LAYERS`, `served`, `mixture`, `dense`, `only DOMAIN`, `without` or `size LAYERS DIMS`."""
+    kept = place("item-text", name, files=[pairs_file(data)]).with_suffix(".npz")
+    if not kept.exists():
+        kind, *rest = name.split()
+        split = protocol(data, most=None if kind in ("served", "frozen") else SMALL_PAIRS)
+        started, cpu = time.monotonic(), time.process_time()
+        part = _frozen(int(rest[0])) if kind == "frozen" else _trained(kind, rest, split)
+        spent = {"seconds": np.array([time.monotonic() - started]), "cpu": np.array([time.process_time() - cpu])}
+        gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        asked = {"only": rest, "without": list(LEFT_OUT)}.get(kind, sorted(set(split.domains)))
+        found = _recalls(ItemTextEncoder.from_part(part), split, asked)
+        say(f"{name}: trained in {spent['seconds'][0]:.0f} s ({spent['cpu'][0]:.0f} s of processor time)")
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        beside = kept.with_suffix(".partial.npz")
+        np.savez(beside, **found, **spent, gigabytes=np.array([gigabytes]))  # type: ignore[arg-type]  # a stub without names
+        beside.replace(kept)
+    return dict(np.load(kept))
+
+
+def _frozen(layers: int) -> Part:
+    pretrained = load_text_encoder("packaged", layers=layers)
+    return text_part(
+        pretrained.encoder, name="frozen", tokenizer=pretrained.tokenizer, domains=[], offered=[(layers, 384)]
+    )
+
+
+def _trained(kind: str, rest: Sequence[str], split: Protocol) -> Part:
+    label = np.array(split.domains)
+    pairs, recipe = split.learned, SERVED if kind == "served" else SMALL
+    match kind:
+        case "dense":
+            recipe = replace(recipe, expert_layers=0)
+        case "only":
+            pairs = pairs.inside(label == rest[0])
+        case "without":
+            pairs = pairs.inside(~np.isin(label, LEFT_OUT))
+        case "size":
+            layers, dims = map(int, rest)
+            recipe = replace(recipe, layers=layers, dims=dims, offered=((layers, dims),))
+    *_, part = train(recipe, TextData(split.texts, split.domains, pairs), seed=SEED)
+    assert isinstance(part, Part)
+    return part
+
+
+def _recalls(encoder: ItemTextEncoder, split: Protocol, asked: Sequence[str]) -> Recalls:
+    label, found = np.array(split.domains), Recalls()
+    for layers in sorted({layers for layers, _ in encoder.offered}):
+        for domain in asked:
+            rows = np.flatnonzero(label == domain)
+            texts = [split.texts[row] for row in rows]
+            vectors = encoder.encode(texts, domains=[domain] * len(texts), layers=layers)
+            pairs = split.asked.inside(label == domain).rows - rows[0]
+            for dims in [dims for at, dims in encoder.offered if at == layers]:
+                found[f"{domain} {layers} {dims}"] = partner_recall(cut(vectors, dims), pairs)[1]
+    return found
+
+
+def _pairs(found: Sequence[NDArray[np.int64]]) -> Pairs:
+    rows = np.unique(np.sort(np.concatenate(found), axis=1), axis=0)
+    return Pairs(rows, np.ones(len(rows), dtype=np.int64))
