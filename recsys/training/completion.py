@@ -59,9 +59,9 @@ def train_pointer(
     for name, epochs, search in (("uniform", recipe.warmup, False), ("search", recipe.loop.epochs, True)):
         objective.search = search
         place = checkpoint.with_name(f"{checkpoint.stem}-{name}.ckpt") if checkpoint else None
-        config = recipe.loop if search else replace(recipe.loop, epochs=epochs, schedule="constant")
         if not epochs:
             continue
+        config = recipe.loop if search else replace(recipe.loop, epochs=epochs, schedule="constant")
         yield from run(
             decoder,
             batches=batches,

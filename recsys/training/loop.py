@@ -1,7 +1,7 @@
 """One training run: batches, steps, validation, early stop, checkpoints that resume to the same bits."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from recsys.errors import TrainingError, within
-from recsys.training.resume import load_checkpoint, save_checkpoint
+from recsys.training.resume import alone, load_checkpoint, save_checkpoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,46 +59,49 @@ def run(
     seed: int,
     checkpoint: Path | None = None,
     resume: bool = False,
-) -> Iterator[Epoch]:
-    """Trains `model` in place and yields after each epoch; at the end it holds the weights of the best epoch.
+) -> Generator[Epoch, None, int]:
+    """Trains `model` in place and yields after each epoch; at the end it holds the weights of the best epoch, whose number
+    is what the generator returns: also where a resumed run had nothing left to do and yields nothing.
 
     All randomness of epoch n comes from (seed, n), and a checkpoint is written after each epoch, so that a run resumed
     after a kill goes on to the same bits.
 
     Raises:
-        TrainingError: the loss is no longer finite; the message says where.
+        TrainingError: the loss is no longer finite, and the message says where; or another process is at this run.
     """
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, betas=(0.9, 0.98), fused=True
     )
-    state = load_checkpoint(checkpoint, model, optimizer) if resume and checkpoint and checkpoint.exists() else None
-    done, step, best = (state.epoch, state.step, state.best) if state else (0, 0, 0)
-    best_figure = state.best_figure if state else -np.inf
-    kept = state.kept if state else None
-    for number in range(done + 1, (config.stop or config.epochs) + 1):
-        if validate and number - 1 - best >= config.patience and best:
-            break
-        started = time.monotonic()
-        generator = np.random.default_rng([seed, number])
-        torch.manual_seed(int(generator.integers(2**62)))
-        step, mean = _epoch(
-            model, optimizer, list(batches(generator)), loss, config, generator, step=step, number=number
-        )
-        figure = None
-        if validate:
-            figure = validate()
-            if figure > best_figure:
-                best, best_figure = number, figure
-                kept = {name: value.detach().clone() for name, value in model.state_dict().items()}
-        else:
-            best = number
-        if checkpoint:
-            save_checkpoint(
-                checkpoint, model, optimizer, epoch=number, step=step, best=best, best_figure=best_figure, kept=kept
+    with alone(checkpoint):
+        state = load_checkpoint(checkpoint, model, optimizer) if resume and checkpoint and checkpoint.exists() else None
+        done, step, best = (state.epoch, state.step, state.best) if state else (0, 0, 0)
+        best_figure = state.best_figure if state else -np.inf
+        kept = state.kept if state else None
+        for number in range(done + 1, (config.stop or config.epochs) + 1):
+            if validate and number - 1 - best >= config.patience and best:
+                break
+            started = time.monotonic()
+            generator = np.random.default_rng([seed, number])
+            torch.manual_seed(int(generator.integers(2**62)))
+            step, mean = _epoch(
+                model, optimizer, list(batches(generator)), loss, config, generator, step=step, number=number
             )
-        yield Epoch(number, mean, figure, best, time.monotonic() - started)
-    if kept is not None:
-        model.load_state_dict(kept)
+            figure = None
+            if validate:
+                figure = validate()
+                if figure > best_figure:
+                    best, best_figure = number, figure
+                    kept = {name: value.detach().clone() for name, value in model.state_dict().items()}
+            else:
+                best = number
+            if checkpoint:
+                save_checkpoint(
+                    checkpoint, model, optimizer, epoch=number, step=step, best=best, best_figure=best_figure, kept=kept
+                )
+            yield Epoch(number, mean, figure, best, time.monotonic() - started)
+        if kept is not None:
+            model.load_state_dict(kept)
+        return best
 
 
 def _epoch(
@@ -124,7 +127,8 @@ def _epoch(
                 f"loss is {losses[-1]} at epoch {number}, batch {index}, step {step}: lower the learning rate "
                 f"({config.learning_rate}) or look at that batch; the last checkpoint is kept"
             )
-        (value / config.accumulate).backward()  # type: ignore[no-untyped-call]
+        together = min(config.accumulate, len(batches) - index + pending)  # the last ones of an epoch may be fewer
+        (value / together).backward()  # type: ignore[no-untyped-call]
         pending += 1
         if pending == config.accumulate or index == len(batches) - 1:
             rate = learning_rate(config, step=step, epochs=number - 1 + index / len(batches))

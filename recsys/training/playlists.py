@@ -81,8 +81,8 @@ def train_playlists(
     model = ListModel(items, PlaylistModel(recipe.encoder, temperature=recipe.temperature)).to(device)
     objective = _Objective(recipe, model, frequent, device)
     held = [] if validation is None else frequent.same_items(validation)
-    lists, best = [history.rows for history in frequent.data.histories()], recipe.loop.epochs
-    for epoch in run(
+    lists = [history.rows for history in frequent.data.histories()]
+    best = yield from run(
         model,
         batches=lambda generator: _tasks(lists, recipe, generator),
         loss=objective,
@@ -91,9 +91,7 @@ def train_playlists(
         seed=seed,
         checkpoint=checkpoint,
         resume=resume,
-    ):
-        best = epoch.best
-        yield epoch
+    )
     config = {"recipe": asdict(recipe), "epochs": best, "seed": seed, "items": len(frequent.rows)}
     encoder = Seq2seqLists.trained(model, rows=frequent.rows, items=fit.items, text=text, config=config)
     figures = {} if validation is None else {"validation_ndcg@10": next_item_ndcg(encoder, validation)}

@@ -1,9 +1,13 @@
 """Checkpoints: written beside and renamed, so that a kill leaves the old one or the new one, never half of one."""
 
+import fcntl
 import os
 import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +26,27 @@ class Resumed:
     kept: dict[str, Tensor] | None
 
 
+@contextmanager
+def alone(checkpoint: Path | None) -> Iterator[None]:
+    """A run's checkpoint for this process alone, which gives it back however it ends.
+
+    Raises:
+        TrainingError: another process is at work on the same run.
+    """
+    if checkpoint is None:
+        yield
+        return
+    checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    with checkpoint.with_suffix(".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise TrainingError(
+                f"the same run is at work already, with {checkpoint}: wait for it, or choose another --seed"
+            ) from None
+        yield
+
+
 def save_checkpoint(
     path: Path,
     model: nn.Module,
@@ -33,21 +58,34 @@ def save_checkpoint(
     best_figure: float,
     kept: dict[str, Tensor] | None,
 ) -> None:
-    """Writes everything that the next epoch depends on; randomness comes from the seed and the epoch's number."""
+    """Writes everything that the next epoch depends on; randomness comes from the seed and the epoch's number.
+
+    Raises:
+        TrainingError: it cannot be written.
+    """
+    try:
+        _write(
+            path,
+            {
+                "model": model.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "epoch": epoch,
+                "step": step,
+                "best": best,
+                "best_figure": best_figure,
+                "kept": kept,
+            },
+        )
+    except (OSError, RuntimeError) as error:  # torch gives what its writer meets as a RuntimeError
+        raise TrainingError(
+            f"checkpoint not written to {path}: {error}; free space or set RECSYS_CHECKPOINTS, then train with --resume"
+        ) from error
+
+
+def _write(path: Path, state: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_suffix(".partial")
-    torch.save(
-        {
-            "model": model.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "epoch": epoch,
-            "step": step,
-            "best": best,
-            "best_figure": best_figure,
-            "kept": kept,
-        },
-        beside,
-    )
+    torch.save(state, beside)
     with beside.open("rb") as written:
         os.fsync(written.fileno())
     beside.replace(path)

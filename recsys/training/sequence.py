@@ -118,8 +118,7 @@ def train(
     model = SequenceModel(recipe, items=fit.items, text=vectors, start=start).to(device)
     validation = None if validation is None else validation.sample(VALIDATION_CASES, seed=seed)
     objective = _Objective(recipe, model, fit, device)
-    best = recipe.loop.epochs
-    for epoch in run(
+    best = yield from run(
         model,
         batches=lambda generator: _batches(fit, recipe, generator),
         loss=objective,
@@ -128,9 +127,7 @@ def train(
         seed=seed,
         checkpoint=checkpoint,
         resume=resume,
-    ):
-        best = epoch.best
-        yield epoch
+    )
     yield _part(name, model, fit, epochs=best, seed=seed)
 
 

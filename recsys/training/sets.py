@@ -71,8 +71,8 @@ def train_sets(
     model = ListModel(items, SetModel(recipe.encoder, temperature=recipe.temperature)).to(device)
     objective = _Objective(recipe, model, frequent, device)
     held = [] if validation is None else frequent.same_items(validation)
-    lists, best = [history.rows for history in frequent.data.histories()], recipe.loop.epochs
-    for epoch in run(
+    lists = [history.rows for history in frequent.data.histories()]
+    best = yield from run(
         model,
         batches=lambda generator: _batches(lists, recipe, generator),
         loss=objective,
@@ -81,9 +81,7 @@ def train_sets(
         seed=seed,
         checkpoint=checkpoint,
         resume=resume,
-    ):
-        best = epoch.best
-        yield epoch
+    )
     decoder = None
     for fact in train_pointer(
         recipe.completion,

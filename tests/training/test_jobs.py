@@ -47,18 +47,32 @@ def test_the_manifest_says_how_the_bundle_came_about(trained: Planted) -> None:
     assert bundle.texts[0] == text_hash(material(Store.open(trained.url), PLAN).data.texts[0])
 
 
-def test_an_interrupted_run_is_resumed_to_the_same_bits(store: Store, tmp_path: Path) -> None:
-    whole = run(store, tmp_path / "whole", model="sasrec")
-    facts = train_from_store(store, SHORT, model="sasrec", folder=str(tmp_path / "b"), checkpoints=tmp_path / "c")
-    seen = [next(facts) for _ in range(3)]  # reading, two epochs
-    assert isinstance(seen[-1], Progress)
+@pytest.mark.parametrize(
+    ("seen", "first"), [(3, "fit epoch 3"), (6, "refit epoch 1"), (7, "refit epoch 2")]
+)  # of the first line, 5 epochs with validation, 2 of the refit
+def test_an_interrupted_run_is_resumed_to_the_same_bits(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seen: int, first: str
+) -> None:
+    plan = replace(PLAN, overrides={"sasrec": {"loop": {"epochs": 5}}})
+
+    def best_is_the_second() -> None:
+        figures = iter([0.1, 0.5, 0.4, 0.3, 0.2])
+        monkeypatch.setattr("recsys.training.sequence._validate", lambda *_: next(figures))
+
+    best_is_the_second()
+    whole = run(store, tmp_path / "whole", model="sasrec", plan=plan)
+    assert whole.bundle.parts["sasrec"].config["recipe"]["loop"]["stop"] == 2
+    best_is_the_second()
+    facts = train_from_store(store, plan, model="sasrec", folder=str(tmp_path / "b"), checkpoints=tmp_path / "c")
+    assert isinstance([next(facts) for _ in range(seen)][-1], Progress)
     facts.close()
-    resumed = train_from_store(
-        store, SHORT, model="sasrec", folder=str(tmp_path / "b"), checkpoints=tmp_path / "c", resume=True
+    again = list(
+        train_from_store(
+            store, plan, model="sasrec", folder=str(tmp_path / "b"), checkpoints=tmp_path / "c", resume=True
+        )
     )
-    again = list(resumed)
     epochs = [fact.fact for fact in again if isinstance(fact, Progress) and "fit epoch" in fact.fact]
-    assert epochs[0].startswith("fit epoch 3")
+    assert epochs[0].startswith(first)
     assert isinstance(again[-1], Saved)
     assert again[-1].bundle.parts["sasrec"].hash == whole.bundle.parts["sasrec"].hash
     assert not list((tmp_path / "c").glob("*"))

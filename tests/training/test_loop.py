@@ -53,10 +53,11 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not() -> None:
     assert not torch.equal(nets[0].weight, nets[2].weight)
 
 
-def test_accumulated_gradients_equal_the_larger_batch() -> None:
+@pytest.mark.parametrize("accumulate", [3, 5])  # of 12 batches; 5 leaves 2 for the last step of an epoch
+def test_accumulated_gradients_equal_the_larger_batch(accumulate: int) -> None:
     small, large = model(), model()
-    fitted(small, replace(CONFIG, accumulate=3, schedule="constant"), size=2)
-    fitted(large, replace(CONFIG, schedule="constant"), size=6)
+    fitted(small, replace(CONFIG, accumulate=accumulate, schedule="constant"), size=2)
+    fitted(large, replace(CONFIG, schedule="constant"), size=2 * accumulate)
     torch.testing.assert_close(small.weight, large.weight)
 
 
@@ -92,10 +93,53 @@ def test_a_run_goes_on_from_its_checkpoint_to_the_same_bits(tmp_path: Path) -> N
         cut, batches=batches(6), loss=loss_of(cut), validate=None, config=CONFIG, seed=0, checkpoint=tmp_path / "c"
     )
     assert [next(started).number, next(started).number] == [1, 2]
+    started.close()
     resumed = model()
     epochs = fitted(resumed, checkpoint=tmp_path / "c", resume=True)
     assert [epoch.number for epoch in epochs] == [3, 4]
     assert torch.equal(resumed.weight, whole.weight)
+
+
+def test_a_run_that_had_ended_knows_its_best_epoch_when_it_is_resumed(tmp_path: Path) -> None:
+    def best(net: nn.Linear) -> int:
+        figures = iter([0.1, 0.5, 0.2, 0.2])
+        started = run(
+            net,
+            batches=batches(6),
+            loss=loss_of(net),
+            validate=lambda: next(figures),
+            config=replace(CONFIG, patience=2),
+            seed=0,
+            checkpoint=tmp_path / "c",
+            resume=True,
+        )
+        while True:
+            try:
+                next(started)
+            except StopIteration as end:
+                return int(end.value)
+
+    whole, again = model(), model()
+    assert [best(whole), best(again)] == [2, 2]
+    assert torch.equal(whole.weight, again.weight)
+
+
+def test_the_same_run_twice_at_once_is_refused(tmp_path: Path) -> None:
+    net = model()
+    first = run(
+        net, batches=batches(6), loss=loss_of(net), validate=None, config=CONFIG, seed=0, checkpoint=tmp_path / "c"
+    )
+    next(first)
+    with pytest.raises(TrainingError, match="the same run is at work already"):
+        fitted(model(), checkpoint=tmp_path / "c")
+    first.close()
+    fitted(model(), checkpoint=tmp_path / "c")
+
+
+def test_a_checkpoint_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "c.partial").mkdir()
+    with pytest.raises(TrainingError, match="free space or set RECSYS_CHECKPOINTS"):
+        fitted(model(), checkpoint=tmp_path / "c")
 
 
 def test_a_checkpoint_that_is_damaged_or_of_another_model_is_refused(tmp_path: Path) -> None:
