@@ -12,6 +12,7 @@ from recsys.cli.shared import console, device, fail, open_store, prepare
 from recsys.settings import Settings
 
 if TYPE_CHECKING:
+    from recsys.evaluation.probing import Probed
     from recsys.evaluation.report import Report
     from recsys.store import Store
     from recsys.training.jobs import Saved
@@ -105,11 +106,23 @@ def evaluate(
     bundle: Bundle = None,
     out: Annotated[Path, typer.Option(help="Folder for report.json and the plot.")] = Path("artifacts/evaluation"),
     seed: Seed = 0,
+    protocol: Annotated[
+        Literal["next-item", "playlist-probes"],
+        typer.Option(help="What is asked: what comes next, or what the vectors of lists have kept."),
+    ] = "next-item",
+    category: Annotated[
+        str | None, typer.Option(help="For playlist-probes: the attribute that says what a list is of.")
+    ] = None,
 ) -> None:
-    """Measure every part and every baseline on the test events: table, JSON and plot."""
+    """Measure every part and every baseline on what was withheld: table, JSON and plot."""
     settings = Settings()
     prepare(settings, seed=seed)
+    if category and protocol != "playlist-probes":
+        fail(f"--category {category} goes with --protocol playlist-probes")
     with open_store(settings) as store:
+        if protocol == "playlist-probes":
+            run_probes(store, bundle=bundle, out=out, category=category)
+            return
         run_evaluation(store, bundle=bundle, out=out, seed=seed, device=device(settings))
 
 
@@ -139,6 +152,34 @@ def run_evaluation(store: "Store", *, bundle: str | None, out: Path, seed: int, 
     written = (report.save(out), *save_plots(report, out))
     console.print(f"written: {', '.join(map(str, written))}", soft_wrap=True)
     return report
+
+
+def run_probes(store: "Store", *, bundle: str | None, out: Path, category: str | None) -> "list[Probed]":
+    """Asks, prints, and writes what the list encoders have kept."""
+    from rich.table import Table
+
+    from recsys.evaluation.plots import save_probe_plot
+    from recsys.evaluation.probe_run import probe_bundle
+    from recsys.evaluation.probing import Probed, save_probes
+
+    rows: list[Probed] = []
+    table = Table("question", "encoder", "right", "sd of seeds", "chance", "logistic", "one layer", "lists")
+    with console.status("probing") as status:
+        for fact in probe_bundle(store, uri=bundle, category=category):
+            match fact:
+                case str():
+                    console.print(fact, soft_wrap=True)
+                case Probed():
+                    rows.append(fact)
+                    status.update(f"{fact.encoder}: {fact.probe}")
+                    figures = (f"{fact.spread:.4f}", f"{fact.chance:.3f}", f"{fact.logistic:.4f}", f"{fact.layer:.4f}")
+                    table.add_row(fact.probe, fact.encoder, str(fact.accuracy), *figures, f"{fact.lists:,}")
+    console.print(table)
+    console.print(
+        "95 % bootstrap intervals over lists; the classifier that is better where it is tuned speaks, 5 seeds"
+    )
+    console.print(f"written: {save_probes(rows, out)}, {save_probe_plot(rows, out)}", soft_wrap=True)
+    return rows
 
 
 def _validation_table(saved: "Saved") -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from recsys.evaluation.metrics import Interval
+from recsys.evaluation.probing import Probed
 from recsys.evaluation.report import Report
 
 
@@ -35,5 +36,36 @@ def _save(path: Path, figures: dict[str, Interval], label: str) -> Path:
     axes.barh(names, means, xerr=errors, color=colours, error_kw={"elinewidth": 1, "capsize": 2})
     axes.set_xlabel(label, fontsize="small")
     axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=120)
+    return path
+
+
+def save_probe_plot(rows: Sequence[Probed], folder: Path) -> Path:
+    """Writes `probes.png`: for each question the share of right answers by encoder, with 95 % intervals and chance."""
+    folder.mkdir(parents=True, exist_ok=True)
+    questions = list(dict.fromkeys(row.probe for row in rows))
+    encoders = list(dict.fromkeys(row.encoder for row in rows))
+    figure = Figure(figsize=(9, 1.5 + 0.28 * len(rows)), layout="constrained")
+    axes = figure.subplots()
+    height = 0.8 / max(1, len(encoders))
+    for number, name in enumerate(encoders):
+        own = {row.probe: row for row in rows if row.encoder == name}
+        at = [place + number * height for place, question in enumerate(questions) if question in own]
+        shown = [own[question] for question in questions if question in own]
+        means = [row.accuracy.mean for row in shown]
+        errors = [
+            [max(0.0, row.accuracy.mean - row.accuracy.low) for row in shown],
+            [max(0.0, row.accuracy.high - row.accuracy.mean) for row in shown],
+        ]
+        axes.barh(at, means, height, xerr=errors, label=name, error_kw={"elinewidth": 1, "capsize": 2})
+    for place, question in enumerate(questions):
+        chance = next(row.chance for row in rows if row.probe == question)
+        axes.vlines(chance, place - height / 2, place + 0.8 - height / 2, colors="black", linestyles="dotted")
+    axes.set_yticks([place + 0.4 - height / 2 for place in range(len(questions))], questions)
+    axes.invert_yaxis()
+    axes.set_xlabel("right answers on lists that were not learned, 95 % intervals; dotted: chance", fontsize="small")
+    axes.legend(fontsize="small")
+    axes.spines[["top", "right"]].set_visible(False)
+    path = folder / "probes.png"
     figure.savefig(path, dpi=120)
     return path

@@ -17,14 +17,12 @@ from recsys.bundle import Bundle, Part
 from recsys.data.playlists import Playlists, split_playlists
 from recsys.data.texts import text_hash
 from recsys.errors import InvalidRequest
+from recsys.retrieval.lists.parts import PREFIX
 from recsys.training.loop import Epoch
 from recsys.training.overrides import overridden
 from recsys.training.playlists import PlaylistRecipe, train_playlists
 from recsys.training.recipes import Plan, Progress
 from recsys.training.sets import SetRecipe, train_sets
-
-PREFIX = "lists/"
-"""Before the names of all parts that questions about lists are answered with."""
 
 POOLINGS: dict[str, SetPooling] = {
     "process": ProcessConfig(),

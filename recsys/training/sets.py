@@ -31,7 +31,10 @@ from recsys.training.loop import Epoch, LoopConfig, run
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetRecipe:
-    """`hidden` is the largest share of a list's distinct items that is taken out; at least one item is, and one stays."""
+    """`hidden` is the largest share of a list's distinct items that is taken out; at least one item is, and one stays.
+
+    Without `completion` the encoder is trained alone, and what completes a set is its own ranking.
+    """
 
     items: ItemKind = "id"
     encoder: SetConfig = field(default_factory=SetConfig)
@@ -43,7 +46,7 @@ class SetRecipe:
     id_dropout: float = 0.1
     tokens: int = 2048
     text_encoder: str | None = None
-    completion: CompletionRecipe = field(default_factory=CompletionRecipe)
+    completion: CompletionRecipe | None = field(default_factory=CompletionRecipe)
 
 
 def train_sets(
@@ -82,24 +85,23 @@ def train_sets(
         checkpoint=checkpoint,
         resume=resume,
     )
-    decoder = None
-    for fact in train_pointer(
-        recipe.completion,
-        model,
-        batches=lambda generator: _batches(lists, recipe, generator),
-        seed=seed,
-        device=device,
-        checkpoint=checkpoint,
-        resume=resume,
-    ):
-        match fact:
-            case Epoch():
-                yield fact
-            case PointerDecoder():
-                decoder = fact
-    assert decoder is not None
+    weights = dict[str, Tensor]()
+    if recipe.completion:
+        for fact in train_pointer(
+            recipe.completion,
+            model,
+            batches=lambda generator: _batches(lists, recipe, generator),
+            seed=seed,
+            device=device,
+            checkpoint=checkpoint,
+            resume=resume,
+        ):
+            match fact:
+                case Epoch():
+                    yield fact
+                case PointerDecoder():
+                    weights = {f"pointer.{key}": value for key, value in fact.state_dict().items()}
     config = {"recipe": asdict(recipe), "epochs": best, "seed": seed, "items": len(frequent.rows)}
-    weights = {f"pointer.{key}": value for key, value in decoder.state_dict().items()}
     encoder = SetLists.trained(
         model,
         rows=frequent.rows,

@@ -24,7 +24,10 @@ def decoded(
     groups: NDArray[np.int64] | None,
     wanted: Decoding,
 ) -> list[Continued]:
-    """`wanted.alternatives` lists of rows `among` (those that are `known`), most probable first."""
+    """`wanted.alternatives` lists of rows `among` (those that are `known`), most probable first.
+
+    Without any strength they are the best of one beam, which differ little.
+    """
     rules = Rules(
         allowed=torch.from_numpy(known),
         block=REPEATED if wanted.repeats else 1,
@@ -32,8 +35,9 @@ def decoded(
         group=None if groups is None else torch.from_numpy(groups),
         same_group=wanted.same_group if groups is not None else 0.0,
     )
-    if wanted.alternatives == 1:
-        found = [beam_search(writer, length=wanted.length, width=wanted.beams, rules=rules)]
+    if wanted.alternatives == 1 or not wanted.strength:
+        beam = beam_search(writer, length=wanted.length, width=wanted.beams, rules=rules)
+        lists = _best(beam, among, many=wanted.alternatives)
     else:
         found = diverse_beam_search(
             writer,
@@ -43,9 +47,10 @@ def decoded(
             strength=wanted.strength,
             rules=rules,
         )
-    lists = [_best(beams, among) for beams in found]
+        lists = [one for beams in found for one in _best(beams, among, many=1)]
     return sorted(lists, key=lambda one: -one.log_probability)
 
 
-def _best(beams: Beams, among: Rows) -> Continued:
-    return Continued(among[beams.items[0].numpy()], float(beams.log_probability[0]))
+def _best(beams: Beams, among: Rows, *, many: int) -> list[Continued]:
+    pairs = zip(beams.items[:many].numpy(), beams.log_probability[:many].tolist(), strict=True)
+    return [Continued(among[items], log_probability) for items, log_probability in pairs]

@@ -35,9 +35,11 @@ class SetLists(LearnedLists[SetModel]):
         self, part: Part, *, vectors: NDArray[np.float32] | None = None, known: NDArray[np.bool_] | None = None
     ) -> None:
         super().__init__(part, vectors=vectors, known=known)
-        settings = PointerConfig(**part.config["recipe"]["completion"]["pointer"])
-        self._pointer = PointerDecoder(settings, dim=self.dim).eval()
-        self._pointer.load_state_dict(tensors(part, "pointer."))
+        completion = part.config["recipe"]["completion"]
+        settings = PointerConfig(**completion["pointer"]) if completion else PointerConfig()
+        self._pointer = PointerDecoder(settings, dim=self.dim).eval()  # untrained it repeats the encoder's own ranking
+        if completion:
+            self._pointer.load_state_dict(tensors(part, "pointer."))
 
     @property
     def dim(self) -> int:

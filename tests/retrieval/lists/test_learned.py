@@ -97,6 +97,15 @@ class TestEveryTrainedEncoder:
         found = encoder.decode(LISTS[0], among=np.arange(ITEMS), prior=None, groups=None, wanted=wanted)
         assert len({row for one in found for row in one.rows.tolist()}) == 20
 
+    def test_without_strength_they_are_the_best_of_one_beam(self, encoder: Learned) -> None:
+        wanted = Decoding(length=4, alternatives=3, beams=12, strength=0.0)
+        found = encoder.decode(LISTS[0], among=np.arange(ITEMS), prior=None, groups=None, wanted=wanted)
+        assert len({tuple(one.rows.tolist()) for one in found}) == 3
+        one = encoder.decode(
+            LISTS[0], among=np.arange(ITEMS), prior=None, groups=None, wanted=replace(wanted, alternatives=1)
+        )
+        assert one[0].rows.tolist() == found[0].rows.tolist()
+
     def test_what_retrieval_and_groups_say_steers(self, encoder: Learned) -> None:
         among, wanted = np.arange(20), Decoding(length=3, beams=4)
         prior = np.where(among == 7, 50, 0).astype(np.float32)

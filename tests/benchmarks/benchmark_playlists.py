@@ -1,0 +1,22 @@
+"""Playlists and sets: probes, basket completion, diverse continuations, the headline training run.
+
+`make bench NAME=playlists DATA=FOLDER [ROW=...]`: mpd_popular, instacart_sample and online_retail of the folder.
+"""
+
+import sys
+
+from tests.benchmarks.harness import main
+from tests.benchmarks.playlists_baskets import baskets, completion
+from tests.benchmarks.playlists_decoding import decoding
+from tests.benchmarks.playlists_probes import headline, probes
+
+BENCHES = {
+    "headline": headline,
+    "probes": probes,
+    "decoding": decoding,
+    "baskets": baskets,
+    "completion": completion,
+}
+
+if __name__ == "__main__":
+    sys.exit(main(BENCHES))

@@ -1,0 +1,73 @@
+"""The headline training run, and what its vectors have kept that a bag of words loses; categories on baskets."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from recsys.data.playlists import Playlists
+from recsys.evaluation.metrics import Interval
+from recsys.evaluation.probing import SEEDS, Probed, probe_all
+from recsys.retrieval.lists.encoder import ListEncoder
+from recsys.retrieval.lists.mean import MEAN, fit_mean
+from tests.benchmarks.harness import Row, say
+from tests.benchmarks.playlists_data import lists
+from tests.benchmarks.playlists_parts import Learned, cost, encoder
+
+MPD: dict[str, Any] = {}
+"""The headline run is the recipe as it is."""
+
+BASKETS: dict[str, Any] = {"encoder": {"max_length": 64}, "min_count": 2, "loop": {"epochs": 8}}
+SEED = 0
+
+
+def headline(data: Path) -> Iterator[Row]:
+    """Time and memory of the headline training run, texts included."""
+    spent = cost(data, "mpd_popular", "playlist-seq2seq", MPD)
+    yield Row(
+        what="playlist-seq2seq on mpd_popular, minutes and GiB of its training",
+        value={"minutes": spent["seconds"] / 60, "gib": spent["gib"]},
+        must="<= 40 minutes, < 6 GiB",
+        holds=spent["seconds"] <= 2400 and spent["gib"] < 6,
+        seed=SEED,
+        n=len(lists(data, "mpd_popular")),
+    )
+
+
+def probes(data: Path) -> Iterator[Row]:
+    """Order and length on playlists, category on baskets: the sequence encoder beside the mean of its own item vectors."""
+    mpd = lists(data, "mpd_popular")
+    found = _probed(encoder(data, "mpd_popular", "playlist-seq2seq", MPD), mpd, attribute=None)
+    for question, must, holds in (
+        ("order, shuffled", ">= .65, the mean exactly .5", lambda own, mean: own.mean >= 0.65 and mean == 0.5),
+        ("order, neighbours swapped", "low > .5", lambda own, _: own.low > 0.5),
+        ("length", ">= .2, twice chance", lambda own, _: own.mean >= 0.2),
+        ("content", "printed", lambda *_: True),
+    ):
+        mean = found["mean", question].accuracy.mean
+        yield _row(found["seq2seq", question], must, holds(found["seq2seq", question].accuracy, mean), mean=mean)
+    baskets = lists(data, "instacart_sample")
+    learned = encoder(data, "instacart_sample", "playlist-seq2seq", BASKETS)
+    kept = _probed(learned, baskets, attribute="department", only="category")
+    own, mean = kept["seq2seq", "category"], kept["mean", "category"].accuracy.mean
+    gap = mean - own.accuracy.mean
+    yield _row(own, "at most .03 below the mean", gap <= 0.03, mean=mean, gap=gap)
+
+
+def _probed(
+    learned: Learned, asked: Playlists, *, attribute: str | None, only: str | None = None
+) -> dict[tuple[str, str], Probed]:
+    bag = fit_mean(asked.only(asked.folds == 0).data, learned.vectors, MEAN, name="mean")
+    encoders: Mapping[str, ListEncoder] = {"seq2seq": learned, "mean": bag}
+    found = {}
+    for row in probe_all(encoders, asked, attribute=attribute, seeds=SEEDS, only=only):
+        say(f"{row.probe}, {row.encoder}: {row.accuracy} by {row.by}, chance {row.chance:.3f}")
+        found[row.encoder, row.probe] = row
+    return found
+
+
+def _row(own: Probed, must: str, holds: bool, **more: float) -> Row:
+    accuracy: Interval = own.accuracy
+    value = {"value": accuracy.mean, "low": accuracy.low, "high": accuracy.high, "sd": own.spread, **more}
+    return Row(
+        what=f"probe {own.probe}, playlist-seq2seq", value=value, must=must, holds=holds, seed=SEEDS, n=own.lists
+    )

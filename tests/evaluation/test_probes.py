@@ -1,0 +1,185 @@
+"""The probes: labels that say what they should, encoders that know found out, and those that cannot know at chance."""
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from typer.testing import CliRunner
+
+from features.synthetic import genre_lists
+from recsys.bundle import Bundle, Part, save_bundle
+from recsys.cli import app
+from recsys.data.history import Rows
+from recsys.data.playlists import Playlists, playlists, with_folds
+from recsys.errors import BundleError, InvalidRequest, NotReady
+from recsys.evaluation.plots import save_probe_plot
+from recsys.evaluation.probe_run import probe_bundle
+from recsys.evaluation.probes import category_attribute, category_numbers, probes
+from recsys.evaluation.probing import Probed, nearest_precision, probe_all, save_probes
+from recsys.retrieval.lists.mean import MEAN, fit_mean
+from recsys.store import Store
+from recsys.store.records import ItemDraft
+from recsys.store.sessions import upgrade
+from tests.training.lists import dataset, trained
+
+WORLD = genre_lists(lists=700, items=60, genres=4, stay=0.85, shortest=4, longest=40, seed=3)
+ATTRIBUTES = tuple({"genre": f"genre {own}", "id": str(n), "rare": "x"} for n, own in enumerate(WORLD.genre))
+LISTS = with_folds(Playlists(data=dataset(WORLD.lists, items=60), names=(None,) * 700, attributes=ATTRIBUTES), seed=0)
+GENRE = category_numbers(LISTS, "genre")
+ASKED = {probe.name: probe for probe in probes(LISTS, category=GENRE, seed=0)}
+
+
+class Counting:
+    """An encoder by hand: how often each genre follows each, how many items of each there are, and the length."""
+
+    name, hash, order_sensitive, dim = "counting", "0", True, 21
+
+    def encode(self, lists: Sequence[Rows]) -> NDArray[np.float32]:
+        return np.stack([self._one(rows) for rows in lists]).astype(np.float32)
+
+    def part(self, name: str) -> Part:
+        raise AssertionError(name)
+
+    def _one(self, rows: Rows) -> NDArray[np.float64]:
+        genres = GENRE[rows]
+        after = np.bincount(genres[:-1] * 4 + genres[1:], minlength=16) / max(1, len(rows) - 1)
+        return np.concatenate([after, np.bincount(genres, minlength=4) / max(1, len(rows)), [len(rows) / 100]])
+
+
+def test_every_question_is_asked_in_balanced_classes() -> None:
+    assert set(ASKED) == {
+        "category",
+        "diversity",
+        "switches",
+        "length",
+        "content",
+        "order, shuffled",
+        "order, neighbours swapped",
+    }
+    for probe in ASKED.values():
+        counts = Counter(probe.labels.tolist())
+        assert len(set(counts.values())) == 1, probe.name
+        assert probe.chance == pytest.approx(1 / len(counts))
+        assert len(probe.lists) == len(probe.labels) == len(probe.owner)
+
+
+def test_labels_say_what_they_should() -> None:
+    rows = LISTS.rows()
+    for name, naive in {
+        "category": lambda one: max(Counter(GENRE[one].tolist()).values()) / len(one),
+        "length": len,
+        "switches": lambda one: np.mean(np.diff(GENRE[one]) != 0),
+        "diversity": lambda one: len(set(GENRE[one].tolist())),
+    }.items():
+        probe = ASKED[name]
+        found = np.array([naive(one) for one in probe.lists])  # type: ignore[no-untyped-call]
+        assert all(np.array_equal(rows[o], one) for o, one in zip(probe.owner, probe.lists, strict=True))
+        if name == "category":
+            assert (found > 0.5).all()
+            continue
+        means = [found[probe.labels == label] for label in range(len(np.unique(probe.labels)))]
+        for lower, upper in pairwise(means):
+            assert lower.max() <= upper.min()  # classes are ranges, in their order
+
+
+def test_twins_hold_the_same_items_in_another_order_and_have_one_owner() -> None:
+    for name, most in (("order, shuffled", 40), ("order, neighbours swapped", 2)):
+        probe = ASKED[name]
+        half = len(probe.lists) // 2
+        assert probe.labels.tolist() == [0] * half + [1] * half
+        assert probe.owner[:half].tolist() == probe.owner[half:].tolist()
+        for one, twin in zip(probe.lists[:half], probe.lists[half:], strict=True):
+            assert Counter(one.tolist()) == Counter(twin.tolist())
+            assert (one != twin).sum() <= most
+        assert max(map(len, probe.lists)) <= 40
+
+
+def test_the_attribute_that_tells_most_is_taken() -> None:
+    assert category_attribute(LISTS) == "genre"  # `id` has too many values, `rare` one
+
+
+def test_bags_are_exactly_at_chance_on_order_and_what_is_known_is_found() -> None:
+    vectors = np.random.default_rng(0).normal(size=(60, 12)).astype(np.float32)
+    bag = fit_mean(LISTS.data, vectors, MEAN, name="mean")
+    rows = {
+        (row.encoder, row.probe): row
+        for row in probe_all({"mean": bag, "hand": Counting()}, LISTS, attribute="genre", seeds=(0, 1))
+    }
+    assert len(rows) == 2 * len(ASKED)
+    for probe in ("order, shuffled", "order, neighbours swapped"):
+        assert rows["mean", probe].accuracy.mean == 0.5
+    assert rows["hand", "order, shuffled"].accuracy.low > 0.7
+    assert rows["hand", "switches"].accuracy.mean > 0.5 > rows["mean", "switches"].accuracy.mean
+    assert rows["hand", "category"].accuracy.mean > 0.9
+    assert rows["hand", "length"].accuracy.mean > 2 * rows["hand", "length"].chance
+    for row in rows.values():
+        assert row.accuracy.low <= row.accuracy.mean <= row.accuracy.high
+
+
+def test_nearest_lists_share_what_the_vector_tells() -> None:
+    unseen = LISTS.folds > 0
+    share, chance = nearest_precision(Counting(), ASKED["category"], unseen, nearest=5)
+    assert share.low > 1.5 * chance
+    assert chance == pytest.approx(ASKED["category"].chance)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    url = f"sqlite:///{tmp_path_factory.mktemp('probes')}/recsys.db"
+    upgrade(url)
+    store = Store.open(url)
+    data = dataset(WORLD.lists)
+    genre = [*WORLD.genre, 0, 1]
+    store.put_items([ItemDraft(item_id=i, attributes={"genre": f"g{genre[n]}"}) for n, i in enumerate(data.item_ids)])
+    for number, one in enumerate(WORLD.lists[:300]):
+        store.put_playlist(f"list-{number:03d}", None, [data.item_ids[row] for row in one])
+    return store
+
+
+def stored(folder: Path, store: Store, *, deploy: bool = False, part: Part | None = None) -> str:
+    part = part or trained("playlist-seq2seq", epochs=1).part("lists/playlist-seq2seq")
+    ids = playlists(store, seed=0).data.item_ids
+    about = {"seed": 0, "deploy": deploy}
+    return save_bundle(
+        Bundle(parts={part.name: part}, default=part.name, item_ids=ids, about=about), str(folder), name="b"
+    )
+
+
+def test_a_bundle_is_asked_beside_means_of_its_own_vectors(store: Store, tmp_path: Path) -> None:
+    told, *rows = probe_bundle(store, uri=stored(tmp_path, store), seeds=(0,))
+    assert "300 lists" in str(told)
+    assert "category: genre" in str(told)
+    probed = [row for row in rows if isinstance(row, Probed)]
+    assert {row.encoder for row in probed} == {"playlist-seq2seq", "mean", "weighted"}
+    assert save_probes(probed, tmp_path).stat().st_size > 1000
+    assert save_probe_plot(probed, tmp_path).stat().st_size > 5000
+
+
+def test_what_cannot_be_asked_is_said(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(NotReady, match="no active bundle: run `recsys train playlist-seq2seq`"):
+        next(probe_bundle(store, uri=None))
+    with pytest.raises(BundleError, match="has learned every list"):
+        next(probe_bundle(store, uri=stored(tmp_path, store, deploy=True)))
+    with pytest.raises(InvalidRequest, match="no item has an attribute 'colour'"):
+        next(probe_bundle(store, uri=stored(tmp_path / "b2", store), category="colour"))
+    other = Part(name="popular", kind="popular", config={}, arrays={"scores": np.zeros(1, dtype=np.float32)})
+    with pytest.raises(BundleError, match="has no list encoder"):
+        next(probe_bundle(store, uri=stored(tmp_path / "b3", store, part=other)))
+
+
+def test_the_command_asks_and_writes(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert probe_bundle.__kwdefaults__ is not None
+    monkeypatch.setitem(probe_bundle.__kwdefaults__, "seeds", (0,))  # five take five times as long
+    monkeypatch.setenv("RECSYS_DATABASE_URL", store.engine.url.render_as_string(hide_password=False))
+    uri = stored(tmp_path, store)
+    command = ["evaluate", "--protocol", "playlist-probes", "--bundle", uri, "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    assert "order, shuffled" in done.output
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"probes.json", "probes.png"}
+    refused = CliRunner().invoke(app, ["evaluate", "--category", "genre"])
+    assert refused.exit_code == 1
