@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from recsys.data.history import History
 from recsys.errors import InputFileError
-from recsys.service import Options, Recommender
+from recsys.service import MAX_HISTORY, Options, Recommender
 from recsys.store import Store
 
 PIECE = 1000
@@ -95,12 +95,17 @@ def _stored(recommender: Recommender, store: Store, after: str | None) -> Iterat
 
 def _sent(recommender: Recommender, path: Path, after: str | None) -> Iterator[User]:
     try:
-        frame = _scan(path).drop_nulls().sort("user_id", "position", maintain_order=True)
+        frame = _scan(path)
+        if incomplete := frame.select(pl.any_horizontal(pl.all().is_null()).sum()).collect().item():
+            raise InputFileError(
+                f"{path}: {incomplete} rows lack a user_id, item_id or position: fill them in or take them out"
+            )
+        frame = frame.sort("user_id", "position", maintain_order=True)
         histories = frame.group_by("user_id", maintain_order=True).agg("item_id").sort("user_id")
         for batch in histories.collect_batches(chunk_size=PIECE):
             for user, item_ids in batch.iter_rows():
                 if after is None or user > after:  # both compare code points
-                    yield user, recommender.sent_history(item_ids, [])
+                    yield user, recommender.sent_history(item_ids[-MAX_HISTORY:], [])  # as much as of a stored user
     except (pl.exceptions.PolarsError, OSError) as error:
         raise InputFileError(f"{path} cannot be read: {error}") from error
 

@@ -11,7 +11,7 @@ import pytest
 from recsys import batch
 from recsys.batch import recommend_all
 from recsys.errors import InputFileError, InvalidRequest
-from recsys.service import Options, Recommender
+from recsys.service import MAX_HISTORY, Options, Recommender
 from recsys.store import Store
 from tests.worlds import Planted
 
@@ -57,6 +57,17 @@ def test_histories_of_a_file_need_not_be_stored(served: Served, tmp_path: Path, 
     assert set(rows.filter(pl.col("user_id") == "b")["source"]) == {"popular"}
 
 
+def test_of_a_history_without_end_the_last_events_count(served: Served, tmp_path: Path) -> None:
+    first, second = list(served[2].world.successor)[:2]
+    long = pl.DataFrame(
+        {"user_id": "u", "item_id": [first] * MAX_HISTORY + [second], "position": range(MAX_HISTORY + 1)}
+    )
+    long.write_parquet(tmp_path / "h.parquet")
+    rows = score(served, tmp_path / "out.parquet", histories=tmp_path / "h.parquet")
+    answer = served[0].recommend(history=[first] * (MAX_HISTORY - 1) + [second], options=Options(k=5))
+    assert rows["item_id"].to_list() == [item.item_id for item in answer.items]
+
+
 def test_an_interrupted_run_goes_on_where_it_stopped(
     served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,6 +108,7 @@ def test_a_damaged_note_starts_anew(served: Served, tmp_path: Path) -> None:
         ("h.txt", "x", "use .csv, .jsonl or .parquet"),
         ("h.parquet", "no parquet", "cannot be read"),
         ("h.csv", "user_id,item_id,position\na,b,first\n", "cannot be read"),
+        ("h.csv", "user_id,item_id,position\na,b,1\na,,2\nb,c,\n", "2 rows lack a user_id, item_id or position"),
     ],
 )
 def test_a_bad_file_is_refused(served: Served, tmp_path: Path, name: str, content: str, message: str) -> None:
