@@ -75,7 +75,7 @@ def _train(store: Store, folder: Path, plan: Plan, *, model: str, name: str | No
 
 
 def _ndcg(store: Store, folder: Path, plan: Plan, *, kind: str) -> NDArray[np.float64]:
-    bundle = load_bundle(_train(store, folder, plan, model="sasrec-text", name=kind))
+    bundle = load_bundle(_train(store, folder, plan, model="sasrec-text", name=f"sasrec-text-{kind}"))
     work = material(store, plan)
     (found,) = measure(
         deploy(bundle), split(work.data).test, items=work.data.items, include_seen=False, names=["sasrec-text"]
