@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 from urllib.parse import unquote
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, ValidatorFunctionWrapHandler, WrapValidator
 from pydantic_core import PydanticCustomError
 
 from recsys.store.records import MAX_ID
@@ -77,8 +77,19 @@ def _plain_leaf(value: Any) -> None:
         raise refuse("integer_size", "an integer must fit into 64 bits: send it as text")
 
 
+def _ordinary_ids(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+    """`value` if all of it is as most lists of ids are, which is seen at once; else each id is checked by itself."""
+    if isinstance(value, list) and all(type(one) is str and 0 < len(one) <= MAX_ID for one in value):
+        whole = "".join(value)
+        if whole.isascii() and "\x00" not in whole:
+            return value
+    return check(value)
+
+
 Text = Annotated[str, AfterValidator(clean)]
 Id = Annotated[str, Field(min_length=1, max_length=MAX_ID), AfterValidator(clean), BeforeValidator(_no_number)]
+Ids = Annotated[list[Id], WrapValidator(_ordinary_ids)]
+"""Any number of ids: a limit of the field would not be seen."""
 PathId = Annotated[str, Field(min_length=1, max_length=MAX_ID), AfterValidator(clean), BeforeValidator(unquote)]
 """An id in a path. `api.middleware.EncodedPaths` leaves it encoded for the router; here it is decoded."""
 

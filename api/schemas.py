@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from pydantic.config import JsonDict
 
-from api.fields import Attributes, Finite, Id, Instant, Position, Text
+from api.fields import Attributes, Finite, Id, Ids, Instant, Position, Text
 from recsys.service import MAX_HISTORY, Options, Question
 from recsys.store.records import EventDraft, ItemDraft
 
@@ -35,6 +35,7 @@ class Asked(Incoming):
     encoder: Annotated[Text, Field(max_length=200)] | None = Field(
         None, description="Name of a part in /v1/models", examples=["blend"]
     )
+    allow: list[Id] | None = Field(None, max_length=1000, description="Show these item ids alone; left out: all")
     exclude: list[Id] = Field([], max_length=1000, description="Item ids not to show")
     layers: Layers | None = None
     dims: Dims | None = None
@@ -42,6 +43,7 @@ class Asked(Incoming):
     def options(self) -> Options:
         return Options(
             k=self.k,
+            allow=None if self.allow is None else tuple(self.allow),
             exclude=tuple(self.exclude),
             include_seen=self.include_seen,
             encoder=self.encoder or None,
@@ -53,6 +55,7 @@ class Asked(Incoming):
 class SimilarAsked(Incoming):
     k: int = Field(10, ge=1, le=1000, description="How many items")
     encoder: Annotated[Text, Field(max_length=200)] | None = Field(None, description="Name of a part in /v1/models")
+    allow: list[Id] | None = Field(None, max_length=1000, description="Show these item ids alone; left out: all")
     exclude: list[Id] = Field([], max_length=1000, description="Item ids not to show")
     layers: Layers | None = None
     dims: Dims | None = None
@@ -60,6 +63,7 @@ class SimilarAsked(Incoming):
     def options(self) -> Options:
         return Options(
             k=self.k,
+            allow=None if self.allow is None else tuple(self.allow),
             exclude=tuple(self.exclude),
             encoder=self.encoder or None,
             layers=self.layers,
@@ -77,12 +81,14 @@ class TextAsked(Incoming):
         None, description="Find items of this domain alone; where the encoder has an expert for it, that one reads"
     )
     k: int = Field(10, strict=True, ge=1, le=1000, description="How many items")
-    exclude: list[Id] = Field([], max_length=MAX_HISTORY, description="Item ids not to show")
+    allow: Ids | None = Field(None, description="Show these item ids alone, as many as the body holds; left out: all")
+    exclude: Ids = Field([], description="Item ids not to show, as many as the body holds")
     layers: Layers | None = Field(None, strict=True)
     dims: Dims | None = Field(None, strict=True)
 
     def question(self) -> Question:
-        options = Options(k=self.k, exclude=tuple(self.exclude), layers=self.layers, dims=self.dims)
+        allow = None if self.allow is None else tuple(self.allow)
+        options = Options(k=self.k, allow=allow, exclude=tuple(self.exclude), layers=self.layers, dims=self.dims)
         return Question(text=self.query, domain=self.domain, options=options)
 
 
@@ -101,7 +107,8 @@ class HistoryAsked(Asked):
     history: list[Id] = Field(max_length=MAX_HISTORY, description="Item ids, oldest first; may be empty")
     k: int = Field(10, strict=True, ge=1, le=1000, description="How many items")
     include_seen: bool | None = Field(None, strict=True, description="May items of the history come back?")
-    exclude: list[Id] = Field([], max_length=MAX_HISTORY, description="Item ids not to show")
+    allow: Ids | None = Field(None, description="Show these item ids alone, as many as the body holds; left out: all")
+    exclude: Ids = Field([], description="Item ids not to show, as many as the body holds")
     layers: Layers | None = Field(None, strict=True)
     dims: Dims | None = Field(None, strict=True)
 

@@ -180,6 +180,21 @@ def test_similar_to_an_unknown_item_is_refused(served: Served) -> None:
         served[0].similar("b-17")
 
 
+@pytest.mark.parametrize("encoder", [None, "sasrec", "text", "markov", "als", "popular"])
+def test_only_what_is_allowed_comes_and_all_of_it(served: Served, encoder: str | None) -> None:
+    recommender, _, planted = served
+    history = a_history(planted.world)
+    every = ids(recommender, history=history, options=Options(k=100, encoder=encoder))
+    few = tuple(every[::7])
+    asked = Options(k=100, encoder=encoder, allow=(*few, "unknown"))
+    answer = recommender.recommend(history=history, options=asked)
+    assert {item.item_id for item in answer.items} == set(few)
+    assert [one.what for one in answer.degraded] == ["k"]
+    less = Options(k=100, encoder=encoder, allow=few, exclude=few[:1])
+    assert set(ids(recommender, history=history, options=less)) == set(few[1:])
+    assert ids(recommender, history=history, options=Options(allow=(), encoder=encoder)) == []
+
+
 def test_every_item_names_its_sources(served: Served) -> None:
     recommender, _, planted = served
     blended = next(part for part in recommender.models()["parts"] if part["name"] == "blend")["settings"]["sources"]

@@ -2,12 +2,13 @@
 
 Source: Malkov and Yashunin (arXiv:1603.09320), through FAISS, which cannot take a row out of a graph.
 
-Filters are applied to what the graph proposes, not inside its search: the `width` nearest rows of all hold the best `k` of
-the allowed ones as soon as `k` of them are allowed. Otherwise `width` grows, up to where comparing all allowed rows costs
-less. FAISS's own selectors never tell that too few were near, and a history is nearest to just the seen items that are
-filtered out.
+Filters are applied to what the graph proposes, not inside its search: the nearest rows of all that a search keeps in view
+hold the best `k` of the allowed ones as soon as `k` of them are allowed. Otherwise the view is widened, up to where comparing
+all allowed rows costs less. FAISS's own selectors never tell that too few were near, and a history is nearest to just the
+seen items that are filtered out.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from math import ceil
 from typing import Any
@@ -21,14 +22,20 @@ from recsys.indexes.exact import ExactConfig, ExactIndex
 from recsys.indexes.index import Flags, Rows, Vectors
 from recsys.indexes.proposing import ProposingIndex, linkable, one_thread, read_faiss, stored_arrays, stored_exact
 
+SPARE = 16
+"""Rows beyond the wanted ones that are compared again: FAISS sums in another order, which may swap neighbours."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HnswConfig:
-    """Links per row (twice as many on the ground level), and how many rows are kept in view to build and to search."""
+    """Links per row (twice as many on the ground level), and how many rows are kept in view to build and, at least, to search.
+
+    A view of 224 finds 98 of 100 among the ten best of 100,000 in tight clusters, one of 128 finds 95.
+    """
 
     neighbours: int = 32
     build: int = 200
-    search: int = 128
+    search: int = 224
 
     def __post_init__(self) -> None:
         for name in ("neighbours", "build", "search"):
@@ -59,27 +66,51 @@ class HnswIndex(ProposingIndex):
         graph = _with_vectors(read_faiss(a["graph"], part.name, what="graph"), exact.vectors[a["nodes"]])
         return cls(_config(graph), exact, graph=graph, nodes=a["nodes"], changed=a["changed"])
 
-    def _over(self, exact: ExactIndex, *, changed: Flags) -> "HnswIndex":
+    def over(self, exact: ExactIndex, *, changed: Flags) -> "HnswIndex":
         return HnswIndex(self.config, exact, graph=self._graph, nodes=self.nodes, changed=changed)
 
-    def _proposed(self, query: Vectors, drawn: Flags, *, k: int) -> Rows:
-        """Those near the query, or all where that is cheaper to find out."""
-        count = int(np.count_nonzero(drawn))
-        width = max(self.config.search // 2, ceil(k * len(self.nodes) / max(1, count)))
-        # A search compares about 2 * width * neighbours vectors, each at twice the price of one met in order.
-        while 4 * width * self.config.neighbours < count:
-            rows = self._nearest(query, width)
-            rows = rows[drawn[rows]]
-            if len(rows) >= k:
-                return rows
-            width *= 4
-        return np.flatnonzero(drawn)
+    def _proposed(self, queries: Vectors, drawn: Sequence[Flags], *, k: int) -> list[Rows]:
+        """Those near each query, or all where that is cheaper to find out. Equal views are searched together."""
+        counts = [int(np.count_nonzero(flags)) for flags in drawn]
+        views = np.array([self._view(count, k=k) for count in counts])
+        found: list[Rows | None] = [None] * len(queries)
+        for view in np.unique(views).tolist():
+            asked = [i for i in np.flatnonzero(views == view).tolist() if self._worth(view, counts[i])]
+            for i, rows in zip(asked, self._nearest(queries[asked], view), strict=True):
+                found[i] = self._wider(queries[i], drawn[i], rows[drawn[i][rows]], count=counts[i], view=view, k=k)
+        return [np.flatnonzero(flags) if rows is None else rows for flags, rows in zip(drawn, found, strict=True)]
 
-    def _nearest(self, query: Vectors, width: int) -> Rows:
-        """About the `width` nearest rows of the graph; twice as many are kept in view, for the last ones to be right."""
-        view = faiss.SearchParametersHNSW(efSearch=2 * width)  # type: ignore[attr-defined]  # missing in FAISS's stubs
-        _, nodes = self._graph.search(query[None], width, params=view)
-        return self.nodes[nodes[nodes >= 0]]
+    def _view(self, count: int, *, k: int) -> int:
+        """How many rows to look at for `k` of `count` allowed ones: twice as many, for the last in view are less sure.
+
+        A few that are not allowed, as those of a history, may be the nearest.
+        """
+        blocked = len(self.nodes) - count
+        wanted = k + blocked if blocked <= self.config.search else ceil(k * len(self.nodes) / max(1, count))
+        return max(self.config.search, 2 * wanted)
+
+    def _worth(self, view: int, count: int) -> bool:
+        """A search compares about `view * neighbours` vectors, each at twice the price of one met in order."""
+        return 2 * view * self.config.neighbours < count
+
+    def _wider(self, query: Vectors, drawn: Flags, rows: Rows, *, count: int, view: int, k: int) -> Rows | None:
+        """The first of the allowed `rows` in view, or of a wider one while they are fewer than `k`; None: compare all."""
+        while len(rows) < k:
+            view *= 4
+            if not self._worth(view, count):
+                return None
+            (rows,) = self._nearest(query[None], view)
+            rows = rows[drawn[rows]]
+        return rows[: k + SPARE]
+
+    def _nearest(self, queries: Vectors, view: int) -> list[Rows]:
+        """The rows of the graph in view of each query, nearest first."""
+        if not len(queries):
+            return []
+        wide = faiss.SearchParametersHNSW(efSearch=view)  # type: ignore[attr-defined]  # missing in FAISS's stubs
+        with one_thread():
+            _, nodes = self._graph.search(queries, view, params=wide)
+        return [self.nodes[row[row >= 0]] for row in nodes]
 
 
 def build_hnsw(config: HnswConfig, vectors: Vectors, *, known: Flags) -> HnswIndex:

@@ -6,7 +6,7 @@ thousands ask for a new build.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Self
 
@@ -33,11 +33,11 @@ class ProposingIndex(ABC):
         self._beside = np.flatnonzero(exact.known & changed)
 
     @abstractmethod
-    def _proposed(self, query: Vectors, drawn: Flags, *, k: int) -> Rows:
-        """Rows of `drawn` that should hold its `k` best for `query` (dim,), at least `k` of them where there are as many."""
+    def _proposed(self, queries: Vectors, drawn: Sequence[Flags], *, k: int) -> list[Rows]:
+        """For each query, rows of its `drawn` that should hold the `k` best: at least `k` of them where there are as many."""
 
     @abstractmethod
-    def _over(self, exact: ExactIndex, *, changed: Flags) -> Self:
+    def over(self, exact: ExactIndex, *, changed: Flags) -> Self:
         """The same FAISS part beside other vectors."""
 
     @property
@@ -49,13 +49,12 @@ class ProposingIndex(ABC):
         return self.exact.known
 
     def search(self, queries: Vectors, *, k: int, allowed: Flags | None = None) -> Found:
-        """One query after the other: a server's threads each bring one, and FAISS lets go of the interpreter meanwhile."""
         found = nothing(len(queries), k=k)
-        for i, query in enumerate(queries):
-            drawn = self._drawn if allowed is None else self._drawn & allowed[i]
+        drawn = [self._drawn if allowed is None else self._drawn & allowed[i] for i in range(len(queries))]
+        for i, rows in enumerate(self._proposed(queries, drawn, k=k)):
             beside = self._beside if allowed is None else self._beside[allowed[i, self._beside]]
-            rows = np.union1d(self._proposed(query, drawn, k=k), beside)
-            fill(found, i, *best(rows, products(self.vectors, query, rows), k=k))
+            rows = np.sort(np.concatenate([rows, beside]))
+            fill(found, i, *best(rows, products(self.vectors, queries[i], rows), k=k))
         return found
 
     def with_rows(self, rows: Rows, vectors: Vectors) -> Self:
@@ -63,10 +62,10 @@ class ProposingIndex(ABC):
         changed = np.ones(len(exact.known), dtype=np.bool_)
         changed[: len(self.changed)] = self.changed
         changed[rows] = True
-        return self._over(exact, changed=changed)
+        return self.over(exact, changed=changed)
 
     def without(self, rows: Rows) -> Self:
-        return self._over(self.exact.without(rows), changed=self.changed)
+        return self.over(self.exact.without(rows), changed=self.changed)
 
 
 def products(vectors: Vectors, query: Vectors, rows: Rows) -> Vectors:

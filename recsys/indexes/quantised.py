@@ -7,6 +7,7 @@ A filter goes into the search of the lists. Where the lists looked at hold too f
 up to where comparing all allowed rows costs less.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -72,10 +73,13 @@ class IvfPqIndex(ProposingIndex):
                 )
         return cls(IvfPqConfig(**part.config), exact, lists=lists, nodes=a["nodes"], changed=a["changed"])
 
-    def _over(self, exact: ExactIndex, *, changed: Flags) -> "IvfPqIndex":
+    def over(self, exact: ExactIndex, *, changed: Flags) -> "IvfPqIndex":
         return IvfPqIndex(self.config, exact, lists=self._lists, nodes=self.nodes, changed=changed)
 
-    def _proposed(self, query: Vectors, drawn: Flags, *, k: int) -> Rows:
+    def _proposed(self, queries: Vectors, drawn: Sequence[Flags], *, k: int) -> list[Rows]:
+        return [self._proposed_to(query, flags, k=k) for query, flags in zip(queries, drawn, strict=True)]
+
+    def _proposed_to(self, query: Vectors, drawn: Flags, *, k: int) -> Rows:
         """Those whose codes are near the query's, or all where these are few."""
         wanted, probe = self.config.factor * k, self.config.probe
         if self._lists is None or wanted >= np.count_nonzero(drawn):

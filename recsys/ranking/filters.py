@@ -8,9 +8,16 @@ from recsys.data.history import History, Rows
 from recsys.retrieval.source import Allowed, Query
 
 
-def allowed(active: Allowed, *, without: Sequence[Rows]) -> Allowed:
-    """A copy of `active` with the given rows taken out; rows beyond its end are items newer than this snapshot."""
-    kept = active.copy()
+def allowed(active: Allowed, *, only: Rows | None = None, without: Sequence[Rows]) -> Allowed:
+    """A copy of `active`, of which `only` some rows are kept if they are named, with the rows `without` taken out.
+
+    Rows beyond its end are items newer than this snapshot.
+    """
+    if only is None:
+        kept = active.copy()
+    else:
+        kept, only = np.zeros_like(active), only[only < len(active)]
+        kept[only] = active[only]
     for rows in without:
         kept[rows[rows < len(kept)]] = False
     return kept

@@ -2,7 +2,8 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from copy import copy
+from typing import Any, Self
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -50,6 +51,12 @@ class InnerProductSource(ABC):
                 allowed[i, : len(flags)] = flags
             rows[start + asked], scores[start + asked] = self.index.search(vectors, k=k, allowed=allowed)
         return Candidates(rows, scores)
+
+    def with_index(self, index: Index) -> Self:
+        """The same over another index of the same vectors; histories keep theirs."""
+        other = copy(self)
+        other.index, other.vectors, other.known = index, index.vectors, index.known
+        return other
 
     def score(self, queries: Sequence[Query], rows: NDArray[np.int64]) -> Scores:
         """Inner products with `rows`; NaN on unknown items and for histories without a known one."""

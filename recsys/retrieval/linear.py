@@ -4,7 +4,8 @@ Markov chains, item neighbours and EASE are all one sparse item-item matrix and 
 they differ in how the matrix is fitted.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any, Self
 
 import numpy as np
@@ -51,10 +52,12 @@ class LinearSource:
         found = nothing(len(queries), k=k)
         for start in range(0, len(queries), BLOCK):
             block = queries[start : start + BLOCK]
-            for i, (query, scores) in enumerate(zip(block, self._dense(self._weights(block)), strict=True), start):
-                rows = np.flatnonzero(scores[: len(query.allowed)] > 0)
-                rows = rows[query.allowed[rows]]
-                fill(found, i, *best(rows, scores[rows], k=k))
+            for i, (query, said) in enumerate(zip(block, self._said(self._weights(block)), strict=True), start):
+                rows, scores = said
+                inside = (scores > 0) & (rows < len(query.allowed))
+                rows, scores = rows[inside], scores[inside]
+                shown = query.allowed[rows]
+                fill(found, i, *_best_of(rows[shown], scores[shown], k=k))
         return Candidates(*found)
 
     def score(self, queries: Sequence[Query], rows: NDArray[np.int64]) -> Scores:
@@ -63,22 +66,24 @@ class LinearSource:
         All NaN for a history without a known item: it has no opinion.
         """
         items = len(self.known)
-        out = np.empty(rows.shape, dtype=np.float32)
+        places = np.where((rows < 0) | (rows >= items), items, rows)  # the last place: rows of no item here
+        opinion = np.append(self.known, False)[places]
+        out, scores = np.full(rows.shape, np.nan, dtype=np.float32), np.zeros(items + 1, dtype=np.float32)
         for start in range(0, len(queries), BLOCK):
-            span = slice(start, start + BLOCK)
-            weights = self._weights(queries[span])
-            scores = np.full(
-                (len(queries[span]), items + 1), np.nan, dtype=np.float32
-            )  # the last: rows of no item here
-            scores[:, :items] = self._dense(weights)
-            scores[:, :items][:, ~self.known] = np.nan
-            scores[np.diff(weights.indptr) == 0] = np.nan
-            places = np.where((rows[span] < 0) | (rows[span] >= items), items, rows[span])
-            out[span] = np.take_along_axis(scores, places, axis=1)
+            weights = self._weights(queries[start : start + BLOCK])
+            spoken = np.diff(weights.indptr) > 0
+            for i, (about, said) in enumerate(self._said(weights), start):
+                if spoken[i - start]:
+                    scores[about] = said
+                    out[i] = np.where(opinion[i], scores[places[i]], np.nan)
+                    scores[about] = 0
         return out
 
-    def _dense(self, weights: sp.csr_matrix) -> Scores:
-        return np.asarray((weights @ self.matrix).toarray(), dtype=np.float32)
+    def _said(self, weights: sp.csr_matrix) -> Iterator[tuple[Rows, Scores]]:
+        """For each query the rows that its history says something about, in no order, and what: few of a large catalogue."""
+        product = sp.csr_matrix(weights @ self.matrix)
+        for start, end in pairwise(product.indptr.tolist()):
+            yield product.indices[start:end], product.data[start:end]
 
     def _weights(self, queries: Sequence[Query]) -> sp.csr_matrix:
         """(queries, items): what each known item of the history's last `window` of them weighs."""
@@ -113,6 +118,15 @@ class LinearSource:
         return cls(
             matrix, known=a["known"], decay=c["decay"], window=c["window"], config=c["fit"], figures=part.figures
         )
+
+
+def _best_of(rows: Rows, scores: Scores, *, k: int) -> tuple[Rows, Scores]:
+    """`best` of rows in any order: those that cannot be among them go before the others are sorted."""
+    if k < len(rows):
+        near = scores >= -np.partition(-scores, k - 1)[k - 1]
+        rows, scores = rows[near], scores[near]
+    order = np.argsort(rows)
+    return best(rows[order], scores[order], k=k)
 
 
 def keep_largest(matrix: NDArray[np.float32], *, keep: int) -> tuple[sp.csr_matrix, float]:

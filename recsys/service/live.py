@@ -7,19 +7,21 @@ another process, replaces the snapshot; who took the old one works on it to the 
 import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from recsys.bundle import Bundle, load_bundle
+from recsys.bundle import load_bundle
 from recsys.data.catalogue import Catalogue
 from recsys.data.kept import KeptHistories
 from recsys.errors import BundleError, StoreError
-from recsys.retrieval.deployed import Deployed, deploy, popular_only
+from recsys.retrieval.deployed import deploy, popular_only
 from recsys.service.questions import MAX_HISTORY
 from recsys.service.reading import Reading
+from recsys.service.renewal import Renewal
+from recsys.service.snapshot import Snapshot
 from recsys.store import Store
 from recsys.store.records import Item
 
@@ -27,15 +29,6 @@ log = logging.getLogger(__name__)
 
 EVERY = 0.2
 """Seconds after which the store is asked again whether another process wrote something."""
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """What one request works on from its first line to its last."""
-
-    deployed: Deployed
-    catalogue: Catalogue
-    bundle: Bundle | None
 
 
 class Live:
@@ -53,10 +46,12 @@ class Live:
         self._writing = threading.RLock()
         self._trouble: tuple[str, ...] = ()
         self.away = False
+        self._renewal = Renewal(lambda: self.snapshot, self._exchange)
         self._counted, self.due = store.changes(), 0.0
         self.snapshot = self._load(bundle)
         self.reading = self._reading()
         self._begin()
+        self._renewal.start_if_due()
         self.histories = KeptHistories(store, self.snapshot.catalogue.row, limit=MAX_HISTORY)
 
     def follow(self) -> None:
@@ -90,12 +85,21 @@ class Live:
         if self.reading and (encoder := self.reading.encoder()):
             encoder.encode(["warm"])
 
+    def settle(self) -> None:
+        """Waits until indexes that are being renewed in the background are in their places."""
+        self._renewal.wait()
+
+    def _exchange(self, change: Callable[[Snapshot], Snapshot]) -> None:
+        with self._writing:
+            self.snapshot = change(self.snapshot)
+
     def _apply(self) -> None:
         """Makes everything that the store holds by now part of the next answer. Writers take turns."""
         counted = self._store.changes()
         if counted != self._counted:
             if items := self._store.items_since(self._counted):
                 self._learn(self._publish(items))
+                self._renewal.start_if_due()
             self.histories.doubt()
             self._counted = counted
 

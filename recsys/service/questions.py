@@ -15,9 +15,11 @@ class Options:
     """How to answer. `include_seen=None` takes the bundle's rule, `encoder=None` its default part.
 
     `layers` and `dims` say how much of the text encoder to use, where the part that answers offers a choice; None: all.
+    Only items in `allow` are shown (None: all), and none in `exclude`; either may have any size.
     """
 
     k: int = 10
+    allow: tuple[str, ...] | None = None
     exclude: tuple[str, ...] = ()
     include_seen: bool | None = None
     encoder: str | None = None

@@ -17,7 +17,7 @@ from recsys.ranking.filters import allowed
 from recsys.retrieval.fusion import Why
 from recsys.retrieval.sizes import Size, sizes_of
 from recsys.retrieval.source import Candidates, Query
-from recsys.service.live import Live, Snapshot
+from recsys.service.live import Live
 from recsys.service.questions import (
     DEFAULT,
     MAX_HISTORY,
@@ -30,6 +30,7 @@ from recsys.service.questions import (
     Scored,
 )
 from recsys.service.reading import readable
+from recsys.service.snapshot import Snapshot
 from recsys.store import Store
 from recsys.store.journal import Journal
 from recsys.store.records import Event, EventDraft, Impression, Item, ItemDraft, Playlist
@@ -310,7 +311,8 @@ class Recommender:
         without = [past.rows] if not seen else []
         if options.exclude:
             without.append(live.catalogue.rows(options.exclude))
-        return Query(past, allowed(live.catalogue.active, without=without))
+        only = None if options.allow is None else live.catalogue.rows(options.allow)
+        return Query(past, allowed(live.catalogue.active, only=only, without=without))
 
     def _shown(
         self, live: Snapshot, asked: _Prepared, rows: Sequence[int], scores: Sequence[float], why: Sequence[Why]

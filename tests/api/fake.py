@@ -155,7 +155,7 @@ class FakeRecommender:
         scored = [
             Scored(i.item_id, i.title, events[i.item_id] + 10.0 * domains[i.domain], *_why(domains[i.domain]))
             for i in self.items.values()
-            if i.item_id not in gone
+            if i.item_id not in gone and (options.allow is None or i.item_id in options.allow)
         ]
         scored.sort(key=lambda one: -one.score)
         return Answer(

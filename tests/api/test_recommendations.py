@@ -193,3 +193,25 @@ def test_similar_to_an_unknown_item_is_not_found(client: TestClient) -> None:
     response = client.get("/v1/items/b-17/similar")
     assert response.status_code == 404
     assert response.json()["detail"] == "unknown item 'b-17': PUT it first or leave it out"
+
+
+def test_allow_shows_these_alone_and_may_be_as_long_as_the_body(
+    client: TestClient, recommender: FakeRecommender
+) -> None:
+    many = [f"other-{number}" for number in range(20_000)]
+    body = {"history": [], "allow": ["1", *many], "exclude": many}
+    answer = client.post("/v1/recommendations", json=body).json()
+    assert [item["item_id"] for item in answer["items"]] == ["1"]
+    asked = recommender.asked[-1][2]
+    assert (len(asked.allow or ()), len(asked.exclude)) == (20_001, 20_000)
+    for path in ("/v1/users/ann/recommendations", "/v1/items/50/similar"):
+        found = client.get(path, params={"allow": ["181", "1"], "exclude": "1"}).json()["items"]
+        assert [item["item_id"] for item in found] == ["181"]
+
+
+@pytest.mark.parametrize("bad", [[""], ["a\x00"], [7], "50", ["a" * 513]])
+@pytest.mark.parametrize("field", ["allow", "exclude"])
+def test_each_id_of_a_filter_is_checked(client: TestClient, field: str, bad: object) -> None:
+    response = client.post("/v1/recommendations", json={"history": [], field: bad})
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["where"].startswith(f"body.{field}")

@@ -47,9 +47,9 @@ def widths(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How far each question to the graph reached."""
     nearest, asked = HnswIndex._nearest, list[int]()
 
-    def noted(self: HnswIndex, query: Vectors, width: int) -> object:
-        asked.append(width)
-        return nearest(self, query, width)
+    def noted(self: HnswIndex, queries: Vectors, view: int) -> object:
+        asked.extend([view] * len(queries))
+        return nearest(self, queries, view)
 
     monkeypatch.setattr(HnswIndex, "_nearest", noted)
     return asked
@@ -68,12 +68,12 @@ def test_recall_holds_under_filters(
 def test_recall_holds_where_the_nearest_rows_are_the_excluded_ones(
     vectors: Vectors, known: Flags, truth: Index, asked: Vectors, widths: list[int]
 ) -> None:
-    graph = build(HnswConfig(neighbours=12, search=32), vectors, known=known)
+    graph = build(HnswConfig(neighbours=12, search=12), vectors, known=known)
     allowed = np.ones((len(asked), 4000), dtype=np.bool_)
-    np.put_along_axis(allowed, truth.search(asked, k=12).rows, values=False, axis=1)
+    np.put_along_axis(allowed, truth.search(asked, k=16).rows, values=False, axis=1)
     found, best = (index.search(asked, k=10, allowed=allowed) for index in (graph, truth))
     assert recall(found, best) >= 0.95
-    assert set(widths) == {16, 64}
+    assert set(widths) == {22, 88}
 
 
 def test_recall_holds_where_the_nearest_rows_moved_away(
@@ -112,7 +112,7 @@ def test_recall_holds_after_many_changes(graph: Index, truth: Index, asked: Vect
 def test_a_new_row_is_found_beside_the_graph(graph: Index, asked: Vectors, widths: list[int]) -> None:
     bigger = graph.with_rows(rows_of(4000, 17), np.stack([9 * asked[0], 9 * asked[1]]))
     assert bigger.search(asked[:2], k=1).rows.tolist() == [[4000], [17]]
-    assert widths == [CONFIG.search // 2] * 2
+    assert widths == [CONFIG.search] * 2
 
 
 def test_a_change_does_not_touch_the_graph(graph: Index) -> None:

@@ -1,0 +1,105 @@
+"""A served index that has aged is renewed in the background, while questions and writes go on."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from recsys.indexes import build as kinds
+from recsys.indexes import renewal as ageing
+from recsys.indexes.approximate import HnswIndex
+from recsys.indexes.index import Flags, Index
+from recsys.retrieval.inner import InnerProductSource
+from recsys.service import Options, Recommender
+from recsys.store import Store
+from recsys.store.records import ItemDraft
+from tests.worlds import Planted
+
+Served = tuple[Recommender, Store, Planted]
+TEXT = Options(k=200, encoder="text")
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ageing, "LEAST", 5)
+    monkeypatch.setattr(kinds, "EXACT_ROWS", 45)
+
+
+def drafts(*numbers: int) -> list[ItemDraft]:
+    return [ItemDraft(item_id=f"new-{number}", title=f"something new {number}") for number in numbers]
+
+
+def index(recommender: Recommender) -> Index:
+    source = recommender._live.snapshot.deployed.sources["text"]
+    assert isinstance(source, InnerProductSource)
+    return source.index
+
+
+def shown(recommender: Recommender, start: str) -> set[str]:
+    return {item.item_id for item in recommender.recommend(history=[start], options=TEXT).items}
+
+
+def test_a_catalogue_that_grew_gets_a_graph_and_loses_nothing(served: Served) -> None:
+    recommender, _, planted = served
+    start = next(iter(planted.world.successor))
+    recommender.put_items(drafts(*range(20)))
+    recommender._live.settle()
+    assert isinstance(index(recommender), HnswIndex)
+    assert {f"new-{number}" for number in range(20)} <= shown(recommender, start)
+    recommender.delete_item("new-3")
+    assert "new-3" not in shown(recommender, start)
+
+
+def test_who_was_deleted_leaves_the_graph_with_the_next_one(served: Served) -> None:
+    recommender, _, _ = served
+    recommender.put_items(drafts(*range(20)))
+    recommender._live.settle()
+    first = index(recommender)
+    for number in range(8):
+        recommender.delete_item(f"new-{number}")
+    recommender._live.settle()
+    second = index(recommender)
+    assert isinstance(first, HnswIndex)
+    assert isinstance(second, HnswIndex)
+    assert len(second.nodes) < len(first.nodes)
+
+
+def test_what_is_asked_and_written_while_it_is_built_is_answered_and_kept(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recommender, _, planted = served
+    start = next(iter(planted.world.successor))
+    built, go = threading.Event(), threading.Event()
+
+    def slow(old: Index, active: Flags) -> Index:
+        built.set()
+        assert go.wait(30)
+        return ageing.renewed(old, active)
+
+    monkeypatch.setattr("recsys.service.renewal.renewed", slow)
+    recommender.put_items(drafts(*range(20)))
+    assert built.wait(30)
+    recommender.put_items([*drafts(20), ItemDraft(item_id="new-0", title="another name")])
+    assert "new-20" in shown(recommender, start)
+    go.set()
+    recommender._live.settle()
+    assert isinstance(index(recommender), HnswIndex)
+    assert {"new-20", "new-19"} <= shown(recommender, start)
+    recommender.put_items([ItemDraft(item_id="twin", title="another name")])
+    one, twin = index(recommender).vectors[recommender.catalogue.rows(["new-0", "twin"])]
+    np.testing.assert_allclose(one, twin, atol=1e-6)
+
+
+def test_a_rebuild_that_fails_leaves_the_old_one(
+    served: Served, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    recommender, _, planted = served
+
+    def broken(old: Index, active: Flags) -> Index:
+        raise MemoryError(len(old.known), len(active))
+
+    monkeypatch.setattr("recsys.service.renewal.renewed", broken)
+    recommender.put_items(drafts(*range(20)))
+    recommender._live.settle()
+    assert "the old one goes on" in caplog.text
+    assert "new-3" in shown(recommender, next(iter(planted.world.successor)))
