@@ -7,10 +7,10 @@ Speeds are ratios within one run, so that they can be compared between machines.
 
 import sys
 
-from tests.benchmarks import strength_imports, strength_recall, strength_serving
+from tests.benchmarks import strength_durability, strength_imports, strength_recall, strength_serving
 from tests.benchmarks.harness import main
 
-BENCHES = strength_serving.BENCHES | strength_recall.BENCHES | strength_imports.BENCHES
+BENCHES = strength_serving.BENCHES | strength_recall.BENCHES | strength_imports.BENCHES | strength_durability.BENCHES
 
 if __name__ == "__main__":
     sys.exit(main(BENCHES))
