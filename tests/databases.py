@@ -3,9 +3,7 @@
 A plugin of `tests/conftest.py`: a test that asks for `store` or `database_url` runs on both.
 """
 
-import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,15 +13,15 @@ from sqlalchemy import create_engine, insert, make_url
 from recsys.store import Store
 from recsys.store.sessions import upgrade
 from recsys.store.tables import changes, metadata
-from tests.servers import FORGETFUL, postgresql
+from tests.servers import FORGETFUL, postgresql, quick_folder
 
 KINDS = ("sqlite", "postgresql")
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server() -> Iterator[str]:
     """The URL of a PostgreSQL server."""
-    with postgresql(_memory() or tmp_path_factory.mktemp("postgres"), settings=FORGETFUL) as running:
+    with postgresql(quick_folder(), settings=FORGETFUL) as running:
         yield running.url
 
 
@@ -71,13 +69,6 @@ def store(database_url: str) -> Iterator[Store]:
     store = Store.open(database_url)
     yield store
     store.close()
-
-
-def _memory() -> Path | None:
-    """A folder in memory, where there is one with room: making a PostgreSQL server waits for the disk, seconds on a slow one."""
-    memory = Path("/dev/shm")
-    roomy = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 2**30
-    return Path(tempfile.mkdtemp(dir=memory)) if roomy else None
 
 
 def _create(server: str, name: str) -> str:

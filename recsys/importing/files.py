@@ -7,12 +7,12 @@ nothing, so an interrupted import is finished by running it again.
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from itertools import islice
 from operator import itemgetter
 from pathlib import Path
 
-from recsys.errors import InputFileError
+from recsys.errors import InputFileError, StoreError
 from recsys.importing import fields
 from recsys.importing.equal import Equal
 from recsys.importing.readers import Reader, check_file, reader_of
@@ -187,11 +187,22 @@ def _import(
         rows = enumerate((reader or reader_of(path))(path, needed), start=1)
         while part := list(islice(rows, PIECE)):
             readable, rejected = _readable(part)
-            for one in sorted([*rejected, *piece(readable, report)], key=itemgetter(0)):
+            with _going_on(part[0][0] - 1):
+                rejected += piece(readable, report)
+            for one in sorted(rejected, key=itemgetter(0)):
                 bad.add(path.name, *one)
             yield report
         if not report.accepted + report.unchanged + report.rejected:
             raise InputFileError(f"{path} has no rows: nothing to import")
+
+
+@contextmanager
+def _going_on(done: int) -> Iterator[None]:
+    """Says how far the import came, where the database fails it."""
+    try:
+        yield
+    except StoreError as error:
+        raise StoreError(f"{error}; the first {done:,} rows are dealt with: import again to go on") from error
 
 
 def _readable(rows: Sequence[tuple[int, Row | ValueError]]) -> tuple[list[Numbered], Rejected]:

@@ -4,7 +4,7 @@ import json
 import uuid
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
@@ -57,11 +57,7 @@ class Rejects:
             if self._file is None:
                 self._path.unlink(missing_ok=True)
                 return
-            try:
-                self._file.close()
-            except OSError:
-                self._beside.unlink(missing_ok=True)
-                raise
+            self._file.close()
             self._beside.replace(self._path)
 
     @contextmanager
@@ -69,6 +65,13 @@ class Rejects:
         try:
             yield
         except OSError as error:
+            path, beside, file = self._path, self._beside, self._file
+            self._path = self._beside = self._file = None  # half a report is none
+            with suppress(OSError):
+                if beside is not None:
+                    beside.unlink(missing_ok=True)
+                if file is not None:
+                    file.close()
             raise InputFileError(
-                f"rejected rows not written to {self._path}: {error}; free space, then import again"
+                f"rejected rows not written to {path}: {error}; free space, then import again"
             ) from error

@@ -83,7 +83,7 @@ def made(path: Path, rows: int, *, broken: int | None = None) -> Path:
                     "timestamp": times,
                     "rating": generator.integers(1, 6, count),
                 }
-            ).with_columns(("u" + pl.col("user_id").cast(str)), ("i" + pl.col("item_id").cast(str)))
+            ).with_columns(pl.format("u{}", "user_id").alias("user_id"), pl.format("i{}", "item_id").alias("item_id"))
             frame = frame.with_columns(pl.col("timestamp").cast(str))
             if broken is not None and start <= broken < start + count:
                 frame[broken - start, "timestamp"] = "yesterday"
