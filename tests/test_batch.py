@@ -13,6 +13,7 @@ from recsys.batch import recommend_all
 from recsys.errors import InputFileError, InvalidRequest
 from recsys.service import MAX_HISTORY, Options, Recommender
 from recsys.store import Store
+from tests.failing import full_disk
 from tests.worlds import Planted
 
 Served = tuple[Recommender, Store, Planted]
@@ -130,3 +131,16 @@ def test_the_note_tells_how_far_it_went(served: Served, tmp_path: Path, monkeypa
     next(started)
     note = json.loads((tmp_path / ".out.parquet.partial" / "run.json").read_text())
     assert (note["users"], note["pieces"], note["last"]) == (40, 1, "user-0039")
+
+
+@pytest.mark.parametrize("room", [0, 1000])
+def test_a_disk_that_fills_up_leaves_no_file_and_the_run_goes_on_later(
+    served: Served, tmp_path: Path, room: int
+) -> None:
+    whole = score(served, tmp_path / "whole.parquet")
+    out = tmp_path / "out.parquet"
+    with full_disk(room), pytest.raises(InputFileError, match=r"not written: .*free space .*then run again"):
+        score(served, out)
+    assert not out.exists()
+    assert score(served, out).equals(whole)
+    assert not list(tmp_path.glob(".out*"))

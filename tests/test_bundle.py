@@ -1,6 +1,9 @@
 """A bundle is written whole or not at all, and a damaged one is refused with the reason."""
 
 import json
+import os
+import signal
+from itertools import count
 from pathlib import Path
 from unittest.mock import patch
 
@@ -10,6 +13,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from recsys.bundle import Bundle, Part, add_figures, load_bundle, read_manifest, save_bundle
 from recsys.errors import BundleError
+from tests.failing import full_disk
 
 PART = Part(name="p", kind="popular", config={"share": 1.0}, arrays={"scores": np.arange(3, dtype=np.float32)})
 BUNDLE = Bundle(parts={"p": PART}, default="p", item_ids=("007", "ü/1", "c"), about={"seed": 3}, texts=("x", "y", "z"))
@@ -87,6 +91,44 @@ def test_a_disk_that_fills_up_leaves_nothing(tmp_path: Path) -> None:
     with patch.object(LocalFileSystem, "pipe_file", full), pytest.raises(BundleError, match="free space"):
         save_bundle(BUNDLE, str(tmp_path))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("room", [0, 100, 700])
+def test_a_real_write_that_fails_leaves_nothing(tmp_path: Path, room: int) -> None:
+    with full_disk(room), pytest.raises(BundleError, match="free space"):
+        save_bundle(BUNDLE, str(tmp_path), name="mine")
+    assert list(tmp_path.iterdir()) == []
+    load_bundle(save_bundle(BUNDLE, str(tmp_path), name="mine"))
+
+
+def test_a_process_killed_at_any_write_leaves_no_bundle(tmp_path: Path) -> None:
+    """Killed before each write in turn, until there is none left to be killed at."""
+    for number in range(20):
+        if not _killed_saving(tmp_path / str(number), at=number):
+            assert number > len(BUNDLE.parts)
+            load_bundle(str(tmp_path / str(number) / "mine"))
+            return
+        with pytest.raises(BundleError, match="no bundle at"):
+            load_bundle(str(tmp_path / str(number) / "mine"))
+        load_bundle(save_bundle(BUNDLE, str(tmp_path / str(number)), name="mine"))  # what it left is in nobody's way
+    raise AssertionError("there is no end of writes")
+
+
+def _killed_saving(folder: Path, *, at: int) -> bool:
+    """Saves in a process that kills itself before write number `at`; False where it came to its end."""
+    pid = os.fork()
+    if pid == 0:
+        writes, write = count(), LocalFileSystem.pipe_file
+
+        def fatal(self: LocalFileSystem, path: str, value: bytes, **more: object) -> None:
+            if next(writes) == at:
+                os.kill(os.getpid(), signal.SIGKILL)
+            write(self, path, value, **more)
+
+        with patch.object(LocalFileSystem, "pipe_file", fatal):
+            save_bundle(BUNDLE, str(folder), name="mine")
+        os._exit(0)
+    return os.WIFSIGNALED(os.waitpid(pid, 0)[1])
 
 
 def test_a_taken_name_is_refused(tmp_path: Path) -> None:
