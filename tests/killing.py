@@ -12,7 +12,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection as Pipe
@@ -28,7 +28,7 @@ WRITERS = 4
 TOGETHER = 3
 """Events of one request: all or none of them."""
 LONGEST = 0.25
-"""Seconds under load before a kill, at most."""
+"""Seconds under load before a kill, at most, from the first write that is acknowledged."""
 
 
 @dataclass
@@ -73,7 +73,8 @@ def kills(url: str, *, times: int, seed: int) -> Iterator[Kill]:
                 ]
                 for writer in writers:
                     writer.start()
-                time.sleep(chance.uniform(0.02, LONGEST))
+                _under_load(said)
+                time.sleep(chance.uniform(0, LONGEST))
             finally:
                 assert server.pid is not None
                 os.kill(server.pid, signal.SIGKILL)
@@ -104,6 +105,14 @@ def _up(pipe: Pipe) -> int:
     with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
         _ask(connection, "GET", "/healthz", None)
     return port
+
+
+def _under_load(said: Sequence[Said]) -> None:
+    """Waits for the first acknowledged write: on a busy machine it takes its time."""
+    until = time.monotonic() + 60
+    while not any(one.count for one in said):
+        assert time.monotonic() < until, "nothing is acknowledged"
+        time.sleep(0.001)
 
 
 def _write(port: int, name: str, said: Said) -> None:

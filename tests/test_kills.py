@@ -8,7 +8,7 @@ from tests.killing import Said, kills, lost
 def test_nothing_acknowledged_is_lost_when_the_server_is_killed(database_url: str) -> None:
     found = list(kills(database_url, times=4, seed=0))
     assert [kill.lost for kill in found] == [[]] * 4
-    assert sum(kill.acknowledged for kill in found) > 20
+    assert all(kill.acknowledged for kill in found)
 
 
 def test_a_loss_would_be_seen(store: Store) -> None:
