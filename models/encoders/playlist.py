@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from models.batch import Timeline
 from models.errors import ConfigError, ShapeError
+from models.pooling.mean import mean
 
 Cell = Literal["gru", "lstm"]
 
@@ -25,7 +26,8 @@ Cell = Literal["gru", "lstm"]
 class PlaylistConfig:
     """`dim` is the width of item vectors, `hidden` that of one reading; a bidirectional reader gives twice as much.
 
-    `backwards` reads the last item first. `conditioned` shows the list's vector to the writer at every step, `attention` every
+    `backwards` reads the last item first. `counting` tells the reader how many items it has read, or it forgets how long a long
+    list was. `conditioned` shows the list's vector to the writer at every step, `attention` every
     state of the reader: then the vector may carry little.
     """
 
@@ -37,6 +39,7 @@ class PlaylistConfig:
     backwards: bool = False
     attention: bool = False
     conditioned: bool = True
+    counting: bool = True
     dropout: float = 0.2
     max_length: int = 256
 
@@ -62,6 +65,15 @@ class Read:
     states: Float[Tensor, "batch time width"]
     real: Bool[Tensor, "batch time"]
 
+    @property
+    def both(self) -> Float[Tensor, "batch twice"]:
+        """The last state beside the mean of all: what lists are compared by.
+
+        The paper compares last states, which remember the latest items best. How each item sat after the one before it shows in
+        the state there, so the mean keeps more of the order throughout a long list.
+        """
+        return torch.cat([self.vector, mean(self.states, self.real)], dim=-1)
+
 
 class PlaylistEncoder(nn.Module):
     """Reads item vectors; the vector of a list is the state after its last item, zeros for an empty list."""
@@ -70,6 +82,7 @@ class PlaylistEncoder(nn.Module):
         super().__init__()
         self.config = config
         self.dropout = nn.Dropout(config.dropout)
+        self.of_count = nn.Linear(1, config.dim, bias=False) if config.counting else None
         readings = 2 if config.bidirectional else 1
         self.readers = nn.ModuleList(_recurrent(config, inputs=config.dim) for _ in range(readings))
 
@@ -86,10 +99,17 @@ class PlaylistEncoder(nn.Module):
         vectors, states = [], []
         for number, reader in enumerate(self.readers):
             turned = self.config.backwards or number == 1
-            read, _ = reader(turn(x, lengths) if turned else x)
+            read, _ = reader(self._counted(turn(x, lengths) if turned else x))
             vectors.append(_after(read, lengths))
             states.append(turn(read, lengths) if turned else read)
         return Read(torch.cat(vectors, dim=-1), torch.cat(states, dim=-1), when.real)
+
+    def _counted(self, x: Float[Tensor, "batch time dim"]) -> Float[Tensor, "batch time dim"]:
+        """The items as they are read, each with the logarithm of its number."""
+        if self.of_count is None:
+            return x
+        number = torch.arange(1, x.shape[1] + 1, device=x.device, dtype=x.dtype)
+        return x + self.of_count(number.log().unsqueeze(-1))
 
 
 @dataclass(frozen=True, slots=True)

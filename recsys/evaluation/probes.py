@@ -32,8 +32,8 @@ CONTENT, MEANT = 100, 20
 WINDOW = 32
 """Items of the lists in which two neighbours are swapped."""
 
-LARGEST = 4000
-"""Lists of one question: more make no difference that counts."""
+LARGEST = 20_000
+"""Lists of one question."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

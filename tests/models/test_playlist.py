@@ -42,7 +42,7 @@ def lists(*lengths: int, width: int | None = None) -> Tensor:
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
 def test_the_vector_is_that_of_torchs_packed_bidirectional_recurrence(cell: str) -> None:
-    mine = encoder(replace(SMALL, bidirectional=True, cell=cell))  # type: ignore[arg-type]
+    mine = encoder(replace(SMALL, bidirectional=True, cell=cell, counting=False))  # type: ignore[arg-type]
     kind = nn.GRU if cell == "gru" else nn.LSTM
     theirs = kind(6, 5, batch_first=True, bidirectional=True).double()
     state: dict[str, Tensor] = {}
@@ -85,6 +85,23 @@ def test_an_empty_list_has_a_vector_of_zeros_and_can_be_written_from(config: Pla
     write = decoder(config)
     _, queries = write(write.start(read), lists(2, 2))
     assert torch.isfinite(queries).all()
+
+
+def test_lists_are_compared_by_the_last_state_beside_the_mean_of_all() -> None:
+    read = encoder(SMALL)(lists(4, 2), timeline(4, 2))
+    torch.testing.assert_close(read.both[1], torch.cat([read.states[1, 1], read.states[1, :2].mean(dim=0)]))
+
+
+@torch.inference_mode()
+def test_the_reader_counts() -> None:
+    """Of one item repeated, the state without counting runs into a fixed point; with it, lengths stay apart."""
+    x = lists(1).expand(1, 200, 6)
+
+    def apart(config: PlaylistConfig) -> float:
+        model = encoder(replace(config, max_length=200))
+        return float((model(x[:, :150], timeline(150)).vector - model(x, timeline(200)).vector).abs().max())
+
+    assert apart(SMALL) > 1e-3 > 1e-9 > apart(replace(SMALL, counting=False))
 
 
 def test_the_order_of_items_changes_the_vector() -> None:
