@@ -4,6 +4,8 @@ from collections import Counter
 
 import numpy as np
 import pytest
+import torch
+import torch.fx.experimental._config
 
 from models.embeddings import ItemKind
 from models.encoders.sequence import SequenceConfig
@@ -12,7 +14,7 @@ from recsys.data.cases import split
 from recsys.data.texts import HashedNgrams
 from recsys.retrieval.parts import restore
 from recsys.training.loop import LoopConfig
-from recsys.training.sequence import SequenceRecipe, _windows, train
+from recsys.training.sequence import SequenceModel, SequenceRecipe, _Objective, _windows, train
 from recsys.training.sources import ndcg_at_10
 from tests.training.planted import dataset
 
@@ -87,3 +89,20 @@ def test_an_id_part_marks_what_it_was_not_trained_on() -> None:
     assert isinstance(part, Part)
     assert not part.arrays["known"][3]
     assert part.arrays["known"].sum() == DATA.items - 1
+
+
+@pytest.mark.parametrize("kind", ["id", "hybrid", "text"])
+def test_a_step_keeps_to_the_device_of_the_run(monkeypatch: pytest.MonkeyPatch, kind: ItemKind) -> None:
+    """On `meta`, which every build of torch has and which refuses a tensor of the CPU as CUDA does, but computes no values."""
+    no_padding = "meta_nonzero_assume_all_nonzero"  # of the histories below, so that all of them is what is real
+    monkeypatch.setattr(torch.fx.experimental._config, no_padding, True, raising=False)
+    data = split(DATA).fit
+    settings = recipe(items=kind, item_dropout=0.1)
+    text = None if kind == "id" else torch.rand(data.items, 8, device="meta")
+    model = SequenceModel(settings, items=data.items, text=text).to("meta")
+    step = _Objective(settings, model, data, "meta")
+    loss = step([history.rows[:5] for history in data.histories()], np.random.default_rng(0))
+    loss.backward()  # type: ignore[no-untyped-call]
+    learned = [parameter.grad for parameter in model.parameters()]
+    assert {gradient.device.type for gradient in learned if gradient is not None} == {"meta"}
+    assert len(learned) > 10
