@@ -13,7 +13,7 @@ from recsys.bundle import Part
 from recsys.data.units import unit
 from recsys.errors import InvalidRequest
 from recsys.indexes.exact import ExactConfig, ExactIndex
-from recsys.indexes.index import Flags, Found, Rows, Vectors, best, fill, nothing, sealed
+from recsys.indexes.index import Flags, Found, Rows, Vectors, best, fill, nothing, nth_largest, sealed
 from recsys.indexes.proposing import products, stored_exact
 
 
@@ -77,12 +77,11 @@ class FunnelIndex:
 
     def _shortlist(self, query: Vectors, kept: Flags, *, size: int) -> Rows:
         """The `size` rows of `kept` whose prefixes are nearest, and those level with the last of them."""
-        if size >= np.count_nonzero(kept):
+        if size >= np.count_nonzero(kept) or not np.isfinite(query).all():
             return np.flatnonzero(kept)
         scores = self._prefixes @ query[: self.config.dims]
         scores[~kept] = -np.inf
-        last = np.partition(scores, len(scores) - size)[-size]
-        return np.flatnonzero(scores >= last)
+        return np.flatnonzero(scores >= nth_largest(scores, size))
 
 
 def build_funnel(config: FunnelConfig, vectors: Vectors, *, known: Flags) -> FunnelIndex:

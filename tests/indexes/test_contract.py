@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys.indexes.build import IndexConfig, build, restore
-from recsys.indexes.index import Found, Index, Vectors
+from recsys.indexes.index import Found, Index, Vectors, nth_largest
 from tests.indexes.reference import APPROXIMATE, CONFIGS, brute_force, clusters, over, rows_of, whole
 
 Change = tuple[str, list[int]]
@@ -49,6 +49,15 @@ def _restless() -> Iterator[None]:
     sys.setswitchinterval(1e-5)
     yield
     sys.setswitchinterval(before)
+
+
+@given(size=st.integers(1, 3000), n=st.integers(1, 40), values=st.sampled_from([2, 50, 10**6]), seed=st.integers(0, 99))
+def test_the_nth_largest_is_that_of_the_sorted_scores(size: int, n: int, values: int, seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    scores = generator.integers(0, values, size).astype(np.float32)
+    scores[generator.random(size) < 0.3] = -np.inf
+    n = min(n, size)
+    assert nth_largest(scores, n) == np.sort(scores)[::-1][n - 1]
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=str)
