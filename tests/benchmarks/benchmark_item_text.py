@@ -21,9 +21,10 @@ from models.batch import TokenBatch
 from models.encoders.text import TextEncoder, with_experts
 from models.pretrained import load_text_encoder
 from recsys.evaluation.metrics import Interval, bootstrap
+from tests.benchmarks import item_text_funnel
 from tests.benchmarks.harness import Row, at_least, in_two_workers, main
 from tests.benchmarks.item_text_histories import SETS, gain
-from tests.benchmarks.item_text_runs import LEFT_OUT, SEED, Recalls, pairs_file, run
+from tests.benchmarks.item_text_runs import LEFT_OUT, SEED, Recalls, pairs_file, run, vectors
 
 DRAWS, REPEATS = 2000, 7
 
@@ -132,6 +133,11 @@ def histories(data: Path) -> Iterator[Row]:
     yield _row("sasrec-text on item-text minus on frozen MiniLM, NDCG@10", shown, must="reported", holds=True, n=users)
 
 
+def funnel(data: Path) -> Iterator[Row]:
+    """A short prefix before the whole vector against flat search, over a million vectors like those of the served encoder."""
+    yield from item_text_funnel.funnel(vectors(data))
+
+
 def _rates(asked: list[tuple[TextEncoder, TokenBatch, int]]) -> list[float]:
     """Texts per second of processor time of each, the best of some turns taken in rotation."""
     best = [np.inf] * len(asked)
@@ -186,6 +192,7 @@ BENCHES = {
     "sizes": sizes,
     "speed": speed,
     "histories": histories,
+    "funnel": funnel,
 }
 
 if __name__ == "__main__":

@@ -15,11 +15,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from models.pretrained import load_text_encoder
-from recsys.bundle import Part
+from recsys.bundle import Bundle, Part, load_bundle, save_bundle
 from recsys.data.item_text import ItemTextEncoder, cut, text_part
 from recsys.data.pairs import Pairs
 from recsys.evaluation.partners import partner_recall
-from recsys.training.item_text import ItemTextRecipe, TextData, train
+from recsys.training.item_text import NAME, ItemTextRecipe, TextData, train
 from recsys.training.loop import LoopConfig
 from tests.benchmarks.harness import place, say
 
@@ -33,6 +33,9 @@ SMALL = replace(
     offered=((2, 64), (2, 384), (3, 64), (3, 384)),
     loop=replace(SERVED.loop, epochs=2),
 )
+
+LOOKED_UP = 8000
+"""Texts whose vectors a search is measured on."""
 
 Recalls = dict[str, NDArray[np.float64]]
 """Per `domain layers dims` the figure of each query, in the order of the domain's items; `seconds`, `cpu`, `gigabytes` beside."""
@@ -77,21 +80,45 @@ def protocol(data: Path, *, most: int | None = None) -> Protocol:
 def run(data: Path, name: str) -> Recalls:
     """The figures of one run: `frozen LAYERS`, `served`, `mixture`, `dense`, `only DOMAIN`, `without` or `size LAYERS DIMS`."""
     kept = place("item-text", name, files=[pairs_file(data)]).with_suffix(".npz")
-    if not kept.exists():
-        kind, *rest = name.split()
+    kind, *rest = name.split()
+    if not kept.exists() or (kind == "served" and not _encoder(data).exists()):
         split = protocol(data, most=None if kind in ("served", "frozen") else SMALL_PAIRS)
         started, cpu = time.monotonic(), time.process_time()
         part = _frozen(int(rest[0])) if kind == "frozen" else _trained(kind, rest, split)
         spent = {"seconds": np.array([time.monotonic() - started]), "cpu": np.array([time.process_time() - cpu])}
         gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         asked = {"only": rest, "without": list(LEFT_OUT)}.get(kind, sorted(set(split.domains)))
-        found = _recalls(ItemTextEncoder.from_part(part), split, asked)
+        encoder = ItemTextEncoder.from_part(part)
+        found = _recalls(encoder, split, asked)
         say(f"{name}: trained in {spent['seconds'][0]:.0f} s ({spent['cpu'][0]:.0f} s of processor time)")
         kept.parent.mkdir(parents=True, exist_ok=True)
+        if kind == "served" and not (there := _encoder(data)).exists():
+            bundle = Bundle(parts={NAME: part}, default=NAME, item_ids=(), about={})
+            save_bundle(bundle, str(there.parent), name=there.name)
         beside = kept.with_suffix(".partial.npz")
         np.savez(beside, **found, **spent, gigabytes=np.array([gigabytes]))  # type: ignore[arg-type]  # a stub without names
         beside.replace(kept)
     return dict(np.load(kept))
+
+
+def vectors(data: Path) -> NDArray[np.float32]:
+    """Whole vectors of `LOOKED_UP` texts of all domains by the served encoder."""
+    kept = place("item-text", "vectors", files=[pairs_file(data)]).with_suffix(".npy")
+    if not kept.exists():
+        run(data, "served")
+        split, encoder = protocol(data), ItemTextEncoder.from_part(load_bundle(str(_encoder(data))).part(NAME))
+        some = np.random.default_rng(SEED).permutation(len(split.texts))[:LOOKED_UP]
+        made = encoder.encode([split.texts[i] for i in some], domains=[split.domains[i] for i in some])
+        beside = kept.with_suffix(".partial.npy")
+        np.save(beside, made)
+        beside.replace(kept)
+    found: NDArray[np.float32] = np.load(kept)
+    return found
+
+
+def _encoder(data: Path) -> Path:
+    """Where the served encoder lies."""
+    return place("item-text", "encoder", files=[pairs_file(data)])
 
 
 def _frozen(layers: int) -> Part:
