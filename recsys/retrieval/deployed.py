@@ -17,6 +17,9 @@ from recsys.retrieval.popular import PopularSource
 from recsys.retrieval.sizes import Size, Unmet
 from recsys.retrieval.source import Candidates, Query, Source
 from recsys.retrieval.text import TextAware, TextSource
+from recsys.retrieval.twins import Lending, Twins
+
+NO_TWINS = Twins(0)
 
 STEPS = 1000
 """Steps in which the scores of filled-in items fall by one."""
@@ -29,6 +32,7 @@ class Deployed:
     sources: Mapping[str, Source]
     fusions: Mapping[str, Fusion]
     default: str
+    twins: Twins = NO_TWINS
 
     def name(self, encoder: str | None) -> str:
         """The part that answers when `encoder` was asked for.
@@ -46,7 +50,7 @@ class Deployed:
         """The part itself, at `size` if it offers several; a fusion is bound to the sources it blends."""
         name = self.name(encoder)
         if name in self.fusions:
-            return FusionSource(self.fusions[name], self.sources)
+            return FusionSource(self.fusions[name], {other: self._lent(other) for other in self.fusions[name].sources})
         source = self.sources[name]
         return source.at(size or source.sizes.whole) if isinstance(source, ItemTextSource) else source
 
@@ -106,11 +110,19 @@ class Deployed:
                 sources[name] = source.with_exits(rows, exits)
             elif isinstance(source, TextAware) and source.text_encoder:
                 sources[name] = source.with_items(rows, whole)
-        return replace(self, sources=sources)
+        reading = next((source for source in sources.values() if isinstance(source, TextSource)), None)
+        twins = self.twins.with_items(rows, reading.vectors) if reading else self.twins
+        return replace(self, sources=sources, twins=twins)
 
     def with_source(self, name: str, source: Source) -> "Deployed":
         """The same with another source of that name."""
         return replace(self, sources={**self.sources, name: source})
+
+    def _lent(self, name: str) -> Source:
+        """The source as a fusion asks it: of items that it cannot know, it speaks as of their twins."""
+        source = self.sources[name]
+        reads = isinstance(source, TextAware) and bool(source.text_encoder)
+        return source if reads or not len(self.twins) else Lending(source, self.twins)
 
     def _filled(
         self, queries: Sequence[Query], found: Candidates, why: list[list[Why]], *, k: int
@@ -124,7 +136,7 @@ class Deployed:
             have = int((rows[i] >= 0).sum())
             rest = queries[i].allowed.copy()
             rest[rows[i, :have]] = False
-            more = self.sources["popular"].search([Query(queries[i].history, rest)], k=k - have)
+            more = self._lent("popular").search([Query(queries[i].history, rest)], k=k - have)
             extra = more.rows[0][more.rows[0] >= 0]
             floor = float(scores[i, have - 1]) if have else 1.0
             rows[i, have : have + len(extra)] = extra
@@ -146,7 +158,7 @@ def deploy(bundle: Bundle) -> Deployed:
             sources[name] = empty(part)
         elif part.kind != "fusion":
             sources[name] = restore(part)
-    return Deployed(sources, fusions, bundle.default)
+    return Deployed(sources, fusions, bundle.default, Twins(len(bundle.item_ids)))
 
 
 def popular_only(counts: NDArray[np.int64]) -> Deployed:

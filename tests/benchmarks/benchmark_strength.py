@@ -1,4 +1,4 @@
-"""The main job under load: requests a second, memory, batch, filters, cold items on the other replica.
+"""The main job under load: requests a second, memory, batch, filters, imports, kills, cold items on the other replica.
 
     make bench NAME=strength DATA=FOLDER [ROW=serving]
 
@@ -7,10 +7,22 @@ Speeds are ratios within one run, so that they can be compared between machines.
 
 import sys
 
-from tests.benchmarks import strength_durability, strength_imports, strength_recall, strength_serving
+from tests.benchmarks import (
+    strength_cold,
+    strength_durability,
+    strength_imports,
+    strength_recall,
+    strength_serving,
+)
 from tests.benchmarks.harness import main
 
-BENCHES = strength_serving.BENCHES | strength_recall.BENCHES | strength_imports.BENCHES | strength_durability.BENCHES
+BENCHES = (
+    strength_serving.BENCHES
+    | strength_recall.BENCHES
+    | strength_cold.BENCHES
+    | strength_imports.BENCHES
+    | strength_durability.BENCHES
+)
 
 if __name__ == "__main__":
     sys.exit(main(BENCHES))
