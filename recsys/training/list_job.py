@@ -47,6 +47,9 @@ def list_recipe(name: str, plan: Plan) -> PlaylistRecipe | SetRecipe:
         if (kind := table.pop("pooling", DEFAULT)) not in POOLINGS:
             raise InvalidRequest(f"[{name}] pooling={kind!r}: choose one of {', '.join(POOLINGS)}")
         recipe = replace(recipe, encoder=replace(recipe.encoder, pooling=POOLINGS[kind]))
+        if table.get("completion") is False:
+            del table["completion"]
+            recipe = replace(recipe, completion=None)
     recipe = overridden(recipe, table, where=name)
     if plan.epochs:
         recipe = replace(recipe, loop=replace(recipe.loop, epochs=plan.epochs))

@@ -33,7 +33,7 @@ from recsys.training.loop import Epoch, LoopConfig, run
 class SetRecipe:
     """`hidden` is the largest share of a list's distinct items that is taken out; at least one item is, and one stays.
 
-    Without `completion` the encoder is trained alone, and what completes a set is its own ranking.
+    Without `completion` (`false` in a file) the encoder is trained alone, and what completes a set is its own ranking.
     """
 
     items: ItemKind = "id"

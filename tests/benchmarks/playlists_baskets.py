@@ -35,7 +35,7 @@ def settings(pooling: str, *, completion: bool = False) -> dict[str, Any]:
     kind, width, _ = POOLINGS[pooling]
     table: dict[str, Any] = {"items": "id", "min_count": 2, "pooling": kind}
     table |= {"encoder": {"dim": DIM, "pooling": width}, "loop": {"epochs": EPOCHS}}
-    return table if completion else table | {"completion": None}
+    return table if completion else table | {"completion": False}
 
 
 def baskets(data: Path) -> Iterator[Row]:

@@ -12,6 +12,7 @@ from models.zoo import LIST_MODELS
 from recsys.bundle import Part, load_bundle
 from recsys.data.history import Rows
 from recsys.errors import InvalidRequest, TrainingError
+from recsys.retrieval.lists.encoder import Decoding
 from recsys.retrieval.lists.seq2seq import Seq2seqLists
 from recsys.retrieval.lists.sets import SetLists
 from recsys.store import Store
@@ -123,6 +124,17 @@ def test_a_list_encoder_goes_from_the_store_into_a_bundle(
     assert encoder.encode([np.arange(4)]).any()
     assert any("have an id of their own" in str(fact) for fact in facts)
     assert part.figures["validation_ndcg@10"] >= 0
+
+
+def test_a_set_encoder_alone_completes_by_its_own_ranking(store: Store, tmp_path: Path) -> None:
+    small = {"loop": {"epochs": 1}, "negatives": 20, "items": "id", "completion": False, "pooling": "attention"}
+    plan = Plan(text_encoder="hashed", include_seen=False, overrides={"set": small})
+    *_, saved = train_from_store(store, plan, model="set", folder=str(tmp_path), checkpoints=tmp_path / "checkpoints")
+    assert isinstance(saved, Saved)
+    encoder, past, among = SetLists.from_part(saved.bundle.part("lists/set")), np.array([1, 5, 9]), np.arange(20, 40)
+    found = encoder.decode(past, among=among, prior=None, groups=None, wanted=Decoding(length=5, beams=1))[0]
+    scores = encoder.next_scores([past], among[None])[0]
+    assert found.rows.tolist() == among[np.argsort(-scores)[:5]].tolist()
 
 
 @pytest.mark.parametrize(
