@@ -1,8 +1,10 @@
-"""The table of an evaluation as pictures."""
+"""Figures as pictures: the table of an evaluation, and what the sizes of a text encoder give and cost."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from recsys.evaluation.metrics import Interval
@@ -69,3 +71,26 @@ def save_probe_plot(rows: Sequence[Probed], folder: Path) -> Path:
     path = folder / "probes.png"
     figure.savefig(path, dpi=120)
     return path
+
+
+def draw_sizes(axes: Axes, sizes: Sequence[Mapping[str, Any]]) -> None:
+    """Quality against cost over the (layers, dims) grid: a line a width, a point a depth, as `Recommender.models` lists them.
+
+    Sizes that were not measured are left out; withheld ones are hollow.
+    """
+    measured = [size for size in sizes if size["figures"].get("recall@10") is not None]
+    for dims in sorted({size["dims"] for size in measured}):
+        line = [size for size in measured if size["dims"] == dims]
+        cost = [1000 / size["figures"]["texts_per_second"] for size in line]
+        quality = [size["figures"]["recall@10"] for size in line]
+        (drawn,) = axes.plot(cost, quality, label=f"{dims} dims")
+        for x, y, size in zip(cost, quality, line, strict=True):
+            face = "none" if size["withheld"] else drawn.get_color()
+            axes.scatter([x], [y], facecolors=face, edgecolors=drawn.get_color())
+            axes.annotate(
+                f"{size['layers']} layers", (x, y), textcoords="offset points", xytext=(4, 4), fontsize="small"
+            )
+    axes.set(xlabel="milliseconds a text", ylabel="Recall@10 of held-out items")
+    axes.spines[["top", "right"]].set_visible(False)
+    if measured:
+        axes.legend()
