@@ -128,7 +128,7 @@ def tests(_: Path) -> Iterator[Row]:
 def next_request(_: Path) -> Iterator[Row]:
     """Item PUT, event POST and item DELETE, each looked for in the ten best of the very next request.
 
-    The new item has the text of another, which is the history: so it has to be among the ten best, not only in the list.
+    The new item has the text of the one that follows the history: so it has to be among the ten best, not only in the list.
     """
     tries, kept = 50, {"put": 0, "event": 0, "delete": 0}
     with tempfile.TemporaryDirectory() as folder:
@@ -139,7 +139,8 @@ def next_request(_: Path) -> Iterator[Row]:
         items = list(planted.world.successor)
         for number in range(tries):
             start = items[number % len(items)]
-            twin = client.get(f"/v1/items/{start}").json()
+            after_it = planted.world.successor[start]
+            twin = client.get(f"/v1/items/{after_it}").json()
             client.put(f"/v1/items/n{number}", json={"title": twin["title"], "attributes": twin["attributes"]})
             asked = {"history": [start], "k": 10}
             kept["put"] += f"n{number}" in _ids(client.post("/v1/recommendations", json=asked))
@@ -149,7 +150,7 @@ def next_request(_: Path) -> Iterator[Row]:
             before = _ids(client.get(path))
             client.post("/v1/events", json={"user_id": f"u{number}", "item_id": start})
             after = _ids(client.get(path))
-            kept["event"] += after != before and planted.world.successor[start] in after and start not in after
+            kept["event"] += after != before and after_it in after and start not in after
         recommender.close()
         store.close()
     holds = set(kept.values()) == {tries}
