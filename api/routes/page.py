@@ -1,4 +1,4 @@
-"""The web page to try the service: four files of this package, sent as they are."""
+"""The web pages to try the service: files of this package, sent as they are."""
 
 import hashlib
 from collections.abc import Awaitable, Callable
@@ -9,9 +9,11 @@ from starlette.responses import Response
 
 router = APIRouter(include_in_schema=False)
 
+SCRIPTS = ("app.js", "lists.js", "search.js", "shared.js")
 FILES = {
     "/": ("index.html", "text/html; charset=utf-8"),
-    "/web/app.js": ("app.js", "text/javascript; charset=utf-8"),
+    "/lists": ("lists.html", "text/html; charset=utf-8"),
+    **{f"/web/{name}": (name, "text/javascript; charset=utf-8") for name in SCRIPTS},
     "/web/style.css": ("style.css", "text/css; charset=utf-8"),
     "/web/icon.svg": ("icon.svg", "image/svg+xml"),
 }

@@ -7,6 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
+from api.routes.page import FILES
 from api.schemas import HistoryAsked, ItemContent, NewEvent, NewItem, PlaylistContent, Recommendations
 from tests.api.fake import FakeRecommender, client_over
 
@@ -85,7 +86,7 @@ def test_two_apps_count_apart(client: TestClient) -> None:
     assert sample(client_over(FakeRecommender()), "recsys_requests_total", route="/healthz") is None
 
 
-@pytest.mark.parametrize("path", ["/", "/web/app.js", "/web/style.css", "/web/icon.svg"])
+@pytest.mark.parametrize("path", FILES)
 def test_the_page_is_sent_with_a_strict_policy_and_asked_for_again_only_when_changed(
     client: TestClient, path: str
 ) -> None:
@@ -100,7 +101,7 @@ def test_the_page_is_sent_with_a_strict_policy_and_asked_for_again_only_when_cha
 
 
 def test_the_page_uses_nothing_from_elsewhere_and_no_markup_from_data(client: TestClient) -> None:
-    files = "".join(client.get(path).text for path in ("/", "/web/app.js", "/web/style.css"))
+    files = "".join(client.get(path).text for path in FILES)
     assert "https://" not in files
     assert "innerHTML" not in files
     assert " style=" not in files
