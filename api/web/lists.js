@@ -33,8 +33,9 @@ const follow = latest(async (signal) => {
     drawFailure();
     return;
   }
-  const onwards = { ...asked, k: Number(by("k").value), alternatives: Number(by("alternatives").value) };
-  const alike = { ...asked, k: 12, order: by("order").checked ? "sensitive" : "free" };
+  const order = by("order").checked ? "sensitive" : "free";
+  const onwards = { ...asked, order, k: Number(by("k").value), alternatives: Number(by("alternatives").value) };
+  const alike = { ...asked, order, k: 12 };
   for (const id of ["continuation", "similar"]) by(id).setAttribute("aria-busy", "true");
   try {
     const [continued, similar] = await Promise.all([
