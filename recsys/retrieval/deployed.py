@@ -12,6 +12,7 @@ from recsys.data.item_text import KIND
 from recsys.errors import InvalidRequest, NotReady
 from recsys.retrieval.fusion import Fusion, FusionSource, Why
 from recsys.retrieval.item_text import ItemTextSource, empty
+from recsys.retrieval.lists.encoder import PREFIX
 from recsys.retrieval.parts import restore
 from recsys.retrieval.popular import PopularSource
 from recsys.retrieval.sizes import Size, Unmet
@@ -156,7 +157,7 @@ def deploy(bundle: Bundle) -> Deployed:
     for name, part in bundle.parts.items():
         if part.kind == KIND:
             sources[name] = empty(part)
-        elif part.kind != "fusion":
+        elif part.kind != "fusion" and not name.startswith(PREFIX):  # those answer questions about lists
             sources[name] = restore(part)
     return Deployed(sources, fusions, bundle.default, Twins(len(bundle.item_ids)))
 

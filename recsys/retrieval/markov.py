@@ -17,13 +17,14 @@ from recsys.retrieval.linear import LinearSource
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarkovConfig:
     """`reach` is the largest gap counted in training; `shrink` damps pairs seen a few times;
-    `popularity` divides by the successor's count to this power."""
+    `popularity` divides by the successor's count to this power; with `both`, what came before an item counts as well."""
 
     reach: int = 5
     shrink: float = 2.0
     popularity: float = 0.0
     decay: float = 0.6
     window: int = 10
+    both: bool = False
 
     def __post_init__(self) -> None:
         within(self, reach=(1, inf), shrink=(0, inf), window=(1, inf), decay=(0, 1), popularity=(0, inf))
@@ -40,6 +41,8 @@ def fit_markov(dataset: Dataset, config: MarkovConfig) -> LinearSource:
         differ = before != after
         weights = np.full(int(differ.sum()), 1 / gap, dtype=np.float32)
         pairs = pairs + sp.csr_matrix((weights, (before[differ], after[differ])), shape=(size, size))
+    if config.both:
+        pairs = sp.csr_matrix(pairs + pairs.T)
     counts = dataset.counts()
     out = sp.diags_array((1 / (np.asarray(pairs.sum(axis=1)).ravel() + config.shrink)).astype(np.float32))
     into = sp.diags_array((np.maximum(counts, 1) ** -config.popularity).astype(np.float32))

@@ -5,10 +5,14 @@ from math import inf
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
 from recsys.data.dataset import Dataset
 from recsys.errors import within
 from recsys.retrieval.linear import LinearSource
+
+BLOCK = 4096
+"""Items whose neighbours are found at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,16 +40,30 @@ def interactions(dataset: Dataset) -> sp.csr_matrix:
 def fit_neighbours(dataset: Dataset, config: NeighboursConfig) -> LinearSource:
     """s_ij = c_ij / (sqrt(n_i n_j) + shrink), the largest `keep` a row."""
     seen = interactions(dataset)
-    common = sp.coo_matrix(seen.T @ seen)
     counts = np.asarray(seen.sum(axis=0)).ravel()
-    apart = common.row != common.col
+    owners = sp.csr_matrix(seen.T)
+    blocks = [
+        _largest(owners, seen, counts, slice(start, start + BLOCK), config) for start in range(0, len(counts), BLOCK)
+    ]
+    return LinearSource(
+        sp.csr_matrix(sp.vstack(blocks)),
+        known=counts > 0,
+        decay=config.decay,
+        window=config.window,
+        config={"neighbours": asdict(config)},
+    )
+
+
+def _largest(
+    owners: sp.csr_matrix, seen: sp.csr_matrix, counts: NDArray[np.float32], span: slice, config: NeighboursConfig
+) -> sp.csr_matrix:
+    """The rows `span` of the similarities: long lists make too many pairs to hold all at once."""
+    common = sp.coo_matrix(owners[span] @ seen)
+    apart = common.row + span.start != common.col
     row, column, value = common.row[apart], common.col[apart], common.data[apart]
-    similarity = value / (np.sqrt(counts[row] * counts[column]) + config.shrink)
+    similarity = value / (np.sqrt(counts[row + span.start] * counts[column]) + config.shrink)
     order = np.lexsort((-similarity, row))
     row, column, similarity = row[order], column[order], similarity[order]
-    first = np.searchsorted(row, np.arange(dataset.items))
+    first = np.searchsorted(row, np.arange(common.shape[0]))
     kept = np.arange(len(row)) - first[row] < config.keep
-    matrix = sp.csr_matrix((similarity[kept].astype(np.float32), (row[kept], column[kept])), shape=common.shape)
-    return LinearSource(
-        matrix, known=counts > 0, decay=config.decay, window=config.window, config={"neighbours": asdict(config)}
-    )
+    return sp.csr_matrix((similarity[kept].astype(np.float32), (row[kept], column[kept])), shape=common.shape)

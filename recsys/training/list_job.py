@@ -17,7 +17,7 @@ from recsys.bundle import Bundle, Part
 from recsys.data.playlists import Playlists, split_playlists
 from recsys.data.texts import text_hash
 from recsys.errors import InvalidRequest
-from recsys.retrieval.lists.parts import PREFIX
+from recsys.retrieval.lists.encoder import PREFIX
 from recsys.training.loop import Epoch
 from recsys.training.overrides import overridden
 from recsys.training.playlists import PlaylistRecipe, train_playlists

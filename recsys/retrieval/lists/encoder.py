@@ -12,6 +12,9 @@ from recsys.data.history import Rows
 from recsys.errors import InvalidRequest
 from recsys.retrieval.source import Scores
 
+PREFIX = "lists/"
+"""Before the names of all parts of a bundle that questions about lists are answered with."""
+
 ListVectors = NDArray[np.float32]
 """(lists, dim), of unit length; a row of zeros is a list without a known item."""
 

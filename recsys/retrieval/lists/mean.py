@@ -83,8 +83,8 @@ def fit_mean(dataset: Dataset, vectors: NDArray[np.float32], config: MeanConfig,
     """The encoder over item `vectors` (items, dim); items with a vector of zeros are unknown. Frequencies and the first
     component come from the lists of `dataset` alone."""
     share = dataset.counts() / max(1, len(dataset.rows))
-    wanted = np.ones(len(vectors)) if config.alpha is None else config.alpha / (config.alpha + share)
-    weights = np.where(np.abs(vectors).max(axis=1, initial=0) > 0, wanted, 0).astype(np.float32)
+    raw = np.ones(len(vectors)) if config.alpha is None else config.alpha / (config.alpha + share)
+    weights = np.where(np.abs(vectors).max(axis=1, initial=0) > 0, raw, 0).astype(np.float32)
     first = np.zeros(vectors.shape[1], dtype=np.float32)
     if config.remove_first and len(dataset):
         means = _means([past.rows for past in dataset.histories()], vectors, weights)

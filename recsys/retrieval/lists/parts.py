@@ -1,14 +1,23 @@
-"""All kinds of list encoder: how each is read back from a bundle."""
+"""All kinds of list encoder, and of source that continues lists: how each is read back from a bundle."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from recsys.bundle import Bundle, Part
 from recsys.errors import BundleError
-from recsys.retrieval.lists.encoder import ListEncoder
+from recsys.indexes.index import nothing
+from recsys.retrieval import parts
+from recsys.retrieval.lists.attributes import ListAttributes
+from recsys.retrieval.lists.encoder import PREFIX, Continuer, ListEncoder
 from recsys.retrieval.lists.mean import MeanEncoder
+from recsys.retrieval.lists.names import ListNames
+from recsys.retrieval.lists.neighbours import ListNeighbours
 from recsys.retrieval.lists.seq2seq import Seq2seqLists
 from recsys.retrieval.lists.sets import SetLists
-
-PREFIX = "lists/"
-"""Before the names of all parts of a bundle that questions about lists are answered with."""
+from recsys.retrieval.parts import StoredSource
+from recsys.retrieval.source import Candidates, Query, Scores
 
 
 def is_encoder(part: Part) -> bool:
@@ -38,3 +47,44 @@ def restore_encoder(part: Part) -> ListEncoder:
     except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
         raise BundleError(f"part {part.name!r} does not fit its settings ({error}); train it again") from error
     raise BundleError(f"part {part.name!r} is of kind {part.kind!r}, unknown to this version: upgrade or train again")
+
+
+def restore_source(part: Part) -> StoredSource:
+    """The source of continuations that was stored as `part`; a learned encoder scores what the others propose.
+
+    Raises:
+        BundleError: its kind is unknown here, or its arrays do not fit its settings.
+    """
+    try:
+        match part.kind:
+            case "list-neighbours":
+                return ListNeighbours.from_part(part)
+            case "list-names":
+                return ListNames.from_part(part)
+            case "list-attributes":
+                return ListAttributes.from_part(part)
+            case "list-seq2seq":
+                return Judging(Seq2seqLists.from_part(part))
+            case "list-set":
+                return Judging(SetLists.from_part(part))
+    except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
+        raise BundleError(f"part {part.name!r} does not fit its settings ({error}); train it again") from error
+    return parts.restore(part)
+
+
+class Judging:
+    """A model that generates lists, as a source: it proposes nothing of its own and scores what is proposed."""
+
+    def __init__(self, model: Seq2seqLists | SetLists) -> None:
+        self.model = model
+
+    def search(self, queries: Sequence[Query], *, k: int) -> Candidates:
+        return Candidates(*nothing(len(queries), k=k))
+
+    def score(self, queries: Sequence[Query], rows: NDArray[np.int64]) -> Scores:
+        """Log-probability that each of `rows` comes next."""
+        continuer: Continuer = self.model
+        return continuer.next_scores([query.history.rows for query in queries], rows)
+
+    def part(self, name: str) -> Part:
+        return self.model.part(name)

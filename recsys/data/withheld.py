@@ -1,0 +1,44 @@
+"""Lists of which some items are withheld, as in the RecSys challenge 2018: what continues them is known."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from recsys.data.history import History, Rows
+from recsys.data.playlists import Playlists
+
+Order = Literal["sensitive", "free"]
+"""Does the order of a list count? The seeds of a list are its first items, or any of them."""
+
+SEEDS = (0, 1, 5, 10, 25, 100)
+"""Items of a list that are shown; of none, its name alone."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ListCases:
+    """Case i: the list called `names[i]`, of which `seeds[i]` is shown, goes on with the distinct items `withheld[i]`."""
+
+    names: tuple[str | None, ...]
+    seeds: tuple[History, ...]
+    withheld: tuple[Rows, ...]
+
+    def __len__(self) -> int:
+        return len(self.seeds)
+
+
+def list_cases(lists: Playlists, *, seeds: int, order: Order, seed: int) -> ListCases:
+    """One case for each list that has `seeds` items and others beside them; without seeds, for each that has a name."""
+    names, shown, withheld = [], [], []
+    for number, (name, rows) in enumerate(zip(lists.names, lists.rows(), strict=True)):
+        if not seeds and not (name or "").strip():
+            continue
+        chosen = np.arange(len(rows))[:seeds]
+        if order == "free":
+            chosen = np.sort(np.random.default_rng((seed, seeds, number)).permutation(len(rows))[:seeds])
+        rest = np.setdiff1d(rows, rows[chosen])
+        if len(chosen) == seeds and len(rest):
+            names.append(name)
+            shown.append(History.undated(rows[chosen]))
+            withheld.append(rest)
+    return ListCases(tuple(names), tuple(shown), tuple(withheld))

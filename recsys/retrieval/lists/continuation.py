@@ -1,0 +1,78 @@
+"""What comes after a list: several sources blended, weighed by how much of the list is there and whether its order counts.
+
+One item says little and its neighbours in stored lists much; a hundred say nearly all. So the weights of the fusion
+(`recsys.retrieval.fusion`) are fitted for several sizes, and a list takes those of the size nearest to its own.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.bundle import Part
+from recsys.data.withheld import Order
+from recsys.errors import BundleError
+from recsys.retrieval.fusion import Fusion, FusionSource, Why
+from recsys.retrieval.lists.sparse import BLOCK
+from recsys.retrieval.source import Candidates, Query, Source
+
+KIND = "list-fusion"
+ORDERS: tuple[Order, ...] = ("sensitive", "free")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Continuation:
+    """`weights` (2, sizes, 3 * sources): for each of `ORDERS` and `sizes` those of one fusion of `sources`."""
+
+    sources: tuple[str, ...]
+    sizes: tuple[int, ...]
+    weights: NDArray[np.float32]
+    depth: int
+    about: dict[str, Any]
+
+    def fusion(self, length: int, order: Order) -> Fusion:
+        """The fusion for a list of `length` items."""
+        place = int(np.argmin(np.abs(np.log1p(self.sizes) - np.log1p(length))))
+        if length and not self.sizes[place]:  # those of a name alone are for a name alone
+            place = int(np.argmin([size or np.inf for size in self.sizes]))
+        return Fusion(self.sources, self.weights[ORDERS.index(order), place], self.depth, {})
+
+    def search(
+        self, sources: Mapping[str, Source], queries: Sequence[Query], *, k: int, order: Order
+    ) -> tuple[Candidates, list[list[Why]]]:
+        """The `k` best rows of each query, and per row why."""
+        rows = np.full((len(queries), k), -1, dtype=np.int64)
+        scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
+        why: list[list[Why]] = [[] for _ in queries]
+        fusions = [self.fusion(len(query.history), order) for query in queries]
+        same: dict[bytes, list[int]] = {}
+        for i, fusion in enumerate(fusions):
+            same.setdefault(fusion.weights.tobytes(), []).append(i)
+        for group in same.values():
+            blend = FusionSource(fusions[group[0]], sources)
+            for start in range(0, len(group), BLOCK):
+                block = group[start : start + BLOCK]
+                found, reasons = blend.explained([queries[i] for i in block], k=k)
+                rows[block], scores[block] = found.rows, found.scores
+                for i, reason in zip(block, reasons, strict=True):
+                    why[i] = reason
+        return Candidates(rows, scores), why
+
+    def part(self, name: str) -> Part:
+        config = {"sources": list(self.sources), "sizes": list(self.sizes), "depth": self.depth, **self.about}
+        return Part(name=name, kind=KIND, config=config, arrays={"weights": self.weights})
+
+    @classmethod
+    def from_part(cls, part: Part) -> Self:
+        """Raises BundleError: there are not as many weights as its sources and sizes need."""
+        try:
+            sources, sizes = tuple(part.config["sources"]), tuple(part.config["sizes"])
+            depth, weights = part.config["depth"], part.arrays["weights"]
+        except KeyError as error:
+            raise BundleError(f"part {part.name!r} does not fit its settings ({error}); train it again") from error
+        if weights.shape != (len(ORDERS), len(sizes), 3 * len(sources)):
+            raise BundleError(f"part {part.name!r} has weights of shape {weights.shape}; train it again")
+        about = {key: value for key, value in part.config.items() if key not in ("sources", "sizes", "depth")}
+        return cls(sources, sizes, weights, depth, about)

@@ -1,0 +1,77 @@
+"""Neighbour lists: what the stored lists most like this one hold.
+
+Source: playlist-based nearest neighbours as in Jannach, Kamehkhosh and Lerche (SAC 2017) and vl-kNN of the RecSys challenge
+2018: cosine of lists whose items weigh by their rarity, the similarity of a neighbour to a power.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from math import inf
+from typing import Self
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from recsys.bundle import Part
+from recsys.data.dataset import Dataset
+from recsys.errors import within
+from recsys.retrieval.lists.sparse import SparseSource, bags, nearest
+from recsys.retrieval.neighbours import interactions
+from recsys.retrieval.source import Query
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListNeighboursConfig:
+    """`lists` neighbours count, each with its similarity to `power`; an item weighs its rarity to `rarity`."""
+
+    lists: int = 500
+    power: float = 1.0
+    rarity: float = 1.0
+
+    def __post_init__(self) -> None:
+        within(self, lists=(1, inf), power=(0, inf), rarity=(0, inf))
+
+
+class ListNeighbours(SparseSource):
+    """`held` (lists, items) is 1 where a stored list has an item, `weights` (items,) what an item says of a list."""
+
+    def __init__(self, held: sp.csr_matrix, *, weights: NDArray[np.float32], config: ListNeighboursConfig) -> None:
+        self.held, self.weights, self.config = held, weights, config
+        self.known = weights > 0
+        scaled = sp.csr_matrix(held @ sp.diags_array(weights))
+        lengths = np.sqrt(np.asarray(scaled.multiply(scaled).sum(axis=1)).ravel())
+        self._columns = sp.csr_matrix((sp.diags_array(1 / np.maximum(lengths, 1e-9)) @ scaled).T).astype(np.float32)
+
+    def opinions(self, queries: Sequence[Query]) -> sp.csr_matrix:
+        similarity = np.asarray((bags(queries, self.weights) @ self._columns).toarray())
+        near = nearest(similarity, k=self.config.lists, power=self.config.power)
+        return sp.csr_matrix(near @ self.held)
+
+    def part(self, name: str) -> Part:
+        arrays = {
+            "indices": self.held.indices.astype(np.int32),
+            "indptr": self.held.indptr.astype(np.int64),
+            "weights": self.weights,
+        }
+        return Part(name=name, kind="list-neighbours", config=asdict(self.config), arrays=arrays)
+
+    @classmethod
+    def from_part(cls, part: Part) -> Self:
+        a = part.arrays
+        return cls(stored_lists(part), weights=a["weights"], config=ListNeighboursConfig(**part.config))
+
+
+def stored_lists(part: Part) -> sp.csr_matrix:
+    """The (lists, items) matrix of ones that `part` holds."""
+    indices, indptr = part.arrays["indices"], part.arrays["indptr"]
+    ones = np.ones(len(indices), dtype=np.float32)
+    return sp.csr_matrix((ones, indices, indptr), shape=(len(indptr) - 1, len(part.arrays["weights"])))
+
+
+def fit_list_neighbours(dataset: Dataset, config: ListNeighboursConfig) -> ListNeighbours:
+    """All lists of `dataset` as possible neighbours."""
+    held = interactions(dataset)
+    counts = np.asarray(held.sum(axis=0)).ravel()
+    rarity = np.log((1 + len(dataset)) / np.maximum(counts, 1)) ** config.rarity
+    return ListNeighbours(held, weights=np.where(counts > 0, rarity, 0).astype(np.float32), config=config)

@@ -1,0 +1,115 @@
+"""Fits the weights with which sources continue lists: a conditional logit with all withheld items as targets.
+
+Each list counts alike: its withheld items share one unit of probability, and those that no source proposes are left out.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.data.playlists import Playlists
+from recsys.data.withheld import SEEDS, ListCases, Order, list_cases
+from recsys.ranking.filters import allowed
+from recsys.retrieval.fusion import Features, features, gather
+from recsys.retrieval.lists.continuation import ORDERS, Continuation
+from recsys.retrieval.lists.sparse import BLOCK, ListQuery
+from recsys.retrieval.source import Source
+
+DEPTH = 500
+RIDGE = 0.003
+"""Pull towards equal weights."""
+MOST = 300
+"""Cases that one size is fitted on."""
+NEWTON_STEPS = 20
+
+
+def list_queries(cases: ListCases, *, items: int, repeats: bool = False) -> list[ListQuery]:
+    """The cases as questions over all `items`, without the shown ones unless `repeats`."""
+    every = np.ones(items, dtype=np.bool_)
+    return [
+        ListQuery(seeds, allowed(every, without=[] if repeats else [seeds.rows]), name)
+        for seeds, name in zip(cases.seeds, cases.names, strict=True)
+    ]
+
+
+def fit_continuation(
+    sources: Mapping[str, Source], validation: Playlists, *, seed: int, depth: int = DEPTH
+) -> Continuation:
+    """The fusion of `sources`, which have not seen the `validation` lists. A size without cases takes equal weights."""
+    names, parts = tuple(sources), list(sources.values())
+    weights = np.empty((len(ORDERS), len(SEEDS), 3 * len(names)), dtype=np.float32)
+    for i, order in enumerate(ORDERS):
+        for j, size in enumerate(SEEDS):
+            weights[i, j] = _fitted(parts, validation, size=size, order=order, seed=seed, depth=depth)
+    return Continuation(names, SEEDS, weights, depth, {"lists": len(validation)})
+
+
+def _fitted(
+    sources: Sequence[Source], validation: Playlists, *, size: int, order: Order, seed: int, depth: int
+) -> NDArray[np.float32]:
+    cases = list_cases(validation, seeds=size, order=order, seed=seed)
+    start = np.repeat(np.array([2 / len(sources), 0, 0]), len(sources))
+    queries = list_queries(cases, items=validation.data.items)[:MOST]
+    blocks = []
+    for first in range(0, len(queries), BLOCK):
+        some = queries[first : first + BLOCK]
+        rows = gather(sources, some, depth=depth)
+        blocks += _told(features(sources, some, rows), rows, cases.withheld[first : first + BLOCK])
+    if not blocks:
+        return start.astype(np.float32)
+    return _newton(blocks, start).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Case:
+    """`x` (candidates, features), of which `share` (candidates,) of the withheld items are each."""
+
+    x: Features
+    share: NDArray[np.float32]
+
+
+def _told(x: Features, rows: NDArray[np.int64], withheld: Sequence[NDArray[np.int64]]) -> list[_Case]:
+    cases = []
+    for one, found, wanted in zip(x, rows, withheld, strict=True):
+        real = found >= 0
+        hit = np.isin(found[real], wanted)
+        if hit.any():
+            cases.append(_Case(one[real], (hit / hit.sum()).astype(np.float32)))
+    return cases
+
+
+def _newton(cases: Sequence[_Case], start: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The weights of least cross-entropy: convex, so that Newton's steps, halved where they overshoot, get there."""
+    weights, loss = start, _loss(cases, start, start)
+    for _ in range(NEWTON_STEPS):
+        gradient, curve = 2 * RIDGE * (weights - start), 2 * RIDGE * np.eye(len(weights))
+        for case in cases:
+            chance = _chances(case, weights)
+            mean = chance @ case.x
+            gradient += (mean - case.share @ case.x) / len(cases)
+            spread = case.x * np.sqrt(chance)[:, None]
+            curve += (spread.T @ spread - np.outer(mean, mean)) / len(cases)
+        step = np.linalg.solve(curve, gradient)
+        for share in 0.5 ** np.arange(10):
+            if (less := _loss(cases, weights - share * step, start)) < loss:
+                break
+        else:
+            return weights
+        weights, gained, loss = weights - share * step, loss - less, less
+        if gained < 1e-6:
+            break
+    return weights
+
+
+def _chances(case: _Case, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    logits = case.x @ weights
+    chances = np.exp(logits - logits.max())
+    total: NDArray[np.float64] = chances / chances.sum()
+    return total
+
+
+def _loss(cases: Sequence[_Case], weights: NDArray[np.float64], start: NDArray[np.float64]) -> float:
+    told = [float(case.share @ np.log(np.maximum(_chances(case, weights), 1e-30))) for case in cases]
+    return -sum(told) / len(told) + RIDGE * float(((weights - start) ** 2).sum())

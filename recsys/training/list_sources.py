@@ -1,0 +1,110 @@
+"""The parts that questions about lists are answered with: encoders by means, sources that continue, and their fusion."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+
+import numpy as np
+
+from recsys.bundle import Part
+from recsys.data.playlists import Playlists, split_playlists
+from recsys.data.withheld import list_cases
+from recsys.evaluation.continuation import figures
+from recsys.retrieval.factors import AlsConfig, fit_als
+from recsys.retrieval.lists.attributes import ListAttributesConfig, fit_list_attributes
+from recsys.retrieval.lists.encoder import PREFIX
+from recsys.retrieval.lists.mean import MEAN, WEIGHTED, fit_mean
+from recsys.retrieval.lists.names import ListNamesConfig, fit_list_names
+from recsys.retrieval.lists.neighbours import ListNeighbours, ListNeighboursConfig, fit_list_neighbours
+from recsys.retrieval.lists.parts import restore_source
+from recsys.retrieval.markov import MarkovConfig, fit_markov
+from recsys.retrieval.neighbours import NeighboursConfig, fit_neighbours
+from recsys.retrieval.parts import StoredSource
+from recsys.retrieval.popular import PopularConfig, fit_popular
+from recsys.training.list_fusion import fit_continuation, list_queries
+from recsys.training.recipes import Plan, Progress
+from recsys.training.start import spectral_start
+
+SOURCES = ("popular", "neighbours", "markov", "beside", "item-neighbours", "als", "attributes", "names")
+"""What continues a list, where it is fitted without anything else."""
+
+CONTINUE = "continue"
+"""The name of the fusion."""
+
+DIM = 128
+GRID = tuple(
+    ListNeighboursConfig(lists=lists, power=power, rarity=rarity)
+    for lists in (100, 500, 2000)
+    for power in (1.0, 2.0, 3.0)
+    for rarity in (0.0, 0.5, 1.0)
+)
+"""Settings of neighbour lists that are tried on validation."""
+TRIED = 150
+"""Validation cases of 5 seeds, and of 25, that they are tried on."""
+
+
+def train_list_parts(
+    lists: Playlists, plan: Plan, *, given: Mapping[str, Part] = MappingProxyType({})
+) -> Iterator[Progress | dict[str, Part]]:
+    """Yields progress, and last the parts by name: chosen on the validation lists, fitted again with them.
+
+    `given` are learned encoders that continue lists, too.
+    """
+    folds = split_playlists(lists)
+    chosen = _tuned(folds.fit, folds.validation, seed=plan.seed)
+    yield Progress(f"{PREFIX}neighbours", f"chosen on {len(folds.validation)} lists: {chosen}")
+    learned = {name.removeprefix(PREFIX): restore_source(part) for name, part in given.items()}
+    early = {name: fit_source(name, folds.fit, chosen, seed=plan.seed) for name in SOURCES}
+    yield Progress(f"{PREFIX}{CONTINUE}", "fitting the fusion on the validation lists")
+    fusion = fit_continuation({**early, **learned}, folds.validation, seed=plan.seed)
+    parts = dict(given) | {f"{PREFIX}{CONTINUE}": fusion.part(f"{PREFIX}{CONTINUE}")}
+    del early
+    for name in SOURCES:
+        parts[f"{PREFIX}{name}"] = fit_source(name, folds.refit, chosen, seed=plan.seed).part(f"{PREFIX}{name}")
+        yield Progress(f"{PREFIX}{name}", f"fitted on {len(folds.refit):,} lists")
+    vectors = spectral_start(folds.refit.data, dim=DIM, seed=plan.seed)
+    for name, config in (("mean", MEAN), ("weighted", WEIGHTED)):
+        encoder = fit_mean(folds.refit.data, vectors, config, name=name)
+        parts[f"{PREFIX}{name}"] = encoder.part(f"{PREFIX}{name}")
+    yield parts
+
+
+def fit_source(name: str, lists: Playlists, chosen: ListNeighboursConfig, *, seed: int) -> StoredSource:
+    """The source `name` of `SOURCES` over `lists`; in a list an early item counts as much as a late one, but for markov."""
+    match name:
+        case "popular":
+            return fit_popular(lists.data, PopularConfig())
+        case "neighbours":
+            return fit_list_neighbours(lists.data, chosen)
+        case "markov":
+            return fit_markov(lists.data, MarkovConfig(reach=5, decay=0.8, window=10))
+        case "beside":
+            return fit_markov(lists.data, MarkovConfig(reach=10, decay=1.0, window=250, both=True))
+        case "item-neighbours":
+            return fit_neighbours(lists.data, NeighboursConfig(decay=1.0, window=250))
+        case "als":
+            return fit_als(lists.data, AlsConfig(factors=128, alpha=10.0, decay=1.0), seed=seed)
+        case "attributes":
+            return fit_list_attributes(lists, ListAttributesConfig())
+        case "names":
+            return fit_list_names(lists, ListNamesConfig())
+        case _:
+            raise KeyError(name)
+
+
+def _tuned(fit: Playlists, validation: Playlists, *, seed: int) -> ListNeighboursConfig:
+    """The settings of best mean R-precision on validation; the first ones without a case."""
+    by_size = [list_cases(validation, seeds=size, order="sensitive", seed=seed) for size in (5, 25)]
+    best, most = ListNeighboursConfig(), -1.0
+    base = fit_list_neighbours(fit.data, ListNeighboursConfig(rarity=1.0))
+    for config in GRID:
+        weights = np.where(base.known, np.maximum(base.weights, 1e-9) ** config.rarity, 0).astype(np.float32)
+        source = ListNeighbours(base.held, weights=weights, config=config)
+        found = []
+        for cases in by_size:
+            queries = list_queries(cases, items=fit.data.items)[:TRIED]
+            rows = source.search(queries, k=250).rows
+            found += list(figures(rows, cases.withheld[:TRIED]).r_precision)
+        if found and np.mean(found) > most:
+            best, most = config, float(np.mean(found))
+    return replace(best)
