@@ -10,12 +10,29 @@ from api.metrics import Metrics
 from api.together import Together
 from recsys.errors import RecsysError
 from recsys.service import Answer, Question, Readiness
+from recsys.service.lists import ContinuedList, ContinueOptions, SimilarLists, SimilarOptions
 from recsys.store.records import Event, EventDraft, Item, ItemDraft, Playlist
+
+
+class Lists(Protocol):
+    """Questions about lists: `recsys.service.lists.ListQuestions`, or a stand-in."""
+
+    def similar_to(
+        self, playlist_id: str, options: SimilarOptions, *, request_id: str | None = None
+    ) -> SimilarLists: ...
+    def similar(
+        self, item_ids: Sequence[str], name: str | None, options: SimilarOptions, *, request_id: str | None = None
+    ) -> SimilarLists: ...
+    def continued(
+        self, item_ids: Sequence[str], name: str | None, options: ContinueOptions, *, request_id: str | None = None
+    ) -> ContinuedList: ...
 
 
 class Service(Protocol):
     """What the routes ask of: `recsys.service.Recommender`, or a stand-in with the same methods."""
 
+    @property
+    def lists(self) -> Lists: ...
     def answer(self, questions: Sequence[Question]) -> list[Answer | RecsysError]: ...
     def put_items(self, drafts: Sequence[ItemDraft]) -> list[Item]: ...
     def item(self, item_id: str) -> Item: ...
@@ -62,6 +79,12 @@ class Asking:
         return answer
 
 
+async def _request_id(request: Request) -> str:
+    request_id: str = request.state.request_id
+    return request_id
+
+
+RequestIdDep = Annotated[str, Depends(_request_id)]
 RecommenderDep = Annotated[Service, Depends(_recommender)]
 AskingDep = Annotated[Asking, Depends(_asking)]
 MetricsDep = Annotated[Metrics, Depends(_metrics)]

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from pydantic.config import JsonDict
 
 from api.fields import Attributes, Finite, Id, Ids, Instant, Position, Text
 from recsys.service import MAX_HISTORY, Options, Question
+from recsys.service.lists import MAX_ALTERNATIVES, ContinueOptions, SimilarOptions
 from recsys.store.records import EventDraft, ItemDraft
 
 
@@ -244,6 +245,111 @@ class SizeOffered(BaseModel):
     withheld: str | None = Field(
         description="Why it is not served, and the next larger one instead; null: it is served"
     )
+
+
+LISTED: JsonDict = {"item_ids": ["50", "181"], "name": "Space", "k": 10}
+
+
+class SimilarListsAsked(Incoming):
+    """Which lists, of those that are stored."""
+
+    k: int = Field(10, ge=1, le=1000, description="How many lists")
+    order: Literal["sensitive", "free"] | None = Field(
+        None, description="Does the order of the items count? Chooses the encoder"
+    )
+    encoder: Annotated[Text, Field(max_length=200)] | None = Field(None, description="Name of a list encoder")
+    name_contains: Annotated[Text, Field(max_length=1000)] | None = Field(
+        None, description="Part of the name, any case"
+    )
+    min_length: int | None = Field(None, ge=0, description="Fewest items")
+    max_length: int | None = Field(None, ge=0, description="Most items")
+    holds: Id | None = Field(None, description="An item that the list must hold")
+
+    def options(self) -> SimilarOptions:
+        return SimilarOptions(
+            k=self.k,
+            order=self.order,
+            encoder=self.encoder or None,
+            name_contains=self.name_contains or None,
+            min_length=self.min_length,
+            max_length=self.max_length,
+            holds=self.holds,
+        )
+
+
+class ListAsked(SimilarListsAsked):
+    """A list sent along. It is used for this answer and not stored; its name is used where no item of it is known."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [LISTED | {"order": "free"}]})
+
+    item_ids: list[Id] = Field([], max_length=MAX_HISTORY, description="In order; repeats count")
+    name: Annotated[Text, Field(max_length=1000)] | None = None
+
+
+class ContinueAsked(Incoming):
+    """A list sent along, and how it should go on. A list without items is continued by its name."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [LISTED | {"alternatives": 3}]})
+
+    item_ids: list[Id] = Field([], max_length=MAX_HISTORY, description="In order; may be empty with a name")
+    name: Annotated[Text, Field(max_length=1000)] | None = None
+    k: int = Field(10, strict=True, ge=1, le=1000, description="Items of each continuation")
+    alternatives: int = Field(1, strict=True, ge=1, le=MAX_ALTERNATIVES, description="How many continuations")
+    repeats: bool = Field(False, strict=True, description="May items of the list come back?")
+    order: Literal["sensitive", "free"] = Field("sensitive", description="Does the order of the items count?")
+    encoder: Annotated[Text, Field(max_length=200)] | None = Field(
+        None, description="Part that continues; left out: all, blended", examples=["continue"]
+    )
+    exclude: list[Id] = Field([], max_length=MAX_HISTORY, description="Item ids not to show")
+    strength: Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)] = Field(
+        1.0, description="What an item loses for each earlier alternative that holds it"
+    )
+    same_group: Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)] = Field(
+        0.0, description="What an item loses for each earlier one that shares its artist or brand"
+    )
+
+    def options(self) -> ContinueOptions:
+        return ContinueOptions(
+            k=self.k,
+            alternatives=self.alternatives,
+            repeats=self.repeats,
+            order=self.order,
+            encoder=self.encoder or None,
+            exclude=tuple(self.exclude),
+            strength=self.strength,
+            same_group=self.same_group,
+        )
+
+
+class ScoredList(Outgoing):
+    playlist_id: str
+    name: str | None
+    length: int = Field(description="Number of items")
+    score: float = Field(description="Cosine of the two lists' vectors")
+
+
+class SimilarLists(Outgoing):
+    """Stored lists, most similar first."""
+
+    request_id: str
+    bundle: str | None
+    encoder: str = Field(description="The list encoder that compared them; `names`: their names")
+    playlists: list[ScoredList]
+    degraded: list[Degraded] = Field(description="What was asked and not done, and why")
+
+
+class Alternative(Outgoing):
+    items: list[Scored]
+
+
+class ContinuedList(Outgoing):
+    """Continuations, the likeliest first."""
+
+    request_id: str
+    bundle: str | None
+    encoder: str = Field(description="The part that continued the list")
+    alternatives: list[Alternative]
+    degraded: list[Degraded] = Field(description="What was asked and not done, and why")
 
 
 class Part(BaseModel):

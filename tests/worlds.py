@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from recsys.training.jobs import Saved, train_from_store
 from recsys.training.recipes import Plan
 
 EPOCHS = {"sasrec": {"loop": {"epochs": 12}}, "sasrec-hybrid": {"loop": {"epochs": 12}}}
+NAMES = ("morning", "sunset", "workout", "kitchen")
+"""What lists are called, by cluster."""
+
 PLAN = Plan(text_encoder="hashed", include_seen=False, overrides=EPOCHS)
 
 
@@ -48,6 +52,10 @@ def fill(store: Store, world: World) -> None:
     store.add_events(
         [EventDraft(user_id=user, item_id=item, at=at, position=place) for user, item, at, place in events]
     )
+    lists = world.events.group_by("user", maintain_order=True).agg("item").sort("user").collect()
+    for user, held in lists.iter_rows():  # what a user did, as a list called by the cluster of most of it
+        cluster = Counter(world.cluster[item] for item in held).most_common(1)[0][0]
+        store.put_playlist(user.replace("user", "list"), f"{NAMES[cluster]} mix", held)
 
 
 def train_small(folder: Path) -> Planted:

@@ -1,13 +1,49 @@
-"""Playlists: named lists of items."""
+"""Playlists: named lists of items, what is like them, and what comes next."""
 
-from fastapi import APIRouter
+from typing import Annotated
 
-from api.deps import RecommenderDep
+from fastapi import APIRouter, Query
+
+from api.deps import RecommenderDep, RequestIdDep
 from api.fields import PathId
 from api.problems import documented
-from api.schemas import PlaylistContent, StoredPlaylist
+from api.schemas import (
+    ContinueAsked,
+    ContinuedList,
+    ListAsked,
+    PlaylistContent,
+    SimilarLists,
+    SimilarListsAsked,
+    StoredPlaylist,
+)
 
 router = APIRouter(tags=["playlists"])
+
+
+@router.post("/v1/playlists/similar", responses=documented(413, 415, 503))
+def similar_to_list(asked: ListAsked, recommender: RecommenderDep, request_id: RequestIdDep) -> SimilarLists:
+    """The stored lists most like the one in the body, which need not be stored."""
+    found = recommender.lists.similar(asked.item_ids, asked.name, asked.options(), request_id=request_id)
+    return SimilarLists.model_validate(found)
+
+
+@router.post("/v1/playlists/continue", responses=documented(413, 415, 503))
+def continue_list(asked: ContinueAsked, recommender: RecommenderDep, request_id: RequestIdDep) -> ContinuedList:
+    """What comes after the list in the body: by its items, or by its name alone."""
+    found = recommender.lists.continued(asked.item_ids, asked.name, asked.options(), request_id=request_id)
+    return ContinuedList.model_validate(found)
+
+
+@router.get("/v1/playlists/{playlist_id:path}/similar", responses=documented(404, 503))
+def similar_playlists(
+    playlist_id: PathId,
+    asked: Annotated[SimilarListsAsked, Query()],
+    recommender: RecommenderDep,
+    request_id: RequestIdDep,
+) -> SimilarLists:
+    """The stored lists most like a stored one, as they stand now."""
+    found = recommender.lists.similar_to(playlist_id, asked.options(), request_id=request_id)
+    return SimilarLists.model_validate(found)
 
 
 @router.put("/v1/playlists/{playlist_id:path}", responses=documented(404, 413, 415))

@@ -19,6 +19,7 @@ from recsys.bundle import Part
 from recsys.data.dataset import Dataset
 from recsys.data.history import Rows
 from recsys.errors import InvalidRequest, within
+from recsys.indexes.build import IndexConfig, build
 from recsys.indexes.index import Index
 from recsys.retrieval.inner import InnerProductSource, stored, stored_index
 from recsys.retrieval.neighbours import interactions
@@ -135,8 +136,9 @@ class BprSource(FactorsSource):
         return np.append(self.config["scale"] * mean, 1).astype(np.float32)
 
 
-def fit_als(dataset: Dataset, config: AlsConfig, *, seed: int) -> AlsSource:
-    """Item factors of ALS; one BLAS thread, which is what `implicit` asks for."""
+def fit_als(dataset: Dataset, config: AlsConfig, *, seed: int, index: IndexConfig | None = None) -> AlsSource:
+    """Item factors of ALS, searched by an index of the kind `index`, else the one that suits; one BLAS thread, which is
+    what `implicit` asks for."""
     with threadpool_limits(1, "blas"):
         model = AlternatingLeastSquares(
             factors=config.factors,
@@ -148,7 +150,9 @@ def fit_als(dataset: Dataset, config: AlsConfig, *, seed: int) -> AlsSource:
             use_gpu=False,
         )
         model.fit(interactions(dataset), show_progress=False)
-    return AlsSource(_vectors(model), known=dataset.counts() > 0, config=asdict(config))
+    vectors, known = _vectors(model), dataset.counts() > 0
+    built = None if index is None else build(index, vectors, known=known)
+    return AlsSource(vectors, known=known, config=asdict(config), index=built)
 
 
 def fit_bpr(dataset: Dataset, config: BprConfig, *, seed: int) -> BprSource:

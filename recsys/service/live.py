@@ -18,10 +18,11 @@ from recsys.data.catalogue import Catalogue
 from recsys.data.kept import KeptHistories
 from recsys.errors import BundleError, StoreError
 from recsys.retrieval.deployed import deploy, popular_only
+from recsys.retrieval.lists.deployed import deploy_lists
 from recsys.service.questions import MAX_HISTORY
 from recsys.service.reading import Reading
 from recsys.service.renewal import Renewal
-from recsys.service.snapshot import Snapshot
+from recsys.service.snapshot import NO_LISTS, Snapshot
 from recsys.store import Store
 from recsys.store.records import Item
 
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 
 EVERY = 0.2
 """Seconds after which the store is asked again whether another process wrote something."""
+
 
 
 class Live:
@@ -108,7 +110,7 @@ class Live:
         try:
             if named := uri or (record and record.uri):
                 bundle = load_bundle(named)
-                return Snapshot(deploy(bundle), Catalogue(bundle.item_ids), bundle)
+                return Snapshot(deploy(bundle), deploy_lists(bundle), Catalogue(bundle.item_ids), bundle)
             self._trouble = ("no active bundle: run `recsys train blend`, then restart",)
         except BundleError as error:
             if uri:  # asked for by name: say so at once
@@ -117,11 +119,11 @@ class Live:
         counts = self._store.item_counts()
         item_ids = tuple(item.item_id for page in self._store.items() for item in page)
         numbers = np.array([counts.get(item_id, 0) for item_id in item_ids], dtype=np.int64)
-        return Snapshot(popular_only(numbers), Catalogue(item_ids), None)
+        return Snapshot(popular_only(numbers), NO_LISTS, Catalogue(item_ids), None)
 
     def _reading(self) -> Reading | None:
         live = self.snapshot
-        return Reading(self._store, live.bundle, live.deployed, device=self._device) if live.bundle else None
+        return Reading(self._store, live.bundle, live.text_encoders, device=self._device) if live.bundle else None
 
     def _begin(self) -> None:
         """All items of the store, and by their texts those that are new since the training."""
@@ -142,5 +144,8 @@ class Live:
     def _learn(self, items: Sequence[Item]) -> None:
         if self.reading and items:
             live = self.snapshot
-            deployed = self.reading.learned(live.deployed, items, live.catalogue)
-            self.snapshot = replace(live, deployed=deployed)
+            read = self.reading.learned(items)
+            if read:
+                rows = live.catalogue.rows(item.item_id for item in items)
+                deployed, lists = live.deployed.with_items(rows, read), live.lists.with_items(rows, read[max(read)])
+                self.snapshot = replace(live, deployed=deployed, lists=lists)

@@ -35,12 +35,12 @@ Vectors = NDArray[np.float32]
 class Reading:
     """The text encoder of `bundle`, loaded when it is first needed, and what is known of the items' texts.
 
-    `trouble` says why texts cannot be read, once that was tried.
+    `names` are the text encoders that the parts ask for. `trouble` says why texts cannot be read, once that was tried.
     """
 
-    def __init__(self, store: Store, bundle: Bundle, deployed: Deployed, *, device: str) -> None:
+    def __init__(self, store: Store, bundle: Bundle, names: frozenset[str], *, device: str) -> None:
         self._store, self._bundle, self._device = store, bundle, device
-        self._names = deployed.text_encoders
+        self._names = names
         self._read = dict[str, str]()
         self._loading = threading.Lock()
         self._loaded = not self._names
@@ -64,12 +64,10 @@ class Reading:
                 found.append(item)
         return found
 
-    def learned(self, deployed: Deployed, items: Sequence[Item], catalogue: Catalogue) -> Deployed:
-        """`deployed` with these items known by their texts; as it is where texts cannot be read."""
+    def learned(self, items: Sequence[Item]) -> Mapping[int, Vectors]:
+        """The texts of `items` after each exit of the encoder; nothing where texts cannot be read."""
         encoder = self.encoder() if items else None
-        if encoder is None:
-            return deployed
-        return deployed.with_items(catalogue.rows(item.item_id for item in items), self._exits(encoder, items))
+        return {} if encoder is None else self._exits(encoder, items)
 
     def filled(self, deployed: Deployed, catalogue: Catalogue) -> Deployed:
         """`deployed` whose source over the bundle's own text encoder knows all items of the store."""

@@ -17,6 +17,7 @@ from recsys.ranking.filters import allowed
 from recsys.retrieval.fusion import Why
 from recsys.retrieval.sizes import Size, sizes_of
 from recsys.retrieval.source import Candidates, Query
+from recsys.service.lists import ListQuestions
 from recsys.service.live import Live
 from recsys.service.questions import (
     DEFAULT,
@@ -51,7 +52,7 @@ class Recommender:
     """Answers and takes writes. Any number of threads may call it.
 
     `bundle` is the URI of the one to serve; without it the store's active bundle is served, and popular items where there
-    is none or it is damaged.
+    is none or it is damaged. `lists` answers questions about lists.
 
     Raises (constructor):
         BundleError: the bundle named cannot be read.
@@ -62,6 +63,7 @@ class Recommender:
         self._store = store
         self._live = Live(store, bundle=bundle, device=device)
         self._journal = Journal(store.add_impressions)
+        self.lists = ListQuestions(store, self._live)
 
     def close(self) -> None:
         """Writes the last impressions. The store stays open: it belongs to the caller."""

@@ -5,12 +5,21 @@ from dataclasses import dataclass
 from recsys.bundle import Bundle
 from recsys.data.catalogue import Catalogue
 from recsys.retrieval.deployed import Deployed
+from recsys.retrieval.lists.deployed import DeployedLists
+
+NO_LISTS = DeployedLists({}, {}, None)
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The sources that answer, the catalogue they speak of, and the bundle they come from (None: popular items stand in)."""
+    """The sources that answer, those for lists, the catalogue they speak of, and the bundle they come from (None: popular items stand in)."""
 
     deployed: Deployed
+    lists: DeployedLists
     catalogue: Catalogue
     bundle: Bundle | None
+
+    @property
+    def text_encoders(self) -> frozenset[str]:
+        """Names of the text encoders whose vectors new items need."""
+        return self.deployed.text_encoders | self.lists.text_encoders

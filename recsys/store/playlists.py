@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, func, insert, select
 
 from recsys.errors import NotFound
 from recsys.store.dialect import among, chunks, upsert
 from recsys.store.items import known_items
 from recsys.store.records import Playlist
+from recsys.store.sessions import count_change
 from recsys.store.tables import playlist_items, playlists
 
 
@@ -22,8 +23,8 @@ def put_playlist(connection: Connection, playlist_id: str, name: str | None, ite
     unknown = next((item_id for item_id in item_ids if item_id not in known), None)
     if unknown is not None:
         raise NotFound(f"unknown item {unknown!r}: PUT it first or leave it out")
-    row = {"playlist_id": playlist_id, "name": name, "updated": datetime.now(UTC)}
-    upsert(connection, playlists, [row], key=("playlist_id",), changing=("name", "updated"))
+    row = {"playlist_id": playlist_id, "name": name, "updated": datetime.now(UTC), "version": count_change(connection)}
+    upsert(connection, playlists, [row], key=("playlist_id",), changing=("name", "updated", "version"))
     connection.execute(delete(playlist_items).where(playlist_items.c.playlist_id == playlist_id))
     rows = [{"playlist_id": playlist_id, "position": n, "item_id": item_id} for n, item_id in enumerate(item_ids)]
     for part in chunks(rows):
@@ -53,6 +54,33 @@ def stored_playlists(connection: Connection, playlist_ids: Sequence[str]) -> dic
         )
         for row in connection.execute(named)
     }
+
+
+def playlists_since(connection: Connection, version: int) -> list[Playlist]:
+    """Playlists written after the counter of changes stood at `version`, by the order of their writes."""
+    c = playlists.c
+    query = select(c.playlist_id).where(c.version > version).order_by(c.version, c.playlist_id)
+    ids, found = list(connection.scalars(query)), list[Playlist]()
+    for part in chunks(ids):
+        held = stored_playlists(connection, part)
+        found += [held[playlist_id] for playlist_id in part if playlist_id in held]
+    return found
+
+
+def playlist_ids(connection: Connection, *, after: str | None = None, limit: int | None = None) -> list[str]:
+    """Ids of the stored playlists in ascending order, from `after` on."""
+    query = select(playlists.c.playlist_id).order_by(playlists.c.playlist_id).limit(limit)
+    return list(connection.scalars(query if after is None else query.where(playlists.c.playlist_id > after)))
+
+
+def playlist_count(connection: Connection) -> int:
+    return connection.scalar(select(func.count()).select_from(playlists)) or 0
+
+
+def playlists_holding(connection: Connection, item_id: str) -> list[str]:
+    """Ids of the playlists that hold the item."""
+    c = playlist_items.c
+    return list(connection.scalars(select(c.playlist_id).where(c.item_id == item_id).distinct()))
 
 
 def delete_playlist(connection: Connection, playlist_id: str) -> None:

@@ -111,6 +111,22 @@ class Store:
         with reading(self.engine) as connection:
             return playlists.playlist(connection, playlist_id)
 
+    def playlists_since(self, version: int) -> list[Playlist]:
+        with reading(self.engine) as connection:
+            return playlists.playlists_since(connection, version)
+
+    def playlist_ids(self, *, after: str | None = None, limit: int | None = None) -> list[str]:
+        with reading(self.engine) as connection:
+            return playlists.playlist_ids(connection, after=after, limit=limit)
+
+    def playlist_count(self) -> int:
+        with reading(self.engine) as connection:
+            return playlists.playlist_count(connection)
+
+    def playlists_holding(self, item_id: str) -> list[str]:
+        with reading(self.engine) as connection:
+            return playlists.playlists_holding(connection, item_id)
+
     def delete_playlist(self, playlist_id: str) -> None:
         with writing(self.engine) as connection:
             playlists.delete_playlist(connection, playlist_id)

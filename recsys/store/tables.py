@@ -64,6 +64,8 @@ playlists = Table(
     C("playlist_id", String, primary_key=True),
     C("name", String),
     C("updated", Instant, nullable=False),
+    C("version", BigInteger, nullable=False),  # what `changes` counted when it was last written
+    Index("playlists_by_version", "version"),
 )
 
 playlist_items = Table(
@@ -72,6 +74,7 @@ playlist_items = Table(
     C("playlist_id", ForeignKey("playlists.playlist_id", ondelete="CASCADE"), primary_key=True),
     C("position", Integer, primary_key=True),
     C("item_id", ForeignKey("items.item_id"), nullable=False),
+    Index("playlists_by_item", "item_id"),
 )
 
 vectors = Table(

@@ -16,14 +16,16 @@ from recsys.data.build import dataset, text_vectors
 from recsys.data.dataset import Dataset
 from recsys.data.item_text import KIND, ItemTextEncoder
 from recsys.data.lists import lists
-from recsys.data.playlists import playlists
+from recsys.data.playlists import Playlists, playlists
 from recsys.data.texts import TextEncoder, Vectors, text_encoder
 from recsys.errors import BundleError, NotReady
+from recsys.retrieval.lists.encoder import PREFIX
 from recsys.retrieval.parts import restore
 from recsys.retrieval.text import TextAware
 from recsys.store import Store
 from recsys.training.item_text import NAME as ITEM_TEXT
 from recsys.training.list_job import list_bundle, list_recipe, run_name
+from recsys.training.list_sources import train_list_parts
 from recsys.training.recipes import BLEND, Fits, Plan, Progress, Trained, check_known, train_bundle
 from recsys.training.text_job import item_text_bundle
 
@@ -105,14 +107,23 @@ def train_from_store(
     work = material(store, plan)
     place = checkpoints / _run_hash(work)
     running = replace(work.plan, checkpoints=place, resume=resume)
-    fits = {part: fit for uri in given for part, fit in _given(uri, work).items()}
+    learned = {part.name: part for uri in given for part in _given_lists(uri)}
+    fits = {part: fit for uri in given if not _given_lists(uri) for part, fit in _given(uri, work).items()}
     names = tuple(dict.fromkeys((*BLEND, *fits))) if model == "blend" else (model,)
     for fact in train_bundle(names, work.data, work.text, running, default=model, given=fits):
         match fact:
             case Progress():
                 yield fact
             case Trained():
-                bundle = replace(fact.bundle, parts={**fact.bundle.parts, **work.encoder})
+                found = fact.bundle
+                if model == "blend" and store.counts().playlists:
+                    for told in train_list_parts(_lists_over(store, plan, found), plan, given=learned):
+                        match told:
+                            case Progress():
+                                yield told
+                            case dict():
+                                found = replace(found, parts={**found.parts, **told})
+                bundle = replace(found, parts={**found.parts, **work.encoder})
                 uri = save_bundle(bundle, folder, name=name)
                 if model != "blend":
                     save_bundle(replace(fact.bundle, parts=fact.early), uri, name=EARLY)
@@ -162,6 +173,19 @@ def _list_encoder(
 
 def _named(plan: Plan) -> TextEncoder:
     return text_encoder(plan.text_encoder, device=plan.device)
+
+
+def _lists_over(store: Store, plan: Plan, bundle: Bundle) -> Playlists:
+    """The playlists of the store over the catalogue of `bundle`."""
+    found = playlists(store, seed=plan.seed, withheld=not plan.deploy)
+    if found.data.item_ids != bundle.item_ids:
+        raise BundleError("items were written while the run went on: train again")
+    return found
+
+
+def _given_lists(uri: str) -> list[Part]:
+    """The list encoders of the bundle `uri`."""
+    return [part for name, part in load_bundle(uri).parts.items() if name.startswith(PREFIX)]
 
 
 def _given(uri: str, work: Material) -> dict[str, Fits]:

@@ -29,7 +29,7 @@ def list_queries(cases: ListCases, *, items: int, repeats: bool = False) -> list
     """The cases as questions over all `items`, without the shown ones unless `repeats`."""
     every = np.ones(items, dtype=np.bool_)
     return [
-        ListQuery(seeds, allowed(every, without=[] if repeats else [seeds.rows]), name)
+        ListQuery(seeds, allowed(every, without=[] if repeats else [seeds.rows]), name=name)
         for seeds, name in zip(cases.seeds, cases.names, strict=True)
     ]
 
@@ -52,11 +52,12 @@ def _fitted(
     cases = list_cases(validation, seeds=size, order=order, seed=seed)
     start = np.repeat(np.array([2 / len(sources), 0, 0]), len(sources))
     queries = list_queries(cases, items=validation.data.items)[:MOST]
+    withheld = cases.withheld[:MOST]
     blocks = []
     for first in range(0, len(queries), BLOCK):
         some = queries[first : first + BLOCK]
         rows = gather(sources, some, depth=depth)
-        blocks += _told(features(sources, some, rows), rows, cases.withheld[first : first + BLOCK])
+        blocks += _told(features(sources, some, rows), rows, withheld[first : first + BLOCK])
     if not blocks:
         return start.astype(np.float32)
     return _newton(blocks, start).astype(np.float32)

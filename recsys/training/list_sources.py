@@ -10,6 +10,7 @@ from recsys.bundle import Part
 from recsys.data.playlists import Playlists, split_playlists
 from recsys.data.withheld import list_cases
 from recsys.evaluation.continuation import figures
+from recsys.indexes.exact import ExactConfig
 from recsys.retrieval.factors import AlsConfig, fit_als
 from recsys.retrieval.lists.attributes import ListAttributesConfig, fit_list_attributes
 from recsys.retrieval.lists.encoder import PREFIX
@@ -83,7 +84,7 @@ def fit_source(name: str, lists: Playlists, chosen: ListNeighboursConfig, *, see
         case "item-neighbours":
             return fit_neighbours(lists.data, NeighboursConfig(decay=1.0, window=250))
         case "als":
-            return fit_als(lists.data, AlsConfig(factors=128, alpha=10.0, decay=1.0), seed=seed)
+            return fit_als(lists.data, AlsConfig(factors=128, alpha=10.0, decay=1.0), seed=seed, index=ExactConfig())
         case "attributes":
             return fit_list_attributes(lists, ListAttributesConfig())
         case "names":
@@ -102,6 +103,8 @@ def _tuned(fit: Playlists, validation: Playlists, *, seed: int) -> ListNeighbour
         source = ListNeighbours(base.held, weights=weights, config=config)
         found = []
         for cases in by_size:
+            if not len(cases):
+                continue
             queries = list_queries(cases, items=fit.data.items)[:TRIED]
             rows = source.search(queries, k=250).rows
             found += list(figures(rows, cases.withheld[:TRIED]).r_precision)

@@ -15,6 +15,7 @@ from api.app import create_app
 from recsys.errors import Conflict, InvalidRequest, NotFound, RecsysError
 from recsys.service import Answer, Degraded, Options, Question, Readiness, Scored
 from recsys.store.records import Event, EventDraft, Item, ItemDraft, Playlist
+from tests.api.fake_lists import FakeLists
 
 FILMS = (("50", "Star Wars", "space"), ("181", "Return of the Jedi", "space"), ("1", "Toy Story", "toys"))
 
@@ -27,6 +28,7 @@ class FakeRecommender:
         self.events: dict[str, Event] = {}
         self.playlists: dict[str, Playlist] = {}
         self.asked: list[tuple[str | None, tuple[str, ...], Options]] = []
+        self.lists = FakeLists(self.items, self.playlists)
         self.put_items([ItemDraft(item_id=item_id, title=title, domain=domain) for item_id, title, domain in FILMS])
 
     def answer(self, questions: Sequence[Question]) -> list[Answer | RecsysError]:

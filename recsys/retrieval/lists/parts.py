@@ -7,8 +7,11 @@ from numpy.typing import NDArray
 
 from recsys.bundle import Bundle, Part
 from recsys.errors import BundleError
+from recsys.indexes.build import build
+from recsys.indexes.exact import ExactConfig
 from recsys.indexes.index import nothing
 from recsys.retrieval import parts
+from recsys.retrieval.factors import AlsSource
 from recsys.retrieval.lists.attributes import ListAttributes
 from recsys.retrieval.lists.encoder import PREFIX, Continuer, ListEncoder
 from recsys.retrieval.lists.mean import MeanEncoder
@@ -57,6 +60,12 @@ def restore_source(part: Part) -> StoredSource:
     """
     try:
         match part.kind:
+            case (
+                "als"
+            ):  # all are compared: a fusion that asks for 500 gains nothing from a graph, which takes long to build
+                vectors, known = part.arrays["item_vectors"], part.arrays["known"]
+                exact = build(ExactConfig(), vectors, known=known)
+                return AlsSource(vectors, known=known, config=part.config, index=exact)
             case "list-neighbours":
                 return ListNeighbours.from_part(part)
             case "list-names":

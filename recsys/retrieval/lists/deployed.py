@@ -1,0 +1,134 @@
+"""The parts of one bundle that answer questions about lists, over the live catalogue."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.bundle import Bundle
+from recsys.data.history import Rows
+from recsys.data.withheld import Order
+from recsys.errors import InvalidRequest
+from recsys.retrieval.fusion import Why
+from recsys.retrieval.lists.attributes import ListAttributes
+from recsys.retrieval.lists.continuation import KIND, Continuation
+from recsys.retrieval.lists.encoder import Continuer, ListEncoder
+from recsys.retrieval.lists.parts import Judging, is_encoder, list_parts, restore_encoder, restore_source
+from recsys.retrieval.lists.seq2seq import Seq2seqLists
+from recsys.retrieval.lists.sets import SetLists
+from recsys.retrieval.source import Candidates, Query, Source
+from recsys.retrieval.text import TextAware
+
+CONTINUE = "continue"
+"""The fusion that continues lists."""
+FREE = ("set", "weighted", "mean")
+"""Encoders that a question without an encoder takes, the first that is there."""
+NAMES = "names"
+"""What answers where a list has a name and nothing else."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DeployedLists:
+    """List encoders and sources by name, immutable: `with_items` gives new ones. Without `fusion` nothing is continued."""
+
+    encoders: Mapping[str, ListEncoder]
+    sources: Mapping[str, Source]
+    fusion: Continuation | None
+
+    def encoder(self, name: str | None, order: Order | None) -> tuple[ListEncoder | None, bool]:
+        """The encoder called `name`, or the best for `order`, and whether that keeps what was asked of the order.
+
+        Raises:
+            InvalidRequest: there is no such encoder, or it does the opposite of `order`.
+        """
+        if name is not None:
+            if name not in self.encoders:
+                known = ", ".join(sorted(self.encoders)) or "none is there: run `recsys train blend`"
+                raise InvalidRequest(f"unknown list encoder {name!r}: choose one of {known}")
+            found = self.encoders[name]
+            if order is not None and found.order_sensitive != (order == "sensitive"):
+                raise InvalidRequest(
+                    f"encoder {name!r} is {'sensitive to' if found.order_sensitive else 'free of'} order: "
+                    f"leave out order={order!r} or choose another encoder"
+                )
+            return found, True
+        for one in self.encoders.values() if order == "sensitive" else ():
+            if one.order_sensitive:
+                return one, True
+        free = next((self.encoders[name] for name in FREE if name in self.encoders), None)
+        return free or next(iter(self.encoders.values()), None), order != "sensitive"
+
+    def continuer(self, name: str | None) -> str:
+        """The name of what continues a list when `name` was asked for.
+
+        Raises:
+            InvalidRequest: there is no such part.
+        """
+        if name is not None and name != CONTINUE and name not in self.sources:
+            known = ", ".join(sorted([CONTINUE, *self.sources]))
+            raise InvalidRequest(f"unknown encoder {name!r}: choose one of {known}")
+        return name or CONTINUE
+
+    def writer(self, name: str) -> Continuer | None:
+        """The model called `name` that writes lists item by item; None where the part finds items one by one."""
+        source = self.sources.get(name)
+        return source.model if isinstance(source, Judging) else None
+
+    def search(
+        self, queries: Sequence[Query], *, k: int, encoder: str | None, order: Order
+    ) -> tuple[Candidates, list[list[Why]]]:
+        """The `k` best rows of each query, and per row why, by the fusion or by one source."""
+        name = self.continuer(encoder)
+        if name == CONTINUE or self.writer(name):
+            assert self.fusion is not None
+            return self.fusion.search(self.sources, queries, k=k, order=order)
+        found = self.sources[name].search(queries, k=k)
+        return found, [[(name, (name,))] * int((rows >= 0).sum()) for rows in found.rows]
+
+    @property
+    def text_encoders(self) -> frozenset[str]:
+        """Names of the text encoders whose vectors new items need."""
+        names = {encoder.text_encoder for encoder in self.encoders.values() if isinstance(encoder, TextAware)}
+        return frozenset(names - {""})
+
+    def with_items(self, rows: Rows, text: NDArray[np.float32]) -> "DeployedLists":
+        """The same with text vectors (rows, text_dim) for new or changed items."""
+        encoders, sources = dict(self.encoders), dict(self.sources)
+        for name, encoder in self.encoders.items():
+            if isinstance(encoder, Seq2seqLists | SetLists) and encoder.text_encoder:
+                encoders[name] = grown = encoder.with_items(rows, text)
+                if name in sources:
+                    sources[name] = Judging(grown)
+        return replace(self, encoders=encoders, sources=sources)
+
+    def groups(self, rows: Rows) -> NDArray[np.int64]:
+        """(rows,): what number of group each item is of, such as its artist; -1 for none."""
+        source = self.sources.get("attributes")
+        out = np.full(len(rows), -1, dtype=np.int64)
+        if isinstance(source, ListAttributes):
+            starts = source.groups.indptr
+            inside = rows < len(starts) - 1
+            some = rows[inside]
+            held = starts[some + 1] > starts[some]
+            found = np.full(len(some), -1, dtype=np.int64)
+            found[held] = source.groups.indices[starts[some[held]]]
+            out[inside] = found
+        return out
+
+
+def deploy_lists(bundle: Bundle) -> DeployedLists:
+    """The list parts of `bundle`, ready to answer; none of them where it has none.
+
+    Raises:
+        BundleError: a part does not fit its settings.
+    """
+    parts = list_parts(bundle)
+    encoders = {name: restore_encoder(part) for name, part in parts.items() if is_encoder(part)}
+    fusion = Continuation.from_part(parts[CONTINUE]) if CONTINUE in parts else None
+    rest = {name: part for name, part in parts.items() if not is_encoder(part) and part.kind != KIND}
+    sources: dict[str, Source] = {name: restore_source(part) for name, part in rest.items()}
+    for name, encoder in encoders.items():
+        if isinstance(encoder, Seq2seqLists | SetLists):
+            sources[name] = Judging(encoder)
+    return DeployedLists(encoders, sources, fusion)

@@ -1,0 +1,342 @@
+"""Questions about lists: which stored ones are like this one, and what comes next.
+
+A list is stored, or sent along and never stored. Both read one snapshot of what is live, as other questions do.
+"""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.data.catalogue import Catalogue
+from recsys.data.history import History
+from recsys.data.withheld import Order
+from recsys.errors import InvalidRequest, NotReady
+from recsys.ranking.alternatives import alternatives
+from recsys.ranking.filters import allowed
+from recsys.retrieval.fusion import Why
+from recsys.retrieval.lists.deployed import CONTINUE, NAMES
+from recsys.retrieval.lists.encoder import Decoding
+from recsys.retrieval.lists.names import encoded
+from recsys.retrieval.lists.sparse import ListQuery
+from recsys.retrieval.source import Allowed
+from recsys.service.live import Live
+from recsys.service.questions import MAX_HISTORY, MAX_K, Degraded, Scored
+from recsys.service.snapshot import Snapshot
+from recsys.service.stored_lists import ListsNow, StoredLists
+from recsys.store import Store
+from recsys.store.records import Playlist
+
+MAX_ALTERNATIVES = 8
+POOL = 200
+"""Candidates from which alternatives are chosen, at least."""
+NO_PARTS = "the bundle has no parts for lists: import playlists, run `recsys train blend`, then restart"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimilarOptions:
+    """`order` chooses the encoder, unless one is named; the filters keep lists whose name holds a text in any case, which
+    have so many items, or which hold an item."""
+
+    k: int = 10
+    order: Order | None = None
+    encoder: str | None = None
+    name_contains: str | None = None
+    min_length: int | None = None
+    max_length: int | None = None
+    holds: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContinueOptions:
+    """`alternatives` lists of `k` items; an item loses `strength` for each earlier list that holds it and `same_group` for
+    each earlier one of its artist or brand. `repeats`: may items of the list come back? With `order="free"` any item of the
+    list says as much as its last."""
+
+    k: int = 10
+    alternatives: int = 1
+    repeats: bool = False
+    order: Order = "sensitive"
+    encoder: str | None = None
+    exclude: tuple[str, ...] = ()
+    strength: float = 1.0
+    same_group: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredList:
+    """`score` is the cosine of the two lists' vectors."""
+
+    playlist_id: str
+    name: str | None
+    length: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimilarLists:
+    """Stored lists, most similar first."""
+
+    request_id: str
+    bundle: str | None
+    encoder: str
+    playlists: tuple[ScoredList, ...]
+    degraded: tuple[Degraded, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """One continuation, in order."""
+
+    items: tuple[Scored, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContinuedList:
+    """Continuations, the likeliest first."""
+
+    request_id: str
+    bundle: str | None
+    encoder: str
+    alternatives: tuple[Alternative, ...]
+    degraded: tuple[Degraded, ...]
+
+
+class ListQuestions:
+    """Answers for any number of threads; `live` is the recommender's own."""
+
+    def __init__(self, store: Store, live: Live) -> None:
+        self._store, self._live = store, live
+        self._stored = StoredLists(store)
+
+    def similar_to(self, playlist_id: str, options: SimilarOptions, *, request_id: str | None = None) -> SimilarLists:
+        """The lists most like a stored one, without itself.
+
+        Raises:
+            NotFound: no such playlist.
+            InvalidRequest, NotReady: as `similar`.
+        """
+        stored = self._store.playlist(playlist_id)
+        return self._similar(stored.item_ids, stored.name, options, without=playlist_id, request_id=request_id)
+
+    def similar(
+        self, item_ids: Sequence[str], name: str | None, options: SimilarOptions, *, request_id: str | None = None
+    ) -> SimilarLists:
+        """The stored lists most like one that is sent along; its name is used where none of its items is known.
+
+        Raises:
+            InvalidRequest: neither items nor name, too many items, contradictory options, an unknown encoder.
+            NotReady: nothing here encodes lists.
+        """
+        return self._similar(item_ids, name, options, without=None, request_id=request_id)
+
+    def continued(
+        self, item_ids: Sequence[str], name: str | None, options: ContinueOptions, *, request_id: str | None = None
+    ) -> ContinuedList:
+        """What comes after a list that is sent along: by its items, or by its name alone.
+
+        Raises:
+            InvalidRequest: neither items nor name, too many items, an option out of range, an unknown encoder.
+            NotReady: nothing here continues lists.
+        """
+        check(options)
+        self._live.follow()
+        live, degraded = self._live.snapshot, list[Degraded]()
+        if live.lists.fusion is None:
+            raise NotReady(NO_PARTS)
+        encoder = live.lists.continuer(options.encoder)
+        past = self._sent(live, item_ids, name, degraded)
+        query = ListQuery(past, _shown(live, past, options), name=name)
+        pool = max(POOL, options.k * min(options.alternatives, 4))
+        found, why = live.lists.search([query], k=pool, encoder=encoder, order=options.order)
+        real = found.rows[0] >= 0
+        rows, scores = found.rows[0][real], found.scores[0][real]
+        if len(rows) < options.k:
+            degraded.append(Degraded("k", f"only {len(rows)} of the {options.k} items asked for can be shown"))
+        lists = self._chosen(live, encoder, past, rows, scores, options)
+        if len(lists) < options.alternatives:
+            degraded.append(Degraded("alternatives", f"only {len(lists)} of {options.alternatives} can be made"))
+        places = {row: place for place, row in enumerate(rows.tolist())}
+        shown = tuple(
+            Alternative(
+                tuple(_scored(live.catalogue, row, scores[places[row]], why[0][places[row]]) for row in one.tolist())
+            )
+            for one in lists
+        )
+        return ContinuedList(
+            request_id=request_id or uuid.uuid4().hex,
+            bundle=live.bundle.uri if live.bundle else None,
+            encoder=encoder,
+            alternatives=shown,
+            degraded=tuple(degraded),
+        )
+
+    def stored(self, playlist_id: str) -> Playlist:
+        """Raises NotFound: no such playlist."""
+        return self._store.playlist(playlist_id)
+
+    def _chosen(
+        self,
+        live: Snapshot,
+        encoder: str,
+        past: History,
+        rows: NDArray[np.int64],
+        scores: NDArray[np.float32],
+        options: ContinueOptions,
+    ) -> list[NDArray[np.int64]]:
+        """Rows of each continuation."""
+        if not len(rows):
+            return []
+        groups = live.lists.groups(rows)
+        writer = live.lists.writer(encoder)
+        if writer is None:
+            count = options.alternatives
+            picked = alternatives(
+                scores,
+                groups,
+                count=count,
+                length=options.k,
+                strength=options.strength,
+                same_group=options.same_group,
+            )
+            return [rows[places] for places in picked if len(places)]
+        wanted = Decoding(
+            length=options.k,
+            alternatives=options.alternatives,
+            beams=MAX_ALTERNATIVES,
+            strength=options.strength,
+            same_group=options.same_group,
+        )
+        written = writer.decode(past.rows, among=rows, prior=scores, groups=groups, wanted=wanted)
+        return [one.rows for one in written]
+
+    def _similar(
+        self,
+        item_ids: Sequence[str],
+        name: str | None,
+        options: SimilarOptions,
+        *,
+        without: str | None,
+        request_id: str | None,
+    ) -> SimilarLists:
+        _check_similar(options)
+        self._live.follow()
+        live, degraded = self._live.snapshot, list[Degraded]()
+        encoder, kept = live.lists.encoder(options.encoder, options.order)
+        past = self._sent(live, item_ids, name, degraded)
+        if not kept:
+            why = f"no encoder here is sensitive to order, {encoder.name if encoder else NAMES} answers: train playlist-seq2seq"
+            degraded.append(Degraded("order", why))
+        vector = None if encoder is None else encoder.encode([past.rows])
+        if encoder is not None and vector is not None and vector.any():
+            used, row_of = encoder.name, live.catalogue.rows
+            key = f"{encoder.name}:{encoder.hash}"
+            now = self._stored.now(key, lambda lists: encoder.encode([row_of(one.item_ids) for one in lists]))
+        elif (name or "").strip():
+            used, key, vector = NAMES, NAMES, encoded([name])
+            now = self._stored.now(key, lambda lists: encoded([one.name for one in lists]))
+            if len(past) or not item_ids:
+                degraded.append(Degraded("items", "no item to compare: lists with similar names are shown"))
+        elif encoder is None:
+            raise NotReady(NO_PARTS)
+        else:
+            raise InvalidRequest("no item of the list is known to the encoder and it has no name: send one of both")
+        flags = self._filtered(now, options, without)
+        found = now.indexes[key].search(vector, k=min(options.k, max(1, len(flags))), allowed=flags[None])
+        lists = tuple(
+            ScoredList(now.lists.item_ids[row], now.lists.titles[row], int(now.lengths[row]), score)
+            for row, score in zip(found.rows[0].tolist(), found.scores[0].tolist(), strict=True)
+            if row >= 0
+        )
+        if len(lists) < options.k:
+            degraded.append(Degraded("k", f"only {len(lists)} of the {options.k} lists asked for can be shown"))
+        return SimilarLists(
+            request_id=request_id or uuid.uuid4().hex,
+            bundle=live.bundle.uri if live.bundle else None,
+            encoder=used,
+            playlists=lists,
+            degraded=tuple(degraded),
+        )
+
+    def _sent(self, live: Snapshot, item_ids: Sequence[str], name: str | None, degraded: list[Degraded]) -> History:
+        """The known items of a list; what is unknown is told in `degraded`."""
+        named = bool((name or "").strip())
+        if not item_ids and not named:
+            raise InvalidRequest("an empty list without a name says nothing: send item_ids, or a name")
+        if len(item_ids) > MAX_HISTORY:
+            raise InvalidRequest(f"a list of {len(item_ids)} items: send {MAX_HISTORY} at most")
+        unknown = list(dict.fromkeys(one for one in item_ids if live.catalogue.row(one) is None))
+        if unknown:
+            more = f" and {len(unknown) - 10} more" if len(unknown) > 10 else ""
+            degraded.append(Degraded("items", f"unknown items left out: {', '.join(unknown[:10])}{more}"))
+        past = History.undated(live.catalogue.rows(item_ids))
+        if item_ids and not len(past):
+            rest = "its name alone answers" if named else "popular items answer; send a name"
+            degraded.append(Degraded("items", f"no item of the list is known: {rest}"))
+        return past
+
+    def _filtered(self, now: ListsNow, options: SimilarOptions, without: str | None) -> Allowed:
+        """Which lists may be shown."""
+        lists, flags = now.lists, now.active.copy()
+        lengths = now.lengths
+        if options.min_length is not None:
+            flags &= lengths >= options.min_length
+        if options.max_length is not None:
+            flags &= lengths <= options.max_length
+        if options.holds is not None:
+            holding = np.zeros(len(flags), dtype=np.bool_)
+            rows = lists.rows(self._store.playlists_holding(options.holds))
+            holding[rows[rows < len(flags)]] = True
+            flags &= holding
+        if options.name_contains is not None:
+            part = options.name_contains.casefold()
+            flags &= np.fromiter(
+                (part in (name or "").casefold() for name in lists.titles[: len(flags)]), dtype=np.bool_
+            )
+        if without is not None and (rows := lists.rows([without])).size:
+            flags[rows] = False
+        return flags
+
+
+def check(options: ContinueOptions) -> None:
+    """Raises InvalidRequest: an option out of range."""
+    if not 1 <= options.k <= MAX_K:
+        raise InvalidRequest(f"k={options.k}: ask for 1 to {MAX_K} items")
+    if not 1 <= options.alternatives <= MAX_ALTERNATIVES:
+        raise InvalidRequest(f"alternatives={options.alternatives}: ask for 1 to {MAX_ALTERNATIVES}")
+    for name in ("strength", "same_group"):
+        if not 0 <= getattr(options, name) < np.inf:
+            raise InvalidRequest(f"{name}={getattr(options, name)}: a penalty is a number from 0 on")
+
+
+def _check_similar(options: SimilarOptions) -> None:
+    if not 1 <= options.k <= MAX_K:
+        raise InvalidRequest(f"k={options.k}: ask for 1 to {MAX_K} lists")
+    low, high = options.min_length or 0, options.max_length
+    if high is not None and low > high:
+        raise InvalidRequest(f"min_length={low} is above max_length={high}: no list can be both")
+
+
+def _shown(live: Snapshot, past: History, options: ContinueOptions) -> Allowed:
+    without = [] if options.repeats else [past.rows]
+    if options.exclude:
+        without.append(live.catalogue.rows(options.exclude))
+    return allowed(live.catalogue.active, without=without)
+
+
+def _scored(catalogue: Catalogue, row: int, score: float, why: Why) -> Scored:
+    return Scored(catalogue.item_ids[row], catalogue.titles[row], float(score), *why)
+
+
+__all__ = [
+    "CONTINUE",
+    "Alternative",
+    "ContinueOptions",
+    "ContinuedList",
+    "ListQuestions",
+    "ScoredList",
+    "SimilarLists",
+    "SimilarOptions",
+]

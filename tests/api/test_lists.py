@@ -1,0 +1,146 @@
+"""The routes for lists over a trained bundle and a real store: nothing waits for a retraining, nothing is silent."""
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from fastapi.testclient import TestClient
+
+from api.app import create_app
+from recsys.service import Recommender
+from recsys.store import Store
+from tests.worlds import NAMES, Planted
+
+Served = tuple[Recommender, Store, Planted]
+
+
+@pytest.fixture
+def client(served: Served) -> Iterator[TestClient]:
+    with TestClient(create_app(served[0]), raise_server_exceptions=False) as client:
+        yield client
+
+
+def asked(client: TestClient, what: str, **body: Any) -> dict[str, Any]:
+    response = client.post(f"/v1/playlists/{what}", json=body)
+    assert response.status_code == 200, response.text
+    answer: dict[str, Any] = response.json()
+    assert response.headers["X-Request-ID"] == answer["request_id"]
+    return answer
+
+
+def ids(answer: dict[str, Any], alternative: int = 0) -> list[str]:
+    return [item["item_id"] for item in answer["alternatives"][alternative]["items"]]
+
+
+def lists(answer: dict[str, Any]) -> list[str]:
+    return [one["playlist_id"] for one in answer["playlists"]]
+
+
+def test_a_list_goes_on_with_what_followed_its_last_item(client: TestClient, served: Served) -> None:
+    successor = served[2].world.successor
+    first = next(iter(successor))
+    past = [first, successor[first]]
+    assert successor[past[-1]] in ids(asked(client, "continue", item_ids=past, k=3))
+
+
+def test_a_name_alone_is_continued_by_the_items_of_lists_so_called(client: TestClient, served: Served) -> None:
+    cluster = served[2].world.cluster
+    shown = ids(asked(client, "continue", name=f"{NAMES[1]} mix", k=8))
+    assert sum(cluster[item] == 1 for item in shown) >= 6
+
+
+def test_what_is_in_the_list_comes_back_only_when_it_may(client: TestClient, served: Served) -> None:
+    past = list(served[2].world.successor)[:6]
+    assert not set(ids(asked(client, "continue", item_ids=past, k=34))) & set(past)
+    assert set(ids(asked(client, "continue", item_ids=past, k=40, repeats=True))) & set(past)
+
+
+def test_alternatives_differ_and_the_first_is_the_best(client: TestClient, served: Served) -> None:
+    past = list(served[2].world.successor)[:3]
+    alone = ids(asked(client, "continue", item_ids=past, k=5))
+    answer = asked(client, "continue", item_ids=past, k=5, alternatives=3, strength=100)
+    assert ids(answer) == alone
+    assert len({item for number in range(3) for item in ids(answer, number)}) == 15
+
+
+def test_a_stored_a_changed_and_a_deleted_list_count_on_the_next_request(client: TestClient, served: Served) -> None:
+    held = list(served[2].world.successor)[:7]
+    before = lists(asked(client, "similar", item_ids=held, k=150))
+    assert len(before) == 150
+    path = f"/v1/playlists/{quote('a/new ü', safe='')}"
+    assert client.put(path, json={"name": "mine", "item_ids": held}).status_code == 200
+    found = asked(client, "similar", item_ids=held, k=1)["playlists"][0]
+    assert (found["playlist_id"], found["name"], found["length"]) == ("a/new ü", "mine", 7)
+    assert found["score"] == pytest.approx(1, abs=1e-5)
+    assert "a/new ü" not in lists(client.get(f"{path}/similar").json())
+    assert client.put(path, json={"name": "mine", "item_ids": held[:1]}).status_code == 200
+    changed = next(one for one in asked(client, "similar", item_ids=held, k=200)["playlists"] if one["name"] == "mine")
+    assert changed["length"] == 1
+    assert client.delete(path).status_code == 204
+    assert sorted(lists(asked(client, "similar", item_ids=held, k=200))) == sorted(before)
+
+
+def test_lists_are_filtered_by_name_length_and_item(client: TestClient, served: Served) -> None:
+    store, world = served[1], served[2].world
+    item = next(iter(world.successor))
+    store.put_playlist("long", "Sunset long", list(world.successor)[:20])
+    assert lists(asked(client, "similar", item_ids=[item], min_length=11)) == ["long"]
+    assert "long" not in lists(asked(client, "similar", item_ids=[item], max_length=10, k=200))
+    named = asked(client, "similar", item_ids=[item], name_contains="SUNSET", k=200)["playlists"]
+    assert {one["name"] for one in named} == {"sunset mix", "Sunset long"}
+    holding = lists(asked(client, "similar", item_ids=list(world.successor)[5:9], holds=item, k=200))
+    assert all(item in store.playlist(one).item_ids for one in holding)
+    assert set(holding) == set(store.playlists_holding(item))
+
+
+def test_an_order_that_no_encoder_keeps_is_told(client: TestClient, served: Served) -> None:
+    past = list(served[2].world.successor)[:3]
+    assert asked(client, "similar", item_ids=past, order="free")["degraded"] == []
+    assert asked(client, "similar", item_ids=past, order="sensitive")["degraded"][0]["what"] == "order"
+
+
+def test_unknown_items_are_told_and_the_name_used(client: TestClient) -> None:
+    answer = asked(client, "similar", item_ids=["no such"], name="kitchen mix", k=5)
+    assert answer["encoder"] == "names"
+    assert {one["name"] for one in answer["playlists"]} == {"kitchen mix"}
+    assert [one["what"] for one in answer["degraded"]] == ["items", "items"]
+    told = asked(client, "continue", item_ids=["no such"], k=3)["degraded"]
+    assert "popular items answer" in told[1]["why"]
+
+
+def test_large_and_repetitive_lists_are_answered(client: TestClient, served: Served) -> None:
+    item = next(iter(served[2].world.successor))
+    assert item not in ids(asked(client, "continue", item_ids=[item] * 500, k=5))
+    assert len(lists(asked(client, "similar", item_ids=[item] * 500))) == 10
+    many = list(served[2].world.successor) * 250
+    assert len(many) == 10_000
+    assert len(ids(asked(client, "continue", item_ids=many, k=5, repeats=True))) == 5
+    assert len(lists(asked(client, "similar", item_ids=many))) == 10
+
+
+@pytest.mark.parametrize(
+    ("what", "body", "says"),
+    [
+        ("continue", {}, "an empty list without a name"),
+        ("continue", {"name": "  "}, "an empty list without a name"),
+        ("similar", {"item_ids": []}, "an empty list without a name"),
+        ("similar", {"item_ids": ["no such"]}, "no item of the list is known"),
+        ("similar", {"item_ids": ["x"] * 10_001}, "10000"),
+        ("similar", {"name": "x", "min_length": 5, "max_length": 4}, "no list can be both"),
+        ("similar", {"name": "x", "encoder": "mean", "order": "sensitive"}, "is free of order"),
+        ("similar", {"name": "x", "encoder": "nobody"}, "choose one of mean, weighted"),
+        ("continue", {"name": "x", "encoder": "nobody"}, "choose one of"),
+        ("continue", {"name": "x", "alternatives": 9}, "less than or equal to 8"),
+        ("continue", {"name": "x", "strength": -1}, "greater than or equal to 0"),
+        ("continue", {"item_ids": [5]}, "put the number in quotes"),
+    ],
+)
+def test_bad_input_is_refused_with_a_way_out(client: TestClient, what: str, body: dict[str, Any], says: str) -> None:
+    response = client.post(f"/v1/playlists/{what}", json=body)
+    assert response.status_code == 422, response.text
+    assert says in response.json()["detail"]
+
+
+def test_an_unknown_playlist_is_not_found(client: TestClient) -> None:
+    assert client.get("/v1/playlists/nobody/similar").status_code == 404
