@@ -20,7 +20,8 @@ class Equal:
         self._table = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         for pragma in (f"cache_size = -{CACHE}", "journal_mode = OFF", "synchronous = OFF", "locking_mode = EXCLUSIVE"):
             self._table.execute(f"PRAGMA {pragma}")
-        self._table.execute("CREATE TABLE seen (digest INTEGER PRIMARY KEY, times INTEGER NOT NULL)")
+        self._table.execute("CREATE TABLE seen (digest INTEGER PRIMARY KEY, times INTEGER, call INTEGER)")
+        self._calls = 0
 
     def close(self) -> None:
         self._table.close()
@@ -28,15 +29,24 @@ class Equal:
     def numbers(self, digests: Sequence[bytes]) -> list[int]:
         """For each digest which of its equals it is: 1 for the first there was, earlier calls included."""
         keys = [int.from_bytes(digest[:8], "big") >> 1 for digest in digests]
-        wanted = json.dumps(keys)
-        times = Counter(
-            dict(self._table.execute("SELECT * FROM seen WHERE digest IN (SELECT value FROM json_each(?))", (wanted,)))
-        )
+        times = self._earlier(Counter(keys))
         found = []
         for key in keys:
             times[key] += 1
             found.append(times[key])
-        self._table.execute("BEGIN")
-        self._table.executemany("INSERT OR REPLACE INTO seen VALUES (?, ?)", sorted(times.items()))
-        self._table.execute("COMMIT")
         return found
+
+    def _earlier(self, counts: Counter[int]) -> Counter[int]:
+        """How often each key came in earlier calls; this call's `counts` are added to the table."""
+        self._calls += 1
+        rows = sorted((key, times, self._calls) for key, times in counts.items())
+        self._table.execute("BEGIN")
+        new = self._table.executemany("INSERT OR IGNORE INTO seen VALUES (?, ?, ?)", rows).rowcount
+        earlier = Counter[int]()
+        if new < len(rows):
+            known = "SELECT digest, times FROM seen WHERE call < ? AND digest IN (SELECT value FROM json_each(?))"
+            earlier.update(dict(self._table.execute(known, (self._calls, json.dumps(list(counts))))))
+            more = [(counts[key], self._calls, key) for key in earlier]
+            self._table.executemany("UPDATE seen SET times = times + ?, call = ? WHERE digest = ?", more)
+        self._table.execute("COMMIT")
+        return earlier

@@ -95,7 +95,7 @@ def made(path: Path, rows: int, *, broken: int | None = None) -> Path:
 def _speed(kind: str, tool: str) -> Iterator[Row]:
     own, base = list[float](), list[float]()
     with _scratch() as folder:
-        path = made(folder / "events.csv", ROWS)
+        path = made(folder / "given.csv", ROWS)
         for number in range(ROUNDS):
             (one := folder / f"own{number}").mkdir()
             with _database(kind, one) as url:
