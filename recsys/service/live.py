@@ -32,7 +32,6 @@ EVERY = 0.2
 """Seconds after which the store is asked again whether another process wrote something."""
 
 
-
 class Live:
     """The snapshot, the histories and the reading of texts behind it. Any number of threads may read; writers take turns.
 
