@@ -12,7 +12,7 @@ NO_LISTS = DeployedLists({}, {}, None)
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The sources that answer, those for lists, the catalogue they speak of, and the bundle they come from (None: popular items stand in)."""
+    """The sources that answer, those for lists, the catalogue they speak of, and their bundle (None: popular items stand in)."""
 
     deployed: Deployed
     lists: DeployedLists

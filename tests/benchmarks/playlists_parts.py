@@ -9,7 +9,8 @@ from typing import Any
 
 from recsys.bundle import Bundle, load_bundle, save_bundle
 from recsys.data.texts import HashedNgrams
-from recsys.retrieval.lists.encoder import PREFIX, restore_encoder
+from recsys.retrieval.lists.encoder import PREFIX
+from recsys.retrieval.lists.parts import restore_encoder
 from recsys.retrieval.lists.seq2seq import Seq2seqLists
 from recsys.retrieval.lists.sets import SetLists
 from recsys.training.list_job import list_bundle, list_recipe
