@@ -107,8 +107,10 @@ def evaluate(
     out: Annotated[Path, typer.Option(help="Folder for report.json and the plot.")] = Path("artifacts/evaluation"),
     seed: Seed = 0,
     protocol: Annotated[
-        Literal["next-item", "playlist-probes"],
-        typer.Option(help="What is asked: what comes next, or what the vectors of lists have kept."),
+        Literal["next-item", "playlist-probes", "playlist-continuation"],
+        typer.Option(
+            help="What is asked: what comes next, what the vectors of lists have kept, or what continues a list."
+        ),
     ] = "next-item",
     category: Annotated[
         str | None, typer.Option(help="For playlist-probes: the attribute that says what a list is of.")
@@ -123,7 +125,34 @@ def evaluate(
         if protocol == "playlist-probes":
             run_probes(store, bundle=bundle, out=out, category=category)
             return
+        if protocol == "playlist-continuation":
+            run_continuation(store, bundle=bundle, out=out)
+            return
         run_evaluation(store, bundle=bundle, out=out, seed=seed, device=device(settings))
+
+
+def run_continuation(store: "Store", *, bundle: str | None, out: Path) -> None:
+    """Measures what continues lists, prints, and writes the rows."""
+    import json
+    from dataclasses import asdict
+
+    from rich.table import Table
+
+    from recsys.evaluation.continuation_run import continued
+
+    rows = []
+    table = Table("part", "seeds", "order", "lists", "R-precision", "NDCG@500", "clicks", "R-precision, trained items")
+    with console.status("continuing the lists held out"):
+        for row in continued(store, uri=bundle):
+            rows.append(row)
+            trained = "" if row.trained is None else f"{row.trained.mean:.4f}"
+            told = (str(row.r_precision), str(row.ndcg), f"{row.clicks.mean:.2f}", trained)
+            table.add_row(row.part, str(row.seeds), row.order, str(row.lists), *told)
+    console.print(table)
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / "continuation.json"
+    path.write_text(json.dumps([asdict(row) for row in rows], indent=1), encoding="utf-8")
+    console.print(f"written: {path}", soft_wrap=True)
 
 
 def run_evaluation(store: "Store", *, bundle: str | None, out: Path, seed: int, device: str) -> "Report":

@@ -65,6 +65,9 @@ class ContinueOptions:
     same_group: float = 0.0
 
 
+SIMILAR, CONTINUING = SimilarOptions(), ContinueOptions()
+
+
 @dataclass(frozen=True, slots=True)
 class ScoredList:
     """`score` is the cosine of the two lists' vectors."""
@@ -122,7 +125,12 @@ class ListQuestions:
         return self._similar(stored.item_ids, stored.name, options, without=playlist_id, request_id=request_id)
 
     def similar(
-        self, item_ids: Sequence[str], name: str | None, options: SimilarOptions, *, request_id: str | None = None
+        self,
+        item_ids: Sequence[str],
+        name: str | None,
+        options: SimilarOptions = SIMILAR,
+        *,
+        request_id: str | None = None,
     ) -> SimilarLists:
         """The stored lists most like one that is sent along; its name is used where none of its items is known.
 
@@ -133,7 +141,12 @@ class ListQuestions:
         return self._similar(item_ids, name, options, without=None, request_id=request_id)
 
     def continued(
-        self, item_ids: Sequence[str], name: str | None, options: ContinueOptions, *, request_id: str | None = None
+        self,
+        item_ids: Sequence[str],
+        name: str | None,
+        options: ContinueOptions = CONTINUING,
+        *,
+        request_id: str | None = None,
     ) -> ContinuedList:
         """What comes after a list that is sent along: by its items, or by its name alone.
 

@@ -1,0 +1,97 @@
+"""Protocol `playlist-continuation`: lists that were held out go on from their name, or from some of their items.
+
+Source: the RecSys challenge 2018. The code that answers is the code that serves.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.bundle import load_bundle
+from recsys.data.playlists import playlists, split_playlists
+from recsys.data.withheld import SEEDS, Order, list_cases
+from recsys.errors import BundleError, NotReady
+from recsys.evaluation.continuation import LISTED, Figures, figures
+from recsys.evaluation.metrics import Interval, bootstrap
+from recsys.retrieval.lists.continuation import ORDERS
+from recsys.retrieval.lists.deployed import CONTINUE, DeployedLists, deploy_lists
+from recsys.retrieval.source import Query
+from recsys.store import Store
+from recsys.training.list_fusion import list_queries
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContinuationRow:
+    """One part at one number of seeds: the first items of a list (`sensitive`) or any of them (`free`).
+
+    `trained` is the R-precision over those withheld items alone that some training list holds.
+    """
+
+    part: str
+    seeds: int
+    order: str
+    lists: int
+    r_precision: Interval
+    ndcg: Interval
+    clicks: Interval
+    trained: Interval | None
+
+
+def continued(store: Store, *, uri: str | None = None) -> Iterator[ContinuationRow]:
+    """A row for the fusion and for each of its sources, by seeds and order, over the lists that were withheld for test.
+
+    Raises:
+        NotReady: no bundle is active, no list was withheld, or the bundle continues no lists.
+        BundleError: the bundle has learned every list, or another catalogue.
+    """
+    record = store.active_bundle()
+    if uri is None and record is None:
+        raise NotReady("no active bundle: run `recsys train blend` first")
+    bundle = load_bundle(uri or (record.uri if record else ""))
+    if bundle.about.get("deploy"):
+        raise BundleError(
+            f"{bundle.uri} has learned every list: nothing is left to measure it on; train without --deploy"
+        )
+    deployed = deploy_lists(bundle)
+    if deployed.fusion is None:
+        raise NotReady(f"{bundle.uri} continues no lists: import playlists, then run `recsys train blend`")
+    found = playlists(store, seed=int(bundle.about["seed"]))
+    if found.data.item_ids != bundle.item_ids:
+        raise BundleError(f"{bundle.uri} was trained on other items than the store holds now: train again")
+    folds = split_playlists(found)
+    if not len(folds.test):
+        raise NotReady("no list was withheld: a twentieth of the playlists is, import more of them")
+    known = folds.refit.data.counts() > 0
+    for order in ORDERS:
+        for seeds in SEEDS:
+            cases = list_cases(folds.test, seeds=seeds, order=order, seed=0)
+            if not len(cases):
+                continue
+            queries = list_queries(cases, items=found.data.items)
+            for part in (CONTINUE, *deployed.fusion.sources):
+                rows = _listed(deployed, part, queries, order)
+                all_items = figures(rows, cases.withheld)
+                trained = [wanted[known[wanted]] for wanted in cases.withheld]
+                told = np.array([len(wanted) > 0 for wanted in trained])
+                of_trained = figures(rows[told], [one for one in trained if len(one)]) if told.any() else None
+                yield _row(part, seeds, order, all_items, of_trained)
+
+
+def _listed(deployed: DeployedLists, part: str, queries: Sequence[Query], order: Order) -> NDArray[np.int64]:
+    """The rows that the service would list."""
+    return deployed.search(queries, k=LISTED, encoder=part, order=order)[0].rows
+
+
+def _row(part: str, seeds: int, order: str, found: Figures, trained: Figures | None) -> ContinuationRow:
+    return ContinuationRow(
+        part=part,
+        seeds=seeds,
+        order=order,
+        lists=len(found.ndcg),
+        r_precision=bootstrap(found.r_precision),
+        ndcg=bootstrap(found.ndcg),
+        clicks=bootstrap(found.clicks),
+        trained=None if trained is None else bootstrap(trained.r_precision),
+    )
