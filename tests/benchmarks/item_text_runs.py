@@ -20,13 +20,14 @@ from recsys.data.item_text import ItemTextEncoder, cut, text_part
 from recsys.data.pairs import Pairs
 from recsys.evaluation.partners import partner_recall
 from recsys.training.item_text import NAME, ItemTextRecipe, TextData, train
-from recsys.training.loop import LoopConfig
 from tests.benchmarks.harness import place, say
 
 SEED, HELD_OUT, SMALL_PAIRS = 0, 0.3, 2500
 LEFT_OUT = ("games", "grocery")
 
-SERVED = ItemTextRecipe(loop=LoopConfig(epochs=1, learning_rate=3e-4, weight_decay=0.01))
+SERVED = ItemTextRecipe()
+"""The default recipe, as `recsys train item-text` runs it."""
+
 SMALL = replace(
     SERVED,
     layers=3,
@@ -79,7 +80,7 @@ def protocol(data: Path, *, most: int | None = None) -> Protocol:
 
 def run(data: Path, name: str) -> Recalls:
     """The figures of one run: `frozen LAYERS`, `served`, `mixture`, `dense`, `only DOMAIN`, `without` or `size LAYERS DIMS`."""
-    kept = place("item-text", name, files=[pairs_file(data)]).with_suffix(".npz")
+    kept = place("item-text", name, SERVED, SMALL, SEED, LEFT_OUT, files=[pairs_file(data)]).with_suffix(".npz")
     kind, *rest = name.split()
     if not kept.exists() or (kind == "served" and not _encoder(data).exists()):
         split = protocol(data, most=None if kind in ("served", "frozen") else SMALL_PAIRS)
@@ -103,7 +104,7 @@ def run(data: Path, name: str) -> Recalls:
 
 def vectors(data: Path) -> NDArray[np.float32]:
     """Whole vectors of `LOOKED_UP` texts of all domains by the served encoder."""
-    kept = place("item-text", "vectors", files=[pairs_file(data)]).with_suffix(".npy")
+    kept = place("item-text", "vectors", SERVED, files=[pairs_file(data)]).with_suffix(".npy")
     if not kept.exists():
         run(data, "served")
         split, encoder = protocol(data), ItemTextEncoder.from_part(load_bundle(str(_encoder(data))).part(NAME))
@@ -118,7 +119,7 @@ def vectors(data: Path) -> NDArray[np.float32]:
 
 def _encoder(data: Path) -> Path:
     """Where the served encoder lies."""
-    return place("item-text", "encoder", files=[pairs_file(data)])
+    return place("item-text", "encoder", SERVED, files=[pairs_file(data)])
 
 
 def _frozen(layers: int) -> Part:
