@@ -10,8 +10,8 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,8 +21,11 @@ from recsys.errors import InputFileError
 from recsys.service import MAX_HISTORY, Options, Recommender
 from recsys.store import Store
 
-PIECE = 1000
-"""Users scored and written at once."""
+PIECE = 2000
+"""Users read and written at once: a row group of the result."""
+
+BLOCK = 250
+"""Users scored at once: bounds the flags of what each may be shown."""
 
 SCHEMA = pa.schema(
     [
@@ -62,9 +65,8 @@ def recommend_all(
     users = _sent(recommender, histories, run.last) if histories else _stored(recommender, store, run.last)
     try:
         while piece := list(islice(users, PIECE)):
-            run.add(
-                pa.Table.from_pylist(_rows(recommender, piece, options), schema=SCHEMA), [user for user, _ in piece]
-            )
+            blocks = [_table(recommender, piece[i : i + BLOCK], options) for i in range(0, len(piece), BLOCK)]
+            run.add(pa.concat_tables(blocks), [user for user, _ in piece])
             yield Done(run.users)
         run.finish(out)
     except OSError as error:
@@ -74,22 +76,28 @@ def recommend_all(
     yield Done(run.users)
 
 
-def _rows(recommender: Recommender, users: Sequence[User], options: Options) -> list[dict[str, Any]]:
+def _table(recommender: Recommender, users: Sequence[User], options: Options) -> pa.Table:
+    """The answers of some users, column by column."""
     found, why = recommender.search([history for _, history in users], options)
-    item_ids = recommender.catalogue.item_ids
+    item_ids, real = recommender.catalogue.item_ids, found.rows >= 0
+    users_of = np.repeat(np.arange(len(users)), real.sum(axis=1))
     bundle = recommender.bundle.uri if recommender.bundle else None
-    return [
-        {"user_id": user, "rank": rank, "item_id": item_ids[row], "score": score, "source": source, "bundle": bundle}
-        for (user, _), rows, scores, reasons in zip(users, found.rows.tolist(), found.scores.tolist(), why, strict=True)
-        for rank, (row, score, (source, _)) in enumerate(zip(rows, scores, reasons, strict=False), start=1)
-        if row >= 0
+    columns = [
+        pa.array([user for user, _ in users], pa.string()).take(pa.array(users_of)),
+        real.cumsum(axis=1, dtype=np.int32)[real],
+        pa.array([item_ids[row] for row in found.rows[real].tolist()], pa.string()),
+        found.scores[real],
+        pa.array([source for reasons in why for source, _ in reasons], pa.string()),
+        pa.repeat(pa.scalar(bundle, pa.string()), len(users_of)),
     ]
+    return pa.Table.from_arrays(
+        [pa.array(column) if isinstance(column, np.ndarray) else column for column in columns], schema=SCHEMA
+    )
 
 
 def _stored(recommender: Recommender, store: Store, after: str | None) -> Iterator[User]:
     while page := store.users(after=after, limit=PIECE):
-        for user in page:
-            yield user, recommender.stored_history(user)
+        yield from zip(page, recommender.stored_histories(page), strict=True)
         after = page[-1]
 
 

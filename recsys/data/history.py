@@ -43,6 +43,11 @@ def history_of(events: Iterable["Event"], row: Callable[[str], int | None]) -> H
 
     Plain Python for one request; a test holds it equal to `features.sequences`, which training uses.
     """
-    known = [(place, event.at) for event in events if (place := row(event.item_id)) is not None]
+    return history_of_pairs(((event.item_id, event.at) for event in events), row)
+
+
+def history_of_pairs(events: Iterable[tuple[str, float | None]], row: Callable[[str], int | None]) -> History:
+    """The same of (item id, time) pairs."""
+    known = [(place, at) for item_id, at in events if (place := row(item_id)) is not None]
     rows = np.array([place for place, _ in known], dtype=np.int64)
     return History(rows, np.array([np.nan if at is None else at for _, at in known], dtype=np.float64))

@@ -1,12 +1,12 @@
 """Histories of stored users, kept in memory while nothing new happened to them."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from cachetools import LRUCache
 
-from recsys.data.history import History, history_of
+from recsys.data.history import History, history_of, history_of_pairs
 from recsys.store import Store
 
 EVENTS = 4_000_000
@@ -57,6 +57,11 @@ class KeptHistories:
             if len(history) + USER <= self._kept.maxsize:
                 self._kept[user_id] = _Kept(history, mark, whole, doubts)
         return history
+
+    def read_many(self, user_ids: Sequence[str]) -> list[History]:
+        """The histories of a piece of the users in ascending order, as the store has them now; nothing is kept."""
+        held = self._store.histories(user_ids, limit=self._limit)
+        return [history_of_pairs(held.get(user_id, ()), self._row) for user_id in user_ids]
 
     def read(self, user_id: str) -> tuple[History, bool]:
         """The user's history as the store has it now, and whether each of its events has a row."""

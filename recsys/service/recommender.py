@@ -130,6 +130,10 @@ class Recommender:
         """The last events of a stored user, oldest first; empty for an unknown one."""
         return self._live.histories.read(user_id)[0]
 
+    def stored_histories(self, user_ids: Sequence[str]) -> list[History]:
+        """The same for many: a piece of all users in ascending order, read at once."""
+        return self._live.histories.read_many(user_ids)
+
     def sent_history(self, item_ids: Sequence[str], degraded: list[Degraded]) -> History:
         """The history that `item_ids` make, oldest first; what is unknown or missing is told in `degraded`.
 

@@ -2,8 +2,10 @@
 
 import time
 import uuid
+from collections import deque
 from collections.abc import Mapping, Sequence, Set
 from datetime import UTC, datetime
+from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
@@ -62,6 +64,20 @@ def recent_events(connection: Connection, user_id: str, *, limit: int) -> list[E
     order = (c.at.desc().nulls_last(), c.position.desc().nulls_last(), c.number.desc())
     rows = connection.execute(select(events).where(c.user_id == user_id).order_by(*order).limit(limit)).all()
     return [_event(row) for row in reversed(rows)]
+
+
+def histories(
+    connection: Connection, user_ids: Sequence[str], *, limit: int
+) -> dict[str, list[tuple[str, float | None]]]:
+    """(item id, time) of the last events of each user who has some, oldest first; `user_ids` is a piece of `user_page`."""
+    c, first, last = events.c, user_ids[0], user_ids[-1]
+    order = (c.user_id, c.at.asc().nulls_first(), c.position.asc().nulls_first(), c.number)
+    query = select(c.user_id, c.item_id, c.at).where(c.user_id.between(first, last)).order_by(*order)
+    rows = connection.execution_options(yield_per=10_000).execute(query)
+    return {
+        user_id: [(item_id, at) for _, item_id, at in deque(own, maxlen=limit)]
+        for user_id, own in groupby(map(tuple, rows), key=itemgetter(0))
+    }
 
 
 def events_mark(connection: Connection, user_id: str) -> tuple[int, int]:

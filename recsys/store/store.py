@@ -83,6 +83,10 @@ class Store:
         with reading(self.engine) as connection:
             return events.recent_events(connection, user_id, limit=limit)
 
+    def histories(self, user_ids: Sequence[str], *, limit: int) -> dict[str, list[tuple[str, float | None]]]:
+        with reading(self.engine) as connection:
+            return events.histories(connection, user_ids, limit=limit)
+
     def events_mark(self, user_id: str) -> tuple[int, int]:
         with reading(self.engine) as connection:
             return events.events_mark(connection, user_id)

@@ -113,3 +113,16 @@ def test_what_is_written_while_a_history_is_read_is_not_missed(
     assert rows(histories.get("u")) == [0]
     assert rows(histories.get("u")) == [0, 1]
     assert asked
+
+
+def test_many_read_at_once_are_as_read_one_by_one(store: Store, asked: list[str]) -> None:
+    for user, items in (("a", "abc"), ("B", "hgfedcba"), ("é", "a")):
+        post(store, user, items)
+    store.add_events([EventDraft(user_id="none", item_id="a", event_id="gone")])
+    store.delete_event("gone")
+    users, histories = store.users(), kept(store, known="abcdefg")
+    many = histories.read_many(users)
+    assert [rows(one) for one in many] == [rows(histories.read(user)[0]) for user in users]
+    assert [one.at.tolist() for one in many] == [histories.read(user)[0].at.tolist() for user in users]
+    assert sorted(map(len, many)) == [0, 1, 3, 5]
+    assert asked
