@@ -2,7 +2,7 @@
 
 import typer
 
-from recsys.cli import answers, bundles, data, models, quickstart, serving
+from recsys.cli import answers, bundles, data, lists, models, quickstart, serving
 from recsys.cli.shared import Group
 
 app = typer.Typer(
@@ -21,6 +21,8 @@ app.command("evaluate")(models.evaluate)
 app.command("recommend")(answers.recommend)
 app.command("similar")(answers.similar)
 app.command("search")(answers.search)
+app.command("continue")(lists.continue_list)
+app.command("similar-lists")(lists.similar_lists)
 app.command("batch")(answers.batch)
 app.add_typer(bundles.bundles, name="bundles")
 app.command("serve")(serving.serve)

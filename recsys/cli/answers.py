@@ -69,7 +69,9 @@ def search(
 
 def batch(
     out: Annotated[Path, typer.Option(help="Parquet file to write.")],
-    task: Annotated[Literal["recommend"], typer.Option(help="What to answer for each user.")] = "recommend",
+    task: Annotated[
+        Literal["recommend", "continue", "similar-lists"], typer.Option(help="What to answer, for each user or list.")
+    ] = "recommend",
     histories: Annotated[Path | None, typer.Option(help="user_id, item_id, position of users not stored.")] = None,
     k: Many = 10,
     encoder: Encoder = None,
@@ -81,7 +83,9 @@ def batch(
     """Score all users into a Parquet file. An interrupted run goes on when it is started again."""
     from recsys.batch import recommend_all
 
-    assert task == "recommend"
+    if task != "recommend":
+        _batch_lists(out, task, histories, k, encoder, bundle)
+        return
     with open_recommender(Settings(), bundle=bundle) as (recommender, store), console.status("scoring") as status:
         options = replace(_options(k, encoder, layers, dims), include_seen=include_seen)
         tell(recommender.unmet(options))
@@ -90,6 +94,25 @@ def batch(
             users = done.users
             status.update(f"{users:,} users")
     console.print(f"{out}: {users:,} users", soft_wrap=True)
+
+
+def _batch_lists(
+    out: Path,
+    task: Literal["continue", "similar-lists"],
+    histories: Path | None,
+    k: int,
+    encoder: str | None,
+    bundle: str | None,
+) -> None:
+    from recsys.batch_lists import score_lists
+
+    if histories:
+        fail(f"--histories goes with --task recommend: --task {task} answers for the stored playlists")
+    done = 0
+    with open_recommender(Settings(), bundle=bundle) as (recommender, store), console.status("scoring") as status:
+        for done in score_lists(recommender, store, out, task=task, k=k, encoder=encoder):
+            status.update(f"{done:,} lists")
+    console.print(f"{out}: {done:,} lists", soft_wrap=True)
 
 
 def _options(k: int, encoder: str | None, layers: int | None, dims: int | None) -> "Options":

@@ -7,6 +7,7 @@ import sys
 
 from tests.benchmarks.harness import main
 from tests.benchmarks.playlists_baskets import baskets, completion
+from tests.benchmarks.playlists_continuation import continuation, names
 from tests.benchmarks.playlists_decoding import decoding
 from tests.benchmarks.playlists_probes import headline, probes
 
@@ -16,6 +17,8 @@ BENCHES = {
     "decoding": decoding,
     "baskets": baskets,
     "completion": completion,
+    "continuation": continuation,
+    "names": names,
 }
 
 if __name__ == "__main__":

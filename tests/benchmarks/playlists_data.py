@@ -29,7 +29,9 @@ def lists(data: Path, name: str) -> Playlists:
     items, entries = pl.read_parquet(data / name / "items.parquet"), pl.read_parquet(data / name / file)
     entries = entries.sort(*order) if order else entries
     place = {item_id: row for row, item_id in enumerate(items["item_id"])}
-    grouped = entries.group_by(owner, maintain_order=True).agg("item_id")
+    named = [pl.col("playlist_name").first()] if "playlist_name" in entries.columns else []
+    grouped = entries.group_by(owner, maintain_order=True).agg("item_id", *named)
+    names = tuple(grouped["playlist_name"]) if named else (None,) * len(grouped)
     rows = [np.array([place[one] for one in ids], dtype=np.int64) for ids in grouped["item_id"]]
     told = list(items.iter_rows(named=True))
     columns = [name for name, kind in items.schema.items() if name not in ("item_id", "title") and kind == pl.String]
@@ -44,4 +46,4 @@ def lists(data: Path, name: str) -> Playlists:
         at=np.full(sum(lengths), np.nan),
         folds=np.zeros(sum(lengths), dtype=np.uint8),
     )
-    return with_folds(Playlists(data=found, names=(None,) * len(rows), attributes=attributes), seed=0)
+    return with_folds(Playlists(data=found, names=names, attributes=attributes), seed=0)

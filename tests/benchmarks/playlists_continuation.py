@@ -1,0 +1,80 @@
+"""What continues lists held out of mpd_popular: the served fusion beside each of its sources, same lists, paired."""
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from recsys.bundle import Bundle
+from recsys.data.playlists import split_playlists
+from recsys.data.withheld import list_cases
+from recsys.evaluation.continuation import LISTED, Figures, figures
+from recsys.evaluation.metrics import paired
+from recsys.retrieval.lists.deployed import CONTINUE, DeployedLists, deploy_lists
+from recsys.training.list_fusion import list_queries
+from recsys.training.list_sources import train_list_parts
+from recsys.training.recipes import Plan, Progress
+from tests.benchmarks.harness import Row, at_least, say
+from tests.benchmarks.playlists_data import lists
+
+SEED = 0
+SIZES = (1, 5, 10, 25)
+SIMPLE = ("popular", "item-neighbours", "markov", "als")
+
+
+@cache
+def deployed(data: Path) -> DeployedLists:
+    """The parts of a bundle, fitted without the lists held out."""
+    found = lists(data, "mpd_popular")
+    for fact in train_list_parts(found, Plan(text_encoder="hashed", include_seen=False, seed=SEED)):
+        match fact:
+            case Progress():
+                say(f"{fact.part}: {fact.fact}")
+            case dict():
+                bundle = Bundle(parts=fact, default=CONTINUE, item_ids=found.data.item_ids, about={})
+    return deploy_lists(bundle)
+
+
+def continuation(data: Path) -> Iterator[Row]:
+    """First items shown: against neighbour lists, and against the best of four simple sources."""
+    for size in SIZES:
+        ours = _figures(data, CONTINUE, size)
+        others = {part: _figures(data, part, size) for part in ("neighbours", *SIMPLE)}
+        for name in ("r_precision", "ndcg"):
+            own, near = getattr(ours, name), getattr(others["neighbours"], name)
+            gain = paired(own, near)
+            yield Row(
+                what=f"{name} of continuation against neighbour lists, {size} seeds",
+                value={"ratio": own.mean() / near.mean(), "ours": own.mean(), "theirs": near.mean(), "gain": str(gain)},
+                must=">= 1.05, low > 0",
+                holds=bool(own.mean() >= 1.05 * near.mean() and gain.low > 0),
+                seed=SEED,
+                n=len(own),
+            )
+            best = max(SIMPLE, key=lambda part: float(getattr(others[part], name).mean()))
+            theirs = float(getattr(others[best], name).mean())
+            yield at_least(
+                f"{name} of continuation against the best simple source, {size} seeds",
+                float(own.mean()) / theirs,
+                1.15,
+                seed=SEED,
+                n=len(own),
+                best=best,
+                theirs=theirs,
+            )
+
+
+def names(data: Path) -> Iterator[Row]:
+    """The name alone, against popular items."""
+    ours, popular = (_figures(data, part, 0).r_precision for part in (CONTINUE, "popular"))
+    ratio = float(np.mean(ours) / np.mean(popular))
+    yield at_least("R-precision of a name alone against popular", ratio, 3, seed=SEED, n=len(ours), ours=np.mean(ours))
+
+
+def _figures(data: Path, part: str, size: int) -> Figures:
+    found = lists(data, "mpd_popular")
+    cases = list_cases(split_playlists(found).test, seeds=size, order="sensitive", seed=SEED)
+    queries = list_queries(cases, items=found.data.items)
+    rows = deployed(data).search(queries, k=LISTED, encoder=part, order="sensitive")[0].rows
+    return figures(rows, cases.withheld)
