@@ -44,7 +44,7 @@ def test_a_list_goes_on_as_it_grows(page: Page, served: Served) -> None:
 def test_alternatives_stand_side_by_side_and_one_is_taken_whole(page: Page, served: Served) -> None:
     add(page, next(iter(served[2].world.successor)))
     page.get_by_label("Alternatives").select_option("3")
-    page.get_by_label("Items").select_option("5")
+    page.locator("#k").select_option("5")
     alternatives = page.locator(".alternative")
     expect(alternatives).to_have_count(3)
     expect(alternatives.nth(1).locator("li")).to_have_count(5)
