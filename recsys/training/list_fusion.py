@@ -19,7 +19,7 @@ from recsys.retrieval.source import Source
 
 DEPTH = 500
 RIDGE = 0.003
-"""Pull towards equal weights."""
+"""Pull towards equal weights with `MOST` cases; with fewer it counts for more, so that a handful of lists moves them little."""
 MOST = 300
 """Cases that one size is fitted on."""
 NEWTON_STEPS = 20
@@ -83,9 +83,10 @@ def _told(x: Features, rows: NDArray[np.int64], withheld: Sequence[NDArray[np.in
 
 def _newton(cases: Sequence[_Case], start: NDArray[np.float64]) -> NDArray[np.float64]:
     """The weights of least cross-entropy: convex, so that Newton's steps, halved where they overshoot, get there."""
-    weights, loss = start, _loss(cases, start, start)
+    ridge = RIDGE * MOST / len(cases)
+    weights, loss = start, _loss(cases, start, start, ridge)
     for _ in range(NEWTON_STEPS):
-        gradient, curve = 2 * RIDGE * (weights - start), 2 * RIDGE * np.eye(len(weights))
+        gradient, curve = 2 * ridge * (weights - start), 2 * ridge * np.eye(len(weights))
         for case in cases:
             chance = _chances(case, weights)
             mean = chance @ case.x
@@ -94,7 +95,7 @@ def _newton(cases: Sequence[_Case], start: NDArray[np.float64]) -> NDArray[np.fl
             curve += (spread.T @ spread - np.outer(mean, mean)) / len(cases)
         step = np.linalg.solve(curve, gradient)
         for share in 0.5 ** np.arange(10):
-            if (less := _loss(cases, weights - share * step, start)) < loss:
+            if (less := _loss(cases, weights - share * step, start, ridge)) < loss:
                 break
         else:
             return weights
@@ -111,6 +112,6 @@ def _chances(case: _Case, weights: NDArray[np.float64]) -> NDArray[np.float64]:
     return total
 
 
-def _loss(cases: Sequence[_Case], weights: NDArray[np.float64], start: NDArray[np.float64]) -> float:
+def _loss(cases: Sequence[_Case], weights: NDArray[np.float64], start: NDArray[np.float64], ridge: float) -> float:
     told = [float(case.share @ np.log(np.maximum(_chances(case, weights), 1e-30))) for case in cases]
-    return -sum(told) / len(told) + RIDGE * float(((weights - start) ** 2).sum())
+    return -sum(told) / len(told) + ridge * float(((weights - start) ** 2).sum())
