@@ -48,7 +48,7 @@ def item_text_bundle(plan: Plan, store_lists: Lists) -> Iterator[Progress | Bund
         recipe = replace(recipe, loop=replace(recipe.loop, epochs=plan.epochs))
     data, held = split(store_lists, recipe, seed=plan.seed)
     yield Progress(
-        NAME, f"{len(data.pairs):,} pairs to learn, {len(held.pairs):,} of {len(held.rows):,} items held out"
+        NAME, f"{len(data.pairs):,} pairs to learn, {len(held.pairs):,} pairs of {len(held.rows):,} items held out"
     )
     checkpoint = plan.checkpoints / f"{NAME}-{plan.seed}.ckpt" if plan.checkpoints else None
     part: Part | None = None
