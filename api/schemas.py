@@ -366,6 +366,7 @@ class Models(BaseModel):
     default: str = Field(description="The part that answers when no encoder is asked for")
     about: dict[str, Any] = Field(description="Protocol, seed, data window, parts left out and why")
     parts: list[Part]
+    lists: list[Part] = Field([], description="The parts that answer questions about lists")
 
 
 class Health(BaseModel):

@@ -218,7 +218,8 @@ def _validation_table(saved: "Saved") -> None:
     blended = saved.bundle.parts["blend"].config["sources"] if "blend" in saved.bundle.parts else []
     for name, part in saved.bundle.parts.items():
         figure = part.figures.get("validation_ndcg@10")
-        mark = "yes" if name in blended else "" if part.kind == "fusion" or not blended else "left out"
+        apart = part.kind == "fusion" or name.startswith("lists/")
+        mark = "yes" if name in blended else "" if apart or not blended else "left out"
         table.add_row(name, "" if figure is None else f"{figure:.4f}", mark)
     console.print(table)
     for name, why in saved.bundle.about.get("left_out", {}).items():

@@ -15,6 +15,7 @@ from recsys.data.item_text import KIND
 from recsys.errors import InvalidRequest, NotFound, NotReady, RecsysError
 from recsys.ranking.filters import allowed
 from recsys.retrieval.fusion import Why
+from recsys.retrieval.lists.encoder import PREFIX
 from recsys.retrieval.sizes import Size, sizes_of
 from recsys.retrieval.source import Candidates, Query
 from recsys.service.lists import ListQuestions
@@ -231,13 +232,13 @@ class Recommender:
         return bool(bundle and bundle.about.get("include_seen", False))
 
     def models(self) -> dict[str, Any]:
-        """The active bundle and its parts with settings and measured figures."""
+        """The active bundle and its parts with settings and measured figures; those that answer questions about lists apart."""
         bundle = self._live.snapshot.bundle
         if bundle is None:
-            return {"bundle": None, "default": "popular", "about": {}, "parts": []}
-        parts = [
+            return {"bundle": None, "default": "popular", "about": {}, "parts": [], "lists": []}
+        told = [
             {
-                "name": part.name,
+                "name": part.name.removeprefix(PREFIX),
                 "kind": part.kind,
                 "hash": part.hash,
                 "settings": part.config,
@@ -246,7 +247,14 @@ class Recommender:
             }
             for part in bundle.parts.values()
         ]
-        return {"bundle": bundle.uri, "default": bundle.default, "about": bundle.about, "parts": parts}
+        of_lists = [name.startswith(PREFIX) for name in bundle.parts]
+        return {
+            "bundle": bundle.uri,
+            "default": bundle.default,
+            "about": bundle.about,
+            "parts": [one for one, apart in zip(told, of_lists, strict=True) if not apart],
+            "lists": [one for one, apart in zip(told, of_lists, strict=True) if apart],
+        }
 
     def readiness(self) -> Readiness:
         """Ready means that a trained bundle answers."""

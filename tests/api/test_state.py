@@ -37,7 +37,7 @@ def test_without_a_bundle_it_is_healthy_and_says_why_it_is_not_ready() -> None:
     assert response.status_code == 503
     assert response.headers["content-type"] == "application/problem+json"
     assert response.json()["reasons"] == ["no active bundle: run `recsys train blend`"]
-    assert client.get("/v1/models").json() == {"bundle": None, "default": "popular", "about": {}, "parts": []}
+    assert client.get("/v1/models").json() == {"bundle": None, "default": "popular", "about": {}, "parts": [], "lists": []}
 
 
 def test_models_come_with_their_figures(client: TestClient) -> None:
@@ -120,7 +120,7 @@ def operations(client: TestClient) -> Iterator[tuple[str, str, dict[str, Any]]]:
 def test_every_operation_is_named_described_and_documents_its_errors(client: TestClient) -> None:
     found = list(operations(client))
     names = [operation["operationId"] for _, _, operation in found]
-    assert len(names) == len(set(names)) == 19
+    assert len(names) == len(set(names)) == 22
     assert all(operation["description"] for _, _, operation in found)
     for path, _, operation in found:
         assert "HTTPValidationError" not in str(operation)
