@@ -37,7 +37,13 @@ def test_without_a_bundle_it_is_healthy_and_says_why_it_is_not_ready() -> None:
     assert response.status_code == 503
     assert response.headers["content-type"] == "application/problem+json"
     assert response.json()["reasons"] == ["no active bundle: run `recsys train blend`"]
-    assert client.get("/v1/models").json() == {"bundle": None, "default": "popular", "about": {}, "parts": [], "lists": []}
+    assert client.get("/v1/models").json() == {
+        "bundle": None,
+        "default": "popular",
+        "about": {},
+        "parts": [],
+        "lists": [],
+    }
 
 
 def test_models_come_with_their_figures(client: TestClient) -> None:
