@@ -82,7 +82,9 @@ def test_without_a_popular_part_nothing_is_filled(bundle: Bundle, planted: World
 def test_new_items_reach_every_part_that_reads_texts(deployed: Deployed, planted: World) -> None:
     assert deployed.text_encoders == {"hashed"}
     new = planted.dataset.items
-    grown = deployed.with_items(np.array([new]), {LAYER: planted.text[:1]})
+    between = planted.text[:1] + planted.text[[np.argmin(planted.text[: planted.items] @ planted.text[0])]]
+    text = between / np.linalg.norm(between)  # like two items, and no twin of either
+    grown = deployed.with_items(np.array([new]), {LAYER: text})
     asked = [query([0], allowed=new + 1)]
     for name in deployed.sources:
         _, why = grown.search(asked, k=new + 1, encoder=name)
@@ -93,6 +95,15 @@ def test_new_items_reach_every_part_that_reads_texts(deployed: Deployed, planted
     place = blend[0].rows[0].tolist().index(new)
     assert {"text", "sasrec-text"} < set(blend[1][0][place][1])
     assert not {"markov", "als", "sasrec"} & set(blend[1][0][place][1])
+
+
+def test_a_new_item_that_reads_as_a_known_one_has_the_voices_of_its_twin(deployed: Deployed, planted: World) -> None:
+    new, twin = planted.dataset.items, planted.successor[0]
+    grown = deployed.with_items(np.array([new]), {LAYER: planted.text[[twin]]})
+    found, why = grown.search([query([0], allowed=new + 1)], k=new + 1, encoder="blend")
+    places = {row: place for place, row in enumerate(found.rows[0].tolist())}
+    assert why[0][places[new]][1] == why[0][places[twin]][1]
+    assert abs(places[new] - places[twin]) <= 1
 
 
 def test_before_anything_is_trained_counts_answer() -> None:
