@@ -71,7 +71,7 @@ class ItemTextRecipe:
     held_out: float = 0.1
     pairs: PairsConfig = field(default_factory=PairsConfig)
     half_precision: Literal["auto", "on", "off"] = "auto"
-    loop: LoopConfig = field(default_factory=lambda: LoopConfig(epochs=3, learning_rate=3e-4, weight_decay=0.01))
+    loop: LoopConfig = field(default_factory=lambda: LoopConfig(epochs=1, learning_rate=3e-4, weight_decay=0.01))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
