@@ -38,7 +38,7 @@ def interactions(dataset: Dataset) -> sp.csr_matrix:
 
 
 def fit_neighbours(dataset: Dataset, config: NeighboursConfig) -> LinearSource:
-    """s_ij = c_ij / (sqrt(n_i n_j) + shrink), the largest `keep` a row."""
+    """s_ij = c_ij / (sqrt(n_i n_j) + shrink), the largest `keep` a row; of equal ones those of the first items."""
     seen = interactions(dataset)
     counts = np.asarray(seen.sum(axis=0)).ravel()
     owners = sp.csr_matrix(seen.T)
@@ -62,7 +62,7 @@ def _largest(
     apart = common.row + span.start != common.col
     row, column, value = common.row[apart], common.col[apart], common.data[apart]
     similarity = value / (np.sqrt(counts[row + span.start] * counts[column]) + config.shrink)
-    order = np.lexsort((-similarity, row))
+    order = np.lexsort((column, -similarity, row))  # of equal ones the first items, however the pairs were found
     row, column, similarity = row[order], column[order], similarity[order]
     first = np.searchsorted(row, np.arange(common.shape[0]))
     kept = np.arange(len(row)) - first[row] < config.keep

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from recsys.data.dataset import Dataset
 from recsys.errors import TrainingError
-from recsys.retrieval import ease
+from recsys.retrieval import ease, neighbours
 from recsys.retrieval.ease import EaseConfig, fit_ease
 from recsys.retrieval.linear import LinearSource, keep_largest
 from recsys.retrieval.markov import MarkovConfig, fit_markov
@@ -71,13 +71,19 @@ def test_markov_takes_histories_shorter_than_its_reach() -> None:
 
 
 @given(seed=st.integers(0, 50), keep=st.integers(1, 12))
-def test_neighbours_are_the_shrunk_cosines(seed: int, keep: int) -> None:
+def test_neighbours_are_the_shrunk_cosines_and_of_equals_the_first(seed: int, keep: int) -> None:
     data = drawn(np.random.default_rng(seed))
     config = NeighboursConfig(keep=keep, shrink=2.0)
-    found, expected = fit_neighbours(data, config).matrix.toarray(), naive_neighbours(data, config)
-    np.testing.assert_allclose(np.sort(found, axis=1), np.sort(expected, axis=1), rtol=1e-5)  # which of equals is free
-    if keep == 12:
-        np.testing.assert_allclose(found, expected, rtol=1e-5)
+    found = fit_neighbours(data, config).matrix.toarray()
+    np.testing.assert_allclose(found, naive_neighbours(data, config), rtol=1e-5)
+
+
+@pytest.mark.parametrize("block", [1, 5])
+def test_neighbours_found_in_blocks_are_the_same(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    data, config = drawn(np.random.default_rng(3)), NeighboursConfig(keep=3, shrink=2.0)
+    whole = fit_neighbours(data, config).matrix.toarray()
+    monkeypatch.setattr(neighbours, "BLOCK", block)
+    np.testing.assert_array_equal(fit_neighbours(data, config).matrix.toarray(), whole)
 
 
 @given(seed=st.integers(0, 20), ridge=st.floats(0.5, 100))
