@@ -13,7 +13,7 @@ from recsys.data.dataset import Dataset
 from recsys.data.texts import TextEncoder, Vectors, stored_vectors
 from recsys.errors import NotReady
 from recsys.store import Store
-from recsys.store.frames import events_frame, items_frame
+from recsys.store.frames import events_frame, items_frame, playlists_frame
 
 Holdout = Literal["leave-one-out", "temporal", "none"]
 """What is withheld: each user's last two events, everything after two moments (the last tenths), or nothing."""
@@ -22,12 +22,16 @@ Holdout = Literal["leave-one-out", "temporal", "none"]
 def dataset(store: Store, *, holdout: Holdout) -> Dataset:
     """All active items by number and their events, with folds by `holdout`; events of deleted items are left out.
 
+    A store without events gives every playlist as a history.
+
     Raises:
-        NotReady: there are no events to learn from.
+        NotReady: there is neither to learn from.
         SchemaError: a temporal holdout of events without times, or all of one moment.
     """
     items = items_frame(store)
-    events = events_frame(store).join(items.lazy().select("item"), on="item", how="semi")
+    events = (events_frame if store.counts().events else _lists_as_histories)(store).join(
+        items.lazy().select("item"), on="item", how="semi"
+    )
     histories = user_sequences(folded(events, holdout)).collect() if len(items) else pl.DataFrame()
     if not len(histories):
         raise NotReady("the store holds no events: run `recsys import items FILE` and `recsys import events FILE`")
@@ -42,6 +46,15 @@ def dataset(store: Store, *, holdout: Holdout) -> Dataset:
         at=(flat["at"].dt.timestamp("us") / 1e6).fill_null(np.nan).to_numpy().astype(np.float64),
         folds=flat["folds"].to_numpy().astype(np.uint8),
         domains=tuple(items["domain"]),
+    )
+
+
+def _lists_as_histories(store: Store) -> pl.LazyFrame:
+    """All entries of all playlists with the columns of `features.schema.EVENTS`, undated."""
+    entries = playlists_frame(store).lazy().with_row_index("arrival")
+    undated = pl.lit(None, dtype=pl.Datetime("us", "UTC"))
+    return entries.select(
+        pl.col("playlist").alias("user"), "item", undated.alias("at"), "position", pl.col("arrival").cast(pl.Int64)
     )
 
 

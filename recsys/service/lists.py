@@ -17,11 +17,12 @@ from recsys.errors import InvalidRequest, NotReady
 from recsys.ranking.alternatives import alternatives
 from recsys.ranking.filters import allowed
 from recsys.retrieval.fusion import Why
-from recsys.retrieval.lists.deployed import CONTINUE, NAMES
-from recsys.retrieval.lists.encoder import Decoding
+from recsys.retrieval.lists.deployed import CONTINUE, NAMES, NO_PARTS
+from recsys.retrieval.lists.encoder import Decoding, ListEncoder
 from recsys.retrieval.lists.names import encoded
 from recsys.retrieval.lists.sparse import ListQuery
 from recsys.retrieval.source import Allowed
+from recsys.service.list_readers import ByItems, ByNames, ListReader
 from recsys.service.live import Live
 from recsys.service.questions import MAX_HISTORY, MAX_K, Degraded, Scored
 from recsys.service.snapshot import Snapshot
@@ -32,7 +33,6 @@ from recsys.store.records import Playlist
 MAX_ALTERNATIVES = 8
 POOL = 200
 """Candidates from which alternatives are chosen, at least."""
-NO_PARTS = "the bundle has no parts for lists: import playlists, run `recsys train blend`, then restart"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,8 +157,6 @@ class ListQuestions:
         check(options)
         self._live.follow()
         live, degraded = self._live.snapshot, list[Degraded]()
-        if live.lists.fusion is None:
-            raise NotReady(NO_PARTS)
         encoder = live.lists.continuer(options.encoder)
         past = self._sent(live, item_ids, name, degraded)
         query = ListQuery(past, _shown(live, past, options), name=name)
@@ -186,9 +184,19 @@ class ListQuestions:
             degraded=tuple(degraded),
         )
 
+    def warm_up(self) -> None:
+        """Reads all stored lists by each encoder and by name now, so that the first question does not wait for it."""
+        live = self._live.snapshot
+        for encoder in live.lists.encoders.values():
+            self._stored.now(self._reader(live, encoder))
+        self._stored.now(ByNames())
+
     def stored(self, playlist_id: str) -> Playlist:
         """Raises NotFound: no such playlist."""
         return self._store.playlist(playlist_id)
+
+    def _reader(self, live: Snapshot, encoder: ListEncoder) -> ListReader:
+        return ByItems(encoder, live.catalogue, self._store)
 
     def _chosen(
         self,
@@ -222,7 +230,8 @@ class ListQuestions:
             strength=options.strength,
             same_group=options.same_group,
         )
-        written = writer.decode(past.rows, among=rows, prior=scores, groups=groups, wanted=wanted)
+        prior = None if live.lists.fusion is None else scores  # without a fusion they are the model's own
+        written = writer.decode(past.rows, among=rows, prior=prior, groups=groups, wanted=wanted)
         return [one.rows for one in written]
 
     def _similar(
@@ -244,20 +253,19 @@ class ListQuestions:
             degraded.append(Degraded("order", why))
         vector = None if encoder is None else encoder.encode([past.rows])
         if encoder is not None and vector is not None and vector.any():
-            used, row_of = encoder.name, live.catalogue.rows
-            key = f"{encoder.name}:{encoder.hash}"
-            now = self._stored.now(key, lambda lists: encoder.encode([row_of(one.item_ids) for one in lists]))
+            used: str = encoder.name
+            reader: ListReader = self._reader(live, encoder)
         elif (name or "").strip():
-            used, key, vector = NAMES, NAMES, encoded([name])
-            now = self._stored.now(key, lambda lists: encoded([one.name for one in lists]))
+            used, reader, vector = NAMES, ByNames(), encoded([name])
             if len(past) or not item_ids:
                 degraded.append(Degraded("items", "no item to compare: lists with similar names are shown"))
         elif encoder is None:
             raise NotReady(NO_PARTS)
         else:
             raise InvalidRequest("no item of the list is known to the encoder and it has no name: send one of both")
+        now = self._stored.now(reader)
         flags = self._filtered(now, options, without)
-        found = now.indexes[key].search(vector, k=min(options.k, max(1, len(flags))), allowed=flags[None])
+        found = now.indexes[reader.key].search(vector, k=min(options.k, max(1, len(flags))), allowed=flags[None])
         lists = tuple(
             ScoredList(now.lists.item_ids[row], now.lists.titles[row], int(now.lengths[row]), score)
             for row, score in zip(found.rows[0].tolist(), found.scores[0].tolist(), strict=True)

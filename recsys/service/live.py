@@ -17,7 +17,7 @@ from recsys.bundle import load_bundle
 from recsys.data.catalogue import Catalogue
 from recsys.data.kept import KeptHistories
 from recsys.errors import BundleError, StoreError
-from recsys.retrieval.deployed import deploy, popular_only
+from recsys.retrieval.deployed import Deployed, deploy, popular_only
 from recsys.retrieval.lists.deployed import deploy_lists
 from recsys.service.questions import MAX_HISTORY
 from recsys.service.reading import Reading
@@ -109,16 +109,25 @@ class Live:
         try:
             if named := uri or (record and record.uri):
                 bundle = load_bundle(named)
-                return Snapshot(deploy(bundle), deploy_lists(bundle), Catalogue(bundle.item_ids), bundle)
+                live = Snapshot(deploy(bundle), deploy_lists(bundle), Catalogue(bundle.item_ids), bundle)
+                if not live.recommends:
+                    self._trouble = (
+                        f"{bundle.uri} has parts for lists alone: `recsys train blend` has some for items",
+                    )
+                    live = replace(live, deployed=self._popular(bundle.item_ids))
+                return live
             self._trouble = ("no active bundle: run `recsys train blend`, then restart",)
         except BundleError as error:
             if uri:  # asked for by name: say so at once
                 raise
             self._trouble = (str(error),)
-        counts = self._store.item_counts()
         item_ids = tuple(item.item_id for page in self._store.items() for item in page)
-        numbers = np.array([counts.get(item_id, 0) for item_id in item_ids], dtype=np.int64)
-        return Snapshot(popular_only(numbers), NO_LISTS, Catalogue(item_ids), None)
+        return Snapshot(self._popular(item_ids), NO_LISTS, Catalogue(item_ids), None)
+
+    def _popular(self, item_ids: Sequence[str]) -> Deployed:
+        """What stands in for a part that recommends."""
+        counts = self._store.item_counts()
+        return popular_only(np.array([counts.get(item_id, 0) for item_id in item_ids], dtype=np.int64))
 
     def _reading(self) -> Reading | None:
         live = self.snapshot

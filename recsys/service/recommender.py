@@ -250,7 +250,7 @@ class Recommender:
         of_lists = [name.startswith(PREFIX) for name in bundle.parts]
         return {
             "bundle": bundle.uri,
-            "default": bundle.default,
+            "default": bundle.default if self._live.snapshot.recommends else "popular",
             "about": bundle.about,
             "parts": [one for one, apart in zip(told, of_lists, strict=True) if not apart],
             "lists": [one for one, apart in zip(told, of_lists, strict=True) if apart],
@@ -261,8 +261,9 @@ class Recommender:
         return Readiness(self._live.snapshot.bundle is not None, self._live.trouble)
 
     def warm_up(self) -> None:
-        """Loads the text encoders now, so that the first new item does not wait for them."""
+        """Loads the text encoders and reads the stored lists now, so that the first question does not wait for them."""
         self._live.warm_up()
+        self.lists.warm_up()
 
     # Inside
 
@@ -293,7 +294,7 @@ class Recommender:
                 past, question = History.undated(NO_ROWS), replace(question, text=readable(text))
             case _:
                 raise InvalidRequest("give either a user, a history, an item or a text")
-        if live.bundle is None:
+        if not live.recommends:
             degraded.append(Degraded("bundle", f"{'; '.join(self._live.trouble)}: popular items are shown"))
         if self._live.away:
             degraded.append(

@@ -6,6 +6,7 @@ from recsys.bundle import Bundle
 from recsys.data.catalogue import Catalogue
 from recsys.retrieval.deployed import Deployed
 from recsys.retrieval.lists.deployed import DeployedLists
+from recsys.retrieval.lists.encoder import PREFIX
 
 NO_LISTS = DeployedLists({}, {}, None)
 
@@ -18,6 +19,11 @@ class Snapshot:
     lists: DeployedLists
     catalogue: Catalogue
     bundle: Bundle | None
+
+    @property
+    def recommends(self) -> bool:
+        """Has the bundle a part that recommends items? One with list encoders alone has none, and popular items stand in."""
+        return self.bundle is not None and not self.bundle.default.startswith(PREFIX)
 
     @property
     def text_encoders(self) -> frozenset[str]:

@@ -1,7 +1,7 @@
 """The stored lists as they are searched: a vector each by every encoder that was asked for, in step with the store."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -12,11 +12,9 @@ from recsys.data.catalogue import Catalogue
 from recsys.data.history import Rows
 from recsys.indexes.build import build, suited
 from recsys.indexes.index import Index
+from recsys.service.list_readers import ListReader
 from recsys.store import Store
 from recsys.store.records import Playlist
-
-Encode = Callable[[Sequence[Playlist]], NDArray[np.float32]]
-"""Vectors (lists, dim) of stored lists; zeros for one that has no direction."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,7 +30,8 @@ class ListsNow:
 class StoredLists:
     """Any number of threads may ask; what was written before a question is part of its answer.
 
-    `encode` has an encoding for each key. Vectors are made when a key is first asked for, and of a written list alone after.
+    A reader reads all lists when it is first met, and afterwards those alone that were written, or that hold an item which
+    it reads otherwise than before.
     """
 
     def __init__(self, store: Store) -> None:
@@ -41,18 +40,24 @@ class StoredLists:
         self._now = ListsNow(
             Catalogue(), np.empty(0, dtype=np.bool_), np.empty(0, dtype=np.int64), MappingProxyType({})
         )
-        self._encode: dict[str, Encode] = {}
+        self._readers: dict[str, ListReader] = {}
 
-    def now(self, key: str, encode: Encode) -> ListsNow:
-        """The lists with an index for `key`, which names what `encode` computes."""
+    def now(self, reader: ListReader) -> ListsNow:
+        """The lists with an index for `reader.key`."""
         with self._lock:
             if (counted := self._store.changes()) != self._version:
                 self._take(self._store.playlists_since(self._version))
                 self._version = counted
-            if key not in self._now.indexes:
-                self._encode[key] = encode
-                self._now = replace(self._now, indexes=self._with(key, self._all()))
+            before = self._readers.get(reader.key)
+            if before is None or (items := reader.differing(before)):
+                again = self._store.playlists_since(-1) if before is None else self._holding(items)
+                self._now = replace(self._now, indexes=self._with(reader, again))
+            self._readers[reader.key] = reader
             return self._now
+
+    def _holding(self, item_ids: Sequence[str]) -> list[Playlist]:
+        found = dict.fromkeys(one for item_id in item_ids for one in self._store.playlists_holding(item_id))
+        return [self._store.playlist(playlist_id) for playlist_id in found]
 
     def _take(self, written: Sequence[Playlist]) -> None:
         """Puts in what was written; where fewer lists are stored than known here, takes out those that are gone."""
@@ -64,7 +69,7 @@ class StoredLists:
             lengths[rows] = [len(one.item_ids) for one in written]
             self._now = replace(now, lengths=lengths, active=lists.active)
             for key in now.indexes:
-                self._now = replace(self._now, indexes=self._with(key, written))
+                self._now = replace(self._now, indexes=self._with(self._readers[key], written))
         if int(lists.active.sum()) != self._store.playlist_count():
             stored = set(self._store.playlist_ids())
             gone = [lists.item_ids[row] for row in np.flatnonzero(lists.active) if lists.item_ids[row] not in stored]
@@ -73,12 +78,12 @@ class StoredLists:
             indexes = {key: index.without(rows) for key, index in self._now.indexes.items()}
             self._now = replace(self._now, indexes=MappingProxyType(indexes), active=lists.active)
 
-    def _with(self, key: str, written: Sequence[Playlist]) -> MappingProxyType[str, Index]:
-        """The indexes with vectors of `written` under `key`."""
-        vectors = self._encode[key](written)
+    def _with(self, reader: ListReader, written: Sequence[Playlist]) -> MappingProxyType[str, Index]:
+        """The indexes with vectors of `written` as `reader` reads them."""
+        vectors = reader.encode(written)
         rows: Rows = self._now.lists.rows(one.playlist_id for one in written)
         told = np.abs(vectors).max(axis=1, initial=0) > 0
-        index = self._now.indexes.get(key)
+        index = self._now.indexes.get(reader.key)
         if index is None:
             every = np.zeros((len(self._now.lists), vectors.shape[1]), dtype=np.float32)
             known = np.zeros(len(every), dtype=np.bool_)
@@ -86,7 +91,4 @@ class StoredLists:
             index = build(suited(len(every)), every, known=known)
         else:
             index = index.without(rows[~told]).with_rows(rows[told], vectors[told])
-        return MappingProxyType({**self._now.indexes, key: index})
-
-    def _all(self) -> list[Playlist]:
-        return self._store.playlists_since(-1)
+        return MappingProxyType({**self._now.indexes, reader.key: index})

@@ -10,7 +10,7 @@ from recsys.store.dialect import among, chunks, upsert
 from recsys.store.items import known_items
 from recsys.store.records import Playlist
 from recsys.store.sessions import count_change
-from recsys.store.tables import playlist_items, playlists
+from recsys.store.tables import playlist_items, playlists, vectors
 
 
 def put_playlist(connection: Connection, playlist_id: str, name: str | None, item_ids: Sequence[str]) -> Playlist:
@@ -84,7 +84,12 @@ def playlists_holding(connection: Connection, item_id: str) -> list[str]:
 
 
 def delete_playlist(connection: Connection, playlist_id: str) -> None:
-    """Raises NotFound: no such playlist."""
+    """Forgets the list and its vectors.
+
+    Raises:
+        NotFound: no such playlist.
+    """
+    connection.execute(delete(vectors).where(vectors.c.owner == "playlist", vectors.c.id == playlist_id))
     connection.execute(delete(playlist_items).where(playlist_items.c.playlist_id == playlist_id))
     if not connection.execute(delete(playlists).where(playlists.c.playlist_id == playlist_id)).rowcount:
         raise NotFound(f"unknown playlist {playlist_id!r}")

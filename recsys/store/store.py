@@ -136,16 +136,26 @@ class Store:
             playlists.delete_playlist(connection, playlist_id)
 
     def save_vectors(
-        self, part_hash: str, made: Mapping[tuple[str, str], NDArray[np.float32]], *, layer: int = vectors.LAYER
+        self,
+        part_hash: str,
+        made: Mapping[tuple[str, str], NDArray[np.float32]],
+        *,
+        layer: int = vectors.LAYER,
+        owner: vectors.Owner = "item",
     ) -> None:
         with writing(self.engine, counted=False) as connection:
-            vectors.save_vectors(connection, part_hash, made, layer=layer)
+            vectors.save_vectors(connection, part_hash, made, layer=layer, owner=owner)
 
     def vectors(
-        self, part_hash: str, item_ids: Sequence[str], *, layer: int = vectors.LAYER
+        self,
+        part_hash: str,
+        ids: Sequence[str],
+        *,
+        layer: int = vectors.LAYER,
+        owner: vectors.Owner = "item",
     ) -> dict[tuple[str, str], NDArray[np.float32]]:
         with reading(self.engine) as connection:
-            return vectors.load_vectors(connection, part_hash, item_ids, layer=layer)
+            return vectors.load_vectors(connection, part_hash, ids, layer=layer, owner=owner)
 
     def add_bundle(self, uri: str, manifest: Mapping[str, Any]) -> None:
         with writing(self.engine) as connection:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from recsys.bundle import Bundle
 from recsys.data.history import Rows
 from recsys.data.withheld import Order
-from recsys.errors import InvalidRequest
+from recsys.errors import InvalidRequest, NotReady
 from recsys.retrieval.fusion import Why
 from recsys.retrieval.lists.attributes import ListAttributes
 from recsys.retrieval.lists.continuation import KIND, Continuation
@@ -24,13 +24,15 @@ CONTINUE = "continue"
 """The fusion that continues lists."""
 FREE = ("set", "weighted", "mean")
 """Encoders that a question without an encoder takes, the first that is there."""
+NO_PARTS = "the bundle has no parts for lists: import playlists, run `recsys train blend`, then restart"
 NAMES = "names"
 """What answers where a list has a name and nothing else."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DeployedLists:
-    """List encoders and sources by name, immutable: `with_items` gives new ones. Without `fusion` nothing is continued."""
+    """List encoders and sources by name, immutable: `with_items` gives new ones. Without `fusion` a model that writes continues
+    lists by itself, and without one nothing does."""
 
     encoders: Mapping[str, ListEncoder]
     sources: Mapping[str, Source]
@@ -64,11 +66,14 @@ class DeployedLists:
 
         Raises:
             InvalidRequest: there is no such part.
+            NotReady: nothing here continues lists.
         """
-        if name is not None and name != CONTINUE and name not in self.sources:
-            known = ", ".join(sorted([CONTINUE, *self.sources]))
-            raise InvalidRequest(f"unknown encoder {name!r}: choose one of {known}")
-        return name or CONTINUE
+        known = [CONTINUE] * (self.fusion is not None) + sorted(self.sources)
+        if not known:
+            raise NotReady(NO_PARTS)
+        if name is not None and name not in known:
+            raise InvalidRequest(f"unknown encoder {name!r}: choose one of {', '.join(known)}")
+        return name or known[0]
 
     def writer(self, name: str) -> Continuer | None:
         """The model called `name` that writes lists item by item; None where the part finds items one by one."""
@@ -78,12 +83,14 @@ class DeployedLists:
     def search(
         self, queries: Sequence[Query], *, k: int, encoder: str | None, order: Order
     ) -> tuple[Candidates, list[list[Why]]]:
-        """The `k` best rows of each query, and per row why, by the fusion or by one source."""
+        """The `k` best rows of each query, and per row why, by the fusion or by one source. A model that writes chooses from
+        what the fusion finds."""
         name = self.continuer(encoder)
-        if name == CONTINUE or self.writer(name):
-            assert self.fusion is not None
+        source = self.sources.get(name)
+        if self.fusion is not None and (source is None or isinstance(source, Judging)):
             return self.fusion.search(self.sources, queries, k=k, order=order)
-        found = self.sources[name].search(queries, k=k)
+        assert source is not None
+        found = (source.propose if isinstance(source, Judging) else source.search)(queries, k=k)
         return found, [[(name, (name,))] * int((rows >= 0).sum()) for rows in found.rows]
 
     @property

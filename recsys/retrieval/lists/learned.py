@@ -103,6 +103,15 @@ class LearnedLists(ABC, Generic[Body]):
         known[rows] = True
         return type(self)(self._part, vectors=vectors, known=known)
 
+    def differing(self, before: Self) -> Rows:
+        """The rows whose vectors `before` does not have, or has otherwise."""
+        shared = min(len(self.known), len(before.known))
+        same = np.zeros(len(self.known), dtype=np.bool_)
+        same[:shared] = self.known[:shared] == before.known[:shared]
+        same[:shared] &= (self.vectors[:shared] == before.vectors[:shared]).all(axis=1)
+        same[shared:] = ~self.known[shared:]
+        return np.flatnonzero(~same)
+
     def _from_text(self, rows: Rows, text: NDArray[np.float32]) -> NDArray[np.float32]:
         assert self._project is not None
         with torch.inference_mode():

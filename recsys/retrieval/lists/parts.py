@@ -9,7 +9,7 @@ from recsys.bundle import Bundle, Part
 from recsys.errors import BundleError
 from recsys.indexes.build import build
 from recsys.indexes.exact import ExactConfig
-from recsys.indexes.index import nothing
+from recsys.indexes.index import best, fill, nothing
 from recsys.retrieval import parts
 from recsys.retrieval.factors import AlsSource
 from recsys.retrieval.lists.attributes import ListAttributes
@@ -82,13 +82,23 @@ def restore_source(part: Part) -> StoredSource:
 
 
 class Judging:
-    """A model that generates lists, as a source: it proposes nothing of its own and scores what is proposed."""
+    """A model that generates lists, as a source: in a fusion it proposes nothing of its own and scores what is proposed."""
 
     def __init__(self, model: Seq2seqLists | SetLists) -> None:
         self.model = model
 
     def search(self, queries: Sequence[Query], *, k: int) -> Candidates:
         return Candidates(*nothing(len(queries), k=k))
+
+    def propose(self, queries: Sequence[Query], *, k: int) -> Candidates:
+        """The `k` items that the model itself puts first: what lists go on with where there is no fusion."""
+        found = nothing(len(queries), k=k)
+        every = np.flatnonzero(self.model.known)
+        for i, query in enumerate(queries):
+            shown = every[every < len(query.allowed)]
+            shown = shown[query.allowed[shown]]
+            fill(found, i, *best(shown, self.score([query], shown[None])[0], k=k))
+        return Candidates(*found)
 
     def score(self, queries: Sequence[Query], rows: NDArray[np.int64]) -> Scores:
         """Log-probability that each of `rows` comes next."""
