@@ -4,18 +4,16 @@ Users are read, scored and written a piece at a time, so memory does not grow wi
 own until all are there; an interrupted run goes on after the last one.
 """
 
-import json
-import shutil
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from recsys.batch_run import Run, entries, identity
 from recsys.data.history import History
 from recsys.errors import InputFileError
 from recsys.service import MAX_HISTORY, Options, Recommender
@@ -61,19 +59,19 @@ def recommend_all(
         InvalidRequest: an option is out of range.
     """
     parts = out.with_name(f".{out.name}.partial")
-    run = _Run(parts, _identity(recommender, options, histories))
+    run = Run(parts, identity(recommender, options, histories), SCHEMA)
     users = _sent(recommender, histories, run.last) if histories else _stored(recommender, store, run.last)
     try:
         while piece := list(islice(users, PIECE)):
             blocks = [_table(recommender, piece[i : i + BLOCK], options) for i in range(0, len(piece), BLOCK)]
             run.add(pa.concat_tables(blocks), [user for user, _ in piece])
-            yield Done(run.users)
+            yield Done(run.done)
         run.finish(out)
     except OSError as error:
         raise InputFileError(
             f"{out} not written: {error}; free space or choose another place, then run again"
         ) from error
-    yield Done(run.users)
+    yield Done(run.done)
 
 
 def _table(recommender: Recommender, users: Sequence[User], options: Options) -> pa.Table:
@@ -103,12 +101,7 @@ def _stored(recommender: Recommender, store: Store, after: str | None) -> Iterat
 
 def _sent(recommender: Recommender, path: Path, after: str | None) -> Iterator[User]:
     try:
-        frame = _scan(path)
-        if incomplete := frame.select(pl.any_horizontal(pl.all().is_null()).sum()).collect().item():
-            raise InputFileError(
-                f"{path}: {incomplete} rows lack a user_id, item_id or position: fill them in or take them out"
-            )
-        frame = frame.sort("user_id", "position", maintain_order=True)
+        frame = entries(path, owner="user_id").sort("user_id", "position", maintain_order=True)
         histories = frame.group_by("user_id", maintain_order=True).agg("item_id").sort("user_id")
         for batch in histories.collect_batches(chunk_size=PIECE):
             for user, item_ids in batch.iter_rows():
@@ -116,68 +109,3 @@ def _sent(recommender: Recommender, path: Path, after: str | None) -> Iterator[U
                     yield user, recommender.sent_history(item_ids[-MAX_HISTORY:], [])  # as much as of a stored user
     except (pl.exceptions.PolarsError, OSError) as error:
         raise InputFileError(f"{path} cannot be read: {error}") from error
-
-
-def _scan(path: Path) -> pl.LazyFrame:
-    """The columns user_id, item_id (as text) and position of the file."""
-    text = {"user_id": pl.String, "item_id": pl.String}
-    match path.suffix.lower():
-        case ".csv":
-            frame = pl.scan_csv(path, schema_overrides=text)
-        case ".jsonl" | ".ndjson":
-            frame = pl.scan_ndjson(path, schema_overrides=text)
-        case ".parquet":
-            frame = pl.scan_parquet(path)
-        case other:
-            raise InputFileError(f"{path}: {other or 'no suffix'} is not read; use .csv, .jsonl or .parquet")
-    missing = [name for name in ("user_id", "item_id", "position") if name not in frame.collect_schema()]
-    if missing:
-        raise InputFileError(f"{path} has no column {missing[0]!r}: user_id, item_id and position are needed")
-    return frame.select(*(pl.col(name).cast(pl.String) for name in text), pl.col("position").cast(pl.Int64))
-
-
-def _identity(recommender: Recommender, options: Options, histories: Path | None) -> str:
-    """What must be equal for one run to go on where another stopped."""
-    bundle = recommender.bundle.uri if recommender.bundle else None
-    file = [str(histories.resolve()), histories.stat().st_mtime_ns] if histories and histories.exists() else None
-    return json.dumps([bundle, asdict(options), file])
-
-
-class _Run:
-    """Pieces in a folder and a note of how far they go; the note is replaced after its piece is whole."""
-
-    def __init__(self, folder: Path, identity: str) -> None:
-        self._folder, self._identity = folder, identity
-        self._note = folder / "run.json"
-        self.users, self._pieces = 0, 0
-        self.last: str | None = None
-        try:
-            held = json.loads(self._note.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            held = {}
-        if held.get("identity") == identity:
-            self.users, self.last, self._pieces = held["users"], held["last"], held["pieces"]
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
-
-    def add(self, table: pa.Table, users: Sequence[str]) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        pq.write_table(table, self._piece(self._pieces))
-        self._pieces, self.users, self.last = self._pieces + 1, self.users + len(users), users[-1]
-        beside = self._note.with_suffix(".partial")
-        note = {"identity": self._identity, "users": self.users, "last": self.last, "pieces": self._pieces}
-        beside.write_text(json.dumps(note), encoding="utf-8")
-        beside.replace(self._note)
-
-    def finish(self, out: Path) -> None:
-        """All pieces as one file, which appears whole."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        whole = self._folder / "whole.parquet"
-        with pq.ParquetWriter(whole, SCHEMA) as writer:
-            for number in range(self._pieces):
-                writer.write_table(pq.read_table(self._piece(number)))
-        whole.replace(out)
-        shutil.rmtree(self._folder)
-
-    def _piece(self, number: int) -> Path:
-        return self._folder / f"{number:06d}.parquet"

@@ -18,6 +18,10 @@ class InvalidRequest(RecsysError, ValueError):
     """A question that cannot be answered as asked."""
 
 
+class NothingKnown(InvalidRequest):
+    """A question about a list of which nothing is known: neither an item nor a name."""
+
+
 class Conflict(RecsysError):
     """A write that contradicts what is stored, such as an event id with other content."""
 

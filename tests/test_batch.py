@@ -130,7 +130,7 @@ def test_the_note_tells_how_far_it_went(served: Served, tmp_path: Path, monkeypa
     started = recommend_all(served[0], served[1], tmp_path / "out.parquet", options=Options())
     next(started)
     note = json.loads((tmp_path / ".out.parquet.partial" / "run.json").read_text())
-    assert (note["users"], note["pieces"], note["last"]) == (40, 1, "user-0039")
+    assert (note["done"], note["pieces"], note["last"]) == (40, 1, "user-0039")
 
 
 @pytest.mark.parametrize("room", [0, 1000])

@@ -72,7 +72,9 @@ def batch(
     task: Annotated[
         Literal["recommend", "continue", "similar-lists"], typer.Option(help="What to answer, for each user or list.")
     ] = "recommend",
-    histories: Annotated[Path | None, typer.Option(help="user_id, item_id, position of users not stored.")] = None,
+    histories: Annotated[
+        Path | None, typer.Option(help="user_id (for lists playlist_id), item_id, position of those not stored.")
+    ] = None,
     k: Many = 10,
     encoder: Encoder = None,
     bundle: Bundle = None,
@@ -104,13 +106,11 @@ def _batch_lists(
     encoder: str | None,
     bundle: str | None,
 ) -> None:
-    from recsys.batch_lists import score_lists
+    from recsys.batch_lists import ListTask, score_lists
 
-    if histories:
-        fail(f"--histories goes with --task recommend: --task {task} answers for the stored playlists")
-    done = 0
+    done, wanted = 0, ListTask(task=task, k=k, encoder=encoder)
     with open_recommender(Settings(), bundle=bundle) as (recommender, store), console.status("scoring") as status:
-        for done in score_lists(recommender, store, out, task=task, k=k, encoder=encoder):
+        for done in score_lists(recommender, store, out, wanted=wanted, histories=histories):
             status.update(f"{done:,} lists")
     console.print(f"{out}: {done:,} lists", soft_wrap=True)
 

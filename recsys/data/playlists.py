@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +17,7 @@ from features.vocabulary import Vocabulary
 from recsys.data.build import dataset
 from recsys.data.dataset import Dataset
 from recsys.data.history import Rows
+from recsys.data.texts import TextEncoder
 from recsys.errors import NotReady
 from recsys.store import Store
 from recsys.store.frames import items_frame, playlist_names_frame, playlists_frame
@@ -28,12 +30,14 @@ WITHHELD = 0.05
 class Playlists:
     """`data` has each list as the history of one user, undated, so that every source fits on lists as on histories.
 
-    `names` has one entry per list, `attributes` one per catalogue row. All events of a list have one fold.
+    `names` has one entry per list, `attributes` one per catalogue row. All events of a list have one fold. `read` (lists,
+    text_dim) is what a text encoder reads in the names, where one does.
     """
 
     data: Dataset
     names: tuple[str | None, ...]
     attributes: tuple[Mapping[str, Any], ...] = ()
+    read: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.data)
@@ -50,6 +54,11 @@ class Playlists:
         """The items of each list."""
         return [history.rows for history in self.data.histories()]
 
+    def shares(self) -> NDArray[np.float32]:
+        """(lists,): one over the number of lists that hold the same items, copies of one list."""
+        same = Counter(contents := [_content(rows) for rows in self.rows()])
+        return np.array([1 / same[one] for one in contents], dtype=np.float32)
+
     def only(self, chosen: NDArray[np.bool_]) -> "Playlists":
         """The marked lists over the same catalogue; `chosen` has one flag per list."""
         kept = self.data.keep(np.repeat(chosen, self.data.lengths))
@@ -57,7 +66,8 @@ class Playlists:
         starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         places = np.flatnonzero(chosen)
         data = replace(kept, users=tuple(kept.users[i] for i in places), starts=starts)
-        return replace(self, data=data, names=tuple(self.names[i] for i in places))
+        read = None if self.read is None else self.read[places]
+        return replace(self, data=data, names=tuple(self.names[i] for i in places), read=read)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,11 +87,27 @@ def split_playlists(lists: Playlists) -> PlaylistSplit:
     return PlaylistSplit(*(lists.only(chosen) for chosen in parts))
 
 
+def deployable(lists: Playlists) -> Playlists:
+    """The same, with nothing to measure on: the lists that were for that are to choose settings on, all others to fit on."""
+    return replace(lists, data=replace(lists.data, folds=np.maximum(lists.data.folds, 1) - 1))
+
+
+def with_names_read(lists: Playlists, encoder: TextEncoder) -> Playlists:
+    """The same with what `encoder` reads in the names; zeros where a list has none."""
+    read = encoder.encode([name or "" for name in lists.names])
+    read[[not (name or "").strip() for name in lists.names]] = 0
+    return replace(lists, read=read)
+
+
 def fold_of(rows: Rows, *, seed: int) -> int:
     """What a list is for, by its items: lists of the same items fall on the same side, whatever else is stored."""
-    content = np.unique(rows).astype("<i8").tobytes()
-    drawn = int.from_bytes(hashlib.sha256(f"{seed}:".encode() + content).digest()[:8]) / 2**64
+    drawn = int.from_bytes(hashlib.sha256(f"{seed}:".encode() + _content(rows)).digest()[:8]) / 2**64
     return TEST if drawn < WITHHELD else VALIDATION if drawn < 2 * WITHHELD else FIT
+
+
+def _content(rows: Rows) -> bytes:
+    """Equal for lists of the same items."""
+    return np.unique(rows).astype("<i8").tobytes()
 
 
 def with_folds(lists: Playlists, *, seed: int) -> Playlists:

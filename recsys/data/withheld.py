@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recsys.data.history import History, Rows
 from recsys.data.playlists import Playlists
@@ -17,19 +18,27 @@ SEEDS = (0, 1, 5, 10, 25, 100)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ListCases:
-    """Case i: the list called `names[i]`, of which `seeds[i]` is shown, goes on with the distinct items `withheld[i]`."""
+    """Case i: the list `numbers[i]`, called `names[i]`, of which `seeds[i]` is shown, goes on with the distinct items
+    `withheld[i]`. `read` (cases, text_dim) is what a text encoder reads in the names, where one does."""
 
+    numbers: Rows
     names: tuple[str | None, ...]
     seeds: tuple[History, ...]
     withheld: tuple[Rows, ...]
+    read: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.seeds)
 
+    def first(self, count: int) -> "ListCases":
+        """At most `count` of the cases."""
+        read = None if self.read is None else self.read[:count]
+        return ListCases(self.numbers[:count], self.names[:count], self.seeds[:count], self.withheld[:count], read)
+
 
 def list_cases(lists: Playlists, *, seeds: int, order: Order, seed: int) -> ListCases:
     """One case for each list that has `seeds` items and others beside them; without seeds, for each that has a name."""
-    names, shown, withheld = [], [], []
+    numbers, names, shown, withheld = [], [], [], []
     for number, (name, rows) in enumerate(zip(lists.names, lists.rows(), strict=True)):
         if not seeds and not (name or "").strip():
             continue
@@ -38,7 +47,10 @@ def list_cases(lists: Playlists, *, seeds: int, order: Order, seed: int) -> List
             chosen = np.sort(np.random.default_rng((seed, seeds, number)).permutation(len(rows))[:seeds])
         rest = np.setdiff1d(rows, rows[chosen])
         if len(chosen) == seeds and len(rest):
+            numbers.append(number)
             names.append(name)
             shown.append(History.undated(rows[chosen]))
             withheld.append(rest)
-    return ListCases(tuple(names), tuple(shown), tuple(withheld))
+    chosen_lists = np.array(numbers, dtype=np.int64)
+    read = None if lists.read is None else lists.read[chosen_lists]
+    return ListCases(chosen_lists, tuple(names), tuple(shown), tuple(withheld), read)

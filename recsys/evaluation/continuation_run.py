@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.bundle import load_bundle
-from recsys.data.playlists import playlists, split_playlists
+from recsys.data.item_text import ItemTextEncoder, carried
+from recsys.data.playlists import playlists, split_playlists, with_names_read
+from recsys.data.texts import text_encoder
 from recsys.data.withheld import SEEDS, Order, list_cases
 from recsys.errors import BundleError, NotReady
 from recsys.evaluation.continuation import LISTED, Figures, figures
@@ -60,6 +62,10 @@ def continued(store: Store, *, uri: str | None = None) -> Iterator[ContinuationR
     found = playlists(store, seed=int(bundle.about["seed"]))
     if found.data.item_ids != bundle.item_ids:
         raise BundleError(f"{bundle.uri} was trained on other items than the store holds now: train again")
+    if deployed.text_encoders:
+        own = carried(bundle)
+        reader = ItemTextEncoder.from_part(own) if own else text_encoder(bundle.about["text_encoder"])
+        found = with_names_read(found, reader)
     folds = split_playlists(found)
     if not len(folds.test):
         raise NotReady("no list was withheld: a twentieth of the playlists is, import more of them")

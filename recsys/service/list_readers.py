@@ -16,7 +16,7 @@ from recsys.data.history import Rows
 from recsys.retrieval.lists.deployed import NAMES
 from recsys.retrieval.lists.encoder import ListEncoder, ListVectors
 from recsys.retrieval.lists.learned import LearnedLists
-from recsys.retrieval.lists.names import encoded
+from recsys.retrieval.lists.words import ngrams
 from recsys.store import Store
 from recsys.store.records import Playlist
 
@@ -42,7 +42,7 @@ class ByNames:
     key = NAMES
 
     def encode(self, lists: Sequence[Playlist]) -> ListVectors:
-        return encoded([one.name for one in lists])
+        return ngrams([one.name for one in lists])
 
     def differing(self, before: "ByNames") -> list[str]:  # noqa: ARG002  (names have no items)
         return []

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from recsys.data.catalogue import Catalogue
 from recsys.data.history import History
 from recsys.data.withheld import Order
-from recsys.errors import InvalidRequest, NotReady
+from recsys.errors import InvalidRequest, NothingKnown, NotReady
 from recsys.ranking.alternatives import alternatives
 from recsys.ranking.filters import allowed
 from recsys.retrieval.fusion import Why
 from recsys.retrieval.lists.deployed import CONTINUE, NAMES, NO_PARTS
 from recsys.retrieval.lists.encoder import Decoding, ListEncoder
-from recsys.retrieval.lists.names import encoded
 from recsys.retrieval.lists.sparse import ListQuery
+from recsys.retrieval.lists.words import ngrams
 from recsys.retrieval.source import Allowed
 from recsys.service.list_readers import ByItems, ByNames, ListReader
 from recsys.service.live import Live
@@ -159,8 +159,11 @@ class ListQuestions:
         live, degraded = self._live.snapshot, list[Degraded]()
         encoder = live.lists.continuer(options.encoder)
         past = self._sent(live, item_ids, name, degraded)
-        query = ListQuery(past, _shown(live, past, options), name=name)
+        read = self._read(live, name, degraded)
+        query = ListQuery(past, _shown(live, past, options), name=name, read=read)
         pool = max(POOL, options.k * min(options.alternatives, 4))
+        if live.lists.fusion is None and not len(past):
+            raise NothingKnown(f"{encoder!r} alone continues lists by their items: send one that it knows")
         found, why = live.lists.search([query], k=pool, encoder=encoder, order=options.order)
         real = found.rows[0] >= 0
         rows, scores = found.rows[0][real], found.scores[0][real]
@@ -194,6 +197,17 @@ class ListQuestions:
     def stored(self, playlist_id: str) -> Playlist:
         """Raises NotFound: no such playlist."""
         return self._store.playlist(playlist_id)
+
+    def _read(self, live: Snapshot, name: str | None, degraded: list[Degraded]) -> NDArray[np.float32] | None:
+        """What the text encoder of the bundle reads in a name, where the parts ask for it."""
+        if not live.lists.reads_names or not (name or "").strip():
+            return None
+        encoder = self._live.reading.encoder() if self._live.reading else None
+        if encoder is None:
+            degraded.append(Degraded("name", f"{'; '.join(self._live.trouble)}: names are compared by their letters"))
+            return None
+        read: NDArray[np.float32] = encoder.encode([name or ""])[0]
+        return read
 
     def _reader(self, live: Snapshot, encoder: ListEncoder) -> ListReader:
         return ByItems(encoder, live.catalogue, self._store)
@@ -256,13 +270,13 @@ class ListQuestions:
             used: str = encoder.name
             reader: ListReader = self._reader(live, encoder)
         elif (name or "").strip():
-            used, reader, vector = NAMES, ByNames(), encoded([name])
+            used, reader, vector = NAMES, ByNames(), ngrams([name])
             if len(past) or not item_ids:
                 degraded.append(Degraded("items", "no item to compare: lists with similar names are shown"))
         elif encoder is None:
             raise NotReady(NO_PARTS)
         else:
-            raise InvalidRequest("no item of the list is known to the encoder and it has no name: send one of both")
+            raise NothingKnown("no item of the list is known to the encoder and it has no name: send one of both")
         now = self._stored.now(reader)
         flags = self._filtered(now, options, without)
         found = now.indexes[reader.key].search(vector, k=min(options.k, max(1, len(flags))), allowed=flags[None])
@@ -285,7 +299,7 @@ class ListQuestions:
         """The known items of a list; what is unknown is told in `degraded`."""
         named = bool((name or "").strip())
         if not item_ids and not named:
-            raise InvalidRequest("an empty list without a name says nothing: send item_ids, or a name")
+            raise NothingKnown("an empty list without a name says nothing: send item_ids, or a name")
         if len(item_ids) > MAX_HISTORY:
             raise InvalidRequest(f"a list of {len(item_ids)} items: send {MAX_HISTORY} at most")
         unknown = list(dict.fromkeys(one for one in item_ids if live.catalogue.row(one) is None))

@@ -16,7 +16,7 @@ from recsys.data.build import dataset, text_vectors
 from recsys.data.dataset import Dataset
 from recsys.data.item_text import KIND, ItemTextEncoder
 from recsys.data.lists import lists
-from recsys.data.playlists import Playlists, playlists
+from recsys.data.playlists import Playlists, playlists, with_names_read
 from recsys.data.texts import TextEncoder, Vectors, text_encoder
 from recsys.errors import BundleError, NotReady
 from recsys.retrieval.lists.encoder import PREFIX
@@ -51,6 +51,7 @@ class Material:
     data: Dataset
     text: Vectors
     plan: Plan
+    reader: TextEncoder
     encoder: Mapping[str, Part] = field(default_factory=dict)
     """A trained text encoder, which goes into every bundle that stands on it."""
 
@@ -71,7 +72,7 @@ def material(store: Store, plan: Plan, *, encoder: Part | None = None) -> Materi
     text = text_vectors(store, reader, data)
     seen = store.repeat_share() >= OFTEN
     part = {reader.name: reader.part(reader.name)} if isinstance(reader, ItemTextEncoder) else {}
-    return Material(data, text, replace(plan, text_encoder_hash=reader.hash, include_seen=seen), part)
+    return Material(data, text, replace(plan, text_encoder_hash=reader.hash, include_seen=seen), reader, part)
 
 
 def train_from_store(
@@ -107,8 +108,11 @@ def train_from_store(
     work = material(store, plan)
     place = checkpoints / _run_hash(work)
     running = replace(work.plan, checkpoints=place, resume=resume)
-    learned = {part.name: part for uri in given for part in _given_lists(uri)}
-    fits = {part: fit for uri in given if not _given_lists(uri) for part, fit in _given(uri, work).items()}
+    bundles = {uri: load_bundle(uri) for uri in given}
+    of_lists = [uri for uri, bundle in bundles.items() if bundle.default.startswith(PREFIX)]
+    held = _lists_over(store, work) if model == "blend" and store.counts().playlists else None
+    encoders = {part.name: part for uri in of_lists for part in [_list_encoder_of(bundles[uri], held, work)]}
+    fits = {part: fit for uri in given if uri not in of_lists for part, fit in _given(uri, work).items()}
     names = tuple(dict.fromkeys((*BLEND, *fits))) if model == "blend" else (model,)
     for fact in train_bundle(names, work.data, work.text, running, default=model, given=fits):
         match fact:
@@ -116,8 +120,9 @@ def train_from_store(
                 yield fact
             case Trained():
                 found = fact.bundle
-                if model == "blend" and store.counts().playlists:
-                    for told in train_list_parts(_lists_over(store, plan, found), plan, given=learned):
+                if held:
+                    yield Progress(f"{PREFIX}names", f"reading the names of {len(held):,} lists by {work.reader.name}")
+                    for told in train_list_parts(with_names_read(held, work.reader), work.plan, given=encoders):
                         match told:
                             case Progress():
                                 yield told
@@ -175,17 +180,36 @@ def _named(plan: Plan) -> TextEncoder:
     return text_encoder(plan.text_encoder, device=plan.device)
 
 
-def _lists_over(store: Store, plan: Plan, bundle: Bundle) -> Playlists:
-    """The playlists of the store over the catalogue of `bundle`."""
-    found = playlists(store, seed=plan.seed, withheld=not plan.deploy)
-    if found.data.item_ids != bundle.item_ids:
+def _lists_over(store: Store, work: Material) -> Playlists:
+    """The playlists of the store over the catalogue of this run."""
+    found = playlists(store, seed=work.plan.seed)
+    if found.data.item_ids != work.data.item_ids:
         raise BundleError("items were written while the run went on: train again")
     return found
 
 
-def _given_lists(uri: str) -> list[Part]:
-    """The list encoders of the bundle `uri`."""
-    return [part for name, part in load_bundle(uri).parts.items() if name.startswith(PREFIX)]
+def _list_encoder_of(bundle: Bundle, held: Playlists | None, work: Material) -> Part:
+    """The list encoder of a one-part bundle, which has learned the catalogue and the lists of this run, without those that
+    this run withholds.
+
+    Raises:
+        BundleError: it has not.
+    """
+    uri, about = bundle.uri, bundle.about
+    if held is None:
+        raise BundleError(f"{uri} encodes lists, and this run has none: import playlists and train `blend`")
+    if about["deploy"]:
+        raise BundleError(f"{uri} has learned every list, and none is left to weigh it with: train it without --deploy")
+    if about["seed"] != work.plan.seed:
+        raise BundleError(f"{uri} withheld the lists of seed {about['seed']}, not {work.plan.seed}: choose one seed")
+    if about["data"]["hash"] != held.data.hash:
+        raise BundleError(f"{uri} was trained on other lists or items than the store holds now: train it again")
+    part = bundle.part(bundle.default)
+    if part.config["recipe"]["text_encoder"] and about["text_encoder_hash"] != work.plan.text_encoder_hash:
+        raise BundleError(
+            f"{uri} stands on another text encoder than this run: train it again, or set RECSYS_TEXT_ENCODER"
+        )
+    return part
 
 
 def _given(uri: str, work: Material) -> dict[str, Fits]:

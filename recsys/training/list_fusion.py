@@ -28,9 +28,10 @@ NEWTON_STEPS = 20
 def list_queries(cases: ListCases, *, items: int, repeats: bool = False) -> list[ListQuery]:
     """The cases as questions over all `items`, without the shown ones unless `repeats`."""
     every = np.ones(items, dtype=np.bool_)
+    read = cases.read if cases.read is not None else [None] * len(cases)
     return [
-        ListQuery(seeds, allowed(every, without=[] if repeats else [seeds.rows]), name=name)
-        for seeds, name in zip(cases.seeds, cases.names, strict=True)
+        ListQuery(seeds, allowed(every, without=[] if repeats else [seeds.rows]), name=name, read=vector)
+        for seeds, name, vector in zip(cases.seeds, cases.names, read, strict=True)
     ]
 
 
@@ -49,39 +50,38 @@ def fit_continuation(
 def _fitted(
     sources: Sequence[Source], validation: Playlists, *, size: int, order: Order, seed: int, depth: int
 ) -> NDArray[np.float32]:
-    cases = list_cases(validation, seeds=size, order=order, seed=seed)
-    start = np.repeat(np.array([2 / len(sources), 0, 0]), len(sources))
-    queries = list_queries(cases, items=validation.data.items)[:MOST]
-    withheld = cases.withheld[:MOST]
-    blocks = []
-    for first in range(0, len(queries), BLOCK):
-        some = queries[first : first + BLOCK]
+    cases = list_cases(validation, seeds=size, order=order, seed=seed).first(MOST)
+    queries = list_queries(cases, items=validation.data.items)
+    found = list[Told | None]()
+    for start in range(0, len(queries), BLOCK):
+        some, wanted = queries[start : start + BLOCK], cases.withheld[start : start + BLOCK]
         rows = gather(sources, some, depth=depth)
-        blocks += _told(features(sources, some, rows), rows, withheld[first : first + BLOCK])
-    if not blocks:
-        return start.astype(np.float32)
-    return _newton(blocks, start).astype(np.float32)
+        found += [told(*one) for one in zip(features(sources, some, rows), rows, wanted, strict=True)]
+    return fitted([one for one in found if one], sources=len(sources))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Case:
+class Told:
     """`x` (candidates, features), of which `share` (candidates,) of the withheld items are each."""
 
     x: Features
     share: NDArray[np.float32]
 
 
-def _told(x: Features, rows: NDArray[np.int64], withheld: Sequence[NDArray[np.int64]]) -> list[_Case]:
-    cases = []
-    for one, found, wanted in zip(x, rows, withheld, strict=True):
-        real = found >= 0
-        hit = np.isin(found[real], wanted)
-        if hit.any():
-            cases.append(_Case(one[real], (hit / hit.sum()).astype(np.float32)))
-    return cases
+def told(x: Features, rows: NDArray[np.int64], withheld: NDArray[np.int64]) -> Told | None:
+    """What one list teaches; None where no source proposes any of its withheld items."""
+    real = rows >= 0
+    hit = np.isin(rows[real], withheld)
+    return Told(x[real], (hit / hit.sum()).astype(np.float32)) if hit.any() else None
 
 
-def _newton(cases: Sequence[_Case], start: NDArray[np.float64]) -> NDArray[np.float64]:
+def fitted(cases: Sequence[Told], *, sources: int) -> NDArray[np.float32]:
+    """The weights (3 * sources,) that `cases` teach; equal ones where there is no case."""
+    start = np.repeat(np.array([2 / sources, 0, 0]), sources)
+    return (_newton(cases, start) if cases else start).astype(np.float32)
+
+
+def _newton(cases: Sequence[Told], start: NDArray[np.float64]) -> NDArray[np.float64]:
     """The weights of least cross-entropy: convex, so that Newton's steps, halved where they overshoot, get there."""
     ridge = RIDGE * MOST / len(cases)
     weights, loss = start, _loss(cases, start, start, ridge)
@@ -105,13 +105,13 @@ def _newton(cases: Sequence[_Case], start: NDArray[np.float64]) -> NDArray[np.fl
     return weights
 
 
-def _chances(case: _Case, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+def _chances(case: Told, weights: NDArray[np.float64]) -> NDArray[np.float64]:
     logits = case.x @ weights
     chances = np.exp(logits - logits.max())
     total: NDArray[np.float64] = chances / chances.sum()
     return total
 
 
-def _loss(cases: Sequence[_Case], weights: NDArray[np.float64], start: NDArray[np.float64], ridge: float) -> float:
+def _loss(cases: Sequence[Told], weights: NDArray[np.float64], start: NDArray[np.float64], ridge: float) -> float:
     told = [float(case.share @ np.log(np.maximum(_chances(case, weights), 1e-30))) for case in cases]
     return -sum(told) / len(told) + ridge * float(((weights - start) ** 2).sum())

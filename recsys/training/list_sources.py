@@ -1,15 +1,16 @@
 """The parts that questions about lists are answered with: encoders by means, sources that continue, and their fusion."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from types import MappingProxyType
 
 import numpy as np
 
 from recsys.bundle import Part
-from recsys.data.playlists import Playlists, split_playlists
+from recsys.data.playlists import Playlists, deployable, split_playlists
 from recsys.data.withheld import list_cases
 from recsys.evaluation.continuation import figures
+from recsys.evaluation.metrics import Interval
 from recsys.indexes.exact import ExactConfig
 from recsys.retrieval.factors import AlsConfig, fit_als
 from recsys.retrieval.lists.attributes import ListAttributesConfig, fit_list_attributes
@@ -18,15 +19,18 @@ from recsys.retrieval.lists.mean import MEAN, WEIGHTED, fit_mean
 from recsys.retrieval.lists.names import ListNamesConfig, fit_list_names
 from recsys.retrieval.lists.neighbours import ListNeighbours, ListNeighboursConfig, fit_list_neighbours
 from recsys.retrieval.lists.parts import restore_source
+from recsys.retrieval.lists.spelt import ListSpeltConfig, fit_list_spelt
 from recsys.retrieval.markov import MarkovConfig, fit_markov
 from recsys.retrieval.neighbours import NeighboursConfig, fit_neighbours
 from recsys.retrieval.parts import StoredSource
 from recsys.retrieval.popular import PopularConfig, fit_popular
+from recsys.retrieval.source import Source
 from recsys.training.list_fusion import fit_continuation, list_queries
+from recsys.training.list_gain import with_minus_without
 from recsys.training.recipes import Plan, Progress
 from recsys.training.start import spectral_start
 
-SOURCES = ("popular", "neighbours", "markov", "beside", "item-neighbours", "als", "attributes", "names")
+SOURCES = ("popular", "neighbours", "markov", "beside", "item-neighbours", "als", "attributes", "names", "spelt")
 """What continues a list, where it is fitted without anything else."""
 
 CONTINUE = "continue"
@@ -49,19 +53,37 @@ def train_list_parts(
 ) -> Iterator[Progress | dict[str, Part]]:
     """Yields progress, and last the parts by name: chosen on the validation lists, fitted again with them.
 
-    `given` are learned encoders that continue lists, too.
+    `given` are learned encoders. All of them compare lists; one that raises what the validation lists measure helps to
+    continue them, and one that does not, with an interval above 0, is left out of that. With `plan.deploy` nothing is
+    withheld at the end: settings are chosen on the lists that would have been the test, and then these are learned, too.
     """
-    folds = split_playlists(lists)
+    folds = split_playlists(deployable(lists) if plan.deploy else lists)
     chosen = _tuned(folds.fit, folds.validation, seed=plan.seed)
     yield Progress(f"{PREFIX}neighbours", f"chosen on {len(folds.validation)} lists: {chosen}")
-    learned = {name.removeprefix(PREFIX): restore_source(part) for name, part in given.items()}
-    early = {name: fit_source(name, folds.fit, chosen, seed=plan.seed) for name in SOURCES}
+    reader = "" if lists.read is None else plan.text_encoder
+    early: dict[str, Source] = {
+        name: fit_source(name, folds.fit, chosen, seed=plan.seed, text_encoder=reader) for name in SOURCES
+    }
+    parts, gains = dict(given), dict[str, Interval]()
+    for name, part in given.items():
+        source = restore_source(part)
+        gain = with_minus_without(list(early.values()), source, folds.validation, seed=plan.seed)
+        helps = gain.low > 0
+        yield Progress(name, f"with minus without, R-precision: {gain}: {'kept' if helps else 'left out'}")
+        parts[name] = replace(part, figures=part.figures | {"with_minus_without": asdict(gain)})
+        gains[name.removeprefix(PREFIX)] = gain
+        if helps:
+            early[name.removeprefix(PREFIX)] = source
     yield Progress(f"{PREFIX}{CONTINUE}", "fitting the fusion on the validation lists")
-    fusion = fit_continuation({**early, **learned}, folds.validation, seed=plan.seed)
-    parts = dict(given) | {f"{PREFIX}{CONTINUE}": fusion.part(f"{PREFIX}{CONTINUE}")}
+    fusion = fit_continuation(early, folds.validation, seed=plan.seed)
+    left_out = {name: gain.mean for name, gain in gains.items() if name not in early}
+    fusion = replace(fusion, about=fusion.about | {"left_out": left_out})
+    parts[f"{PREFIX}{CONTINUE}"] = fusion.part(f"{PREFIX}{CONTINUE}")
     del early
     for name in SOURCES:
-        parts[f"{PREFIX}{name}"] = fit_source(name, folds.refit, chosen, seed=plan.seed).part(f"{PREFIX}{name}")
+        parts[f"{PREFIX}{name}"] = fit_source(name, folds.refit, chosen, seed=plan.seed, text_encoder=reader).part(
+            f"{PREFIX}{name}"
+        )
         yield Progress(f"{PREFIX}{name}", f"fitted on {len(folds.refit):,} lists")
     vectors = spectral_start(folds.refit.data, dim=DIM, seed=plan.seed)
     for name, config in (("mean", MEAN), ("weighted", WEIGHTED)):
@@ -70,8 +92,13 @@ def train_list_parts(
     yield parts
 
 
-def fit_source(name: str, lists: Playlists, chosen: ListNeighboursConfig, *, seed: int) -> StoredSource:
-    """The source `name` of `SOURCES` over `lists`; in a list an early item counts as much as a late one, but for markov."""
+def fit_source(
+    name: str, lists: Playlists, chosen: ListNeighboursConfig, *, seed: int, text_encoder: str = ""
+) -> StoredSource:
+    """The source `name` of `SOURCES` over `lists`; in a list an early item counts as much as a late one, but for markov.
+
+    `text_encoder` names the one that has read the names, where one has.
+    """
     match name:
         case "popular":
             return fit_popular(lists.data, PopularConfig())
@@ -88,7 +115,9 @@ def fit_source(name: str, lists: Playlists, chosen: ListNeighboursConfig, *, see
         case "attributes":
             return fit_list_attributes(lists, ListAttributesConfig())
         case "names":
-            return fit_list_names(lists, ListNamesConfig())
+            return fit_list_names(lists, ListNamesConfig(text_encoder=text_encoder))
+        case "spelt":
+            return fit_list_spelt(lists, ListSpeltConfig())
         case _:
             raise KeyError(name)
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from recsys.bundle import Bundle
-from recsys.data.playlists import split_playlists
+from recsys.data.playlists import Playlists, split_playlists, with_names_read
+from recsys.data.texts import text_encoder
 from recsys.data.withheld import list_cases
 from recsys.evaluation.continuation import LISTED, Figures, figures
 from recsys.evaluation.metrics import paired
@@ -19,15 +20,22 @@ from tests.benchmarks.harness import Row, at_least, say
 from tests.benchmarks.playlists_data import lists
 
 SEED = 0
+READER = "auto"
 SIZES = (1, 5, 10, 25)
 SIMPLE = ("popular", "item-neighbours", "markov", "als")
 
 
 @cache
+def read(data: Path) -> Playlists:
+    """The lists, and what the default text encoder reads in their names."""
+    return with_names_read(lists(data, "mpd_popular"), text_encoder(READER))
+
+
+@cache
 def deployed(data: Path) -> DeployedLists:
     """The parts of a bundle, fitted without the lists held out."""
-    found = lists(data, "mpd_popular")
-    for fact in train_list_parts(found, Plan(text_encoder="hashed", include_seen=False, seed=SEED)):
+    found = read(data)
+    for fact in train_list_parts(found, Plan(text_encoder=READER, include_seen=False, seed=SEED)):
         match fact:
             case Progress():
                 say(f"{fact.part}: {fact.fact}")
@@ -73,7 +81,7 @@ def names(data: Path) -> Iterator[Row]:
 
 
 def _figures(data: Path, part: str, size: int) -> Figures:
-    found = lists(data, "mpd_popular")
+    found = read(data)
     cases = list_cases(split_playlists(found).test, seeds=size, order="sensitive", seed=SEED)
     queries = list_queries(cases, items=found.data.items)
     rows = deployed(data).search(queries, k=LISTED, encoder=part, order="sensitive")[0].rows

@@ -14,6 +14,7 @@ from recsys.retrieval.fusion import Why
 from recsys.retrieval.lists.attributes import ListAttributes
 from recsys.retrieval.lists.continuation import KIND, Continuation
 from recsys.retrieval.lists.encoder import Continuer, ListEncoder
+from recsys.retrieval.lists.names import ListNames
 from recsys.retrieval.lists.parts import Judging, is_encoder, list_parts, restore_encoder, restore_source
 from recsys.retrieval.lists.seq2seq import Seq2seqLists
 from recsys.retrieval.lists.sets import SetLists
@@ -95,9 +96,19 @@ class DeployedLists:
 
     @property
     def text_encoders(self) -> frozenset[str]:
-        """Names of the text encoders whose vectors new items need."""
+        """Names of the text encoders whose vectors new items and names of lists need."""
         names = {encoder.text_encoder for encoder in self.encoders.values() if isinstance(encoder, TextAware)}
-        return frozenset(names - {""})
+        return frozenset((names | {self._reader}) - {""})
+
+    @property
+    def reads_names(self) -> bool:
+        """Whether a question wants what the text encoder reads in the name of its list."""
+        return bool(self._reader)
+
+    @property
+    def _reader(self) -> str:
+        source = self.sources.get(NAMES)
+        return source.text_encoder if isinstance(source, ListNames) else ""
 
     def with_items(self, rows: Rows, text: NDArray[np.float32]) -> "DeployedLists":
         """The same with text vectors (rows, text_dim) for new or changed items."""

@@ -19,6 +19,7 @@ from recsys.retrieval.lists.names import ListNames
 from recsys.retrieval.lists.neighbours import ListNeighbours
 from recsys.retrieval.lists.seq2seq import Seq2seqLists
 from recsys.retrieval.lists.sets import SetLists
+from recsys.retrieval.lists.spelt import ListSpelt
 from recsys.retrieval.parts import StoredSource
 from recsys.retrieval.source import Candidates, Query, Scores
 
@@ -72,6 +73,8 @@ def restore_source(part: Part) -> StoredSource:
                 return ListNames.from_part(part)
             case "list-attributes":
                 return ListAttributes.from_part(part)
+            case "list-spelt":
+                return ListSpelt.from_part(part)
             case "list-seq2seq":
                 return Judging(Seq2seqLists.from_part(part))
             case "list-set":

@@ -18,9 +18,13 @@ BLOCK = 64
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ListQuery(Query):
-    """What comes after a list that may have a name; a list of no items is asked about by its name alone."""
+    """What comes after a list that may have a name; a list of no items is asked about by its name alone.
+
+    `read` (text_dim,) is what the text encoder that the parts stand on reads in the name.
+    """
 
     name: str | None = None
+    read: NDArray[np.float32] | None = None
 
 
 class SparseSource(ABC):

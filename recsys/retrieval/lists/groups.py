@@ -1,0 +1,54 @@
+"""Groups of items that share the value of an attribute: an artist, an album, a brand."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from recsys.data.playlists import Playlists
+
+LONGEST = 100
+"""Characters of a value that can name a group; longer ones are prose."""
+
+
+def groups(lists: Playlists, *, common: float) -> tuple[sp.csr_matrix, tuple[str, ...]]:
+    """(items, values) with 1 where an item has a value of `lists.attributes`, a text or one of a list of texts; and the values.
+
+    A value is a group where it stands at 2 items and at most at the share `common` of them.
+    """
+    values = [_values(attributes) for attributes in lists.attributes] or [()] * lists.data.items
+    counts = Counter(value for held in values for value in held)
+    most = max(2.0, common * len(values))
+    place = {value: i for i, value in enumerate(v for v, count in counts.items() if 2 <= count <= most)}
+    held = [[place[value] for value in one if value in place] for one in values]
+    columns = np.array([column for one in held for column in one], dtype=np.int64)
+    starts = np.concatenate([[0], np.cumsum([len(one) for one in held])])
+    ones = np.ones(len(columns), dtype=np.float32)
+    return sp.csr_matrix((ones, columns, starts), shape=(len(values), len(place))), tuple(text for _, text in place)
+
+
+def item_weights(lists: Playlists, *, popularity: float) -> NDArray[np.float32]:
+    """(items,): the logarithm of each item's occurrences, to `popularity`; one that no list holds still counts a little."""
+    weights: NDArray[np.float32] = (np.log1p(lists.data.counts() + 0.5) ** popularity).astype(np.float32)
+    return weights
+
+
+def grouped(arrays: Mapping[str, NDArray[Any]], *, values: int) -> sp.csr_matrix:
+    """The (items, values) matrix of the arrays that `stored` gave."""
+    ones = np.ones(len(arrays["indices"]), dtype=np.float32)
+    return sp.csr_matrix((ones, arrays["indices"], arrays["indptr"]), shape=(len(arrays["indptr"]) - 1, values))
+
+
+def stored(matrix: sp.csr_matrix) -> dict[str, NDArray[Any]]:
+    """Where a matrix of ones has them, as arrays of a part."""
+    return {"indices": matrix.indices.astype(np.int32), "indptr": matrix.indptr.astype(np.int64)}
+
+
+def _values(attributes: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """(attribute, text) pairs, each once."""
+    pairs = [(key, one) for key, value in attributes.items() for one in (value if isinstance(value, list) else [value])]
+    texts = {(key, one) for key, one in pairs if isinstance(one, str) and 0 < len(one) <= LONGEST}
+    return tuple(sorted(texts))

@@ -1,0 +1,83 @@
+"""What a name says of the items of its list: what lists of like names hold, and before it what the name spells out.
+
+The share of like lists that hold an item is an estimate of its chance, mixed with that of all lists. Where a name spells out
+an artist, a brand, an album, nothing says more: its items come first.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from math import inf
+from typing import Self
+
+import numpy as np
+import scipy.sparse as sp
+
+from recsys.bundle import Part
+from recsys.data.playlists import Playlists
+from recsys.errors import within
+from recsys.retrieval.lists.names import ListNames, ListNamesConfig, fit_list_names
+from recsys.retrieval.lists.sparse import SparseSource
+from recsys.retrieval.lists.spelt import ListSpelt, ListSpeltConfig, fit_list_spelt
+from recsys.retrieval.source import Query
+
+PER_MILLE = 1000
+"""Chances are told as logarithms from a thousandth on: as they are, few items of a name that is spelt out would stand so far
+above all others that a fusion could trust no name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListNamedConfig:
+    """`backoff` is what the share of all lists counts beside that of like ones, `spelt` what is spelt out."""
+
+    backoff: float = 0.3
+    spelt: float = 1.0
+
+    def __post_init__(self) -> None:
+        within(self, backoff=(0, inf), spelt=(0, inf))
+
+
+class ListNamed(SparseSource):
+    """`names` and `spelt`, added up, as logarithms."""
+
+    def __init__(self, names: ListNames, spelt: ListSpelt, config: ListNamedConfig) -> None:
+        self.names, self.spelt, self.config = names, spelt, config
+        self.known = names.known | spelt.known
+        self._all = (names.shares @ names.held / max(float(names.shares.sum()), 1e-9)).astype(np.float32)
+
+    @property
+    def text_encoder(self) -> str:
+        """Name of the encoder that reads names; empty for none."""
+        return self.names.text_encoder
+
+    def opinions(self, queries: Sequence[Query]) -> sp.csr_matrix:
+        """By the names of the queries; none for one without a name."""
+        like = self.names.opinions(queries)
+        some = like.copy()
+        some.data[:] = 1  # an item of no like list is popular at best, which another source says
+        backoff = some @ sp.diags_array(self.config.backoff * self._all)
+        total = sp.csr_matrix(like + backoff + self.config.spelt * self.spelt.opinions(queries))
+        total.data = np.log1p(PER_MILLE * total.data).astype(np.float32)
+        return total
+
+    def part(self, name: str) -> Part:
+        parts = {"names": self.names.part(name), "spelt": self.spelt.part(name)}
+        arrays = {f"{which}.{key}": array for which, part in parts.items() for key, array in part.arrays.items()}
+        config = asdict(self.config) | {"of": {which: part.config for which, part in parts.items()}}
+        return Part(name=name, kind="list-named", config=config, arrays=arrays)
+
+    @classmethod
+    def from_part(cls, part: Part) -> Self:
+        config = {key: value for key, value in part.config.items() if key != "of"}
+        names, spelt = (_inner(part, which) for which in ("names", "spelt"))
+        return cls(ListNames.from_part(names), ListSpelt.from_part(spelt), ListNamedConfig(**config))
+
+
+def _inner(part: Part, which: str) -> Part:
+    arrays = {key.removeprefix(f"{which}."): a for key, a in part.arrays.items() if key.startswith(f"{which}.")}
+    return Part(name=part.name, kind=f"list-{which}", config=part.config["of"][which], arrays=arrays)
+
+
+def fit_list_named(lists: Playlists, config: ListNamedConfig, *, text_encoder: str) -> ListNamed:
+    """Over all lists; `text_encoder` names the one that has read their names, empty for none."""
+    names = fit_list_names(lists, ListNamesConfig(text_encoder=text_encoder))
+    return ListNamed(names, fit_list_spelt(lists, ListSpeltConfig()), config)
