@@ -62,23 +62,34 @@ def _fitted(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Told:
-    """`x` (candidates, features), of which `share` (candidates,) of the withheld items are each."""
+    """`x` (candidates, features), of which `share` (candidates,) of the withheld items are each; `withheld` counts them all."""
 
     x: Features
     share: NDArray[np.float32]
+    withheld: int
+
+    def r_precision(self, weights: NDArray[np.float32]) -> float:
+        """Of the list, where these weigh its candidates."""
+        best = np.argsort(-(self.x @ weights), kind="stable")[: self.withheld]
+        return float((self.share[best] > 0).sum()) / self.withheld
 
 
 def told(x: Features, rows: NDArray[np.int64], withheld: NDArray[np.int64]) -> Told | None:
     """What one list teaches; None where no source proposes any of its withheld items."""
     real = rows >= 0
     hit = np.isin(rows[real], withheld)
-    return Told(x[real], (hit / hit.sum()).astype(np.float32)) if hit.any() else None
+    return Told(x[real], (hit / hit.sum()).astype(np.float32), len(withheld)) if hit.any() else None
 
 
 def fitted(cases: Sequence[Told], *, sources: int) -> NDArray[np.float32]:
-    """The weights (3 * sources,) that `cases` teach; equal ones where there is no case."""
+    """The weights (3 * sources,) that `cases` teach, or those of one source alone where that finds more of `cases`: likelihood
+    counts every withheld item, and what is shown is the top. Equal ones where there is no case."""
     start = np.repeat(np.array([2 / sources, 0, 0]), sources)
-    return (_newton(cases, start) if cases else start).astype(np.float32)
+    if not cases:
+        return start.astype(np.float32)
+    alone = np.eye(sources, 3 * sources)
+    tried = [weights.astype(np.float32) for weights in (_newton(cases, start), *alone)]
+    return max(tried, key=lambda weights: float(np.mean([case.r_precision(weights) for case in cases])))
 
 
 def _newton(cases: Sequence[Told], start: NDArray[np.float64]) -> NDArray[np.float64]:

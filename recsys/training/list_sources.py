@@ -16,10 +16,9 @@ from recsys.retrieval.factors import AlsConfig, fit_als
 from recsys.retrieval.lists.attributes import ListAttributesConfig, fit_list_attributes
 from recsys.retrieval.lists.encoder import PREFIX
 from recsys.retrieval.lists.mean import MEAN, WEIGHTED, fit_mean
-from recsys.retrieval.lists.names import ListNamesConfig, fit_list_names
+from recsys.retrieval.lists.named import ListNamedConfig, fit_list_named
 from recsys.retrieval.lists.neighbours import ListNeighbours, ListNeighboursConfig, fit_list_neighbours
 from recsys.retrieval.lists.parts import restore_source
-from recsys.retrieval.lists.spelt import ListSpeltConfig, fit_list_spelt
 from recsys.retrieval.markov import MarkovConfig, fit_markov
 from recsys.retrieval.neighbours import NeighboursConfig, fit_neighbours
 from recsys.retrieval.parts import StoredSource
@@ -30,7 +29,7 @@ from recsys.training.list_gain import with_minus_without
 from recsys.training.recipes import Plan, Progress
 from recsys.training.start import spectral_start
 
-SOURCES = ("popular", "neighbours", "markov", "beside", "item-neighbours", "als", "attributes", "names", "spelt")
+SOURCES = ("popular", "neighbours", "markov", "beside", "item-neighbours", "als", "attributes", "names")
 """What continues a list, where it is fitted without anything else."""
 
 CONTINUE = "continue"
@@ -115,9 +114,7 @@ def fit_source(
         case "attributes":
             return fit_list_attributes(lists, ListAttributesConfig())
         case "names":
-            return fit_list_names(lists, ListNamesConfig(text_encoder=text_encoder))
-        case "spelt":
-            return fit_list_spelt(lists, ListSpeltConfig())
+            return fit_list_named(lists, ListNamedConfig(), text_encoder=text_encoder)
         case _:
             raise KeyError(name)
 

@@ -14,7 +14,7 @@ from recsys.retrieval.fusion import Why
 from recsys.retrieval.lists.attributes import ListAttributes
 from recsys.retrieval.lists.continuation import KIND, Continuation
 from recsys.retrieval.lists.encoder import Continuer, ListEncoder
-from recsys.retrieval.lists.names import ListNames
+from recsys.retrieval.lists.named import ListNamed
 from recsys.retrieval.lists.parts import Judging, is_encoder, list_parts, restore_encoder, restore_source
 from recsys.retrieval.lists.seq2seq import Seq2seqLists
 from recsys.retrieval.lists.sets import SetLists
@@ -108,7 +108,7 @@ class DeployedLists:
     @property
     def _reader(self) -> str:
         source = self.sources.get(NAMES)
-        return source.text_encoder if isinstance(source, ListNames) else ""
+        return source.text_encoder if isinstance(source, ListNamed) else ""
 
     def with_items(self, rows: Rows, text: NDArray[np.float32]) -> "DeployedLists":
         """The same with text vectors (rows, text_dim) for new or changed items."""

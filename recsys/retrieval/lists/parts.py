@@ -15,11 +15,10 @@ from recsys.retrieval.factors import AlsSource
 from recsys.retrieval.lists.attributes import ListAttributes
 from recsys.retrieval.lists.encoder import PREFIX, Continuer, ListEncoder
 from recsys.retrieval.lists.mean import MeanEncoder
-from recsys.retrieval.lists.names import ListNames
+from recsys.retrieval.lists.named import ListNamed
 from recsys.retrieval.lists.neighbours import ListNeighbours
 from recsys.retrieval.lists.seq2seq import Seq2seqLists
 from recsys.retrieval.lists.sets import SetLists
-from recsys.retrieval.lists.spelt import ListSpelt
 from recsys.retrieval.parts import StoredSource
 from recsys.retrieval.source import Candidates, Query, Scores
 
@@ -69,12 +68,10 @@ def restore_source(part: Part) -> StoredSource:
                 return AlsSource(vectors, known=known, config=part.config, index=exact)
             case "list-neighbours":
                 return ListNeighbours.from_part(part)
-            case "list-names":
-                return ListNames.from_part(part)
+            case "list-named":
+                return ListNamed.from_part(part)
             case "list-attributes":
                 return ListAttributes.from_part(part)
-            case "list-spelt":
-                return ListSpelt.from_part(part)
             case "list-seq2seq":
                 return Judging(Seq2seqLists.from_part(part))
             case "list-set":

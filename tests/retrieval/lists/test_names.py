@@ -1,0 +1,114 @@
+"""What names say: like names, names that spell an artist out, and both."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from recsys.errors import InvalidRequest
+from recsys.retrieval.lists.attributes import ListAttributesConfig, fit_list_attributes
+from recsys.retrieval.lists.named import ListNamed, ListNamedConfig, fit_list_named
+from recsys.retrieval.lists.names import ListNamesConfig, fit_list_names
+from recsys.retrieval.lists.spelt import ListSpeltConfig, fit_list_spelt
+from recsys.retrieval.lists.words import folded, runs
+from tests.retrieval.lists.worlds import ARTISTS, ITEMS, asked, playlists
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("  José's BEST—of (2016)  ", "joses best of 2016"),
+        ("🔥Lit🔥", "🔥lit🔥"),
+        ("Don\N{RIGHT SINGLE QUOTATION MARK}t", "dont"),
+        ("中文歌", "中文歌"),
+        ("...", ""),
+        (None, ""),
+    ],
+)
+def test_names_are_folded_to_words(name: str | None, words: str) -> None:
+    assert folded(name) == words
+
+
+def test_runs_are_all_stretches_of_words_by_their_share() -> None:
+    assert dict(runs("best of Prince")) == {
+        "best": 1 / 3,
+        "best of": 2 / 3,
+        "best of prince": 1,
+        "of": 1 / 3,
+        "of prince": 2 / 3,
+        "prince": 1 / 3,
+    }
+    assert list(runs(None)) == []
+
+
+def test_like_names_say_what_share_of_their_lists_holds_an_item_and_copies_count_once() -> None:
+    source = fit_list_names(playlists(), ListNamesConfig())
+    says = source.opinions([asked("ROAD TRIP")]).toarray()[0]
+    assert says[[0, 3, 7]].tolist() == pytest.approx([1, 1, 1])
+    assert says[[1, 2, 4, 5, 6]].tolist() == [0] * 5
+    two = fit_list_names(playlists({"a b": [0], "a b ": [0], "a b!": [1]}), ListNamesConfig())
+    assert two.opinions([asked("a b")]).toarray()[0, :2].tolist() == pytest.approx([0.5, 0.5])
+    assert two.shares.tolist() == [0.5, 0.5, 1]
+
+
+def test_a_text_encoder_finds_what_shares_no_letter() -> None:
+    read = np.eye(4, dtype=np.float32)[[0, 0, 0, 1, 2]]
+    source = fit_list_names(replace(playlists(), read=read), ListNamesConfig(text_encoder="some"))
+    assert source.text_encoder == "some"
+    assert not source.opinions([asked("qqqq")]).nnz
+    assert set(source.opinions([asked("qqqq", read=[1, 0, 0, 0])]).indices) == {0, 1, 3, 7}
+    both = source.opinions([asked("zzz"), asked("qqqq", read=[0, 1, 0, 0])]).toarray()  # one read and one not, at once
+    assert both[0, 7] == pytest.approx(1)
+    assert set(np.flatnonzero(both[1])) == {3, 5}
+
+
+@pytest.mark.parametrize("name", ["Prince", "the best of PRINCE", "prince mix"])
+def test_a_name_that_spells_an_artist_speaks_of_all_its_items(name: str) -> None:
+    source = fit_list_spelt(playlists(), ListSpeltConfig(common=1))
+    says = source.opinions([asked(name)]).toarray()[0]
+    assert set(np.flatnonzero(says)) == {0, 1, 2}  # also of the one that no list holds
+    assert says[0] > says[1] > says[2]
+
+
+def test_accents_are_no_matter_and_other_names_say_nothing() -> None:
+    source = fit_list_spelt(playlists(), ListSpeltConfig(common=1))
+    assert set(source.opinions([asked("jose gonzalez")]).indices) == {3, 4}
+    assert not source.opinions([asked("summer"), asked(None), asked("")]).nnz
+
+
+def test_named_is_the_logarithm_of_the_sum() -> None:
+    lists = playlists()
+    named = fit_list_named(lists, ListNamedConfig(backoff=0.5, spelt=2.0), text_encoder="")
+    query = [asked("road trip with prince")]
+    like, spelt = named.names.opinions(query).toarray(), named.spelt.opinions(query).toarray()
+    shares = np.array([1 + 0.5 * 2, 1, 0, 1 + 0.5 * 2, 0, 1, 0, 1 + 0.5 * 2]) / 4  # of four different lists
+    expected = np.log1p(1000 * (like + 0.5 * shares * (like > 0) + 2 * spelt))
+    np.testing.assert_allclose(named.opinions(query).toarray(), expected, rtol=1e-5)
+    again = ListNamed.from_part(named.part("lists/names"))
+    np.testing.assert_array_equal(again.opinions(query).toarray(), named.opinions(query).toarray())
+    assert again.part("lists/names").hash == named.part("lists/names").hash
+    assert not named.opinions([asked(None), asked(" ")]).nnz
+
+
+def test_items_of_the_same_artist_follow_the_share_of_the_list() -> None:
+    source = fit_list_attributes(playlists(), ListAttributesConfig(common=1))
+    says = source.opinions([asked(None, [0, 1, 3])]).toarray()[0]
+    held = [ARTISTS[row] for row in (0, 1, 3)]
+    naive = [0 if artist is None else held.count(artist) / 3 for artist in ARTISTS]
+    np.testing.assert_allclose(says, np.array(naive) * source.weights, rtol=1e-5)
+    assert not source.opinions([asked("Prince")]).nnz
+    again = type(source).from_part(source.part("x"))
+    np.testing.assert_array_equal(
+        again.opinions([asked(None, [5])]).toarray(), source.opinions([asked(None, [5])]).toarray()
+    )
+
+
+def test_scores_are_those_of_the_search_and_settings_out_of_range_are_refused() -> None:
+    named = fit_list_named(playlists(), ListNamedConfig(), text_encoder="")
+    found = named.search([asked("driving")], k=ITEMS)
+    real = found.rows[0] >= 0
+    np.testing.assert_allclose(named.score([asked("driving")], found.rows)[0, real], found.scores[0, real], rtol=1e-6)
+    with pytest.raises(InvalidRequest, match="floor=1"):
+        ListNamesConfig(floor=1)
+    with pytest.raises(InvalidRequest, match="common=2"):
+        ListSpeltConfig(common=2)

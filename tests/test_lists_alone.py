@@ -1,0 +1,161 @@
+"""Bundles of one list encoder, stores without events, and vectors of lists that follow what their encoder reads."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+
+from api.app import create_app
+from recsys.bundle import Bundle, save_bundle
+from recsys.data.catalogue import Catalogue
+from recsys.data.history import Rows
+from recsys.errors import NothingKnown
+from recsys.retrieval.lists.encoder import ListVectors
+from recsys.retrieval.lists.sets import SetLists
+from recsys.service import Recommender
+from recsys.service.list_readers import ByItems
+from recsys.service.lists import ContinueOptions, SimilarOptions
+from recsys.service.stored_lists import StoredLists
+from recsys.store import Store
+from recsys.store.records import ItemDraft
+from recsys.store.sessions import upgrade
+from recsys.training.jobs import Saved, train_from_store
+from tests.training.lists import ITEMS, WORLD, dataset, trained
+from tests.worlds import PLAN, Planted
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """The items of `tests.training.lists` and some of its lists; no events."""
+    upgrade(f"sqlite:///{tmp_path}/recsys.db")
+    store = Store.open(f"sqlite:///{tmp_path}/recsys.db")
+    data = dataset()
+    store.put_items([ItemDraft(item_id=item_id, title=data.texts[row]) for row, item_id in enumerate(data.item_ids)])
+    for number, one in enumerate(WORLD.lists[:60]):
+        store.put_playlist(f"list-{number}", f"kind {number % 3}", [data.item_ids[row] for row in one])
+    yield store
+    store.close()
+
+
+def bundle_of(name: str, folder: Path, *, kind: str = "id") -> str:
+    encoder = trained(name, kind=kind, epochs=2)
+    part = encoder.part(f"lists/{name}")
+    about = {"deploy": False, "seed": 0, "text_encoder": "hashed"}
+    bundle = Bundle(parts={part.name: part}, default=part.name, item_ids=dataset().item_ids, about=about)
+    return save_bundle(bundle, str(folder), name=f"{name}-alone")
+
+
+@pytest.mark.parametrize("name", ["set", "playlist-seq2seq"])
+def test_one_list_encoder_alone_compares_and_continues_over_http(store: Store, tmp_path: Path, name: str) -> None:
+    recommender = Recommender(store, bundle=bundle_of(name, tmp_path))
+    past = [dataset().item_ids[row] for row in WORLD.lists[0][:5]]
+    with TestClient(create_app(recommender)) as client:
+        answer = client.post("/v1/playlists/continue", json={"item_ids": past, "k": 4, "alternatives": 2}).json()
+        assert answer["encoder"] == name
+        found = [[item["item_id"] for item in one["items"]] for one in answer["alternatives"]]
+        assert [len(one) for one in found] == [4, 4]
+        assert not {item for one in found for item in one} & set(past)
+        assert found[0] != found[1]
+        unknown = client.post("/v1/playlists/continue", json={"name": "kind 1"})
+        assert unknown.status_code == 422
+        assert "send one that it knows" in unknown.json()["detail"]
+        assert client.post("/v1/playlists/similar", json={"item_ids": past}).json()["encoder"] == name
+        told = client.post("/v1/recommendations", json={"history": past}).json()
+        assert told["encoder"] == "popular"
+        assert any("parts for lists alone" in one["why"] for one in told["degraded"])
+        assert client.get("/v1/models").json()["default"] == "popular"
+    recommender.close()
+
+
+def test_a_store_with_playlists_and_no_events_gives_a_whole_blend(store: Store, tmp_path: Path) -> None:
+    small = {name: {"loop": {"epochs": 1}} for name in ("sasrec", "sasrec-hybrid")}
+    facts = train_from_store(
+        store, replace(PLAN, overrides=small), model="blend", folder=str(tmp_path / "b"), checkpoints=tmp_path / "c"
+    )
+    saved = next(fact for fact in facts if isinstance(fact, Saved))
+    recommender = Recommender(store, bundle=saved.uri)
+    past = [dataset().item_ids[row] for row in WORLD.lists[0][:5]]
+    assert recommender.recommend(history=past).encoder == "blend"
+    assert len(recommender.lists.continued(past, None, ContinueOptions(k=3)).alternatives[0].items) == 3
+    assert len(recommender.lists.continued([], "kind 2", ContinueOptions(k=3)).alternatives[0].items) == 3
+    recommender.close()
+
+
+def test_lists_are_read_again_when_an_item_of_theirs_gets_another_text(store: Store, tmp_path: Path) -> None:
+    small = {"loop": {"epochs": 1}, "negatives": 20, "encoder": {"dim": 8}, "completion": False}
+    plan = replace(PLAN, overrides={"set": small})
+    *_, saved = train_from_store(store, plan, model="set", folder=str(tmp_path / "b"), checkpoints=tmp_path / "c")
+    assert isinstance(saved, Saved)
+    recommender = Recommender(store, bundle=saved.uri)
+
+    def compared() -> dict[str, float]:
+        found = recommender.lists.similar_to("list-0", SimilarOptions(k=60, encoder="set")).playlists
+        return {one.playlist_id: one.score for one in found}
+
+    before = compared()
+    recommender.put_items([ItemDraft(item_id="new", title=dataset().texts[WORLD.lists[0][0]])])
+    recommender.put_playlist("mine", None, ["new"])  # of an item that the encoder learned of a moment ago
+    first = compared()
+    recommender.put_items([ItemDraft(item_id="new", title="something else altogether")])
+    again = compared()
+    assert again["mine"] != first["mine"]
+    assert {one: score for one, score in again.items() if one != "mine"} == pytest.approx(before, abs=1e-5)
+    recommender.close()
+
+
+def test_what_a_trained_encoder_has_read_is_kept_and_a_changed_or_deleted_list_is_not(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri, read = bundle_of("playlist-seq2seq", tmp_path), list[int]()
+    kind = type(trained("playlist-seq2seq", epochs=2))
+    whole = kind.encode
+
+    def counted(self: Any, lists: Sequence[Rows]) -> ListVectors:
+        read.append(len(lists))
+        return whole(self, lists)
+
+    monkeypatch.setattr(kind, "encode", counted)
+    for expected in ([60], []):
+        recommender = Recommender(store, bundle=uri)
+        recommender.warm_up()
+        assert read == expected
+        read.clear()
+        first = recommender.lists.similar_to("list-3", SimilarOptions(k=5))
+        assert read == [1]  # the list that is asked about, and no other
+        recommender.close()
+        read.clear()
+    recommender = Recommender(store, bundle=uri)
+    recommender.put_playlist("list-9", None, list(dataset().item_ids[:4]))
+    again = recommender.lists.similar_to("list-3", SimilarOptions(k=5))
+    assert sorted(read) == [1, 1]
+    assert first.encoder == again.encoder
+    part = trained("playlist-seq2seq", epochs=2).hash
+    assert store.vectors(part, ["list-8"], owner="playlist")
+    recommender.delete_playlist("list-8")
+    assert not store.vectors(part, ["list-8"], owner="playlist")
+    recommender.close()
+
+
+def test_an_empty_question_is_of_its_own_kind(served: tuple[Recommender, Store, Planted]) -> None:
+    with pytest.raises(NothingKnown):
+        served[0].lists.continued([], None)
+
+
+def test_rows_that_differ_are_those_whose_vectors_do() -> None:
+    before = trained("set", kind="hybrid", epochs=2)
+    assert isinstance(before, SetLists)
+    text = np.ones((2, 32), dtype=np.float32) / 32**0.5
+    after = before.with_items(np.array([3, ITEMS + 5]), text)
+    assert after.differing(before).tolist() == [3, ITEMS + 5]
+    assert not len(after.differing(after))
+
+
+def test_the_index_of_lists_is_made_when_it_is_asked_for(store: Store) -> None:
+    stored, encoder = StoredLists(store), trained("set", epochs=2)
+    now = stored.now(ByItems(encoder, Catalogue(dataset().item_ids), store))
+    assert list(now.indexes) == [f"set:{encoder.hash}"]
+    assert int(now.active.sum()) == 60

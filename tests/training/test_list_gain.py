@@ -1,0 +1,124 @@
+"""A list encoder has to earn its place in the continuation, and has to have learned nothing of what it is weighed on."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from recsys.bundle import load_bundle, save_bundle
+from recsys.data.playlists import Playlists, split_playlists, with_folds
+from recsys.errors import BundleError
+from recsys.indexes.index import nothing
+from recsys.retrieval.lists.neighbours import ListNeighboursConfig
+from recsys.retrieval.source import Candidates, Query, Scores
+from recsys.store import Store
+from recsys.training.jobs import Saved, train_from_store
+from recsys.training.list_fusion import Told, fitted
+from recsys.training.list_gain import with_minus_without
+from recsys.training.list_sources import fit_source, train_list_parts
+from recsys.training.recipes import Plan
+from tests.training.lists import dataset, trained
+from tests.worlds import PLAN, Planted
+
+LISTS = with_folds(Playlists(data=dataset(), names=(None,) * len(dataset())), seed=0)
+FOLDS = split_playlists(LISTS)
+
+
+class Knowing:
+    """Proposes nothing; `right` scores what the list called by its first items holds, else chance."""
+
+    def __init__(self, *, right: bool) -> None:
+        self.right = right
+        self.held = {rows[0]: set(rows.tolist()) for rows in FOLDS.validation.rows()}
+
+    def search(self, queries: Sequence[Query], *, k: int) -> Candidates:
+        return Candidates(*nothing(len(queries), k=k))
+
+    def score(self, queries: Sequence[Query], rows: NDArray[np.int64]) -> Scores:
+        if not self.right:
+            return np.random.default_rng(0).random(rows.shape).astype(np.float32)
+        known = [
+            [float(row in self.held[query.history.rows[0]]) for row in one]
+            for query, one in zip(queries, rows, strict=True)
+        ]
+        return np.array(known, dtype=np.float32)
+
+
+def test_what_helps_has_an_interval_above_nothing_and_chance_has_not() -> None:
+    sources = [fit_source(name, FOLDS.fit, ListNeighboursConfig(), seed=0) for name in ("popular", "markov")]
+    helps = with_minus_without(sources, Knowing(right=True), FOLDS.validation, seed=0)
+    assert 0 < helps.low < helps.mean < helps.high
+    assert not with_minus_without(sources, Knowing(right=False), FOLDS.validation, seed=0).low > 0
+    none = FOLDS.validation.only(np.zeros(len(FOLDS.validation), dtype=np.bool_))
+    assert np.isnan(with_minus_without(sources, Knowing(right=True), none, seed=0).low)
+
+
+def test_an_encoder_is_blended_or_left_out_by_its_interval_and_stays_to_compare_lists() -> None:
+    part = trained("set", epochs=2).part("lists/set")
+    *_, parts = train_list_parts(LISTS, Plan(text_encoder="hashed", include_seen=False), given={part.name: part})
+    assert isinstance(parts, dict)
+    gain, fusion = parts["lists/set"].figures["with_minus_without"], parts["lists/continue"].config
+    assert ("set" in fusion["sources"]) == (gain["low"] > 0)
+    assert fusion["left_out"] == ({} if gain["low"] > 0 else {"set": gain["mean"]})
+    assert parts["lists/set"].hash == part.hash
+
+
+def test_a_deployed_continuation_learns_every_list_and_is_still_weighed() -> None:
+    *_, parts = train_list_parts(LISTS, Plan(text_encoder="hashed", include_seen=False, deploy=True))
+    *_, held = train_list_parts(LISTS, Plan(text_encoder="hashed", include_seen=False))
+    assert isinstance(parts, dict)
+    assert isinstance(held, dict)
+    counted = [int(np.expm1(one["lists/popular"].arrays["scores"]).sum().round()) for one in (parts, held)]
+    assert counted == [len(LISTS.data.rows), len(FOLDS.refit.data.rows)]
+    weights = parts["lists/continue"].arrays["weights"]
+    assert not np.allclose(weights[0, 2], weights[0, 2, 0])
+
+
+def test_where_one_source_alone_finds_more_it_speaks_alone() -> None:
+    x = np.zeros((4, 6), dtype=np.float32)
+    x[:, 0], x[:, 1] = [3, 2, 1, 0], [0, 3, 2, 1]
+    case = Told(x, np.array([1, 0, 0, 0], dtype=np.float32), 1)
+    assert case.r_precision(np.array([1, 0, 0, 0, 0, 0], dtype=np.float32)) == 1
+    assert case.r_precision(np.array([0, 1, 0, 0, 0, 0], dtype=np.float32)) == 0
+    weights = fitted([case] * 3, sources=2)
+    assert case.r_precision(weights) == 1
+    np.testing.assert_array_equal(fitted([], sources=2), [1, 1, 0, 0, 0, 0])
+
+
+@pytest.fixture(scope="module")
+def encoder(trained: Planted, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """URI of a small list encoder over the planted store."""
+    folder = tmp_path_factory.mktemp("encoder")
+    store = Store.open(trained.copy(folder).url)
+    small = {"loop": {"epochs": 1}, "negatives": 20, "encoder": {"dim": 8}, "items": "id", "completion": False}
+    plan = replace(PLAN, overrides={"set": small})
+    *_, saved = train_from_store(store, plan, model="set", folder=str(folder), checkpoints=folder / "c")
+    store.close()
+    assert isinstance(saved, Saved)
+    return saved.uri
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"deploy": True}, "has learned every list"),
+        ({"seed": 7}, "withheld the lists of seed 7, not 0"),
+        ({"data": {"hash": "other"}}, "trained on other lists or items"),
+    ],
+)
+def test_an_encoder_that_may_have_learned_what_it_is_weighed_on_is_refused(
+    trained: Planted, encoder: str, tmp_path: Path, change: dict[str, object], message: str
+) -> None:
+    bundle = load_bundle(encoder)
+    uri = save_bundle(replace(bundle, about=bundle.about | change), str(tmp_path), name="changed")
+    store = Store.open(trained.copy(tmp_path).url)
+    with pytest.raises(BundleError, match=message):
+        list(
+            train_from_store(store, PLAN, model="blend", folder=str(tmp_path), given=[uri], checkpoints=tmp_path / "c")
+        )
+    with pytest.raises(BundleError, match="encodes lists, and this run has none"):
+        list(train_from_store(store, PLAN, model="markov", folder=str(tmp_path), given=[encoder], checkpoints=tmp_path))
+    store.close()
