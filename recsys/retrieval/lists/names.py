@@ -68,6 +68,10 @@ class ListNames(SparseSource):
         """The share of the lists with like names that hold each item; none for a query without a name."""
         asked = [query if isinstance(query, ListQuery) else None for query in queries]
         near = nearest(self._similarity(asked), k=self.config.lists, power=self.config.power)
+        return self.shared(near)
+
+    def shared(self, near: sp.csr_matrix) -> sp.csr_matrix:
+        """(queries, items): the share of the lists `near` (queries, lists), as much as each counts, that hold each item."""
         near = sp.csr_matrix(near @ sp.diags_array(self.shares))
         totals = np.maximum(np.asarray(near.sum(axis=1)).ravel(), 1e-9)
         return sp.csr_matrix(sp.diags_array((1 / totals).astype(np.float32)) @ near @ self.held)

@@ -44,9 +44,13 @@ class ListNeighbours(SparseSource):
         self._columns = sp.csr_matrix((sp.diags_array(1 / np.maximum(lengths, 1e-9)) @ scaled).T).astype(np.float32)
 
     def opinions(self, queries: Sequence[Query]) -> sp.csr_matrix:
-        similarity = np.asarray((bags(queries, self.weights) @ self._columns).toarray())
-        near = nearest(similarity, k=self.config.lists, power=self.config.power)
-        return sp.csr_matrix(near @ self.held)
+        return sp.csr_matrix(self.near(bags(queries, self.weights)) @ self.held)
+
+    def near(self, weighed: sp.csr_matrix) -> sp.csr_matrix:
+        """(queries, lists): the neighbours of lists whose items weigh as `weighed` (queries, items) says, by their similarity
+        to the power."""
+        similarity = np.asarray((weighed @ self._columns).toarray())
+        return nearest(similarity, k=self.config.lists, power=self.config.power)
 
     def part(self, name: str) -> Part:
         arrays = {
@@ -71,7 +75,11 @@ def stored_lists(part: Part) -> sp.csr_matrix:
 
 def fit_list_neighbours(dataset: Dataset, config: ListNeighboursConfig) -> ListNeighbours:
     """All lists of `dataset` as possible neighbours."""
-    held = interactions(dataset)
+    return list_neighbours(interactions(dataset), config)
+
+
+def list_neighbours(held: sp.csr_matrix, config: ListNeighboursConfig) -> ListNeighbours:
+    """All of the lists `held` (lists, items) as possible neighbours."""
     counts = np.asarray(held.sum(axis=0)).ravel()
-    rarity = np.log((1 + len(dataset)) / np.maximum(counts, 1)) ** config.rarity
+    rarity = np.log((1 + held.shape[0]) / np.maximum(counts, 1)) ** config.rarity
     return ListNeighbours(held, weights=np.where(counts > 0, rarity, 0).astype(np.float32), config=config)

@@ -77,13 +77,20 @@ def test_accents_are_no_matter_and_other_names_say_nothing() -> None:
 
 
 def test_named_is_the_logarithm_of_the_sum() -> None:
-    lists = playlists()
-    named = fit_list_named(lists, ListNamedConfig(backoff=0.5, spelt=2.0), text_encoder="")
-    query = [asked("road trip with prince")]
+    config = ListNamedConfig(backoff=0.5, spelt=2.0, spread=0.25, first=2)
+    named = fit_list_named(playlists(), config, text_encoder="")
+    query = [asked("driving with prince"), asked("zzz")]
     like, spelt = named.names.opinions(query).toarray(), named.spelt.opinions(query).toarray()
-    shares = np.array([1 + 0.5 * 2, 1, 0, 1 + 0.5 * 2, 0, 1, 0, 1 + 0.5 * 2]) / 4  # of four different lists
-    expected = np.log1p(1000 * (like + 0.5 * shares * (like > 0) + 2 * spelt))
-    np.testing.assert_allclose(named.opinions(query).toarray(), expected, rtol=1e-5)
+    held = named.names.held.toarray()
+    total = like + 0.5 * (named.names.shares @ held) / 4 * (like > 0) + 2 * spelt  # of four different lists
+    rarity = np.where(held.any(axis=0), np.log(6 / np.maximum(held.sum(axis=0), 1)) ** 0.5, 0)
+    for i, row in enumerate(total):
+        first = np.argsort(-row, kind="stable")[:2]
+        bag = np.where(np.isin(np.arange(ITEMS), first) & (row > 0), rarity, 0)
+        weighed = held * rarity
+        near = (weighed @ bag / np.linalg.norm(weighed, axis=1)) ** 3 * named.names.shares
+        total[i] += 0.25 * near @ held / near.sum()
+    np.testing.assert_allclose(named.opinions(query).toarray(), np.log1p(1000 * total), rtol=1e-4)
     again = ListNamed.from_part(named.part("lists/names"))
     np.testing.assert_array_equal(again.opinions(query).toarray(), named.opinions(query).toarray())
     assert again.part("lists/names").hash == named.part("lists/names").hash
