@@ -279,7 +279,9 @@ class ListQuestions:
             raise NothingKnown("no item of the list is known to the encoder and it has no name: send one of both")
         now = self._stored.now(reader)
         flags = self._filtered(now, options, without)
-        found = now.indexes[reader.key].search(vector, k=min(options.k, max(1, len(flags))), allowed=flags[None])
+        found = now.indexes[reader.key].search(
+            vector, k=min(options.k, max(1, len(now.active))), allowed=None if flags is None else flags[None]
+        )
         lists = tuple(
             ScoredList(now.lists.item_ids[row], now.lists.titles[row], int(now.lengths[row]), score)
             for row, score in zip(found.rows[0].tolist(), found.scores[0].tolist(), strict=True)
@@ -312,10 +314,13 @@ class ListQuestions:
             degraded.append(Degraded("items", f"no item of the list is known: {rest}"))
         return past
 
-    def _filtered(self, now: ListsNow, options: SimilarOptions, without: str | None) -> Allowed:
-        """Which lists may be shown."""
-        lists, flags = now.lists, now.active.copy()
-        lengths = now.lengths
+    def _filtered(self, now: ListsNow, options: SimilarOptions, without: str | None) -> Allowed | None:
+        """Which lists may be shown; None: all of them."""
+        kept = (options.min_length, options.max_length, options.holds, options.name_contains, without)
+        if all(one is None for one in kept):
+            return None
+        lists, lengths = now.lists, now.lengths
+        flags = now.active.copy()
         if options.min_length is not None:
             flags &= lengths >= options.min_length
         if options.max_length is not None:

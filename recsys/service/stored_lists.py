@@ -10,11 +10,20 @@ from numpy.typing import NDArray
 
 from recsys.data.catalogue import Catalogue
 from recsys.data.history import Rows
-from recsys.indexes.build import build, suited
+from recsys.indexes.build import EXACT_ROWS, IndexConfig, build
+from recsys.indexes.exact import ExactConfig
 from recsys.indexes.index import Index
+from recsys.indexes.quantised import IvfPqConfig
 from recsys.service.list_readers import ListReader
 from recsys.store import Store
 from recsys.store.records import Playlist
+
+MANY = IvfPqConfig(lists=2048, codes=64, probe=8, factor=40)
+
+
+def suited_to_lists(count: int) -> IndexConfig:
+    """Exact while that is quick; beyond, what is built within a minute or two of a million, for a service that starts."""
+    return ExactConfig() if count <= EXACT_ROWS else MANY
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,7 +97,7 @@ class StoredLists:
             every = np.zeros((len(self._now.lists), vectors.shape[1]), dtype=np.float32)
             known = np.zeros(len(every), dtype=np.bool_)
             every[rows], known[rows] = vectors, told
-            index = build(suited(len(every)), every, known=known)
+            index = build(suited_to_lists(len(every)), every, known=known)
         else:
             index = index.without(rows[~told]).with_rows(rows[told], vectors[told])
         return MappingProxyType({**self._now.indexes, reader.key: index})

@@ -1,4 +1,4 @@
-"""Playlists and sets: probes, basket completion, diverse continuations, the headline training run.
+"""Playlists and sets: probes, basket completion, diverse continuations, similar lists, the headline training run.
 
 `make bench NAME=playlists DATA=FOLDER [ROW=...]`: mpd_popular, instacart_sample and online_retail of the folder.
 """
@@ -10,6 +10,7 @@ from tests.benchmarks.playlists_baskets import baskets, completion
 from tests.benchmarks.playlists_continuation import continuation, names
 from tests.benchmarks.playlists_decoding import decoding
 from tests.benchmarks.playlists_probes import headline, probes
+from tests.benchmarks.playlists_search import similar, unseen
 
 BENCHES = {
     "headline": headline,
@@ -19,6 +20,8 @@ BENCHES = {
     "completion": completion,
     "continuation": continuation,
     "names": names,
+    "similar": similar,
+    "unseen": unseen,
 }
 
 if __name__ == "__main__":

@@ -3,33 +3,34 @@
 Both sides of each row take turns on one thread, so that whatever else the machine does falls on both.
 """
 
-import tempfile
+import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from fastapi.testclient import TestClient
-from numpy.typing import NDArray
+import torch
 from threadpoolctl import threadpool_limits
 
-from api.app import create_app
-from recsys.bundle import Bundle, Part, load_bundle, save_bundle
+from recsys.bundle import Bundle, read_manifest, save_bundle
 from recsys.data.playlists import split_playlists
 from recsys.data.units import unit
-from recsys.indexes.build import build, restore, suited
+from recsys.indexes.build import build
 from recsys.indexes.exact import ExactConfig, ExactIndex
-from recsys.retrieval.lists.encoder import PREFIX, ListEncoder
-from recsys.retrieval.lists.mean import WEIGHTED, fit_mean
-from recsys.service import Recommender
+from recsys.retrieval.lists.encoder import PREFIX
+from recsys.retrieval.lists.mean import WEIGHTED, MeanEncoder, fit_mean
+from recsys.service.stored_lists import suited_to_lists
 from recsys.store import Store
 from recsys.store.records import ItemDraft
 from recsys.store.sessions import upgrade
 from recsys.training.start import spectral_start
-from tests.benchmarks.harness import Row, at_least, place, say
+from tests.benchmarks.harness import Row, place, say
 from tests.benchmarks.item_text_funnel import timed
 from tests.benchmarks.playlists_data import files, lists
+from tests.benchmarks.playlists_parts import Learned
+from tests.benchmarks.playlists_parts import encoder as learned
+from tests.benchmarks.playlists_probes import MPD
+from tests.benchmarks.strength_client import send, serving
 from tests.benchmarks.strength_world import jittered
 
 LISTS, QUERIES, K = 1_000_000, 200, 10
@@ -41,7 +42,7 @@ STORED = 1000
 SEED = 0
 
 
-def encoder(data: Path) -> ListEncoder:
+def encoder(data: Path) -> MeanEncoder:
     """The weighted mean, as a blend has it."""
     fit = split_playlists(lists(data, "mpd_popular")).refit.data
     return fit_mean(fit, spectral_start(fit, dim=DIM, seed=SEED), WEIGHTED, name="weighted")
@@ -56,7 +57,9 @@ def similar(data: Path) -> Iterator[Row]:
     drawn = np.random.default_rng(SEED + 1).permutation(len(vectors))[:QUERIES]
     asked = unit(jittered(vectors[drawn], len(drawn), seed=SEED + 2))
     exact = ExactIndex(ExactConfig(), every, known=np.ones(LISTS, dtype=np.bool_))
-    index = _kept(every, data)
+    started = time.monotonic()
+    index = build(suited_to_lists(LISTS), every, known=np.ones(LISTS, dtype=np.bool_))
+    say(f"an index of {LISTS:,} lists: built in {time.monotonic() - started:.0f} s")
     with threadpool_limits(1):
         seconds, answers = timed(
             {
@@ -79,23 +82,57 @@ def similar(data: Path) -> Iterator[Row]:
     )
 
 
-def _kept(vectors: NDArray[np.float32], data: Path) -> Any:
-    """The index over all vectors, built once."""
-    folder = place("list index", LISTS, DIM, SEED, files=files(data, "mpd_popular"))
-    if not (folder / "bundle").exists():
-        started = time.monotonic()
-        part = build(suited(LISTS), vectors, known=np.ones(LISTS, dtype=np.bool_)).part("lists")
-        say(f"an index of {LISTS:,} lists: built in {time.monotonic() - started:.0f} s")
-        arrays = part.arrays
-        kept = Bundle(
-            parts={"lists": Part(name="lists", kind=part.kind, config=part.config, arrays=arrays)},
-            default="lists",
-            item_ids=(),
-            about={},
-        )
-        save_bundle(kept, str(folder), name="bundle")
-    return restore(load_bundle(str(folder / "bundle")).part("lists"))
-
-
 def unseen(data: Path) -> Iterator[Row]:
-    """A list of 100 items that is not stored: the whole request over HTTP against its encoding alone."""
+    """A list of 100 items that is not stored: the whole request over HTTP against its encoding alone, in turns."""
+    model = learned(data, "mpd_popular", "playlist-seq2seq", MPD)
+    kept = place("unseen", LENGTH, STORED, model.hash, files=files(data, "mpd_popular"))
+    url = f"sqlite:///{kept}/recsys.db"
+    item_ids = lists(data, "mpd_popular").data.item_ids
+    if not (kept / "ready").exists():
+        shutil.rmtree(kept, ignore_errors=True)
+        _stored(data, model, kept, url)
+        (kept / "ready").touch()
+    asked = [rows for one in lists(data, "mpd_popular").rows() if len(rows := model.usable(one)[:LENGTH]) == LENGTH]
+    asked = asked[STORED:][:REQUESTS]
+    bodies = [{"item_ids": [item_ids[row] for row in rows], "order": "sensitive"} for rows in asked]
+    requests = [send("POST", "/v1/playlists/similar", body) for body in bodies]
+    alone, whole = list[float](), list[float]()
+    with serving(url) as server, threadpool_limits(1):
+        torch.set_num_threads(1)
+        for rows, request in zip(asked, requests, strict=True):
+            started = time.perf_counter()
+            model.encode([rows])
+            alone.append(time.perf_counter() - started)
+            whole += server.drive([request], connections=1).seconds
+    ms = {"encoding": 1000 * float(np.median(alone)), "request": 1000 * float(np.median(whole))}
+    yield Row(
+        what=f"similar lists to one of {LENGTH} items that is not stored: whole request over its encoding alone",
+        value={"value": ms["request"] / ms["encoding"], "ms": ms},
+        must="<= 2",
+        holds=ms["request"] <= 2 * ms["encoding"],
+        seed=SEED,
+        n=len(asked),
+    )
+
+
+def _stored(data: Path, model: Learned, kept: Path, url: str) -> None:
+    """A store with the items that the encoder knows and the first lists, and the encoder as its active bundle."""
+    found = lists(data, "mpd_popular")
+    bundle = Bundle(
+        parts={(part := model.part(f"{PREFIX}{model.name}")).name: part},
+        default=part.name,
+        item_ids=found.data.item_ids,
+        about={"seed": SEED, "deploy": False},
+    )
+    kept.mkdir(parents=True)
+    upgrade(url)
+    store = Store.open(url)
+    known = np.flatnonzero(model.known)
+    for start in range(0, len(known), 5000):
+        store.put_items([ItemDraft(item_id=found.data.item_ids[row]) for row in known[start : start + 5000].tolist()])
+    for owner, rows in list(zip(found.data.users, found.rows(), strict=True))[:STORED]:
+        store.put_playlist(owner, None, [found.data.item_ids[row] for row in model.usable(rows).tolist()])
+    uri = save_bundle(bundle, str(kept), name="bundle")
+    store.add_bundle(uri, read_manifest(uri))
+    store.activate_bundle(uri)
+    store.close()
