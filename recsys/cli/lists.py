@@ -27,6 +27,10 @@ def continue_list(
     alternatives: Annotated[int, typer.Option(min=1, max=8, help="How many continuations.")] = 1,
     repeats: Annotated[bool, typer.Option("--repeats", help="Items of the list may come back.")] = False,
     order: Annotated[Literal["sensitive", "free"], typer.Option(help="Does the order count?")] = "sensitive",
+    strength: Annotated[
+        float, typer.Option(min=0, help="What an item loses for each earlier alternative with it.")
+    ] = 1.0,
+    same_group: Annotated[float, typer.Option(min=0, help="What it loses for each earlier one of its artist.")] = 0.0,
     encoder: Encoder = None,
     bundle: Bundle = None,
 ) -> None:
@@ -35,7 +39,15 @@ def continue_list(
 
     with open_recommender(Settings(), bundle=bundle) as (recommender, _):
         item_ids, name = _list(recommender, playlist, items, name)
-        options = ContinueOptions(k=k, alternatives=alternatives, repeats=repeats, order=order, encoder=encoder)
+        options = ContinueOptions(
+            k=k,
+            alternatives=alternatives,
+            repeats=repeats,
+            order=order,
+            strength=strength,
+            same_group=same_group,
+            encoder=encoder,
+        )
         answer = recommender.lists.continued(item_ids, name, options)
     for number, one in enumerate(answer.alternatives, start=1):
         table = Table("rank", "item", "title", "score", "source", title=f"{answer.encoder}, alternative {number}")
@@ -51,13 +63,25 @@ def similar_lists(
     name: Name = None,
     k: Many = 10,
     order: Annotated[Literal["sensitive", "free"] | None, typer.Option(help="Does the order count?")] = None,
+    name_contains: Annotated[str | None, typer.Option(help="Part of the name, in any case.")] = None,
+    min_length: Annotated[int | None, typer.Option(min=0, help="Fewest items.")] = None,
+    max_length: Annotated[int | None, typer.Option(min=0, help="Most items.")] = None,
+    holds: Annotated[str | None, typer.Option(help="An item that they hold.")] = None,
     encoder: Encoder = None,
     bundle: Bundle = None,
 ) -> None:
     """The stored lists most like a stored one, or one given here."""
     from recsys.service.lists import SimilarOptions
 
-    options = SimilarOptions(k=k, order=order, encoder=encoder)
+    options = SimilarOptions(
+        k=k,
+        order=order,
+        encoder=encoder,
+        name_contains=name_contains or None,
+        min_length=min_length,
+        max_length=max_length,
+        holds=holds,
+    )
     with open_recommender(Settings(), bundle=bundle) as (recommender, _):
         if playlist is not None and items is None and name is None:
             answer = recommender.lists.similar_to(playlist, options)

@@ -169,7 +169,12 @@ class ListQuestions:
         rows, scores = found.rows[0][real], found.scores[0][real]
         if len(rows) < options.k:
             degraded.append(Degraded("k", f"only {len(rows)} of the {options.k} items asked for can be shown"))
-        lists = self._chosen(live, encoder, past, rows, scores, options)
+        groups = live.lists.groups(rows)
+        if options.same_group and len(rows) and groups.max() < 0:
+            degraded.append(
+                Degraded("same_group", "no item here shares an artist, brand or other attribute with another")
+            )
+        lists = self._chosen(live, encoder, past, rows, scores, groups, options)
         if len(lists) < options.alternatives:
             degraded.append(Degraded("alternatives", f"only {len(lists)} of {options.alternatives} can be made"))
         places = {row: place for place, row in enumerate(rows.tolist())}
@@ -219,12 +224,12 @@ class ListQuestions:
         past: History,
         rows: NDArray[np.int64],
         scores: NDArray[np.float32],
+        groups: NDArray[np.int64],
         options: ContinueOptions,
     ) -> list[NDArray[np.int64]]:
         """Rows of each continuation."""
         if not len(rows):
             return []
-        groups = live.lists.groups(rows)
         writer = live.lists.writer(encoder)
         if writer is None:
             count = options.alternatives

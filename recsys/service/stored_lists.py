@@ -18,7 +18,7 @@ from recsys.service.list_readers import ListReader
 from recsys.store import Store
 from recsys.store.records import Playlist
 
-MANY = IvfPqConfig(lists=2048, codes=64, probe=8, factor=40)
+MANY = IvfPqConfig(lists=2048, codes=64, probe=12, factor=100)
 
 
 def suited_to_lists(count: int) -> IndexConfig:

@@ -64,6 +64,51 @@ def test_alternatives_differ_and_the_first_is_the_best(client: TestClient, serve
     assert len({item for number in range(3) for item in ids(answer, number)}) == 15
 
 
+def test_an_item_of_earlier_alternatives_loses_as_much_as_is_asked(client: TestClient, served: Served) -> None:
+    past = list(served[2].world.successor)[:3]
+    same = asked(client, "continue", item_ids=past, k=5, alternatives=3, strength=0)
+    assert ids(same, 0) == ids(same, 1) == ids(same, 2)
+    found = [
+        asked(client, "continue", item_ids=past, k=5, alternatives=3, strength=strength)
+        for strength in (0, 0.3, 1, 100)
+    ]
+    distinct = [len({item for number in range(3) for item in ids(one, number)}) for one in found]
+    assert distinct == sorted(distinct)
+    assert (distinct[0], distinct[-1]) == (5, 15)
+
+
+def test_items_of_one_group_are_kept_apart_when_asked(client: TestClient, served: Served) -> None:
+    store, planted = served[1], served[2]
+    past = list(planted.world.successor)[:3]
+    kinds = {item: store.item(item).attributes for item in planted.world.cluster}
+    named = next(key for key, value in next(iter(kinds.values())).items() if isinstance(value, str))
+
+    def groups(same_group: float) -> int:
+        shown = ids(asked(client, "continue", item_ids=past, k=4, same_group=same_group))
+        return len({str(kinds[item][named]) for item in shown})
+
+    assert groups(0) <= groups(1000)
+    assert groups(1000) == min(4, len({str(kind[named]) for kind in kinds.values()}))
+
+
+def test_what_is_excluded_stays_away(client: TestClient, served: Served) -> None:
+    past = list(served[2].world.successor)[:3]
+    first = ids(asked(client, "continue", item_ids=past, k=5))
+    rest = ids(asked(client, "continue", item_ids=past, k=5, exclude=first[:2]))
+    assert not set(rest) & set(first[:2])
+    assert rest[:3] == first[2:]
+
+
+def test_too_much_is_answered_in_part_and_told(client: TestClient, served: Served) -> None:
+    past = list(served[2].world.successor)[:6]
+    answer = asked(client, "continue", item_ids=past, k=100)
+    assert len(ids(answer)) == 34
+    assert answer["degraded"][0]["why"] == "only 34 of the 100 items asked for can be shown"
+    assert asked(client, "similar", item_ids=past, k=200)["degraded"][0]["what"] == "k"
+    none = asked(client, "similar", item_ids=past, min_length=5000)
+    assert none["playlists"] == []
+
+
 def test_a_stored_a_changed_and_a_deleted_list_count_on_the_next_request(client: TestClient, served: Served) -> None:
     held = list(served[2].world.successor)[:7]
     before = lists(asked(client, "similar", item_ids=held, k=150))
@@ -134,6 +179,11 @@ def test_large_and_repetitive_lists_are_answered(client: TestClient, served: Ser
         ("continue", {"name": "x", "alternatives": 9}, "less than or equal to 8"),
         ("continue", {"name": "x", "strength": -1}, "greater than or equal to 0"),
         ("continue", {"item_ids": [5]}, "put the number in quotes"),
+        ("continue", {"name": "x", "item_id": ["a"]}, "item_id"),
+        ("continue", {"name": "x", "k": 0}, "greater than or equal to 1"),
+        ("continue", {"name": "x", "same_group": "NaN"}, "same_group"),
+        ("continue", {"name": "x", "order": "any"}, "'sensitive' or 'free'"),
+        ("similar", {"name": "x", "min_length": -1}, "greater than or equal to 0"),
     ],
 )
 def test_bad_input_is_refused_with_a_way_out(client: TestClient, what: str, body: dict[str, Any], says: str) -> None:

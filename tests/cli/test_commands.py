@@ -102,6 +102,25 @@ def test_recommend_similar_and_batch(full: Shell, trained: Planted) -> None:
     assert pl.read_parquet(full.folder / "all.parquet").height == 300
 
 
+def test_lists_are_continued_and_compared(full: Shell, trained: Planted) -> None:
+    first, second = next(iter(trained.world.successor.items()))
+    out = full("continue", "--items", first, "--k", "3", "--alternatives", "2")
+    assert "alternative 2" in out
+    assert second in out
+    assert "alternative 1" in full("continue", "--name", "sunset mix", "--k", "2", "--same-group", "1")
+    assert "alternative 1" in full("continue", "list-0007", "--k", "2", "--order", "free", "--repeats")
+    out = full("similar-lists", "list-0007", "--k", "2")
+    assert "list-" in out
+    assert "list-0007" not in out
+    assert "sunset mix" in full("similar-lists", "--items", f"{first},{second}", "--name-contains", "SUNSET")
+    assert "items: unknown items left out: b-17" in full("similar-lists", "--items", f"{first},b-17", "--k", "1")
+    assert "150 lists" in full("batch", "--task", "continue", "--out", "next.parquet", "--k", "2")
+    assert pl.read_parquet(full.folder / "next.parquet").height == 300
+    (full.folder / "mine.csv").write_text(f"playlist_id,item_id,position\nx,{first},0\n")
+    assert "1 lists" in full("batch", "--task", "similar-lists", "--out", "like.parquet", "--histories", "mine.csv")
+    assert pl.read_parquet(full.folder / "like.parquet")["playlist_id"].unique().to_list() == ["x"]
+
+
 def test_search_finds_a_title_and_says_what_was_not_done(full: Shell) -> None:
     out = full("search", "item", "--k", "3", "--dims", "64")
     assert "3 │" in out
@@ -179,6 +198,12 @@ def test_the_quickstart_finds_out_about_a_taken_port_before_it_trains(
         (("similar", "b-17"), "unknown item 'b-17'"),
         (("import", "items", "none.csv"), "no such file"),
         (("serve", "--host", "203.0.113.1"), "cannot listen on 203.0.113.1"),
+        (("continue",), "an empty list without a name says nothing"),
+        (("continue", "list-0007", "--items", "a"), "give either a stored playlist or --items"),
+        (("continue", "nobody"), "unknown playlist 'nobody'"),
+        (("continue", "--name", "x", "--encoder", "bert"), "unknown encoder 'bert'"),
+        (("similar-lists", "list-0007", "--min-length", "5", "--max-length", "4"), "no list can be both"),
+        (("batch", "--task", "continue", "--out", "x.parquet", "--histories", "h.txt"), "use .csv, .jsonl or .parquet"),
         (("batch", "--out", "no/where/x.parquet", "--histories", "h.txt"), "use .csv, .jsonl or .parquet"),
     ],
 )

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from recsys.data.playlists import Playlists
 
+FEW = 20
+"""Items of a group that is never too common: a small catalogue has artists, too."""
 LONGEST = 100
 """Characters of a value that can name a group; longer ones are prose."""
 
@@ -17,11 +19,11 @@ LONGEST = 100
 def groups(lists: Playlists, *, common: float) -> tuple[sp.csr_matrix, tuple[str, ...]]:
     """(items, values) with 1 where an item has a value of `lists.attributes`, a text or one of a list of texts; and the values.
 
-    A value is a group where it stands at 2 items and at most at the share `common` of them.
+    A value is a group where it stands at 2 items and at most at the share `common` of them, or at `FEW`.
     """
     values = [_values(attributes) for attributes in lists.attributes] or [()] * lists.data.items
     counts = Counter(value for held in values for value in held)
-    most = max(2.0, common * len(values))
+    most = max(FEW, common * len(values))
     place = {value: i for i, value in enumerate(v for v, count in counts.items() if 2 <= count <= most)}
     held = [[place[value] for value in one if value in place] for one in values]
     columns = np.array([column for one in held for column in one], dtype=np.int64)
