@@ -38,17 +38,20 @@ const follow = latest(async (signal) => {
   const alike = { ...asked, order, k: 12 };
   for (const id of ["continuation", "similar"]) by(id).setAttribute("aria-busy", "true");
   try {
-    const [continued, similar] = await Promise.all([
+    const [continued, similar] = await Promise.allSettled([
       ask("/v1/playlists/continue", { body: onwards, signal }),
       ask("/v1/playlists/similar", { body: alike, signal }),
     ]);
-    drawAlternatives(continued.alternatives);
-    drawSimilar(similar.playlists);
-    drawDegraded(distinct([...continued.degraded, ...similar.degraded]));
-    drawBundle(continued.bundle);
-    by("trace").textContent = `continued by ${continued.encoder} · compared by ${similar.encoder}`;
-    say(`${continued.alternatives.length} continuations, ${similar.playlists.length} similar lists`);
-    drawFailure();
+    signal.throwIfAborted();
+    const { alternatives = [], degraded: told = [], encoder: writer = "nothing", bundle } = continued.value ?? {};
+    const { playlists = [], degraded: also = [], encoder: reader = "nothing" } = similar.value ?? {};
+    drawAlternatives(alternatives);
+    drawSimilar(playlists);
+    drawDegraded(distinct([...told, ...also]));
+    if (continued.value) drawBundle(bundle);
+    by("trace").textContent = `continued by ${writer} · compared by ${reader}`;
+    say(`${alternatives.length} continuations, ${playlists.length} similar lists`);
+    drawFailure(continued.reason ?? similar.reason);
   } catch (error) {
     if (signal.aborted) throw error;
     drawFailure(error);

@@ -271,6 +271,8 @@ class ListQuestions:
             why = f"no encoder here is sensitive to order, {encoder.name if encoder else NAMES} answers: train playlist-seq2seq"
             degraded.append(Degraded("order", why))
         vector = None if encoder is None else encoder.encode([past.rows])
+        if encoder is not None and vector is not None and not vector.any() and options.encoder is None:
+            encoder, vector = self._instead(live, encoder, past, degraded)
         if encoder is not None and vector is not None and vector.any():
             used: str = encoder.name
             reader: ListReader = self._reader(live, encoder)
@@ -301,6 +303,16 @@ class ListQuestions:
             playlists=lists,
             degraded=tuple(degraded),
         )
+
+    def _instead(
+        self, live: Snapshot, encoder: ListEncoder, past: History, degraded: list[Degraded]
+    ) -> tuple[ListEncoder, NDArray[np.float32]]:
+        """Another encoder that knows an item of the list, and what it reads; `encoder` itself where none does."""
+        for other in live.lists.encoders.values():
+            if (vector := other.encode([past.rows])).any():
+                degraded.append(Degraded("encoder", f"{encoder.name} knows none of the items: {other.name} answers"))
+                return other, vector
+        return encoder, encoder.encode([past.rows])
 
     def _sent(self, live: Snapshot, item_ids: Sequence[str], name: str | None, degraded: list[Degraded]) -> History:
         """The known items of a list; what is unknown is told in `degraded`."""

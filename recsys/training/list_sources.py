@@ -16,9 +16,11 @@ from recsys.retrieval.factors import AlsConfig, fit_als
 from recsys.retrieval.lists.attributes import ListAttributesConfig, fit_list_attributes
 from recsys.retrieval.lists.encoder import PREFIX
 from recsys.retrieval.lists.mean import MEAN, WEIGHTED, fit_mean
-from recsys.retrieval.lists.named import ListNamedConfig, fit_list_named
+from recsys.retrieval.lists.named import ListNamed, ListNamedConfig
+from recsys.retrieval.lists.names import ListNames, ListNamesConfig, fit_list_names
 from recsys.retrieval.lists.neighbours import ListNeighbours, ListNeighboursConfig, fit_list_neighbours
 from recsys.retrieval.lists.parts import restore_source
+from recsys.retrieval.lists.spelt import ListSpelt, ListSpeltConfig, fit_list_spelt
 from recsys.retrieval.markov import MarkovConfig, fit_markov
 from recsys.retrieval.neighbours import NeighboursConfig, fit_neighbours
 from recsys.retrieval.parts import StoredSource
@@ -29,7 +31,18 @@ from recsys.training.list_gain import with_minus_without
 from recsys.training.recipes import Plan, Progress
 from recsys.training.start import spectral_start
 
-SOURCES = ("popular", "neighbours", "markov", "beside", "item-neighbours", "als", "attributes", "names")
+SOURCES = (
+    "popular",
+    "neighbours",
+    "markov",
+    "beside",
+    "item-neighbours",
+    "als",
+    "attributes",
+    "names",
+    "spelt",
+    "named",
+)
 """What continues a list, where it is fitted without anything else."""
 
 CONTINUE = "continue"
@@ -60,9 +73,7 @@ def train_list_parts(
     chosen = _tuned(folds.fit, folds.validation, seed=plan.seed)
     yield Progress(f"{PREFIX}neighbours", f"chosen on {len(folds.validation)} lists: {chosen}")
     reader = "" if lists.read is None else plan.text_encoder
-    early: dict[str, Source] = {
-        name: fit_source(name, folds.fit, chosen, seed=plan.seed, text_encoder=reader) for name in SOURCES
-    }
+    early: dict[str, Source] = dict(fit_sources(folds.fit, chosen, seed=plan.seed, text_encoder=reader))
     parts, gains = dict(given), dict[str, Interval]()
     for name, part in given.items():
         source = restore_source(part)
@@ -79,10 +90,8 @@ def train_list_parts(
     fusion = replace(fusion, about=fusion.about | {"left_out": left_out})
     parts[f"{PREFIX}{CONTINUE}"] = fusion.part(f"{PREFIX}{CONTINUE}")
     del early
-    for name in SOURCES:
-        parts[f"{PREFIX}{name}"] = fit_source(name, folds.refit, chosen, seed=plan.seed, text_encoder=reader).part(
-            f"{PREFIX}{name}"
-        )
+    for name, final in fit_sources(folds.refit, chosen, seed=plan.seed, text_encoder=reader):
+        parts[f"{PREFIX}{name}"] = final.part(f"{PREFIX}{name}")
         yield Progress(f"{PREFIX}{name}", f"fitted on {len(folds.refit):,} lists")
     vectors = spectral_start(folds.refit.data, dim=DIM, seed=plan.seed)
     for name, config in (("mean", MEAN), ("weighted", WEIGHTED)):
@@ -91,10 +100,29 @@ def train_list_parts(
     yield parts
 
 
+def fit_sources(
+    lists: Playlists, chosen: ListNeighboursConfig, *, seed: int, text_encoder: str
+) -> Iterator[tuple[str, StoredSource]]:
+    """Each of `SOURCES` with its name, fitted on `lists`; `text_encoder` names what has read the names, empty for nothing."""
+    by_name = dict[str, StoredSource]()
+    for name in SOURCES:
+        if name == "named":
+            names, spelt = by_name["names"], by_name["spelt"]
+            assert isinstance(names, ListNames)
+            assert isinstance(spelt, ListSpelt)
+            yield name, ListNamed(names, spelt, ListNamedConfig())
+            continue
+        source = fit_source(name, lists, chosen, seed=seed, text_encoder=text_encoder)
+        if name in ("names", "spelt"):
+            by_name[name] = source
+        yield name, source
+
+
 def fit_source(
     name: str, lists: Playlists, chosen: ListNeighboursConfig, *, seed: int, text_encoder: str = ""
 ) -> StoredSource:
-    """The source `name` of `SOURCES` over `lists`; in a list an early item counts as much as a late one, but for markov.
+    """The source `name` of `SOURCES`, but for `named`, over `lists`. An early item of a list counts as much as a late one, but
+    for markov.
 
     `text_encoder` names the one that has read the names, where one has.
     """
@@ -114,7 +142,9 @@ def fit_source(
         case "attributes":
             return fit_list_attributes(lists, ListAttributesConfig())
         case "names":
-            return fit_list_named(lists, ListNamedConfig(), text_encoder=text_encoder)
+            return fit_list_names(lists, ListNamesConfig(text_encoder=text_encoder))
+        case "spelt":
+            return fit_list_spelt(lists, ListSpeltConfig())
         case _:
             raise KeyError(name)
 

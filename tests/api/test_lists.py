@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
+import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
@@ -194,3 +195,17 @@ def test_bad_input_is_refused_with_a_way_out(client: TestClient, what: str, body
 
 def test_an_unknown_playlist_is_not_found(client: TestClient) -> None:
     assert client.get("/v1/playlists/nobody/similar").status_code == 404
+
+
+def test_where_the_encoder_knows_nothing_of_a_list_another_answers(
+    client: TestClient, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recommender, _, planted = served
+    encoder = recommender._live.snapshot.lists.encoders["weighted"]
+    monkeypatch.setattr(encoder, "encode", lambda lists: np.zeros((len(lists), encoder.dim), dtype=np.float32))
+    past = list(planted.world.successor)[:3]
+    answer = asked(client, "similar", item_ids=past, k=5)
+    assert answer["encoder"] == "mean"
+    assert answer["degraded"][0]["why"] == "weighted knows none of the items: mean answers"
+    named = client.post("/v1/playlists/similar", json={"item_ids": past, "encoder": "weighted"})
+    assert named.status_code == 422  # it was asked for by name

@@ -14,8 +14,8 @@ from recsys.retrieval.fusion import Why
 from recsys.retrieval.lists.attributes import ListAttributes
 from recsys.retrieval.lists.continuation import KIND, Continuation
 from recsys.retrieval.lists.encoder import Continuer, ListEncoder
-from recsys.retrieval.lists.named import ListNamed
-from recsys.retrieval.lists.parts import Judging, is_encoder, list_parts, restore_encoder, restore_source
+from recsys.retrieval.lists.names import ListNames
+from recsys.retrieval.lists.parts import Judging, is_encoder, list_parts, restore_encoder, restore_named, restore_source
 from recsys.retrieval.lists.seq2seq import Seq2seqLists
 from recsys.retrieval.lists.sets import SetLists
 from recsys.retrieval.source import Candidates, Query, Source
@@ -108,7 +108,7 @@ class DeployedLists:
     @property
     def _reader(self) -> str:
         source = self.sources.get(NAMES)
-        return source.text_encoder if isinstance(source, ListNamed) else ""
+        return source.text_encoder if isinstance(source, ListNames) else ""
 
     def with_items(self, rows: Rows, text: NDArray[np.float32]) -> "DeployedLists":
         """The same with text vectors (rows, text_dim) for new or changed items."""
@@ -145,7 +145,9 @@ def deploy_lists(bundle: Bundle) -> DeployedLists:
     encoders = {name: restore_encoder(part) for name, part in parts.items() if is_encoder(part)}
     fusion = Continuation.from_part(parts[CONTINUE]) if CONTINUE in parts else None
     rest = {name: part for name, part in parts.items() if not is_encoder(part) and part.kind != KIND}
-    sources: dict[str, Source] = {name: restore_source(part) for name, part in rest.items()}
+    named = {name: part for name, part in rest.items() if part.kind == "list-named"}
+    sources: dict[str, Source] = {name: restore_source(part) for name, part in rest.items() if name not in named}
+    sources |= {name: restore_named(part, sources) for name, part in named.items()}
     for name, encoder in encoders.items():
         if isinstance(encoder, Seq2seqLists | SetLists):
             sources[name] = Judging(encoder)

@@ -15,12 +15,11 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from recsys.bundle import Part
-from recsys.data.playlists import Playlists
 from recsys.errors import within
-from recsys.retrieval.lists.names import ListNames, ListNamesConfig, fit_list_names
+from recsys.retrieval.lists.names import ListNames
 from recsys.retrieval.lists.neighbours import ListNeighboursConfig, list_neighbours
 from recsys.retrieval.lists.sparse import SparseSource
-from recsys.retrieval.lists.spelt import ListSpelt, ListSpeltConfig, fit_list_spelt
+from recsys.retrieval.lists.spelt import ListSpelt
 from recsys.retrieval.source import Query
 
 NEAR = ListNeighboursConfig(lists=200, power=3.0, rarity=0.5)
@@ -53,11 +52,6 @@ class ListNamed(SparseSource):
         self._near = list_neighbours(names.held, NEAR)
         self._all = (names.shares @ names.held / max(float(names.shares.sum()), 1e-9)).astype(np.float32)
 
-    @property
-    def text_encoder(self) -> str:
-        """Name of the encoder that reads names; empty for none."""
-        return self.names.text_encoder
-
     def opinions(self, queries: Sequence[Query]) -> sp.csr_matrix:
         """By the names of the queries; none for one without a name."""
         like = self.names.opinions(queries)
@@ -71,16 +65,12 @@ class ListNamed(SparseSource):
         return total
 
     def part(self, name: str) -> Part:
-        parts = {"names": self.names.part(name), "spelt": self.spelt.part(name)}
-        arrays = {f"{which}.{key}": array for which, part in parts.items() for key, array in part.arrays.items()}
-        config = asdict(self.config) | {"of": {which: part.config for which, part in parts.items()}}
-        return Part(name=name, kind="list-named", config=config, arrays=arrays)
+        """The settings alone: `names` and `spelt` are parts of their own."""
+        return Part(name=name, kind="list-named", config=asdict(self.config), arrays={})
 
     @classmethod
-    def from_part(cls, part: Part) -> Self:
-        config = {key: value for key, value in part.config.items() if key != "of"}
-        names, spelt = (_inner(part, which) for which in ("names", "spelt"))
-        return cls(ListNames.from_part(names), ListSpelt.from_part(spelt), ListNamedConfig(**config))
+    def from_part(cls, part: Part, *, names: ListNames, spelt: ListSpelt) -> Self:
+        return cls(names, spelt, ListNamedConfig(**part.config))
 
 
 def _first(scores: sp.csr_matrix, weights: NDArray[np.float32], *, count: int) -> sp.csr_matrix:
@@ -93,14 +83,3 @@ def _first(scores: sp.csr_matrix, weights: NDArray[np.float32], *, count: int) -
         columns.append(found)
     held = np.concatenate(columns)
     return sp.csr_matrix((weights[held], (np.concatenate(rows), held)), shape=scores.shape)
-
-
-def _inner(part: Part, which: str) -> Part:
-    arrays = {key.removeprefix(f"{which}."): a for key, a in part.arrays.items() if key.startswith(f"{which}.")}
-    return Part(name=part.name, kind=f"list-{which}", config=part.config["of"][which], arrays=arrays)
-
-
-def fit_list_named(lists: Playlists, config: ListNamedConfig, *, text_encoder: str) -> ListNamed:
-    """Over all lists; `text_encoder` names the one that has read their names, empty for none."""
-    names = fit_list_names(lists, ListNamesConfig(text_encoder=text_encoder))
-    return ListNamed(names, fit_list_spelt(lists, ListSpeltConfig()), config)

@@ -1,6 +1,6 @@
 """All kinds of list encoder, and of source that continues lists: how each is read back from a bundle."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +16,13 @@ from recsys.retrieval.lists.attributes import ListAttributes
 from recsys.retrieval.lists.encoder import PREFIX, Continuer, ListEncoder
 from recsys.retrieval.lists.mean import MeanEncoder
 from recsys.retrieval.lists.named import ListNamed
+from recsys.retrieval.lists.names import ListNames
 from recsys.retrieval.lists.neighbours import ListNeighbours
 from recsys.retrieval.lists.seq2seq import Seq2seqLists
 from recsys.retrieval.lists.sets import SetLists
+from recsys.retrieval.lists.spelt import ListSpelt
 from recsys.retrieval.parts import StoredSource
-from recsys.retrieval.source import Candidates, Query, Scores
+from recsys.retrieval.source import Candidates, Query, Scores, Source
 
 
 def is_encoder(part: Part) -> bool:
@@ -68,8 +70,10 @@ def restore_source(part: Part) -> StoredSource:
                 return AlsSource(vectors, known=known, config=part.config, index=exact)
             case "list-neighbours":
                 return ListNeighbours.from_part(part)
-            case "list-named":
-                return ListNamed.from_part(part)
+            case "list-names":
+                return ListNames.from_part(part)
+            case "list-spelt":
+                return ListSpelt.from_part(part)
             case "list-attributes":
                 return ListAttributes.from_part(part)
             case "list-seq2seq":
@@ -79,6 +83,21 @@ def restore_source(part: Part) -> StoredSource:
     except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
         raise BundleError(f"part {part.name!r} does not fit its settings ({error}); train it again") from error
     return parts.restore(part)
+
+
+def restore_named(part: Part, sources: Mapping[str, Source]) -> ListNamed:
+    """What was stored as `part` of kind `list-named`, over the `sources` names and spelt.
+
+    Raises:
+        BundleError: these are missing, or its settings do not fit.
+    """
+    names, spelt = sources.get("names"), sources.get("spelt")
+    if not isinstance(names, ListNames) or not isinstance(spelt, ListSpelt):
+        raise BundleError(f"part {part.name!r} needs the parts names and spelt beside it; train again")
+    try:
+        return ListNamed.from_part(part, names=names, spelt=spelt)
+    except (TypeError, ValueError) as error:
+        raise BundleError(f"part {part.name!r} does not fit its settings ({error}); train it again") from error
 
 
 class Judging:

@@ -7,7 +7,7 @@ import pytest
 
 from recsys.errors import InvalidRequest
 from recsys.retrieval.lists.attributes import ListAttributesConfig, fit_list_attributes
-from recsys.retrieval.lists.named import ListNamed, ListNamedConfig, fit_list_named
+from recsys.retrieval.lists.named import ListNamed, ListNamedConfig
 from recsys.retrieval.lists.names import ListNamesConfig, fit_list_names
 from recsys.retrieval.lists.spelt import ListSpeltConfig, fit_list_spelt
 from recsys.retrieval.lists.words import folded, runs
@@ -76,9 +76,14 @@ def test_accents_are_no_matter_and_other_names_say_nothing() -> None:
     assert not source.opinions([asked("summer"), asked(None), asked("")]).nnz
 
 
+def fitted(config: ListNamedConfig) -> ListNamed:
+    lists = playlists()
+    return ListNamed(fit_list_names(lists, ListNamesConfig()), fit_list_spelt(lists, ListSpeltConfig()), config)
+
+
 def test_named_is_the_logarithm_of_the_sum() -> None:
     config = ListNamedConfig(backoff=0.5, spelt=2.0, spread=0.25, first=2)
-    named = fit_list_named(playlists(), config, text_encoder="")
+    named = fitted(config)
     query = [asked("driving with prince"), asked("zzz")]
     like, spelt = named.names.opinions(query).toarray(), named.spelt.opinions(query).toarray()
     held = named.names.held.toarray()
@@ -91,9 +96,12 @@ def test_named_is_the_logarithm_of_the_sum() -> None:
         near = (weighed @ bag / np.linalg.norm(weighed, axis=1)) ** 3 * named.names.shares
         total[i] += 0.25 * near @ held / near.sum()
     np.testing.assert_allclose(named.opinions(query).toarray(), np.log1p(1000 * total), rtol=1e-4)
-    again = ListNamed.from_part(named.part("lists/names"))
+    again = ListNamed.from_part(named.part("x"), names=named.names, spelt=named.spelt)
     np.testing.assert_array_equal(again.opinions(query).toarray(), named.opinions(query).toarray())
-    assert again.part("lists/names").hash == named.part("lists/names").hash
+    assert again.part("x").hash == named.part("x").hash
+    for source in (named.names, named.spelt):
+        stored = type(source).from_part(source.part("x"))
+        np.testing.assert_array_equal(stored.opinions(query).toarray(), source.opinions(query).toarray())
     assert not named.opinions([asked(None), asked(" ")]).nnz
 
 
@@ -111,7 +119,7 @@ def test_items_of_the_same_artist_follow_the_share_of_the_list() -> None:
 
 
 def test_scores_are_those_of_the_search_and_settings_out_of_range_are_refused() -> None:
-    named = fit_list_named(playlists(), ListNamedConfig(), text_encoder="")
+    named = fitted(ListNamedConfig())
     found = named.search([asked("driving")], k=ITEMS)
     real = found.rows[0] >= 0
     np.testing.assert_allclose(named.score([asked("driving")], found.rows)[0, real], found.scores[0, real], rtol=1e-6)
