@@ -1,6 +1,6 @@
 // The page to try lists: build one, see how it goes on and which lists are like it. Nothing is stored.
 
-import { Ordered, ask, by, drawBundle, drawDegraded, drawFailure, formatted, hue, keep, latest, make, named, restored, say, startTheme } from "./shared.js";
+import { Ordered, ask, below, by, drawBundle, drawDegraded, drawFailure, formatted, hue, keep, latest, make, named, remember, restored, say, startTheme } from "./shared.js";
 import { startSearch } from "./search.js";
 
 const STORED = "recsys-list";
@@ -90,7 +90,7 @@ function nextItem(item) {
   const add = make(
     "button",
     { attributes: { type: "button", class: "pick", "aria-label": `Add ${named(item)} to the list` }, on: { click: () => list.push(item) } },
-    make("span", { attributes: { class: "title" } }, make("b", { text: named(item) }), make("small", { text: item.item_id })),
+    make("span", { attributes: { class: "title" } }, make("b", { text: named(item) }), below(item.item_id)),
     source,
   );
   return make("li", { attributes: { "data-item": item.item_id } }, add);
@@ -118,7 +118,7 @@ const openList = latest(async (signal, id) => {
   try {
     const stored = await ask(`/v1/playlists/${encodeURIComponent(id)}`, { signal });
     const ids = [...new Set(stored.item_ids)].slice(0, TITLES);
-    const titles = await Promise.all(ids.map((item) => ask(`/v1/items/${encodeURIComponent(item)}`, { signal }).then((found) => [item, found.title], () => [item, null])));
+    const titles = await Promise.all(ids.map((item) => ask(`/v1/items/${encodeURIComponent(item)}`, { signal }).then((found) => (remember(found), [item, found.title]), () => [item, null])));
     signal.throwIfAborted();
     const known = new Map(titles);
     by("name").value = stored.name || "";

@@ -1,6 +1,6 @@
 // Search for an item by title or id: a combobox after the ARIA practices, over #query, #hits and #search-note.
 
-import { ask, by, latest, make, named } from "./shared.js";
+import { ask, below, by, latest, make, named, remember } from "./shared.js";
 
 const TYPING_MS = 120;
 
@@ -12,6 +12,7 @@ const search = latest(async (signal) => {
   const query = by("query").value.trim();
   try {
     const { items } = await ask(`/v1/items?limit=12&query=${encodeURIComponent(query)}`, { signal });
+    items.forEach(remember);
     drawHits(items);
     by("search-note").textContent = items.length ? "" : `No item has “${query}” in its title or id.`;
   } catch (error) {
@@ -30,7 +31,7 @@ function drawHits(items) {
         "li",
         { attributes: { role: "option", id: `hit-${i}`, "aria-selected": "false", "data-item": item.item_id }, on: { click: () => pick(item) } },
         make("b", { text: named(item) }),
-        make("small", { text: item.item_id }),
+        below(item.item_id),
       ),
     ),
   );

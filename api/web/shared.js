@@ -59,6 +59,22 @@ export function make(tag, { text, attributes = {}, on = {} } = {}, ...children) 
 
 export const named = (item) => item.title || item.item_id;
 
+// What tells items of one title apart: the first short text among the attributes, such as an artist.
+const SHORT = 60;
+const texts = new Map(); // by item id, promised
+
+const textOf = ({ attributes }) => Object.values(attributes ?? {}).flat().find((one) => typeof one === "string" && one && one.length <= SHORT);
+
+export const remember = (item) => texts.set(item.item_id, Promise.resolve(textOf(item)));
+
+// A line below a title: the id, until that text is there.
+export function below(item_id) {
+  const line = make("small", { text: item_id, attributes: { title: item_id } });
+  if (!texts.has(item_id)) texts.set(item_id, ask(`/v1/items/${encodeURIComponent(item_id)}`).then(textOf, () => undefined));
+  texts.get(item_id).then((text) => text && (line.textContent = text));
+  return line;
+}
+
 export function hue(name) {
   let sum = 0;
   for (const char of name) sum = (sum * 31 + char.codePointAt(0)) % 360;
@@ -181,7 +197,7 @@ export class Ordered {
     return make(
       "li",
       { attributes: { "data-item": item.item_id, draggable: "true" }, on: drag },
-      make("span", { attributes: { class: "title" } }, make("b", { text: named(item) }), make("small", { text: item.item_id })),
+      make("span", { attributes: { class: "title" } }, make("b", { text: named(item) }), below(item.item_id)),
       button("up", "↑", `Move ${named(item)} up`, () => this.move(i, i - 1), i === 0),
       button("down", "↓", `Move ${named(item)} down`, () => this.move(i, i + 1), i === this.items.length - 1),
       button("remove", "✕", `Remove ${named(item)}`, () => this.drop(i), false),
