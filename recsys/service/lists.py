@@ -209,7 +209,8 @@ class ListQuestions:
             return None
         encoder = self._live.reading.encoder() if self._live.reading else None
         if encoder is None:
-            degraded.append(Degraded("name", f"{'; '.join(self._live.trouble)}: names are compared by their letters"))
+            why = "; ".join(self._live.trouble) or "the text encoder of the bundle cannot be had"
+            degraded.append(Degraded("name", f"{why}: names are compared by their letters"))
             return None
         read: NDArray[np.float32] = encoder.encode([name or ""])[0]
         return read

@@ -7,6 +7,7 @@ from urllib.parse import quote
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
+from numpy.typing import NDArray
 
 from api.app import create_app
 from recsys.service import Recommender
@@ -209,3 +210,28 @@ def test_where_the_encoder_knows_nothing_of_a_list_another_answers(
     assert answer["degraded"][0]["why"] == "weighted knows none of the items: mean answers"
     named = client.post("/v1/playlists/similar", json={"item_ids": past, "encoder": "weighted"})
     assert named.status_code == 422  # it was asked for by name
+
+
+def test_a_name_is_read_by_the_text_encoder_and_it_is_told_where_there_is_none(
+    client: TestClient, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading = served[0]._live.reading
+    assert reading is not None
+    encoder, read = reading.encoder(), list[str]()
+    assert encoder is not None
+    encode = encoder.encode
+
+    class Counting:
+        def encode(self, texts: list[str]) -> NDArray[np.float32]:
+            read.extend(texts)
+            return encode(texts)
+
+    monkeypatch.setattr(reading, "encoder", Counting)
+    assert asked(client, "continue", name="sunset mix", k=3)["degraded"] == []
+    assert read == ["sunset mix"]
+    monkeypatch.setattr(reading, "encoder", lambda: None)
+    answer = asked(client, "continue", name="sunset mix", k=3)
+    assert answer["degraded"] == [
+        {"what": "name", "why": "the text encoder of the bundle cannot be had: names are compared by their letters"}
+    ]
+    assert len(ids(answer)) == 3
