@@ -10,7 +10,7 @@ from api.metrics import Metrics
 from api.together import Together
 from recsys.errors import RecsysError
 from recsys.service import Answer, Question, Readiness
-from recsys.service.lists import ContinuedList, ContinueOptions, SimilarLists, SimilarOptions
+from recsys.service.list_questions import ContinuedList, ContinueOptions, SimilarLists, SimilarOptions
 from recsys.store.records import Event, EventDraft, Item, ItemDraft, Playlist
 
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 from recsys.batch_run import Run, entries, identity
 from recsys.errors import InputFileError, NothingKnown
 from recsys.service import Recommender
-from recsys.service.lists import ContinueOptions, SimilarOptions
+from recsys.service.list_questions import ContinueOptions, SimilarOptions
 from recsys.store import Store
 from recsys.store.records import Playlist
 

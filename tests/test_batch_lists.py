@@ -10,7 +10,7 @@ from recsys import batch_lists
 from recsys.batch_lists import FOUND, ListTask, Task, score_lists
 from recsys.errors import InputFileError, InvalidRequest
 from recsys.service import Recommender
-from recsys.service.lists import ContinueOptions, SimilarOptions
+from recsys.service.list_questions import ContinueOptions, SimilarOptions
 from recsys.store import Store
 from tests.worlds import Planted
 

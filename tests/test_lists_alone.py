@@ -17,8 +17,8 @@ from recsys.errors import NothingKnown
 from recsys.retrieval.lists.encoder import ListVectors
 from recsys.retrieval.lists.sets import SetLists
 from recsys.service import Recommender
+from recsys.service.list_questions import ContinueOptions, SimilarOptions
 from recsys.service.list_readers import ByItems
-from recsys.service.lists import ContinueOptions, SimilarOptions
 from recsys.service.stored_lists import StoredLists
 from recsys.store import Store
 from recsys.store.records import ItemDraft

@@ -35,7 +35,7 @@ def continue_list(
     bundle: Bundle = None,
 ) -> None:
     """What comes after a stored list, a list given here, or a name alone."""
-    from recsys.service.lists import ContinueOptions
+    from recsys.service.list_questions import ContinueOptions
 
     with open_recommender(Settings(), bundle=bundle) as (recommender, _):
         item_ids, name = _list(recommender, playlist, items, name)
@@ -71,7 +71,7 @@ def similar_lists(
     bundle: Bundle = None,
 ) -> None:
     """The stored lists most like a stored one, or one given here."""
-    from recsys.service.lists import SimilarOptions
+    from recsys.service.list_questions import SimilarOptions
 
     options = SimilarOptions(
         k=k,

@@ -5,106 +5,44 @@ A list is stored, or sent along and never stored. Both read one snapshot of what
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recsys.data.catalogue import Catalogue
 from recsys.data.history import History
-from recsys.data.withheld import Order
 from recsys.errors import InvalidRequest, NothingKnown, NotReady
 from recsys.ranking.alternatives import alternatives
 from recsys.ranking.filters import allowed
 from recsys.retrieval.fusion import Why
-from recsys.retrieval.lists.deployed import CONTINUE, NAMES, NO_PARTS
+from recsys.retrieval.lists.deployed import NAMES, NO_PARTS
 from recsys.retrieval.lists.encoder import Decoding, ListEncoder
 from recsys.retrieval.lists.sparse import ListQuery
 from recsys.retrieval.lists.words import ngrams
 from recsys.retrieval.source import Allowed
+from recsys.service.list_filters import filtered
+from recsys.service.list_questions import (
+    MAX_ALTERNATIVES,
+    Alternative,
+    ContinuedList,
+    ContinueOptions,
+    ScoredList,
+    SimilarLists,
+    SimilarOptions,
+    check,
+    check_similar,
+)
 from recsys.service.list_readers import ByItems, ByNames, ListReader
 from recsys.service.live import Live
-from recsys.service.questions import MAX_HISTORY, MAX_K, Degraded, Scored
+from recsys.service.questions import MAX_HISTORY, Degraded, Scored
 from recsys.service.snapshot import Snapshot
-from recsys.service.stored_lists import ListsNow, StoredLists
+from recsys.service.stored_lists import StoredLists
 from recsys.store import Store
 from recsys.store.records import Playlist
 
-MAX_ALTERNATIVES = 8
+SIMILAR, CONTINUING = SimilarOptions(), ContinueOptions()
 POOL = 200
 """Candidates from which alternatives are chosen, at least."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SimilarOptions:
-    """`order` chooses the encoder, unless one is named; the filters keep lists whose name holds a text in any case, which
-    have so many items, or which hold an item."""
-
-    k: int = 10
-    order: Order | None = None
-    encoder: str | None = None
-    name_contains: str | None = None
-    min_length: int | None = None
-    max_length: int | None = None
-    holds: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContinueOptions:
-    """`alternatives` lists of `k` items; an item loses `strength` for each earlier list that holds it and `same_group` for
-    each earlier one of its artist or brand. `repeats`: may items of the list come back? With `order="free"` any item of the
-    list says as much as its last."""
-
-    k: int = 10
-    alternatives: int = 1
-    repeats: bool = False
-    order: Order = "sensitive"
-    encoder: str | None = None
-    exclude: tuple[str, ...] = ()
-    strength: float = 1.0
-    same_group: float = 0.0
-
-
-SIMILAR, CONTINUING = SimilarOptions(), ContinueOptions()
-
-
-@dataclass(frozen=True, slots=True)
-class ScoredList:
-    """`score` is the cosine of the two lists' vectors."""
-
-    playlist_id: str
-    name: str | None
-    length: int
-    score: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SimilarLists:
-    """Stored lists, most similar first."""
-
-    request_id: str
-    bundle: str | None
-    encoder: str
-    playlists: tuple[ScoredList, ...]
-    degraded: tuple[Degraded, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Alternative:
-    """One continuation, in order."""
-
-    items: tuple[Scored, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContinuedList:
-    """Continuations, the likeliest first."""
-
-    request_id: str
-    bundle: str | None
-    encoder: str
-    alternatives: tuple[Alternative, ...]
-    degraded: tuple[Degraded, ...]
 
 
 class ListQuestions:
@@ -263,7 +201,7 @@ class ListQuestions:
         without: str | None,
         request_id: str | None,
     ) -> SimilarLists:
-        _check_similar(options)
+        check_similar(options)
         self._live.follow()
         live, degraded = self._live.snapshot, list[Degraded]()
         encoder, kept = live.lists.encoder(options.encoder, options.order)
@@ -286,7 +224,7 @@ class ListQuestions:
         else:
             raise NothingKnown("no item of the list is known to the encoder and it has no name: send one of both")
         now = self._stored.now(reader)
-        flags = self._filtered(now, options, without)
+        flags = filtered(self._store, now, options, without=without)
         found = now.indexes[reader.key].search(
             vector, k=min(options.k, max(1, len(now.active))), allowed=None if flags is None else flags[None]
         )
@@ -332,50 +270,6 @@ class ListQuestions:
             degraded.append(Degraded("items", f"no item of the list is known: {rest}"))
         return past
 
-    def _filtered(self, now: ListsNow, options: SimilarOptions, without: str | None) -> Allowed | None:
-        """Which lists may be shown; None: all of them."""
-        kept = (options.min_length, options.max_length, options.holds, options.name_contains, without)
-        if all(one is None for one in kept):
-            return None
-        lists, lengths = now.lists, now.lengths
-        flags = now.active.copy()
-        if options.min_length is not None:
-            flags &= lengths >= options.min_length
-        if options.max_length is not None:
-            flags &= lengths <= options.max_length
-        if options.holds is not None:
-            holding = np.zeros(len(flags), dtype=np.bool_)
-            rows = lists.rows(self._store.playlists_holding(options.holds))
-            holding[rows[rows < len(flags)]] = True
-            flags &= holding
-        if options.name_contains is not None:
-            part = options.name_contains.casefold()
-            flags &= np.fromiter(
-                (part in (name or "").casefold() for name in lists.titles[: len(flags)]), dtype=np.bool_
-            )
-        if without is not None and (rows := lists.rows([without])).size:
-            flags[rows] = False
-        return flags
-
-
-def check(options: ContinueOptions) -> None:
-    """Raises InvalidRequest: an option out of range."""
-    if not 1 <= options.k <= MAX_K:
-        raise InvalidRequest(f"k={options.k}: ask for 1 to {MAX_K} items")
-    if not 1 <= options.alternatives <= MAX_ALTERNATIVES:
-        raise InvalidRequest(f"alternatives={options.alternatives}: ask for 1 to {MAX_ALTERNATIVES}")
-    for name in ("strength", "same_group"):
-        if not 0 <= getattr(options, name) < np.inf:
-            raise InvalidRequest(f"{name}={getattr(options, name)}: a penalty is a number from 0 on")
-
-
-def _check_similar(options: SimilarOptions) -> None:
-    if not 1 <= options.k <= MAX_K:
-        raise InvalidRequest(f"k={options.k}: ask for 1 to {MAX_K} lists")
-    low, high = options.min_length or 0, options.max_length
-    if high is not None and low > high:
-        raise InvalidRequest(f"min_length={low} is above max_length={high}: no list can be both")
-
 
 def _shown(live: Snapshot, past: History, options: ContinueOptions) -> Allowed:
     without = [] if options.repeats else [past.rows]
@@ -386,15 +280,3 @@ def _shown(live: Snapshot, past: History, options: ContinueOptions) -> Allowed:
 
 def _scored(catalogue: Catalogue, row: int, score: float, why: Why) -> Scored:
     return Scored(catalogue.item_ids[row], catalogue.titles[row], float(score), *why)
-
-
-__all__ = [
-    "CONTINUE",
-    "Alternative",
-    "ContinueOptions",
-    "ContinuedList",
-    "ListQuestions",
-    "ScoredList",
-    "SimilarLists",
-    "SimilarOptions",
-]
