@@ -20,13 +20,18 @@ Waiting = tuple[Question, asyncio.Future[Answer], asyncio.AbstractEventLoop]
 class Together:
     """Hands questions to `answer` (`Recommender.answer`), as many as wait. Beyond `limit` waiting ones it refuses at once.
 
-    The thread is woken when it sleeps, not for each question: waking one costs more than many a question.
+    The thread is woken when it sleeps, not for each question: waking one costs more than many a question. So what is
+    `at_hand` (`Recommender.at_hand`) never goes there: the event loop gives it.
     """
 
     def __init__(
-        self, answer: Callable[[Sequence[Question]], Sequence[Answer | RecsysError]], *, limit: int = 256
+        self,
+        answer: Callable[[Sequence[Question]], Sequence[Answer | RecsysError]],
+        *,
+        at_hand: Callable[[Question], Answer | None],
+        limit: int = 256,
     ) -> None:
-        self._answer, self._limit = answer, limit
+        self._answer, self._at_hand, self._limit = answer, at_hand, limit
         self._waiting = deque[Waiting]()
         self._changed = threading.Condition()
         self._idle = self._closing = False
@@ -39,6 +44,8 @@ class Together:
             Busy: too many are waiting already.
             RecsysError: what the question itself is answered with.
         """
+        if (answer := self._at_hand(question)) is not None:
+            return answer
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Answer] = loop.create_future()
         with self._changed:

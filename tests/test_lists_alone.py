@@ -159,3 +159,15 @@ def test_the_index_of_lists_is_made_when_it_is_asked_for(store: Store) -> None:
     now = stored.now(ByItems(encoder, Catalogue(dataset().item_ids), store))
     assert list(now.indexes) == [f"set:{encoder.hash}"]
     assert int(now.active.sum()) == 60
+
+
+def test_a_later_list_of_which_nothing_is_known_is_passed_over(store: Store, tmp_path: Path) -> None:
+    """Its item came after the training of an encoder that reads no texts."""
+    recommender = Recommender(store, bundle=bundle_of("set", tmp_path))
+    recommender.lists.similar_to("list-3", SimilarOptions(k=5))
+    recommender.put_items([ItemDraft(item_id="odd item")])
+    recommender.put_playlist("odd", None, ["odd item"])
+    answer = recommender.lists.similar_to("list-3", SimilarOptions(k=100))
+    assert "odd" not in [one.playlist_id for one in answer.playlists]
+    assert len(answer.playlists) == 59
+    recommender.close()

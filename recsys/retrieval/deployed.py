@@ -7,10 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.bundle import Bundle
-from recsys.data.history import Rows
+from recsys.data.history import History, Rows
 from recsys.data.item_text import KIND
 from recsys.errors import InvalidRequest, NotReady
 from recsys.retrieval.fusion import Fusion, FusionSource, Why
+from recsys.retrieval.inner import InnerProductSource
 from recsys.retrieval.item_text import ItemTextSource, empty
 from recsys.retrieval.lists.encoder import PREFIX
 from recsys.retrieval.parts import restore
@@ -95,6 +96,13 @@ class Deployed:
             found = source.search(queries, k=k)
             why = [[(name, (name,))] * int((rows >= 0).sum()) for rows in found.rows]
         return self._filled(queries, found, why, k=k)
+
+    def holds(self, history: History, encoder: str | None) -> bool:
+        """Has every source that answers for `encoder` encoded this very history already, or needs not to?"""
+        name = self.name(encoder)
+        asked = self.fusions[name].sources if name in self.fusions else (name,)
+        sources = (self.sources[one] for one in asked)
+        return all(source.holds(history) for source in sources if isinstance(source, InnerProductSource))
 
     @property
     def text_encoders(self) -> frozenset[str]:

@@ -127,6 +127,19 @@ class Recommender:
                 answers[place] = self._shown(live, one, rows, scores, reasons)
         return [answers[place] for place in range(len(questions))]
 
+    def at_hand(self, question: Question) -> Answer | None:
+        """The answer, if it takes neither the store nor an encoder: that of a user whose vectors are current. Else None.
+
+        Raises:
+            InvalidRequest: `k` or `encoder` is out of range.
+        """
+        if question.user_id is None or self._live.is_due:
+            return None
+        past = self._live.histories.kept(question.user_id)
+        if past is None or not self._live.snapshot.deployed.holds(past, question.options.encoder):
+            return None
+        return self._one(question)
+
     def stored_history(self, user_id: str) -> History:
         """The last events of a stored user, oldest first; empty for an unknown one."""
         return self._live.histories.read(user_id)[0]

@@ -99,5 +99,7 @@ class StoredLists:
             every[rows], known[rows] = vectors, told
             index = build(suited_to_lists(len(every)), every, known=known)
         else:
-            index = index.without(rows[~told]).with_rows(rows[told], vectors[told])
+            index = index.with_rows(rows, vectors).without(
+                rows[~told]
+            )  # as many rows as there are lists, told of or not
         return MappingProxyType({**self._now.indexes, reader.key: index})

@@ -34,6 +34,10 @@ class Slow:
         return Answer(request_id="", bundle=None, encoder=str(question.history), items=(), degraded=())
 
 
+def nothing(question: Question) -> None:
+    """Nothing is at hand."""
+
+
 def asked(together: Together, slow: Slow, questions: Sequence[Question]) -> list[Answer | BaseException]:
     """The answers to questions of which all but the first come in while that one is being answered."""
 
@@ -54,7 +58,7 @@ def asked(together: Together, slow: Slow, questions: Sequence[Question]) -> list
 def test_what_waits_is_answered_in_one_go_each_with_its_own() -> None:
     count = 2 * AT_ONCE + 2
     slow = Slow()
-    answers = asked(Together(slow), slow, [Question(history=[str(number)]) for number in range(count)])
+    answers = asked(Together(slow, at_hand=nothing), slow, [Question(history=[str(number)]) for number in range(count)])
     assert slow.sizes == [1, AT_ONCE, AT_ONCE, 1]
     assert [one.encoder for one in answers if isinstance(one, Answer)] == [str([str(n)]) for n in range(count)]
 
@@ -63,14 +67,14 @@ def test_one_s_failure_is_not_the_others() -> None:
     slow = Slow()
     questions = [Question(history=[name]) for name in ("a", "b", "bug", "c")]
     bad = Question(history=["d"], options=Options(k=0))
-    answers = asked(Together(slow), slow, [*questions, bad])
+    answers = asked(Together(slow, at_hand=nothing), slow, [*questions, bad])
     kinds = [type(one) for one in answers]
     assert kinds == [Answer, Answer, ZeroDivisionError, Answer, InvalidRequest]
 
 
 def test_too_many_are_refused_at_once_and_later_ones_are_welcome() -> None:
     slow = Slow()
-    together = Together(slow, limit=3)
+    together = Together(slow, at_hand=nothing, limit=3)
     answers = asked(together, slow, [Question(history=[str(number)]) for number in range(6)])
     assert [type(one) for one in answers] == [Answer] * 4 + [Busy] * 2
     assert isinstance(asked(together, slow, [Question(history=["later"])])[0], Answer)
@@ -86,7 +90,7 @@ def test_a_busy_service_says_when_to_come_back() -> None:
 
 def test_who_went_away_takes_nothing_along() -> None:
     slow = Slow()
-    together = Together(slow)
+    together = Together(slow, at_hand=nothing)
 
     async def run() -> Answer:
         gone = asyncio.create_task(together.ask(Question(history=["gone"])))
@@ -112,6 +116,24 @@ def test_the_thread_ends_with_the_app() -> None:
 
 @pytest.mark.parametrize("times", [1, 3])
 def test_closing_again_is_no_harm(times: int) -> None:
-    together = Together(Slow())
+    together = Together(Slow(), at_hand=nothing)
     for _ in range(times):
         together.close()
+
+
+def test_what_is_at_hand_waits_for_nobody() -> None:
+    slow, ready = Slow(), Answer(request_id="", bundle=None, encoder="ready", items=(), degraded=())
+    together = Together(slow, at_hand=lambda question: ready if question.user_id == "known" else None)
+
+    async def run() -> tuple[Answer, Answer]:
+        waits = asyncio.create_task(together.ask(Question(history=["new"])))
+        while not slow.sizes:
+            await asyncio.sleep(0.001)
+        answer = await together.ask(Question(user_id="known"))
+        assert not waits.done()
+        slow.go.set()
+        return answer, await waits
+
+    first, second = asyncio.run(run())
+    together.close()
+    assert (first.encoder, second.encoder, slow.sizes) == ("ready", "['new']", [1])
