@@ -267,8 +267,12 @@ def test_what_is_at_hand_is_the_answer_and_a_write_takes_it_away(served: Served)
     recommender, _, planted = served
     items = a_history(planted.world, 3)
     recommender.add_events([EventDraft(user_id="new", item_id=item) for item in items[:2]])
-    for encoder in (None, "sasrec"):
+    recommender.recommend(
+        user_id="new", options=Options(encoder="popular")
+    )  # the history is known, its vectors are not
+    for encoder in ("sasrec", None):
         asked = Question(user_id="new", options=Options(encoder=encoder))
+        assert recommender.at_hand(asked) is None
         recommender.answer([asked])
         assert (answer := recommender.at_hand(asked)) is not None
         assert answer.items == recommender.recommend(user_id="new", options=asked.options).items

@@ -97,12 +97,11 @@ class Deployed:
             why = [[(name, (name,))] * int((rows >= 0).sum()) for rows in found.rows]
         return self._filled(queries, found, why, k=k)
 
-    def holds(self, history: History, encoder: str | None) -> bool:
+    def holds(self, history: History, encoder: str | None, size: Size | None) -> bool:
         """Has every source that answers for `encoder` encoded this very history already, or needs not to?"""
         name = self.name(encoder)
         asked = self.fusions[name].sources if name in self.fusions else (name,)
-        sources = (self.sources[one] for one in asked)
-        return all(source.holds(history) for source in sources if isinstance(source, InnerProductSource))
+        return all(_holds(self.sources[one], history, size) for one in asked)
 
     @property
     def text_encoders(self) -> frozenset[str]:
@@ -152,6 +151,12 @@ class Deployed:
             scores[i, have : have + len(extra)] = floor - np.arange(1, len(extra) + 1, dtype=np.float32) / STEPS
             why[i] = [*why[i], *[("popular", ("popular",))] * len(extra)]
         return Candidates(rows, scores), why
+
+
+def _holds(source: Source, history: History, size: Size | None) -> bool:
+    if isinstance(source, ItemTextSource):
+        return source.holds(history, size)
+    return not isinstance(source, InnerProductSource) or source.holds(history)
 
 
 def deploy(bundle: Bundle) -> Deployed:

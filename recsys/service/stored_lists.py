@@ -99,7 +99,6 @@ class StoredLists:
             every[rows], known[rows] = vectors, told
             index = build(suited_to_lists(len(every)), every, known=known)
         else:
-            index = index.with_rows(rows, vectors).without(
-                rows[~told]
-            )  # as many rows as there are lists, told of or not
+            index = index.with_rows(rows, vectors)  # all of them, for it has a row for each list
+            index = index.without(rows[~told])
         return MappingProxyType({**self._now.indexes, reader.key: index})

@@ -154,5 +154,7 @@ def test_every_reference_in_the_description_leads_somewhere(client: TestClient) 
 
 @pytest.mark.parametrize("model", [HistoryAsked, ItemContent, NewItem, NewEvent, PlaylistContent, Recommendations])
 def test_examples_are_valid(model: Any) -> None:
-    for example in model.model_config["json_schema_extra"]["examples"]:
+    examples = model.model_config["json_schema_extra"]["examples"]
+    assert examples
+    for example in examples:
         model.model_validate(example)

@@ -116,9 +116,14 @@ def test_the_thread_ends_with_the_app() -> None:
 
 @pytest.mark.parametrize("times", [1, 3])
 def test_closing_again_is_no_harm(times: int) -> None:
-    together = Together(Slow(), at_hand=nothing)
+    slow, before = Slow(), set(threading.enumerate())
+    slow.go.set()
+    together = Together(slow, at_hand=nothing)
+    asyncio.run(together.ask(Question(history=["a"])))
+    (thread,) = set(threading.enumerate()) - before
     for _ in range(times):
         together.close()
+    assert not thread.is_alive()
 
 
 def test_what_is_at_hand_waits_for_nobody() -> None:
@@ -137,3 +142,20 @@ def test_what_is_at_hand_waits_for_nobody() -> None:
     first, second = asyncio.run(run())
     together.close()
     assert (first.encoder, second.encoder, slow.sizes) == ("ready", "['new']", [1])
+
+
+def test_a_storm_of_what_is_at_hand_leaves_the_loop_free() -> None:
+    slow, ready = Slow(), Answer(request_id="", bundle=None, encoder="ready", items=(), degraded=())
+    together = Together(slow, at_hand=lambda _: ready, limit=3)
+
+    async def run() -> list[Answer | BaseException]:
+        tasks = [asyncio.create_task(together.ask(Question(user_id="known"))) for _ in range(AT_ONCE + 10)]
+        await asyncio.wait(tasks, timeout=0.2)
+        slow.go.set()
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    answers = asyncio.run(run())
+    together.close()
+    assert answers[:AT_ONCE] == [ready] * AT_ONCE
+    assert sum(slow.sizes) == sum(isinstance(one, Answer) for one in answers[AT_ONCE:]) >= 3
+    assert any(isinstance(one, Busy) for one in answers)
