@@ -29,7 +29,7 @@ def create_app(recommender: Service, *, max_body: int = MAX_BODY, max_at_work: i
 
     Bodies over `max_body` bytes are refused, and requests beyond `max_at_work` at once.
     """
-    together = Together(recommender.answer, at_hand=recommender.at_hand)
+    together = Together(recommender.answer)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

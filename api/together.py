@@ -20,21 +20,14 @@ Waiting = tuple[Question, asyncio.Future[Answer], asyncio.AbstractEventLoop]
 class Together:
     """Hands questions to `answer` (`Recommender.answer`), as many as wait. Beyond `limit` waiting ones it refuses at once.
 
-    The thread is woken when it sleeps, not for each question: waking one costs more than many a question. So what is
-    `at_hand` (`Recommender.at_hand`) does not go there: the event loop gives it, while no more than `AT_ONCE` want that. In a
-    storm all others gather as ever, and the loop stays free to refuse some and to say how the service is.
+    The thread is woken when it sleeps, not for each question: waking one costs more than many a question.
     """
 
     def __init__(
-        self,
-        answer: Callable[[Sequence[Question]], Sequence[Answer | RecsysError]],
-        *,
-        at_hand: Callable[[Question], Answer | None],
-        limit: int = 256,
+        self, answer: Callable[[Sequence[Question]], Sequence[Answer | RecsysError]], *, limit: int = 256
     ) -> None:
-        self._answer, self._at_hand, self._limit = answer, at_hand, limit
+        self._answer, self._limit = answer, limit
         self._waiting = deque[Waiting]()
-        self._here = 0
         self._changed = threading.Condition()
         self._idle = self._closing = False
         self._thread: threading.Thread | None = None
@@ -46,8 +39,6 @@ class Together:
             Busy: too many are waiting already.
             RecsysError: what the question itself is answered with.
         """
-        if (answer := await self._given_here(question)) is not None:
-            return answer
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Answer] = loop.create_future()
         with self._changed:
@@ -61,16 +52,6 @@ class Together:
                 self._idle = False
                 self._changed.notify()
         return await future
-
-    async def _given_here(self, question: Question) -> Answer | None:
-        if self._here >= AT_ONCE:
-            return None
-        self._here += 1
-        try:
-            await asyncio.sleep(0)  # those who came at the same time are counted first
-            return self._at_hand(question)
-        finally:
-            self._here -= 1
 
     def close(self) -> None:
         """Answers what waits and ends the thread; a later question begins another."""

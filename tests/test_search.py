@@ -16,7 +16,7 @@ from recsys.data.item_text import ItemTextEncoder, cut
 from recsys.errors import InvalidRequest, NotReady, RecsysError
 from recsys.service import Answer, Options, Question, Recommender
 from recsys.store import Store
-from recsys.store.records import EventDraft, ItemDraft
+from recsys.store.records import ItemDraft
 from recsys.store.sessions import upgrade
 from tests.data.test_item_text import random_part
 from tests.data.test_texts import ODD
@@ -294,15 +294,3 @@ def test_an_encoder_alone_answers_by_text(store: Store, tmp_path: Path) -> None:
     assert len(near.items) == 5
     assert "lute" not in {item.item_id for item in near.items}
     recommender.close()
-
-
-def test_a_size_is_at_hand_once_its_index_is_made(recommender: Recommender) -> None:
-    """Making one may take long, which the event loop must not wait for."""
-    recommender.add_events([EventDraft(user_id="new", item_id=item_id) for item_id in ("hammer", "lute")])
-    recommender.recommend(user_id="new")  # the history is known from now on
-    for layers in (2, 3):
-        asked = Question(user_id="new", options=Options(encoder="item-text", layers=layers, dims=16))
-        assert recommender.at_hand(asked) is None
-        first = recommender.recommend(user_id="new", options=asked.options)
-        assert (again := recommender.at_hand(asked)) is not None
-        assert again.items == first.items

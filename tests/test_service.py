@@ -9,7 +9,7 @@ import pytest
 
 from features.synthetic import World
 from recsys.errors import BundleError, InvalidRequest, NotFound
-from recsys.service import MAX_HISTORY, Options, Question, Recommender
+from recsys.service import MAX_HISTORY, Options, Recommender
 from recsys.store import Store
 from recsys.store.records import EventDraft, ItemDraft
 from recsys.store.sessions import upgrade
@@ -261,22 +261,3 @@ def test_requests_and_writes_go_on_side_by_side(served: Served) -> None:
     for thread in threads:
         thread.join()
     assert not failures
-
-
-def test_what_is_at_hand_is_the_answer_and_a_write_takes_it_away(served: Served) -> None:
-    recommender, _, planted = served
-    items = a_history(planted.world, 3)
-    recommender.add_events([EventDraft(user_id="new", item_id=item) for item in items[:2]])
-    recommender.recommend(
-        user_id="new", options=Options(encoder="popular")
-    )  # the history is known, its vectors are not
-    for encoder in ("sasrec", None):
-        asked = Question(user_id="new", options=Options(encoder=encoder))
-        assert recommender.at_hand(asked) is None
-        recommender.answer([asked])
-        assert (answer := recommender.at_hand(asked)) is not None
-        assert answer.items == recommender.recommend(user_id="new", options=asked.options).items
-        recommender.add_events([EventDraft(user_id="new", item_id=items[2])])
-        assert recommender.at_hand(asked) is None
-    assert recommender.at_hand(Question(user_id="nobody")) is None
-    assert recommender.at_hand(Question(history=items)) is None

@@ -42,12 +42,6 @@ class KeptHistories:
         with self._lock:
             self._doubts += 1
 
-    def kept(self, user_id: str) -> History | None:
-        """The user's history where it is known to hold without asking the store; None where it is not."""
-        with self._lock:
-            kept = self._kept.get(user_id)
-            return kept.history if kept and kept.checked == self._doubts else None
-
     def get(self, user_id: str) -> History:
         """The user's history, oldest event first; empty for an unknown one."""
         with self._lock:

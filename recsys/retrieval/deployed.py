@@ -7,11 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.bundle import Bundle
-from recsys.data.history import History, Rows
+from recsys.data.history import Rows
 from recsys.data.item_text import KIND
 from recsys.errors import InvalidRequest, NotReady
 from recsys.retrieval.fusion import Fusion, FusionSource, Why
-from recsys.retrieval.inner import InnerProductSource
 from recsys.retrieval.item_text import ItemTextSource, empty
 from recsys.retrieval.lists.encoder import PREFIX
 from recsys.retrieval.parts import restore
@@ -97,12 +96,6 @@ class Deployed:
             why = [[(name, (name,))] * int((rows >= 0).sum()) for rows in found.rows]
         return self._filled(queries, found, why, k=k)
 
-    def holds(self, history: History, encoder: str | None, size: Size | None) -> bool:
-        """Has every source that answers for `encoder` encoded this very history already, or needs not to?"""
-        name = self.name(encoder)
-        asked = self.fusions[name].sources if name in self.fusions else (name,)
-        return all(_holds(self.sources[one], history, size) for one in asked)
-
     @property
     def text_encoders(self) -> frozenset[str]:
         """Names of the text encoders whose vectors new items need."""
@@ -151,12 +144,6 @@ class Deployed:
             scores[i, have : have + len(extra)] = floor - np.arange(1, len(extra) + 1, dtype=np.float32) / STEPS
             why[i] = [*why[i], *[("popular", ("popular",))] * len(extra)]
         return Candidates(rows, scores), why
-
-
-def _holds(source: Source, history: History, size: Size | None) -> bool:
-    if isinstance(source, ItemTextSource):
-        return source.holds(history, size)
-    return not isinstance(source, InnerProductSource) or source.holds(history)
 
 
 def deploy(bundle: Bundle) -> Deployed:

@@ -52,10 +52,6 @@ class InnerProductSource(ABC):
             rows[start + asked], scores[start + asked] = self.index.search(vectors, k=k, allowed=allowed)
         return Candidates(rows, scores)
 
-    def holds(self, history: History) -> bool:
-        """Has this very history been encoded already?"""
-        return history in self._encoded
-
     def with_index(self, index: Index) -> Self:
         """The same over another index of the same vectors; histories keep theirs."""
         other = copy(self)

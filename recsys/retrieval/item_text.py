@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.bundle import Part
-from recsys.data.history import History, Rows
+from recsys.data.history import Rows
 from recsys.data.units import unit
 from recsys.indexes.build import EXACT_ROWS, IndexConfig, build, suited
 from recsys.indexes.funnel import FunnelConfig
@@ -75,11 +75,6 @@ class ItemTextSource:
 
     def space(self, size: Size) -> Space:
         return Space(encoder=self.encoder, layers=size.layers, dims=size.dims)
-
-    def holds(self, history: History, size: Size | None) -> bool:
-        """Is the index of `size` (None: the whole) made, and this very history encoded there?"""
-        source = self._made.get(size or self.sizes.whole)
-        return source is not None and source.holds(history)
 
     def search(self, queries: Sequence[Query], *, k: int) -> Candidates:
         return self.at(self.sizes.whole).search(queries, k=k)

@@ -55,14 +55,9 @@ class Live:
         self._renewal.start_if_due()
         self.histories = KeptHistories(store, self.snapshot.catalogue.row, limit=MAX_HISTORY)
 
-    @property
-    def is_due(self) -> bool:
-        """Is it time to ask the store what other processes wrote?"""
-        return time.monotonic() >= self.due
-
     def follow(self) -> None:
         """Applies what other processes wrote, where the store was not asked lately. While it is applied, others go on."""
-        if not self.is_due or not self._writing.acquire(blocking=False):
+        if time.monotonic() < self.due or not self._writing.acquire(blocking=False):
             return
         try:
             self._apply()

@@ -103,23 +103,29 @@ class Recommender:
     def answer(self, questions: Sequence[Question]) -> list[Answer | RecsysError]:
         """An answer to each question, or what `recommend` or `similar` would raise. Together they cost less than one by one."""
         self._live.follow()
-        return self._answered(questions)
-
-    def at_hand(self, question: Question) -> Answer | None:
-        """The answer, if it takes neither the store nor an encoder: that of a user whose vectors are current. Else None.
-
-        Raises:
-            InvalidRequest: there is no such part, or an option is out of range.
-        """
-        if question.user_id is None or self._live.is_due:
-            return None
-        if (past := self._live.histories.kept(question.user_id)) is None:
-            return None
-        deployed, options = self._live.snapshot.deployed, question.options
-        size, _ = deployed.size(options.encoder, layers=options.layers, dims=options.dims)
-        if not deployed.holds(past, options.encoder, size):
-            return None
-        return _or_raised(self._answered([question]))
+        live = self._live.snapshot
+        answers: dict[int, Answer | RecsysError] = {}
+        groups: dict[tuple[int, str, Size | None, bool], list[tuple[int, _Prepared]]] = {}
+        for place, question in enumerate(questions):
+            try:
+                prepared = self._prepared(live, question)
+            except RecsysError as error:
+                answers[place] = error
+                continue
+            key = (question.options.k, prepared.name, prepared.size, question.text is not None)
+            groups.setdefault(key, []).append((place, prepared))
+        for (k, name, size, texts), group in groups.items():
+            try:
+                queries = self._read(live, [one for _, one in group]) if texts else [one.query for _, one in group]
+            except RecsysError as error:
+                answers |= {place: error for place, _ in group}
+                continue
+            found, why = live.deployed.search(queries, k=k, encoder=name, size=size)
+            for (place, one), rows, scores, reasons in zip(
+                group, found.rows.tolist(), found.scores.tolist(), why, strict=True
+            ):
+                answers[place] = self._shown(live, one, rows, scores, reasons)
+        return [answers[place] for place in range(len(questions))]
 
     def stored_history(self, user_id: str) -> History:
         """The last events of a stored user, oldest first; empty for an unknown one."""
@@ -262,32 +268,10 @@ class Recommender:
     # Inside
 
     def _one(self, question: Question) -> Answer:
-        return _or_raised(self.answer([question]))
-
-    def _answered(self, questions: Sequence[Question]) -> list[Answer | RecsysError]:
-        live = self._live.snapshot
-        answers: dict[int, Answer | RecsysError] = {}
-        groups: dict[tuple[int, str, Size | None, bool], list[tuple[int, _Prepared]]] = {}
-        for place, question in enumerate(questions):
-            try:
-                prepared = self._prepared(live, question)
-            except RecsysError as error:
-                answers[place] = error
-                continue
-            key = (question.options.k, prepared.name, prepared.size, question.text is not None)
-            groups.setdefault(key, []).append((place, prepared))
-        for (k, name, size, texts), group in groups.items():
-            try:
-                queries = self._read(live, [one for _, one in group]) if texts else [one.query for _, one in group]
-            except RecsysError as error:
-                answers |= {place: error for place, _ in group}
-                continue
-            found, why = live.deployed.search(queries, k=k, encoder=name, size=size)
-            for (place, one), rows, scores, reasons in zip(
-                group, found.rows.tolist(), found.scores.tolist(), why, strict=True
-            ):
-                answers[place] = self._shown(live, one, rows, scores, reasons)
-        return [answers[place] for place in range(len(questions))]
+        (answer,) = self.answer([question])
+        if isinstance(answer, RecsysError):
+            raise answer
+        return answer
 
     def _prepared(self, live: Snapshot, question: Question) -> _Prepared:
         options = question.options
@@ -369,10 +353,3 @@ class Recommender:
         user_id = asked.question.user_id
         self._journal.add(Impression(answer.request_id, user_id, answer.bundle, shown, datetime.now(UTC)))
         return answer
-
-
-def _or_raised(answers: Sequence[Answer | RecsysError]) -> Answer:
-    (answer,) = answers
-    if isinstance(answer, RecsysError):
-        raise answer
-    return answer

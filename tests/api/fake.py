@@ -34,10 +34,6 @@ class FakeRecommender:
     def answer(self, questions: Sequence[Question]) -> list[Answer | RecsysError]:
         return [self._one(question) for question in questions]
 
-    def at_hand(self, _question: Question, /) -> Answer | None:
-        """Nothing is: every question is answered in the thread that computes."""
-        return None
-
     def _one(self, question: Question) -> Answer | RecsysError:
         try:
             if question.text is not None:

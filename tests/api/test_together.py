@@ -34,10 +34,6 @@ class Slow:
         return Answer(request_id="", bundle=None, encoder=str(question.history), items=(), degraded=())
 
 
-def nothing(question: Question) -> None:
-    """Nothing is at hand."""
-
-
 def asked(together: Together, slow: Slow, questions: Sequence[Question]) -> list[Answer | BaseException]:
     """The answers to questions of which all but the first come in while that one is being answered."""
 
@@ -58,7 +54,7 @@ def asked(together: Together, slow: Slow, questions: Sequence[Question]) -> list
 def test_what_waits_is_answered_in_one_go_each_with_its_own() -> None:
     count = 2 * AT_ONCE + 2
     slow = Slow()
-    answers = asked(Together(slow, at_hand=nothing), slow, [Question(history=[str(number)]) for number in range(count)])
+    answers = asked(Together(slow), slow, [Question(history=[str(number)]) for number in range(count)])
     assert slow.sizes == [1, AT_ONCE, AT_ONCE, 1]
     assert [one.encoder for one in answers if isinstance(one, Answer)] == [str([str(n)]) for n in range(count)]
 
@@ -67,14 +63,14 @@ def test_one_s_failure_is_not_the_others() -> None:
     slow = Slow()
     questions = [Question(history=[name]) for name in ("a", "b", "bug", "c")]
     bad = Question(history=["d"], options=Options(k=0))
-    answers = asked(Together(slow, at_hand=nothing), slow, [*questions, bad])
+    answers = asked(Together(slow), slow, [*questions, bad])
     kinds = [type(one) for one in answers]
     assert kinds == [Answer, Answer, ZeroDivisionError, Answer, InvalidRequest]
 
 
 def test_too_many_are_refused_at_once_and_later_ones_are_welcome() -> None:
     slow = Slow()
-    together = Together(slow, at_hand=nothing, limit=3)
+    together = Together(slow, limit=3)
     answers = asked(together, slow, [Question(history=[str(number)]) for number in range(6)])
     assert [type(one) for one in answers] == [Answer] * 4 + [Busy] * 2
     assert isinstance(asked(together, slow, [Question(history=["later"])])[0], Answer)
@@ -90,7 +86,7 @@ def test_a_busy_service_says_when_to_come_back() -> None:
 
 def test_who_went_away_takes_nothing_along() -> None:
     slow = Slow()
-    together = Together(slow, at_hand=nothing)
+    together = Together(slow)
 
     async def run() -> Answer:
         gone = asyncio.create_task(together.ask(Question(history=["gone"])))
@@ -118,44 +114,9 @@ def test_the_thread_ends_with_the_app() -> None:
 def test_closing_again_is_no_harm(times: int) -> None:
     slow, before = Slow(), set(threading.enumerate())
     slow.go.set()
-    together = Together(slow, at_hand=nothing)
+    together = Together(slow)
     asyncio.run(together.ask(Question(history=["a"])))
     (thread,) = set(threading.enumerate()) - before
     for _ in range(times):
         together.close()
     assert not thread.is_alive()
-
-
-def test_what_is_at_hand_waits_for_nobody() -> None:
-    slow, ready = Slow(), Answer(request_id="", bundle=None, encoder="ready", items=(), degraded=())
-    together = Together(slow, at_hand=lambda question: ready if question.user_id == "known" else None)
-
-    async def run() -> tuple[Answer, Answer]:
-        waits = asyncio.create_task(together.ask(Question(history=["new"])))
-        while not slow.sizes:
-            await asyncio.sleep(0.001)
-        answer = await together.ask(Question(user_id="known"))
-        assert not waits.done()
-        slow.go.set()
-        return answer, await waits
-
-    first, second = asyncio.run(run())
-    together.close()
-    assert (first.encoder, second.encoder, slow.sizes) == ("ready", "['new']", [1])
-
-
-def test_a_storm_of_what_is_at_hand_leaves_the_loop_free() -> None:
-    slow, ready = Slow(), Answer(request_id="", bundle=None, encoder="ready", items=(), degraded=())
-    together = Together(slow, at_hand=lambda _: ready, limit=3)
-
-    async def run() -> list[Answer | BaseException]:
-        tasks = [asyncio.create_task(together.ask(Question(user_id="known"))) for _ in range(AT_ONCE + 10)]
-        await asyncio.wait(tasks, timeout=0.2)
-        slow.go.set()
-        return await asyncio.gather(*tasks, return_exceptions=True)
-
-    answers = asyncio.run(run())
-    together.close()
-    assert answers[:AT_ONCE] == [ready] * AT_ONCE
-    assert sum(slow.sizes) == sum(isinstance(one, Answer) for one in answers[AT_ONCE:]) >= 3
-    assert any(isinstance(one, Busy) for one in answers)
