@@ -1,6 +1,6 @@
 // The page to try recommendations. No build step, nothing from elsewhere.
 
-import { Ordered, ask, by, drawBundle, drawDegraded, drawFailure, formatted, hue, keep, latest, make, named, restored, say, share, startTheme } from "./shared.js";
+import { Ordered, ask, by, drawBundle, drawDegraded, drawFailure, formatted, hue, keep, latest, make, named, redraw, restored, say, share, startTheme } from "./shared.js";
 import { startSearch } from "./search.js";
 
 const PATIENCE_MS = 150; // longer than this shows the progress bar
@@ -69,7 +69,7 @@ const recommend = latest(async (signal) => {
 });
 
 function drawAnswer(answer) {
-  by("items").replaceChildren(...answer.items.map((item, i) => scoredRow(item, answer.items, i + 1)));
+  redraw(by("items"), answer.items.map((item, i) => scoredRow(item, answer.items, i + 1)));
   drawDegraded(answer.degraded);
   by("trace").textContent = `answered by ${answer.encoder} · request ${answer.request_id}`;
   drawBundle(answer.bundle);

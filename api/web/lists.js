@@ -1,6 +1,6 @@
 // The page to try lists: build one, see how it goes on and which lists are like it. Nothing is stored.
 
-import { Ordered, ask, below, by, drawBundle, drawDegraded, drawFailure, formatted, hue, keep, latest, make, named, remember, restored, say, startTheme } from "./shared.js";
+import { Ordered, ask, below, by, drawBundle, drawDegraded, drawFailure, formatted, hue, keep, latest, make, named, redraw, remember, restored, say, startTheme } from "./shared.js";
 import { startSearch } from "./search.js";
 
 const STORED = "recsys-list";
@@ -66,7 +66,7 @@ const distinct = (degraded) => [...new Map(degraded.map((one) => [`${one.what} $
 
 function drawAlternatives(alternatives) {
   by("continuation-empty").hidden = alternatives.length > 0;
-  by("continuation").replaceChildren(...alternatives.map(({ items }, i) => alternative(items, i, alternatives.length)));
+  redraw(by("continuation"), alternatives.map(({ items }, i) => alternative(items, i, alternatives.length)));
 }
 
 function alternative(items, i, of) {
@@ -100,7 +100,7 @@ function nextItem(item) {
 
 function drawSimilar(playlists) {
   by("similar-empty").hidden = playlists.length > 0;
-  by("similar").replaceChildren(...playlists.map(similarRow));
+  redraw(by("similar"), playlists.map(similarRow));
 }
 
 function similarRow(found) {

@@ -131,6 +131,18 @@ export function keep(name, value) {
   }
 }
 
+// Draws `nodes` in place of what `list` shows. A keyboard's focus inside stays on the same button if that is still there, else at its place.
+export function redraw(list, nodes) {
+  const buttons = () => [...list.querySelectorAll("button")];
+  const place = buttons().indexOf(document.activeElement);
+  const label = document.activeElement.getAttribute("aria-label");
+  list.replaceChildren(...nodes);
+  if (place < 0) return;
+  const now = buttons();
+  const same = now.find((button) => button.getAttribute("aria-label") === label);
+  (same || now[Math.min(place, now.length - 1)])?.focus({ preventScroll: true });
+}
+
 // An ordered list of `items` inside `list`: moved by dragging or by its buttons, which work with the keyboard alone.
 export class Ordered {
   constructor(list, items, { where, changed, whenEmpty }) {

@@ -52,6 +52,8 @@ def test_a_history_is_built_by_the_keyboard_alone(page: Page, served: Served) ->
     add.focus()
     page.keyboard.press("Enter")
     expect(page.locator("#history > li")).to_have_count(2)
+    expect(page.locator(f"#items > li[data-item='{after}']")).to_have_count(0)
+    expect(items.first.get_by_role("button", name="Add ")).to_be_focused()
     items.first.get_by_role("button", name="Similar").focus()
     page.keyboard.press("Enter")
     expect(page.locator("#similar-items > li")).to_have_count(10)
