@@ -1,7 +1,7 @@
 """What the environment decides: where the data lies and how the service listens."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -24,6 +24,10 @@ class Settings(BaseSettings):
     data: Annotated[Path, Field(description="Where `make setup` leaves the sample data")] = Path("artifacts/data")
     text_encoder: Annotated[
         str, Field(description="Folder or hub name of a sentence encoder; `auto`: the packaged one; `hashed`: none")
+    ] = "auto"
+    text_index: Annotated[
+        Literal["auto", "exact", "funnel", "hnsw", "ivf-pq"],
+        Field(description="How vectors of a trained text encoder are searched; `auto`: as suits their number"),
     ] = "auto"
     host: Annotated[str, Field(description="Address to listen on")] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="Port to listen on; 0 takes a free one")] = 8000

@@ -9,11 +9,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from features.text import item_text
+from features.text import item_text as text_of
 from recsys.batch import recommend_all
 from recsys.bundle import Bundle, load_bundle, save_bundle
 from recsys.data.item_text import ItemTextEncoder, cut
 from recsys.errors import InvalidRequest, NotReady, RecsysError
+from recsys.indexes.build import Kind
+from recsys.indexes.funnel import FunnelIndex
+from recsys.retrieval import item_text
 from recsys.service import Answer, Options, Question, Recommender
 from recsys.store import Store
 from recsys.store.records import ItemDraft
@@ -117,7 +120,7 @@ def test_excluded_and_deleted_items_are_not_found(recommender: Recommender) -> N
     assert recommender.find("claw hammer", options=Options(k=1)).items[0] == first[1]
 
 
-@pytest.mark.parametrize("text", [text for text in ODD if item_text(text, {})])
+@pytest.mark.parametrize("text", [text for text in ODD if text_of(text, {})])
 def test_any_text_that_can_be_read_is_answered_with_numbers(recommender: Recommender, text: str) -> None:
     for layers in (2, None):
         answer = recommender.find(text, options=Options(k=5, layers=layers))
@@ -248,6 +251,45 @@ def test_a_restart_reads_vectors_from_the_store(recommender: Recommender, store:
     assert all(store.vectors(hash_, ["lute"], layer=layer) for layer in (1, 2, 3))
     assert not store.vectors(hash_, ["lute"])
     again.close()
+
+
+@pytest.mark.parametrize("kind", ["exact", "funnel", "hnsw", "ivf-pq"])
+def test_few_items_are_found_alike_through_every_kind_of_index(
+    recommender: Recommender, store: Store, sized: str, kind: Kind
+) -> None:
+    other = Recommender(store, bundle=sized, text_index=kind)
+    for layers in (2, None):
+        options = Options(k=5, layers=layers)
+        ours, theirs = (one.find("acoustic lute", options=options).items for one in (recommender, other))
+        assert [(i.item_id, round(i.score, 5)) for i in ours] == [(i.item_id, round(i.score, 5)) for i in theirs]
+    other.put_items([ItemDraft(item_id="new", title="viola da gamba", domain="music")])
+    assert other.find("viola da gamba", domain="music", options=Options(k=1)).items[0].item_id == "new"
+    other.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "limit", "through"), [("auto", 10, [8, 8]), ("auto", 50_000, []), ("funnel", 50_000, [8, 8])]
+)
+def test_a_large_catalogue_is_searched_through_the_narrower_size(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Kind, limit: int, through: list[int]
+) -> None:
+    monkeypatch.setattr(item_text, "EXACT_ROWS", limit)
+    shortlists, shortlist = list[int](), FunnelIndex._shortlist
+
+    def noted(self: FunnelIndex, query: np.ndarray, kept: np.ndarray, *, size: int) -> np.ndarray:
+        shortlists.append(self.config.dims)
+        return shortlist(self, query, kept, size=size)
+
+    monkeypatch.setattr(FunnelIndex, "_shortlist", noted)
+    part = random_part()
+    part = replace(part, config=part.config | {"offered": [[3, 8], [3, 16]]})
+    alone = Bundle(parts={"item-text": part}, default="item-text", item_ids=(), about={})
+    uri = save_bundle(alone, str(tmp_path), name="alone")
+    recommender = Recommender(store, bundle=uri, text_index=kind)
+    assert recommender.find("acoustic lute", options=Options(k=1, dims=16)).encoder == "item-text"
+    recommender.recommend(history=["lute"], options=Options(k=1, dims=16))
+    assert shortlists == through
+    recommender.close()
 
 
 @pytest.mark.parametrize(("layers", "dims"), [(2, 16), (1, 8), (None, None)])

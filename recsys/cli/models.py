@@ -29,6 +29,9 @@ def train(
     seed: Seed = 0,
     out: Annotated[str | None, typer.Option(help="Where the bundle is written; must not exist.")] = None,
     with_: Annotated[list[str], typer.Option("--with", help="One-part bundles to blend; may be repeated.")] = [],  # noqa: B006
+    add_domain: Annotated[
+        str | None, typer.Option(help="For item-text: give the encoder of --with an expert for this domain, no more.")
+    ] = None,
     protocol: Annotated[Literal["leave-one-out", "temporal"], typer.Option(help="What is withheld.")] = "leave-one-out",
     deploy: Annotated[bool, typer.Option("--deploy", help="Withhold nothing at the end; cannot be evaluated.")] = False,
     activate: Annotated[bool | None, typer.Option(help="Serve the bundle; by default only a `blend`.")] = None,
@@ -48,7 +51,7 @@ def train(
         overrides=read_config(config) if config else {},
     )
     with open_store(settings) as store:
-        saved = run_training(store, plan, settings, model=model, out=out, given=with_, resume=resume)
+        saved = run_training(store, plan, settings, model=model, out=out, given=with_, domain=add_domain, resume=resume)
         if activate if activate is not None else model == "blend":
             store.activate_bundle(saved.uri)
             console.print("it is the active bundle now; a running server takes it up when it is restarted")
@@ -73,6 +76,7 @@ def run_training(
     model: str,
     out: str | None = None,
     given: Iterable[str] = (),
+    domain: str | None = None,
     resume: bool = False,
 ) -> "Saved":
     """Trains with one line per fact, then a table of the validation figures."""
@@ -87,6 +91,7 @@ def run_training(
         folder=(folder or ".") if out else settings.bundles,
         name=name or None,
         given=tuple(given),
+        domain=domain,
         checkpoints=settings.checkpoints,
         resume=resume,
     )

@@ -93,7 +93,7 @@ def open_recommender(settings: Settings, *, bundle: str | None = None) -> Iterat
     from recsys.service import Recommender
 
     with open_store(settings) as store:
-        recommender = Recommender(store, bundle=bundle, device=device(settings))
+        recommender = Recommender(store, bundle=bundle, device=device(settings), text_index=settings.text_index)
         try:
             yield recommender, store
         finally:

@@ -38,20 +38,8 @@ class ItemTextEncoder:
     def __init__(self, part: Part, *, device: str = "cpu") -> None:
         self.name, self.hash = part.name, part.hash
         self._part, self._device = part, device
-        config = TextEncoderConfig(**part.config["encoder"])
-        weights = {
-            name.removeprefix(WEIGHTS): torch.from_numpy(array.astype(np.float32))
-            for name, array in part.arrays.items()
-            if name.startswith(WEIGHTS)
-        }
-        self._model = TextEncoder(config)
-        self._model.load_state_dict(weights)
-        self._model.to(device).eval()
-        self._tokenizer = TextTokenizer(part.arrays[TOKENIZER].tobytes().decode(), max_length=config.max_length)
-        if self._tokenizer.vocabulary > config.vocabulary:
-            raise ConfigError(
-                f"{self._tokenizer.vocabulary} tokens for {config.vocabulary} token vectors: train it again"
-            )
+        model, self._tokenizer = stored_model(part)
+        self._model, config = model.to(device), model.config
         self.domains: tuple[str, ...] = tuple(part.config["domains"])
         self.offered: tuple[tuple[int, int], ...] = tuple((layers, dims) for layers, dims in part.config["offered"])
         self.dim, self.layers = config.dim, config.layers
@@ -126,6 +114,26 @@ def cut(vectors: Vectors, dims: int) -> Vectors:
     return unit(vectors[:, :dims])
 
 
+def stored_model(part: Part) -> tuple[TextEncoder, TextTokenizer]:
+    """The network and the tokenizer in `part`.
+
+    Raises:
+        ConfigError: they do not fit each other.
+    """
+    config = TextEncoderConfig(**part.config["encoder"])
+    weights = {
+        name.removeprefix(WEIGHTS): torch.from_numpy(array.astype(np.float32))
+        for name, array in part.arrays.items()
+        if name.startswith(WEIGHTS)
+    }
+    model = TextEncoder(config)
+    model.load_state_dict(weights)
+    tokenizer = TextTokenizer(part.arrays[TOKENIZER].tobytes().decode(), max_length=config.max_length)
+    if tokenizer.vocabulary > config.vocabulary:
+        raise ConfigError(f"{tokenizer.vocabulary} tokens for {config.vocabulary} token vectors: train it again")
+    return model.eval(), tokenizer
+
+
 def text_part(
     model: TextEncoder,
     *,
@@ -160,7 +168,16 @@ def from_bundle(uri: str, *, device: str = "cpu") -> ItemTextEncoder:
     Raises:
         BundleError: there is no bundle, or none in it.
     """
-    part = carried(load_bundle(uri))
+    return ItemTextEncoder.from_part(encoder_in(load_bundle(uri)), device=device)
+
+
+def encoder_in(bundle: Bundle) -> Part:
+    """The text encoder inside a bundle.
+
+    Raises:
+        BundleError: there is none.
+    """
+    part = carried(bundle)
     if part is None:
-        raise BundleError(f"{uri} holds no text encoder: name a bundle that `recsys train item-text` wrote")
-    return ItemTextEncoder.from_part(part, device=device)
+        raise BundleError(f"{bundle.uri} holds no text encoder: name a bundle that `recsys train item-text` wrote")
+    return part

@@ -1,6 +1,6 @@
 """All kinds of index: which one suits, how each is built, and how a stored one is read back."""
 
-from typing import assert_never
+from typing import Literal, assert_never
 
 from recsys.bundle import Part
 from recsys.errors import BundleError
@@ -11,6 +11,9 @@ from recsys.indexes.index import Flags, Index, Vectors
 from recsys.indexes.quantised import IvfPqConfig, IvfPqIndex, build_ivf_pq
 
 IndexConfig = ExactConfig | HnswConfig | FunnelConfig | IvfPqConfig
+
+Kind = Literal["auto", "exact", "funnel", "hnsw", "ivf-pq"]
+"""What can be asked for; `auto` takes what suits the number of rows."""
 
 EXACT_ROWS = 50_000
 """Up to here an exact answer is quick enough not to bother: about a millisecond and a half with 64 dimensions."""

@@ -7,6 +7,7 @@ encoded for the space in which it is answered. Narrower sizes are cut from the w
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +15,12 @@ from numpy.typing import NDArray
 from recsys.bundle import Part
 from recsys.data.history import Rows
 from recsys.data.units import unit
-from recsys.indexes.build import EXACT_ROWS, IndexConfig, build, suited
+from recsys.indexes.approximate import HnswConfig
+from recsys.indexes.build import EXACT_ROWS, IndexConfig, Kind, build, suited
+from recsys.indexes.exact import ExactConfig
 from recsys.indexes.funnel import FunnelConfig
 from recsys.indexes.index import Index
+from recsys.indexes.quantised import IvfPqConfig
 from recsys.indexes.space import Space
 from recsys.retrieval.inner import InnerProductSource
 from recsys.retrieval.sizes import Size, Sizes, sizes_of
@@ -60,9 +64,9 @@ class SizedSource(InnerProductSource):
 class ItemTextSource:
     """All sizes over the same items. Answers at the whole encoder's unless `at` is asked for another."""
 
-    def __init__(self, part: Part, widest: Mapping[int, Index]) -> None:
+    def __init__(self, part: Part, widest: Mapping[int, Index], *, kind: Kind = "auto") -> None:
         self.encoder, self.text_encoder, self.sizes = part.hash, part.name, sizes_of(part)
-        self._part, self._widest = part, dict(widest)
+        self._part, self._widest, self._kind = part, dict(widest), kind
         self._made: dict[Size, SizedSource] = {}
         self._making = threading.Lock()
 
@@ -88,7 +92,7 @@ class ItemTextSource:
             layers: index.with_rows(rows, unit(exits[layers][:, : index.vectors.shape[1]]))
             for layers, index in self._widest.items()
         }
-        more = ItemTextSource(self._part, grown)
+        more = ItemTextSource(self._part, grown, kind=self._kind)
         with self._making:
             made = list(self._made.items())
         for size, source in made:
@@ -102,18 +106,23 @@ class ItemTextSource:
         if size.dims == widest.vectors.shape[1]:
             return widest
         shorter = unit(widest.vectors[:, : size.dims])
-        return build(suited_size(size, self.sizes, rows=len(shorter)), shorter, known=widest.known)
+        return build(suited_size(size, self.sizes, rows=len(shorter), kind=self._kind), shorter, known=widest.known)
 
 
-def over_items(part: Part, exits: Mapping[int, Vectors], *, known: NDArray[np.bool_]) -> ItemTextSource:
-    """The source of the encoder `part` over catalogue rows, with their whole vectors (rows, dim) after each exit."""
+def over_items(
+    part: Part, exits: Mapping[int, Vectors], *, known: NDArray[np.bool_], kind: Kind = "auto"
+) -> ItemTextSource:
+    """The source of the encoder `part` over catalogue rows, with their whole vectors (rows, dim) after each exit.
+
+    `kind` is that of the index of each size.
+    """
     sizes = sizes_of(part)
     widest: dict[int, Index] = {}
     for size in sizes.served:  # narrow ones first
         if size.dims == max(other.dims for other in sizes.served if other.layers == size.layers):
             vectors = unit(exits[size.layers][:, : size.dims])
-            widest[size.layers] = build(suited_size(size, sizes, rows=len(vectors)), vectors, known=known)
-    return ItemTextSource(part, widest)
+            widest[size.layers] = build(suited_size(size, sizes, rows=len(vectors), kind=kind), vectors, known=known)
+    return ItemTextSource(part, widest, kind=kind)
 
 
 def empty(part: Part) -> ItemTextSource:
@@ -123,9 +132,22 @@ def empty(part: Part) -> ItemTextSource:
     return over_items(part, exits, known=np.empty(0, dtype=np.bool_))
 
 
-def suited_size(size: Size, sizes: Sizes, *, rows: int) -> IndexConfig:
-    """Exact while that is quick; beyond, a funnel through the narrowest size served of the same exit, else a graph."""
-    if rows <= EXACT_ROWS:
-        return suited(rows)
+def suited_size(size: Size, sizes: Sizes, *, rows: int, kind: Kind = "auto") -> IndexConfig:
+    """The index of `size` over so many rows where `kind` is asked for.
+
+    `auto`: exact while that is quick; beyond, a funnel, else a graph. A funnel goes through the next narrower size served of the
+    same exit; the narrowest, which has none, is compared exactly where a funnel is asked for.
+    """
     narrower = [one.dims for one in sizes.served if one.layers == size.layers and one.dims < size.dims]
-    return FunnelConfig(dims=max(narrower)) if narrower else suited(rows)
+    match kind:
+        case "auto":
+            return FunnelConfig(dims=max(narrower)) if narrower and rows > EXACT_ROWS else suited(rows)
+        case "exact":
+            return ExactConfig()
+        case "funnel":
+            return FunnelConfig(dims=max(narrower)) if narrower else ExactConfig()
+        case "hnsw":
+            return HnswConfig()
+        case "ivf-pq":
+            return IvfPqConfig()
+    assert_never(kind)

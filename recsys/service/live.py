@@ -17,6 +17,7 @@ from recsys.bundle import load_bundle
 from recsys.data.catalogue import Catalogue
 from recsys.data.kept import KeptHistories
 from recsys.errors import BundleError, StoreError
+from recsys.indexes.build import Kind
 from recsys.retrieval.deployed import Deployed, deploy, popular_only
 from recsys.retrieval.lists.deployed import deploy_lists
 from recsys.service.questions import MAX_HISTORY
@@ -42,8 +43,8 @@ class Live:
         StoreError: the store does not answer.
     """
 
-    def __init__(self, store: Store, *, bundle: str | None, device: str) -> None:
-        self._store, self._device = store, device
+    def __init__(self, store: Store, *, bundle: str | None, device: str, text_index: Kind) -> None:
+        self._store, self._device, self._text_index = store, device, text_index
         self._writing = threading.RLock()
         self._trouble: tuple[str, ...] = ()
         self.away = False
@@ -131,7 +132,9 @@ class Live:
 
     def _reading(self) -> Reading | None:
         live = self.snapshot
-        return Reading(self._store, live.bundle, live.text_encoders, device=self._device) if live.bundle else None
+        if live.bundle is None:
+            return None
+        return Reading(self._store, live.bundle, live.text_encoders, device=self._device, text_index=self._text_index)
 
     def _begin(self) -> None:
         """All items of the store, and by their texts those that are new since the training."""

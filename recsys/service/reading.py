@@ -18,6 +18,7 @@ from recsys.data.catalogue import Catalogue
 from recsys.data.item_text import ItemTextEncoder, carried, cut
 from recsys.data.texts import TextEncoder, exits, stored_exits, text_encoder, text_hash
 from recsys.errors import InvalidRequest, NotReady
+from recsys.indexes.build import Kind
 from recsys.indexes.space import Space
 from recsys.retrieval.deployed import Deployed
 from recsys.retrieval.item_text import SizedSource, SpacedVectors, over_items
@@ -35,11 +36,12 @@ Vectors = NDArray[np.float32]
 class Reading:
     """The text encoder of `bundle`, loaded when it is first needed, and what is known of the items' texts.
 
-    `names` are the text encoders that the parts ask for. `trouble` says why texts cannot be read, once that was tried.
+    `names` are the text encoders that the parts ask for, `text_index` is how vectors of one that the bundle carries are
+    searched. `trouble` says why texts cannot be read, once that was tried.
     """
 
-    def __init__(self, store: Store, bundle: Bundle, names: frozenset[str], *, device: str) -> None:
-        self._store, self._bundle, self._device = store, bundle, device
+    def __init__(self, store: Store, bundle: Bundle, names: frozenset[str], *, device: str, text_index: Kind) -> None:
+        self._store, self._bundle, self._device, self._text_index = store, bundle, device, text_index
         self._names = names
         self._read = dict[str, str]()
         self._loading = threading.Lock()
@@ -84,7 +86,7 @@ class Reading:
             known[rows] = True
             for layers, made in self._exits(encoder, shown).items():
                 vectors[layers][rows] = made
-        return deployed.with_source(part.name, over_items(part, vectors, known=known))
+        return deployed.with_source(part.name, over_items(part, vectors, known=known, kind=self._text_index))
 
     def of_questions(
         self, deployed: Deployed, name: str, size: Size | None, asked: Sequence[tuple[str, str | None]]

@@ -13,6 +13,7 @@ from recsys.data.catalogue import Catalogue
 from recsys.data.history import NO_ROWS, History
 from recsys.data.item_text import KIND
 from recsys.errors import InvalidRequest, NotFound, NotReady, RecsysError
+from recsys.indexes.build import Kind
 from recsys.ranking.filters import allowed
 from recsys.retrieval.fusion import Why
 from recsys.retrieval.lists.encoder import PREFIX
@@ -53,16 +54,19 @@ class Recommender:
     """Answers and takes writes. Any number of threads may call it.
 
     `bundle` is the URI of the one to serve; without it the store's active bundle is served, and popular items where there
-    is none or it is damaged. `lists` answers questions about lists.
+    is none or it is damaged. `text_index` is how the vectors of a text encoder inside the bundle are searched, at each of its
+    sizes. `lists` answers questions about lists.
 
     Raises (constructor):
         BundleError: the bundle named cannot be read.
         StoreError: the store does not answer.
     """
 
-    def __init__(self, store: Store, *, bundle: str | None = None, device: str = "cpu") -> None:
+    def __init__(
+        self, store: Store, *, bundle: str | None = None, device: str = "cpu", text_index: Kind = "auto"
+    ) -> None:
         self._store = store
-        self._live = Live(store, bundle=bundle, device=device)
+        self._live = Live(store, bundle=bundle, device=device, text_index=text_index)
         self._journal = Journal(store.add_impressions)
         self.lists = ListQuestions(store, self._live)
 

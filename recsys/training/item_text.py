@@ -7,7 +7,8 @@ negatives of the moment, for the price of one matrix product. All (layers, dims)
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from math import inf
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,17 +17,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from models.encoders.text import TextEncoder, TextEncoderConfig, with_experts
+from models.encoders.text import TextEncoder, TextEncoderConfig, expert_parameters, with_expert, with_experts
+from models.errors import ConfigError
 from models.objectives.contrastive import IMPOSSIBLE, alignment, hardest, ranking
 from models.objectives.nested import Pair, checked_pairs, sampled_pairs
 from models.pooling.nested import cut
 from models.pretrained import load_text_encoder
 from recsys.bundle import Part
 from recsys.data.collate import length_buckets
-from recsys.data.item_text import text_part
+from recsys.data.item_text import stored_model, text_part
 from recsys.data.pairs import Pairs, PairsConfig
 from recsys.data.tokens import TextTokenizer, Tokens, collate_tokens, train_tokenizer
 from recsys.data.units import legal
+from recsys.errors import within
 from recsys.training.loop import Epoch, LoopConfig, run
 from recsys.training.text_batches import Members, TextBatch, members, text_batches
 
@@ -44,7 +47,8 @@ class ItemTextRecipe:
     a random start. `offered` are the (layers, dims) pairs trained beside the whole. With `expert_layers` and two or more
     domains the last so many layers have one expert a domain. `frozen` layers, and the token vectors below them, stay as they are.
     `dims` is the width of the whole, if not all. `stay` is the weight of alignment to the rankings of the start, `keep` the share
-    of the start in the final weights, `held_out` that of the items which the figures are measured on.
+    of the start in the final weights, `held_out` that of the items which the figures are measured on. With `compare` a model is
+    trained for each size alone, too, and a size that falls behind its own is withheld.
     """
 
     start: str = "packaged"
@@ -69,9 +73,31 @@ class ItemTextRecipe:
     stay: float = 0.5
     keep: float = 0.0
     held_out: float = 0.1
+    compare: bool = False
     pairs: PairsConfig = field(default_factory=PairsConfig)
     half_precision: Literal["auto", "on", "off"] = "auto"
     loop: LoopConfig = field(default_factory=lambda: LoopConfig(epochs=1, learning_rate=3e-4, weight_decay=0.01))
+
+    def __post_init__(self) -> None:
+        within(self, layers=(1, inf), max_length=(3, inf), texts=(2, inf), beside=(0, inf), temperature=(1e-3, inf))
+        within(
+            self, align=(0, inf), stay=(0, inf), power=(0, 10), expert_layers=(0, self.layers), frozen=(0, self.layers)
+        )
+        within(self, dropout=(0, 0.9), label_dropout=(0, 1), keep=(0, 1), held_out=(0, 0.9))
+        if self.compare and not self.held_out:
+            raise ConfigError("compare=true with held_out=0: sizes are compared on items held out")
+
+    def alone(self, layers: int, dims: int) -> "ItemTextRecipe":
+        """The same recipe for one size and nothing else."""
+        return replace(
+            self,
+            layers=layers,
+            dims=dims,
+            offered=((layers, dims),),
+            expert_layers=min(self.expert_layers, layers),
+            frozen=min(self.frozen, layers - 1),
+            compare=False,
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,8 +123,78 @@ def train(
     torch.manual_seed(seed)
     learned = members(data.pairs, data.domains)
     model, tokenizer = _start(recipe, data, learned)
+    domains = [domain for domain in learned.domains if domain] if model.config.experts else []
+    yield from _taught(
+        recipe,
+        (model.to(device), tokenizer),
+        data,
+        learned,
+        domains=domains,
+        general=recipe.label_dropout if model.config.experts else 0.0,
+        name=name,
+        seed=seed,
+        checkpoint=checkpoint,
+        resume=resume,
+    )
+
+
+def add_domain(
+    recipe: ItemTextRecipe,
+    start: Part,
+    data: TextData,
+    *,
+    domain: str,
+    seed: int,
+    device: str = "cpu",
+    checkpoint: Path | None = None,
+    resume: bool = False,
+) -> Iterator[Epoch | Part]:
+    """The same for the encoder `start` with one more expert, which alone learns, from pairs of `domain` alone.
+
+    It begins as the general one. All other weights, and so the vectors of all other domains, keep their bits.
+    """
+    torch.manual_seed(seed)
+    old, tokenizer = stored_model(start)
+    model = with_expert(old)
+    new = old.config.experts
+    model.requires_grad_(requires_grad=False)
+    for weight in expert_parameters(model, new):
+        weight.requires_grad_()
+    assert model.domains is not None
+    model.domains.weight.requires_grad_()  # the rows of other domains are not read, and so have no gradient
+    yield from _taught(
+        replace(  # decay, or weights mixed with the start's, could move the other domains' bits
+            recipe, keep=0.0, loop=replace(recipe.loop, weight_decay=0.0)
+        ),
+        (model.to(device), tokenizer),
+        data,
+        members(data.pairs, data.domains),
+        domains=[*start.config["domains"], domain],
+        general=0.0,
+        name=start.name,
+        seed=seed,
+        checkpoint=checkpoint,
+        resume=resume,
+    )
+
+
+def _taught(
+    recipe: ItemTextRecipe,
+    encoder: tuple[TextEncoder, TextTokenizer],
+    data: TextData,
+    learned: Members,
+    *,
+    domains: Sequence[str],
+    general: float,
+    name: str,
+    seed: int,
+    checkpoint: Path | None,
+    resume: bool,
+) -> Iterator[Epoch | Part]:
+    """Trains an encoder with its tokenizer, whose experts read `domains`; a share `general` of the batches hides its own."""
+    model, tokenizer = encoder
     start = {key: weight.clone() for key, weight in model.state_dict().items()}
-    teacher = ItemTextTraining(recipe, model.to(device), tokenizer, data, learned)
+    teacher = ItemTextTraining(recipe, model, tokenizer, data, learned, domains=domains)
     teacher.remember()
     yield from run(
         teacher,
@@ -107,7 +203,7 @@ def train(
             texts=recipe.texts,
             beside=recipe.beside,
             power=recipe.power,
-            general=recipe.label_dropout if teacher.encoder.config.experts else 0.0,
+            general=general,
             generator=generator,
         ),
         loss=teacher,
@@ -117,13 +213,13 @@ def train(
         checkpoint=checkpoint,
         resume=resume,
     )
-    if recipe.start != "random":
+    if recipe.keep and recipe.start != "random":
         _interpolate(model, start, keep=recipe.keep)
     yield text_part(
         teacher.encoder,
         name=name,
         tokenizer=tokenizer.definition,
-        domains=[domain for domain in learned.domains if domain] if teacher.encoder.config.experts else [],
+        domains=domains,
         offered=teacher.pairs,
         about={"recipe": asdict(recipe), "seed": seed},
     )
@@ -133,12 +229,20 @@ class ItemTextTraining(nn.Module):
     """The encoder with the last vectors of every text that it learns from, one table for each exit; called, it is the loss."""
 
     def __init__(
-        self, recipe: ItemTextRecipe, encoder: TextEncoder, tokenizer: TextTokenizer, data: TextData, learned: Members
+        self,
+        recipe: ItemTextRecipe,
+        encoder: TextEncoder,
+        tokenizer: TextTokenizer,
+        data: TextData,
+        learned: Members,
+        *,
+        domains: Sequence[str],
     ) -> None:
         super().__init__()
         self.start: Tensor | None
         self.recipe, self.encoder, self.learned = recipe, encoder, learned
-        self.domains, self.device = data.domains, encoder.tokens.weight.device
+        self.experts = {name: number for number, name in enumerate(domains, start=1)}
+        self.device = encoder.tokens.weight.device
         self.pairs = checked_pairs(recipe.offered, layers=encoder.config.layers, dim=recipe.dims or encoder.config.dim)
         random_exits = range(1, encoder.config.layers + 1) if recipe.nesting == "sampled" else ()
         self.exits = sorted({layers for layers, _ in self.pairs}.union(random_exits))
@@ -196,9 +300,7 @@ class ItemTextTraining(nn.Module):
 
     def expert(self, domain: int) -> int:
         """The expert of the domain of that number: items without a domain are read by the general one."""
-        named = [name for name in self.learned.domains if name]
-        name = self.learned.domains[domain]
-        return named.index(name) + 1 if name and self.encoder.config.experts else 0
+        return self.experts.get(self.learned.domains[domain] or "", 0)
 
     def last(self, layers: int) -> Tensor:
         return getattr(self, f"last_{layers}")

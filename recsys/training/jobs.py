@@ -14,11 +14,11 @@ from models.zoo import LIST_MODELS
 from recsys.bundle import Bundle, Part, load_bundle, read_manifest, save_bundle
 from recsys.data.build import dataset, text_vectors
 from recsys.data.dataset import Dataset
-from recsys.data.item_text import KIND, ItemTextEncoder
+from recsys.data.item_text import KIND, ItemTextEncoder, encoder_in
 from recsys.data.lists import lists
 from recsys.data.playlists import Playlists, playlists, with_names_read
 from recsys.data.texts import TextEncoder, Vectors, text_encoder
-from recsys.errors import BundleError, NotReady
+from recsys.errors import BundleError, InvalidRequest, NotReady
 from recsys.retrieval.lists.encoder import PREFIX
 from recsys.retrieval.parts import restore
 from recsys.retrieval.text import TextAware
@@ -27,7 +27,7 @@ from recsys.training.item_text import NAME as ITEM_TEXT
 from recsys.training.list_job import list_bundle, list_recipe, run_name
 from recsys.training.list_sources import train_list_parts
 from recsys.training.recipes import BLEND, Fits, Plan, Progress, Trained, check_known, train_bundle
-from recsys.training.text_job import item_text_bundle
+from recsys.training.text_job import item_text_bundle, new_domain_bundle
 
 EARLY = "early"
 """Folder inside a one-part bundle with the part as it was before it saw validation."""
@@ -83,10 +83,13 @@ def train_from_store(
     folder: str,
     name: str | None = None,
     given: Sequence[str] = (),
+    domain: str | None = None,
     checkpoints: Path,
     resume: bool = False,
 ) -> Generator[Progress | Saved, None, None]:
     """Trains `model` (a part, or `blend` with the parts of the bundles `given`) and saves it as `folder`/`name`.
+
+    With `domain` the text encoder of the one bundle `given` gets an expert for it, and nothing else of it changes.
 
     An interrupted run leaves its checkpoints, and `resume` goes on from them to the same result; a finished one removes them.
 
@@ -95,8 +98,13 @@ def train_from_store(
         InvalidRequest: there is no such model.
         BundleError: a given bundle cannot be used, or the new one cannot be written.
     """
+    if domain is not None and (model != ITEM_TEXT or len(given) != 1):
+        raise InvalidRequest(f"a domain is added to the encoder of one bundle: `recsys train {ITEM_TEXT} --with URI`")
     if model == ITEM_TEXT:
-        yield from _text_encoder(store, plan, folder=folder, name=name, checkpoints=checkpoints, resume=resume)
+        start = load_bundle(given[0]) if domain is not None else None
+        yield from _text_encoder(
+            store, plan, start, domain, folder=folder, name=name, checkpoints=checkpoints, resume=resume
+        )
         return
     if model in LIST_MODELS:
         yield from _list_encoder(
@@ -138,12 +146,26 @@ def train_from_store(
 
 
 def _text_encoder(
-    store: Store, plan: Plan, *, folder: str, name: str | None, checkpoints: Path, resume: bool
+    store: Store,
+    plan: Plan,
+    start: Bundle | None,
+    domain: str | None,
+    *,
+    folder: str,
+    name: str | None,
+    checkpoints: Path,
+    resume: bool,
 ) -> Generator[Progress | Saved, None, None]:
     yield Progress(ITEM_TEXT, "reading the store")
     found = lists(store, holdout="none" if plan.deploy else plan.protocol)
-    place = checkpoints / _hash(asdict(plan) | {"rows": found.rows.tobytes().hex(), "texts": found.texts})
-    for fact in item_text_bundle(replace(plan, checkpoints=place, resume=resume), found):
+    asked = asdict(plan) | {"rows": found.rows.tobytes().hex(), "texts": found.texts}
+    if start is not None and domain is not None:
+        place = checkpoints / _hash(asked | {"start": encoder_in(start).hash, "domain": domain})
+        facts = new_domain_bundle(replace(plan, checkpoints=place, resume=resume), found, start, domain=domain)
+    else:
+        place = checkpoints / _hash(asked)
+        facts = item_text_bundle(replace(plan, checkpoints=place, resume=resume), found)
+    for fact in facts:
         match fact:
             case Progress():
                 yield fact

@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.bundle import Bundle, Part
-from recsys.data.item_text import ItemTextEncoder, cut
+from recsys.data.item_text import ItemTextEncoder, cut, encoder_in
 from recsys.data.lists import Lists
 from recsys.data.pairs import Pairs, mine, split_items
 from recsys.data.texts import text_hash
-from recsys.errors import NotReady
+from recsys.errors import InvalidRequest, NotReady
 from recsys.evaluation.partners import partner_recall
-from recsys.training.item_text import NAME, ItemTextRecipe, TextData, train
+from recsys.retrieval.sizes import BAR
+from recsys.training.item_text import NAME, ItemTextRecipe, TextData, add_domain, train
 from recsys.training.loop import Epoch
 from recsys.training.overrides import overridden
 from recsys.training.recipes import Plan, Progress
@@ -59,23 +60,101 @@ def item_text_bundle(plan: Plan, store_lists: Lists) -> Iterator[Progress | Bund
             case Part():
                 part = fact
     assert part is not None
-    yield Progress(NAME, "measuring every setting offered")
+    yield Progress(NAME, "measuring every size offered")
     figures = measured(ItemTextEncoder.from_part(part, device=plan.device), data, held)
+    if recipe.compare:
+        yield from _compared(figures["settings"], recipe, data, held, plan=plan)
+    yield _bundle(plan, store_lists, data, replace(part, figures=figures))
+
+
+def new_domain_bundle(plan: Plan, store_lists: Lists, start: Bundle, *, domain: str) -> Iterator[Progress | Bundle]:
+    """The same for the encoder in `start` with an expert for `domain` added; the vectors of all other items keep their bits.
+
+    Settings are those that the encoder was trained with, where the plan has no others.
+
+    Raises:
+        BundleError: `start` has no text encoder.
+        InvalidRequest: it is dense, or has an expert for `domain` already.
+        NotReady: the lists give too few pairs of `domain`.
+    """
+    old = encoder_in(start)
+    known = old.config["domains"]
+    if not known:
+        raise InvalidRequest(f"{start.uri} has one expert for all: train `item-text` on items of two or more domains")
+    if domain in known:
+        raise InvalidRequest(f"{start.uri} has an expert for {domain!r} already; its domains are {', '.join(known)}")
+    recipe = overridden(ItemTextRecipe(), {**old.config["recipe"], **plan.overrides.get(NAME, {})}, where=NAME)
+    if plan.epochs:
+        recipe = replace(recipe, loop=replace(recipe.loop, epochs=plan.epochs))
+    data, held = split(store_lists, recipe, seed=plan.seed, domain=domain)
+    yield Progress(NAME, f"{len(data.pairs):,} pairs of {domain} to learn, {len(held.pairs):,} held out")
+    part: Part | None = None
+    for fact in add_domain(
+        recipe,
+        old,
+        data,
+        domain=domain,
+        seed=plan.seed,
+        device=plan.device,
+        checkpoint=plan.checkpoints / f"{NAME}-{plan.seed}.ckpt" if plan.checkpoints else None,
+        resume=plan.resume,
+    ):
+        match fact:
+            case Epoch():
+                yield Progress(NAME, f"epoch {fact.number}, loss {fact.loss:.3f}, {fact.seconds:.1f} s")
+            case Part():
+                part = fact
+    assert part is not None
+    before, after = (
+        measured(ItemTextEncoder.from_part(one, device=plan.device), data, held)["settings"] for one in (old, part)
+    )
+    if len(held.pairs):
+        general, own = before[-1]["recall@10"], after[-1]["recall@10"]
+        yield Progress(NAME, f"recall@10 of {domain} held out: {own:.4f}, by the general expert {general:.4f}")
+    figures = old.figures | {"added": old.figures.get("added", {}) | {domain: after}}
+    yield _bundle(plan, store_lists, data, replace(part, figures=figures))
+
+
+def _bundle(plan: Plan, store_lists: Lists, data: TextData, part: Part) -> Bundle:
     about = {k: v for k, v in asdict(plan).items() if k not in ("checkpoints", "resume")}
     about |= {"data": {"items": len(store_lists.item_ids), "pairs": len(data.pairs)}}
     texts = tuple(text_hash(*read) for read in zip(store_lists.texts, store_lists.domains, strict=True))
-    part = replace(part, figures=figures)
-    yield Bundle(parts={NAME: part}, default=NAME, item_ids=store_lists.item_ids, about=about, texts=texts)
+    return Bundle(parts={NAME: part}, default=NAME, item_ids=store_lists.item_ids, about=about, texts=texts)
 
 
-def split(found: Lists, recipe: ItemTextRecipe, *, seed: int) -> tuple[TextData, HeldOut]:
-    """What to learn, without any pair of an item held out, and these pairs."""
+def _compared(
+    settings: Sequence[dict[str, Any]], recipe: ItemTextRecipe, data: TextData, held: HeldOut, *, plan: Plan
+) -> Iterator[Progress]:
+    """Trains a model for each size but the whole, and notes in `settings` what share of its recall the size reaches."""
+    for setting in settings[:-1]:
+        layers, dims = setting["layers"], setting["dims"]
+        *_, part = train(
+            recipe.alone(layers, dims),
+            data,
+            seed=plan.seed,
+            device=plan.device,
+            checkpoint=plan.checkpoints / f"{NAME}-{plan.seed}-{layers}x{dims}.ckpt" if plan.checkpoints else None,
+            resume=plan.resume,
+        )
+        assert isinstance(part, Part)
+        own = measured(ItemTextEncoder.from_part(part, device=plan.device), data, held)["settings"]
+        alone = own[-1]["recall@10"]
+        setting["of_separate"] = share = setting["recall@10"] / alone if alone else 1.0
+        told = f"{layers} layers x {dims} dims reach {share:.3f} of a model of that size trained alone"
+        yield Progress(NAME, told if share >= BAR else f"{told}: withheld, below {BAR}")
+
+
+def split(found: Lists, recipe: ItemTextRecipe, *, seed: int, domain: str | None = None) -> tuple[TextData, HeldOut]:
+    """What to learn, of `domain` alone where it is given, without any pair of an item held out, and these pairs."""
     pairs = mine(found.rows, found.owners, domains=found.domains, config=recipe.pairs)
+    if domain is not None:
+        pairs = pairs.inside(np.array([one == domain for one in found.domains], dtype=np.bool_))
     learned, held = split_items(pairs, items=len(found.item_ids), share=recipe.held_out, seed=seed)
     data = TextData(found.texts, found.domains, pairs.inside(learned))
     if len(data.pairs) < FEWEST:
         raise NotReady(
-            f"{len(data.pairs)} pairs of items that go together, of at least {FEWEST}: import more lists, or lower "
+            f"{len(data.pairs)} pairs of items{f' of {domain}' if domain else ''} that go together, of at least {FEWEST}: "
+            f"import more lists, or lower "
             f"`lists` ({recipe.pairs.lists}) in [item-text.pairs]"
         )
     return data, HeldOut(np.flatnonzero(held), pairs.touching(held))

@@ -159,6 +159,7 @@ def test_other_people_s_text_is_printed_as_it_is(full: Shell, trained: Planted) 
     [
         ("RECSYS_PORT", "abc", "RECSYS_PORT='abc': Input should be a valid integer"),
         ("RECSYS_THREADS", "0", "RECSYS_THREADS='0': Input should be greater than or equal to 1"),
+        ("RECSYS_TEXT_INDEX", "ivf", "RECSYS_TEXT_INDEX='ivf': Input should be 'auto', 'exact', 'funnel', 'hnsw' or"),
     ],
 )
 def test_a_setting_that_cannot_be_is_named(

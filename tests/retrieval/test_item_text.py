@@ -6,13 +6,20 @@ import numpy as np
 import pytest
 
 from recsys.data.item_text import ItemTextEncoder, cut
+from recsys.data.units import unit
 from recsys.errors import BundleError
+from recsys.indexes.approximate import HnswConfig
+from recsys.indexes.build import IndexConfig, Kind
+from recsys.indexes.exact import ExactConfig
 from recsys.indexes.funnel import FunnelConfig, FunnelIndex
+from recsys.indexes.index import Found
+from recsys.indexes.quantised import IvfPqConfig
 from recsys.retrieval import item_text
 from recsys.retrieval.item_text import ItemTextSource, SpacedVectors, over_items, suited_size
 from recsys.retrieval.sizes import Size, sizes_of
 from recsys.retrieval.source import Query
 from tests.data.test_item_text import random_part
+from tests.indexes.reference import clusters, recall
 from tests.retrieval.worlds import query
 
 PART = random_part()
@@ -87,6 +94,41 @@ def test_a_new_item_is_known_at_every_size_and_the_old_source_stays(
         assert grown.at(size).search(asked, k=3).rows[0].tolist() == [5, 7, 50]
         assert source.at(size).search(asked, k=60).rows.tolist() == before[size]
     assert source.with_exits(np.array([50]), {n: v[[5]] for n, v in exits.items()}).at(SIZES[0]).known[50]
+
+
+@pytest.mark.parametrize(
+    ("kind", "narrow", "whole"),
+    [
+        ("auto", ExactConfig(), ExactConfig()),
+        ("exact", ExactConfig(), ExactConfig()),
+        ("funnel", ExactConfig(), FunnelConfig(dims=8)),
+        ("hnsw", HnswConfig(), HnswConfig()),
+        ("ivf-pq", IvfPqConfig(), IvfPqConfig()),
+    ],
+)
+def test_the_index_is_of_the_kind_asked_for_at_every_size_and_stays_it(
+    exits: dict[int, np.ndarray], kind: Kind, narrow: IndexConfig, whole: IndexConfig
+) -> None:
+    part = replace(PART, config=PART.config | {"offered": [[3, 8], [3, 16]]})
+    source = over_items(part, {3: exits[3]}, known=np.ones(40, dtype=np.bool_), kind=kind)
+    grown = source.with_exits(np.array([40]), {3: exits[3][[5]]})
+    for one in (source, grown):
+        assert (one.at(Size(3, 8)).index.config, one.at(Size(3, 16)).index.config) == (narrow, whole)  # type: ignore[attr-defined]
+    asked = [query([5], allowed=41)]
+    for size in (Size(3, 8), Size(3, 16)):
+        assert grown.at(size).search(asked, k=3).rows[0, 0] in (5, 40)
+
+
+def test_many_rows_in_lists_of_codes_are_found_as_by_comparing_all() -> None:
+    rows = 12_000
+    exits = {3: unit(clusters(np.random.default_rng(0), rows, dim=16, centres=300))}
+    part = replace(PART, config=PART.config | {"offered": [[3, 16]]})
+    known = np.ones(rows, dtype=np.bool_)
+    codes, exact = (over_items(part, exits, known=known, kind=kind) for kind in ("ivf-pq", "exact"))
+    asked = [query([row], allowed=rows) for row in range(0, rows, 400)]
+    assert codes.at(Size(3, 16)).index.part("i").arrays["lists"].size  # they are searched, not all rows
+    found, truth = (Found(one.rows, one.scores) for one in (source.search(asked, k=10) for source in (codes, exact)))
+    assert recall(found, truth) >= 0.95
 
 
 def test_large_catalogues_go_through_the_funnel_where_a_narrower_size_is_served(

@@ -2,17 +2,23 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from fastapi.testclient import TestClient
 
+from api.app import create_app
 from models.errors import ConfigError
 from recsys.bundle import Part, load_bundle
 from recsys.data.item_text import ItemTextEncoder, cut
 from recsys.data.pairs import Pairs
-from recsys.errors import NotReady
+from recsys.errors import BundleError, InvalidRequest, NotReady
 from recsys.evaluation.partners import partner_recall
+from recsys.retrieval import sizes
+from recsys.service import Recommender
 from recsys.store import Store
+from recsys.store.records import ItemDraft
 from recsys.training.item_text import ItemTextRecipe, TextData, train
 from recsys.training.jobs import Saved, train_from_store
 from recsys.training.loop import Epoch, LoopConfig
@@ -201,11 +207,11 @@ class TestFromTheStore:
         },
     )
 
-    def run(self, store: Store, folder: Path, plan: Plan) -> Saved:
+    def run(self, store: Store, folder: Path, plan: Plan, **more: Any) -> Saved:
         facts = list(
-            train_from_store(store, plan, model="item-text", folder=str(folder / "b"), checkpoints=folder / "c")
+            train_from_store(store, plan, model="item-text", folder=str(folder / "b"), checkpoints=folder / "c", **more)
         )
-        assert any(isinstance(fact, Progress) and "pairs to learn" in fact.fact for fact in facts)
+        assert any(isinstance(fact, Progress) and "to learn" in fact.fact for fact in facts)
         assert isinstance(facts[-1], Saved)
         return facts[-1]
 
@@ -218,12 +224,111 @@ class TestFromTheStore:
         assert not list((tmp_path / "c").glob("*"))
         store.close()
 
+    def test_a_size_that_falls_behind_a_model_of_its_own_is_withheld_over_http(
+        self, trained: Planted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store = Store.open(trained.copy(tmp_path).url)
+        table = {**self.PLAN.overrides["item-text"], "compare": True, "expert_layers": 2}
+        uri = self.run(store, tmp_path, replace(self.PLAN, overrides={"item-text": table})).uri
+        settings = load_bundle(uri).part("item-text").figures["settings"]
+        first, second = (one["of_separate"] for one in settings[:-1])
+        assert first != second
+        assert "of_separate" not in settings[-1]
+        monkeypatch.setattr(sizes, "BAR", (first + second) / 2)
+        recommender = Recommender(store, bundle=uri)
+        with TestClient(create_app(recommender)) as client:
+            (part,) = client.get("/v1/models").json()["parts"]
+            withheld = [one["withheld"] is not None for one in part["sizes"]]
+            assert withheld == [first < second, second < first, False]
+            for size, hidden in zip(part["sizes"], withheld, strict=True):
+                asked = {"query": "anything", "layers": size["layers"], "dims": size["dims"]}
+                why = [one["why"] for one in client.post("/v1/search", json=asked).json()["degraded"]]
+                assert bool(why) == hidden
+                assert all("is withheld: it keeps" in one and "answered at 2 layers" in one for one in why)
+        recommender.close()
+        store.close()
+
+    def test_sizes_cannot_be_compared_without_items_held_out(self, trained: Planted, tmp_path: Path) -> None:
+        store = Store.open(trained.copy(tmp_path).url)
+        table = {**self.PLAN.overrides["item-text"], "compare": True, "held_out": 0.0}
+        with pytest.raises(InvalidRequest, match="compare=true with held_out=0"):
+            self.run(store, tmp_path, replace(self.PLAN, overrides={"item-text": table}))
+        store.close()
+
+    def test_a_domain_is_added_and_no_other_vector_changes_a_bit(self, trained: Planted, tmp_path: Path) -> None:
+        planted = trained.copy(tmp_path)
+        store = Store.open(planted.url)
+        names = {0: "x", 1: "y", 2: "x"}
+
+        def labelled(names: dict[int, str]) -> None:
+            items = [store.item(item_id) for item_id in planted.world.cluster]
+            store.put_items(
+                [
+                    ItemDraft(
+                        item_id=item.item_id,
+                        title=item.title,
+                        attributes=item.attributes,
+                        domain=names.get(planted.world.cluster[item.item_id]),
+                    )
+                    for item in items
+                ]
+            )
+
+        labelled(names)
+        first = self.run(store, tmp_path, self.PLAN, name="first").uri
+        with pytest.raises(NotReady, match="0 pairs of items of z that go together"):
+            self.run(store, tmp_path, self.PLAN, given=[first], domain="z")
+        labelled(names | {3: "z"})
+        second = self.run(store, tmp_path, self.PLAN, name="second", given=[first], domain="z").uri
+        old, new = (ItemTextEncoder.from_part(load_bundle(uri).part("item-text")) for uri in (first, second))
+        assert (old.domains, new.domains) == (("x", "y"), ("x", "y", "z"))
+        texts = [store.item(item_id).title or "" for item_id in planted.world.cluster]
+        for domain in ("x", "y", None, "unheard of"):
+            for layers, vectors in old.encode_exits(texts, domains=[domain] * len(texts)).items():
+                again = new.encode_exits(texts, domains=[domain] * len(texts))[layers]
+                np.testing.assert_array_equal(again, vectors)
+        assert not np.array_equal(new.encode(texts, domains=["z"] * len(texts)), old.encode(texts))
+        assert [one["dims"] for one in load_bundle(second).part("item-text").figures["added"]["z"]] == [16, 8, 16]
+        with pytest.raises(InvalidRequest, match="has an expert for 'z' already; its domains are x, y, z"):
+            self.run(store, tmp_path, self.PLAN, given=[second], domain="z")
+        store.close()
+
+    def test_a_domain_is_added_to_one_encoder_with_experts_alone(self, trained: Planted, tmp_path: Path) -> None:
+        store = Store.open(trained.copy(tmp_path).url)
+        with pytest.raises(InvalidRequest, match="a domain is added to the encoder of one bundle"):
+            self.run(store, tmp_path, self.PLAN, domain="z")
+        with pytest.raises(BundleError, match="holds no text encoder"):
+            self.run(store, tmp_path, self.PLAN, domain="z", given=[trained.bundle])
+        dense = self.run(store, tmp_path, self.PLAN, name="dense").uri
+        with pytest.raises(InvalidRequest, match="has one expert for all: train `item-text` on items of two or more"):
+            self.run(store, tmp_path, self.PLAN, domain="z", given=[dense])
+        store.close()
+
     def test_too_few_pairs_are_said(self, trained: Planted, tmp_path: Path) -> None:
         store = Store.open(trained.copy(tmp_path).url)
         rare = {**self.PLAN.overrides["item-text"], "pairs": {"lists": 140}}
         with pytest.raises(NotReady, match=r"import more lists, or lower `lists` \(140\)"):
             self.run(store, tmp_path, replace(self.PLAN, overrides={"item-text": rare}))
         store.close()
+
+
+def test_a_text_without_a_domain_is_asked_among_items_read_by_their_experts(learned: tuple[Part, TextData]) -> None:
+    """The general expert asks in the space of the others: its batches were compared with vectors that they had made."""
+    part, data = learned
+    before = part_of(replace(SMALL, loop=replace(SMALL.loop, learning_rate=1e-9)), data)
+
+    def found(part: Part) -> float:
+        encoder = ItemTextEncoder.from_part(part)
+        asked, items = encoder.encode(data.texts), encoder.encode(data.texts, domains=data.domains)
+        scores = asked @ items.T
+        same = np.zeros(scores.shape, dtype=np.bool_)
+        same[data.pairs.rows[:, 0], data.pairs.rows[:, 1]] = True
+        own = np.array([[a == b for b in data.domains] for a in data.domains])
+        scores[~own | np.eye(len(own), dtype=np.bool_)] = -np.inf
+        nearest = np.argsort(-scores, axis=1)[:, :10]
+        return float(np.mean([(same | same.T)[row, nearest[row]].mean() for row in range(len(scores))]))
+
+    assert found(part) > found(before) + 0.15
 
 
 def test_domains_without_a_name_are_read_by_the_general_expert() -> None:
