@@ -9,6 +9,7 @@ from tests.benchmarks.harness import main
 from tests.benchmarks.playlists_baskets import baskets, completion
 from tests.benchmarks.playlists_continuation import continuation, names
 from tests.benchmarks.playlists_decoding import decoding
+from tests.benchmarks.playlists_learned import learned
 from tests.benchmarks.playlists_probes import headline, probes
 from tests.benchmarks.playlists_search import similar, unseen
 
@@ -20,6 +21,7 @@ BENCHES = {
     "completion": completion,
     "continuation": continuation,
     "names": names,
+    "learned": learned,
     "similar": similar,
     "unseen": unseen,
 }

@@ -47,8 +47,8 @@ def deployed(data: Path) -> DeployedLists:
 def continuation(data: Path) -> Iterator[Row]:
     """First items shown: against neighbour lists, and against the best of four simple sources."""
     for size in SIZES:
-        ours = _figures(data, CONTINUE, size)
-        others = {part: _figures(data, part, size) for part in ("neighbours", *SIMPLE)}
+        ours = continued(data, deployed(data), size)
+        others = {part: continued(data, deployed(data), size, part=part) for part in ("neighbours", *SIMPLE)}
         for name in ("r_precision", "ndcg"):
             own, near = getattr(ours, name), getattr(others["neighbours"], name)
             gain = paired(own, near)
@@ -75,14 +75,15 @@ def continuation(data: Path) -> Iterator[Row]:
 
 def names(data: Path) -> Iterator[Row]:
     """The name alone, against popular items."""
-    ours, popular = (_figures(data, part, 0).r_precision for part in (CONTINUE, "popular"))
+    ours, popular = (continued(data, deployed(data), 0, part=part).r_precision for part in (CONTINUE, "popular"))
     ratio = float(np.mean(ours) / np.mean(popular))
     yield at_least("R-precision of a name alone against popular", ratio, 3, seed=SEED, n=len(ours), ours=np.mean(ours))
 
 
-def _figures(data: Path, part: str, size: int) -> Figures:
+def continued(data: Path, by: DeployedLists, size: int, *, part: str = CONTINUE) -> Figures:
+    """Of each list held out whose first `size` items `part` of the bundle continues."""
     found = read(data)
     cases = list_cases(split_playlists(found).test, seeds=size, order="sensitive", seed=SEED)
     queries = list_queries(cases, items=found.data.items)
-    rows = deployed(data).search(queries, k=LISTED, encoder=part, order="sensitive")[0].rows
+    rows = by.search(queries, k=LISTED, encoder=part, order="sensitive")[0].rows
     return figures(rows, cases.withheld)
