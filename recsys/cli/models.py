@@ -206,11 +206,13 @@ def run_probes(store: "Store", *, bundle: str | None, out: Path, category: str |
                 case Probed():
                     rows.append(fact)
                     status.update(f"{fact.encoder}: {fact.probe}")
-                    figures = (f"{fact.spread:.4f}", f"{fact.chance:.3f}", f"{fact.logistic:.4f}", f"{fact.layer:.4f}")
-                    table.add_row(fact.probe, fact.encoder, str(fact.accuracy), *figures, f"{fact.lists:,}")
+                    by = ("" if one is None else f"{one:.4f}" for one in (fact.logistic, fact.layer))
+                    figures = (f"{fact.spread:.4f}", f"{fact.chance:.3f}", *by, f"{fact.lists:,}")
+                    table.add_row(fact.probe, fact.encoder, str(fact.accuracy), *figures)
     console.print(table)
     console.print(
-        "95 % bootstrap intervals over lists; the classifier that is better where it is tuned speaks, 5 seeds"
+        "95 % bootstrap intervals over lists; the classifier that is better where it is tuned speaks, 5 seeds; "
+        "recommendation: the share of the 1 to 100 nearest lists that are of a list's class"
     )
     console.print(f"written: {save_probes(rows, out)}, {save_probe_plot(rows, out)}", soft_wrap=True)
     return rows

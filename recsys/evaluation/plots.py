@@ -65,7 +65,10 @@ def save_probe_plot(rows: Sequence[Probed], folder: Path) -> Path:
         axes.vlines(chance, place - height / 2, place + 0.8 - height / 2, colors="black", linestyles="dotted")
     axes.set_yticks([place + 0.4 - height / 2 for place in range(len(questions))], questions)
     axes.invert_yaxis()
-    axes.set_xlabel("right answers on lists that were not learned, 95 % intervals; dotted: chance", fontsize="small")
+    axes.set_xlabel(
+        "right answers, or nearest lists alike, for lists that were not learned; 95 % intervals; dotted: chance",
+        fontsize="small",
+    )
     axes.legend(fontsize="small")
     axes.spines[["top", "right"]].set_visible(False)
     path = folder / "probes.png"

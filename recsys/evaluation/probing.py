@@ -3,7 +3,7 @@
 import json
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,13 +25,17 @@ TUNED = 1 / 9
 """Share of the lists that encoders learned from that classifiers are tuned on: with a tenth tested, 80 / 10 / 10."""
 
 NEAREST = 100
+"""Nearest lists of which it is asked whether they share a class with a list, at the most."""
+SHARED = ("category", "length")
+"""Questions whose classes nearest lists should share: each asked once more, as `recommendation, ...`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probed:
     """How well one encoder's vectors answer one question: share of right answers over the tested lists, mean of the seeds.
 
-    `spread` is the standard deviation over seeds of the better classifier, whose name stands in `by`.
+    `spread` is the standard deviation over seeds of the better classifier, whose name stands in `by`. A recommendation asks no
+    classifier: by nearest lists, the share of them that are of a list's class.
     """
 
     encoder: str
@@ -41,8 +45,8 @@ class Probed:
     chance: float
     lists: int
     by: str
-    logistic: float
-    layer: float
+    logistic: float | None
+    layer: float | None
 
 
 def probe_all(
@@ -53,21 +57,24 @@ def probe_all(
     seeds: tuple[int, ...] = SEEDS,
     only: str | None = None,
 ) -> Iterator[Probed]:
-    """One row for each question (or for `only` that one) and encoder; categories are those of `attribute`."""
+    """One row for each question (or for `only` that one) and encoder, first those to classifiers, then those to nearest lists;
+    categories are those of `attribute`."""
     category = category_numbers(lists, attribute) if attribute else None
     unseen = lists.folds > FIT
     asked = [probes(lists, category=category, seed=seed) for seed in seeds]
-    for number, first in enumerate(asked[0]):
-        if only not in (None, first.name):
+    questions = [(number, first.name, _run) for number, first in enumerate(asked[0])]
+    questions += [(n, f"recommendation, {name}", _nearest) for n, name, _ in questions if name in SHARED]
+    for number, question, answer in questions:
+        if only not in (None, question):
             continue
         for name, encoder in encoders.items():
-            runs = [_run(encoder, found[number], unseen, seed=seed) for seed, found in zip(seeds, asked, strict=True)]
-            yield _row(name, first, runs, lists=len(lists))
+            runs = [answer(encoder, found[number], unseen, seed=seed) for seed, found in zip(seeds, asked, strict=True)]
+            yield _row(name, replace(asked[0][number], name=question), runs, lists=len(lists))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Run:
-    """One seed: right or not for each tested list, by classifier, and whose list it was."""
+    """One seed: right or not (or which share is) for each tested list, by classifier, and whose list it was."""
 
     right: dict[str, NDArray[np.float64]]
     tuned: dict[str, float]
@@ -89,6 +96,20 @@ def _run(encoder: ListEncoder, probe: Probe, unseen: NDArray[np.bool_], *, seed:
         best = int(np.argmax(scores))
         right[name], tuned[name] = (models[best].predict(x[tested]) == y[tested]).astype(np.float64), scores[best]
     return _Run(right, tuned, probe.owner[tested])
+
+
+def _nearest(encoder: ListEncoder, probe: Probe, unseen: NDArray[np.bool_], *, seed: int) -> _Run:
+    """Precision of what is nearest to each tested list among all lists of the question: the mean of precision at 1, 2, ...,
+    `NEAREST`. Ties fall as `seed` draws them."""
+    vectors = encoder.encode(probe.lists)
+    tested = np.flatnonzero(unseen[probe.owner])
+    scores = vectors[tested] @ vectors.T
+    scores[np.arange(len(tested)), tested] = -np.inf
+    drawn = np.random.default_rng(seed).permutation(len(vectors))
+    nearest = drawn[np.argsort(-scores[:, drawn], axis=1, kind="stable")[:, : min(NEAREST, len(vectors) - 1)]]
+    equal = probe.labels[nearest] == probe.labels[tested, None]
+    precision = equal.cumsum(axis=1) / np.arange(1, nearest.shape[1] + 1)
+    return _Run({"nearest": precision.mean(axis=1)}, {"nearest": 0.0}, probe.owner[tested])
 
 
 def _classifiers(seed: int) -> dict[str, list[LogisticRegression | MLPClassifier]]:
@@ -123,8 +144,7 @@ def _row(name: str, probe: Probe, runs: list[_Run], *, lists: int) -> Probed:
         chance=probe.chance,
         lists=int(held.sum()),
         by=best,
-        logistic=float(np.mean(means["logistic"])),
-        layer=float(np.mean(means["layer"])),
+        **{by: float(np.mean(means[by])) if by in means else None for by in ("logistic", "layer")},
     )
 
 
@@ -134,21 +154,6 @@ def _ratio(right: NDArray[np.float64], asked: NDArray[np.float64], *, seed: int 
     linear = (right - mean * asked) / asked.mean()  # the ratio's influence of each list
     spread = bootstrap(linear, seed=seed)
     return Interval(mean, mean + spread.low, mean + spread.high)
-
-
-def nearest_precision(
-    encoder: ListEncoder, probe: Probe, unseen: NDArray[np.bool_], *, nearest: int = NEAREST
-) -> tuple[Interval, float]:
-    """(share of a list's nearest lists with its label, what the classes' shares give): for lists that were not learned."""
-    vectors = encoder.encode(probe.lists)
-    asked = np.flatnonzero(unseen[probe.owner])
-    scores = vectors[asked] @ vectors.T
-    scores[np.arange(len(asked)), asked] = -np.inf
-    k = min(nearest, len(vectors) - 1)
-    found = np.argpartition(-scores, k - 1, axis=1)[:, :k]
-    equal = (probe.labels[found] == probe.labels[asked][:, None]).mean(axis=1)
-    shares = np.bincount(probe.labels) / len(probe.labels)
-    return bootstrap(equal), float(shares[probe.labels[asked]].mean())
 
 
 def save_probes(rows: list[Probed], folder: Path) -> Path:

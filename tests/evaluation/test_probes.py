@@ -1,5 +1,6 @@
 """The probes: labels that say what they should, encoders that know found out, and those that cannot know at chance."""
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
@@ -19,7 +20,7 @@ from recsys.errors import BundleError, InvalidRequest, NotReady
 from recsys.evaluation.plots import save_probe_plot
 from recsys.evaluation.probe_run import probe_bundle
 from recsys.evaluation.probes import category_attribute, category_numbers, probes
-from recsys.evaluation.probing import Probed, nearest_precision, probe_all, save_probes
+from recsys.evaluation.probing import NEAREST, Probed, probe_all, save_probes
 from recsys.retrieval.lists.mean import MEAN, fit_mean
 from recsys.store import Store
 from recsys.store.records import ItemDraft
@@ -48,6 +49,13 @@ class Counting:
         genres = GENRE[rows]
         after = np.bincount(genres[:-1] * 4 + genres[1:], minlength=16) / max(1, len(rows) - 1)
         return np.concatenate([after, np.bincount(genres, minlength=4) / max(1, len(rows)), [len(rows) / 100]])
+
+
+class Nothing(Counting):
+    """One vector for all lists."""
+
+    def encode(self, lists: Sequence[Rows]) -> NDArray[np.float32]:
+        return np.ones((len(lists), self.dim), dtype=np.float32)
 
 
 def test_every_question_is_asked_in_balanced_classes() -> None:
@@ -109,7 +117,8 @@ def test_bags_are_exactly_at_chance_on_order_and_what_is_known_is_found() -> Non
         (row.encoder, row.probe): row
         for row in probe_all({"mean": bag, "hand": Counting()}, LISTS, attribute="genre", seeds=(0, 1))
     }
-    assert len(rows) == 2 * len(ASKED)
+    recommended = {"recommendation, category", "recommendation, length"}
+    assert set(rows) == {(name, probe) for name in ("mean", "hand") for probe in {*ASKED, *recommended}}
     for probe in ("order, shuffled", "order, neighbours swapped"):
         assert rows["mean", probe].accuracy.mean == 0.5
     assert rows["hand", "order, shuffled"].accuracy.low > 0.7
@@ -120,11 +129,31 @@ def test_bags_are_exactly_at_chance_on_order_and_what_is_known_is_found() -> Non
         assert row.accuracy.low <= row.accuracy.mean <= row.accuracy.high
 
 
+def naive_precision(encoder: Counting, seed: int) -> float:
+    """One list and one depth at a time."""
+    probe = next(one for one in probes(LISTS, category=GENRE, seed=seed) if one.name == "category")
+    vectors = [encoder.encode([rows])[0].astype(np.float64) for rows in probe.lists]
+    found = []
+    for i, owner in enumerate(probe.owner):
+        if LISTS.folds[owner] == 0:
+            continue
+        others = sorted((j for j in range(len(vectors)) if j != i), key=lambda j: -float(vectors[i] @ vectors[j]))
+        alike = [probe.labels[j] == probe.labels[i] for j in others[:NEAREST]]
+        found.append(np.mean([np.mean(alike[:k]) for k in range(1, len(alike) + 1)]))
+    return float(np.mean(found))
+
+
 def test_nearest_lists_share_what_the_vector_tells() -> None:
-    unseen = LISTS.folds > 0
-    share, chance = nearest_precision(Counting(), ASKED["category"], unseen, nearest=5)
-    assert share.low > 1.5 * chance
-    assert chance == pytest.approx(ASKED["category"].chance)
+    encoders = {"hand": Counting(), "nothing": Nothing()}
+    asked = "recommendation, category"
+    rows = {row.encoder: row for row in probe_all(encoders, LISTS, attribute="genre", seeds=(0, 1), only=asked)}
+    hand, nothing = rows["hand"], rows["nothing"]
+    assert hand.accuracy.mean == pytest.approx(
+        np.mean([naive_precision(Counting(), seed) for seed in (0, 1)]), abs=0.01
+    )
+    assert hand.accuracy.low > 1.5 * hand.chance
+    assert nothing.accuracy.mean == pytest.approx(nothing.chance, abs=0.02)
+    assert (hand.probe, hand.by, hand.logistic, hand.layer) == (asked, "nearest", None, None)
 
 
 @pytest.fixture(scope="module")
@@ -180,6 +209,13 @@ def test_the_command_asks_and_writes(store: Store, tmp_path: Path, monkeypatch: 
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.output
     assert "order, shuffled" in done.output
+    assert "recommendation" in done.output
+    written = json.loads((tmp_path / "out" / "probes.json").read_text())
+    assert {row["encoder"] for row in written if row["probe"] == "recommendation, category"} == {
+        "playlist-seq2seq",
+        "mean",
+        "weighted",
+    }
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"probes.json", "probes.png"}
     refused = CliRunner().invoke(app, ["evaluate", "--category", "genre"])
     assert refused.exit_code == 1
