@@ -5,7 +5,9 @@ from unittest.mock import patch
 
 import polars as pl
 import pytest
+from fastapi.testclient import TestClient
 
+from api.app import create_app
 from recsys import batch_lists
 from recsys.batch_lists import FOUND, ListTask, Task, score_lists
 from recsys.errors import InputFileError, InvalidRequest
@@ -28,22 +30,29 @@ def score(served: Served, out: Path, task: Task, *, histories: Path | None = Non
 def test_rows_are_what_the_routes_answer(served: Served, tmp_path: Path, task: Task) -> None:
     recommender, store, _ = served
     store.put_playlist("empty", None, [])
+    store.put_playlist("name alone", "sunset mix", [])
     rows = score(served, tmp_path / "out.parquet", task)
-    assert rows["playlist_id"].n_unique() == 150
-    some = rows.filter(pl.col("playlist_id") == "list-0007")
-    stored = store.playlist("list-0007")
-    if task == "continue":
-        items = recommender.lists.continued(stored.item_ids, stored.name, ContinueOptions(k=3)).alternatives[0].items
-        expected = [(item.item_id, item.source) for item in items]
-        scores = [item.score for item in items]
-    else:
-        like = recommender.lists.similar_to("list-0007", SimilarOptions(k=3))
-        expected = [(one.playlist_id, like.encoder) for one in like.playlists]
-        scores = [one.score for one in like.playlists]
-    assert list(zip(some[FOUND[task]], some["source"], strict=True)) == expected
-    assert some["score"].to_list() == pytest.approx(scores, rel=1e-5)
-    assert some["rank"].to_list() == [1, 2, 3]
+    assert rows["playlist_id"].n_unique() == 151
+    with TestClient(create_app(recommender)) as client:
+        for playlist_id in (owner for owner in store.playlist_ids(after=None, limit=1000) if owner != "empty"):
+            expected = over_http(client, store, playlist_id, task)
+            mine = rows.filter(pl.col("playlist_id") == playlist_id)
+            assert mine["rank"].to_list() == [1, 2, 3]
+            assert mine.select(FOUND[task], "source", "bundle").rows() == [one[:3] for one in expected]
+            assert mine["score"].to_list() == pytest.approx([one[3] for one in expected], rel=1e-5)
     assert not list(tmp_path.glob(".*partial"))
+
+
+def over_http(client: TestClient, store: Store, playlist_id: str, task: Task) -> list[tuple[str, str, str, float]]:
+    """(what was found, its source, the bundle, the score) of each answer."""
+    if task == "continue":
+        stored = store.playlist(playlist_id)
+        asked = {"item_ids": list(stored.item_ids), "name": stored.name, "k": 3}
+        answer = client.post("/v1/playlists/continue", json=asked).json()
+        items = answer["alternatives"][0]["items"]
+        return [(one["item_id"], one["source"], answer["bundle"], one["score"]) for one in items]
+    answer = client.get(f"/v1/playlists/{playlist_id}/similar?k=3").json()
+    return [(one["playlist_id"], answer["encoder"], answer["bundle"], one["score"]) for one in answer["playlists"]]
 
 
 @pytest.mark.parametrize("task", TASKS)

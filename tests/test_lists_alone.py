@@ -64,6 +64,15 @@ def test_one_list_encoder_alone_compares_and_continues_over_http(store: Store, t
         assert unknown.status_code == 422
         assert "send one that it knows" in unknown.json()["detail"]
         assert client.post("/v1/playlists/similar", json={"item_ids": past}).json()["encoder"] == name
+        free = {"item_ids": past, "order": "free"}
+        told = [one["what"] for one in client.post("/v1/playlists/continue", json=free).json()["degraded"]]
+        named = client.post("/v1/playlists/continue", json=free | {"encoder": name})
+        if name == "playlist-seq2seq":
+            assert told == ["order"]
+            assert named.status_code == 422
+            assert "is sensitive to order: leave out order='free'" in named.json()["detail"]
+        else:
+            assert (told, named.status_code) == ([], 200)
         told = client.post("/v1/recommendations", json={"history": past}).json()
         assert told["encoder"] == "popular"
         assert any("parts for lists alone" in one["why"] for one in told["degraded"])

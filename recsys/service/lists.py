@@ -96,6 +96,9 @@ class ListQuestions:
         self._live.follow()
         live, degraded = self._live.snapshot, list[Degraded]()
         encoder = live.lists.continuer(options.encoder)
+        if options.order == "free" and (own := live.lists.encoders.get(encoder)) and own.order_sensitive:
+            live.lists.encoder(options.encoder, "free")  # refused where it was named
+            degraded.append(Degraded("order", f"{encoder} reads every list in its order: train blend, which need not"))
         past = self._sent(live, item_ids, name, degraded)
         read = self._read(live, name, degraded)
         query = ListQuery(past, _shown(live, past, options), name=name, read=read)

@@ -154,6 +154,9 @@ def test_unknown_items_are_told_and_the_name_used(client: TestClient) -> None:
     assert [one["what"] for one in answer["degraded"]] == ["items", "items"]
     told = asked(client, "continue", item_ids=["no such"], k=3)["degraded"]
     assert "popular items answer" in told[1]["why"]
+    named = asked(client, "continue", item_ids=["no such"], name="kitchen mix", k=5)
+    assert named["degraded"][1]["why"] == "no item of the list is known: its name alone answers"
+    assert ids(named) == ids(asked(client, "continue", name="kitchen mix", k=5))
 
 
 def test_large_and_repetitive_lists_are_answered(client: TestClient, served: Served) -> None:

@@ -21,6 +21,7 @@ from recsys.evaluation.plots import save_probe_plot
 from recsys.evaluation.probe_run import probe_bundle
 from recsys.evaluation.probes import category_attribute, category_numbers, probes
 from recsys.evaluation.probing import NEAREST, Probed, probe_all, save_probes
+from recsys.retrieval.lists.encoder import ListEncoder
 from recsys.retrieval.lists.mean import MEAN, fit_mean
 from recsys.store import Store
 from recsys.store.records import ItemDraft
@@ -141,6 +142,39 @@ def naive_precision(encoder: Counting, seed: int) -> float:
         alike = [probe.labels[j] == probe.labels[i] for j in others[:NEAREST]]
         found.append(np.mean([np.mean(alike[:k]) for k in range(1, len(alike) + 1)]))
     return float(np.mean(found))
+
+
+class Summed(Counting):
+    """The plain sum of item vectors."""
+
+    dim = 12
+
+    def _one(self, rows: Rows) -> NDArray[np.float64]:
+        total: NDArray[np.float64] = alike()[rows].sum(axis=0)
+        return total
+
+
+def alike() -> NDArray[np.float64]:
+    """Item vectors that have a direction in common, as trained ones do."""
+    vectors = np.random.default_rng(0).normal(size=(60, 12))
+    return vectors - vectors.mean(axis=0) + 1
+
+
+def test_of_items_drawn_at_random_a_mean_forgets_how_many_a_sum_and_a_recurrence_do_not() -> None:
+    generator = np.random.default_rng(1)
+    drawn = [generator.integers(60, size=generator.integers(5, 41)).tolist() for _ in range(1500)]
+    data = dataset(drawn, items=60)
+    lists = with_folds(Playlists(data=data, names=(None,) * len(data)), seed=0)
+    encoders: dict[str, ListEncoder] = {
+        "mean": fit_mean(data, alike().astype(np.float32), MEAN, name="mean"),
+        "sum": Summed(),
+        "recurrent": trained("playlist-seq2seq"),
+    }
+    found = {row.encoder: row for row in probe_all(encoders, lists, attribute=None, seeds=(0, 1), only="length")}
+    mean = found["mean"].accuracy
+    assert mean.low < found["mean"].chance < mean.high
+    assert found["recurrent"].accuracy.low > mean.high
+    assert found["sum"].accuracy.low > found["sum"].chance
 
 
 def test_nearest_lists_share_what_the_vector_tells() -> None:
