@@ -12,6 +12,7 @@ from tests.benchmarks.playlists_decoding import decoding
 from tests.benchmarks.playlists_learned import learned
 from tests.benchmarks.playlists_probes import headline, probes
 from tests.benchmarks.playlists_search import similar, unseen
+from tests.benchmarks.playlists_sorting import sorting
 
 BENCHES = {
     "headline": headline,
@@ -24,6 +25,7 @@ BENCHES = {
     "learned": learned,
     "similar": similar,
     "unseen": unseen,
+    "sorting": sorting,
 }
 
 if __name__ == "__main__":
