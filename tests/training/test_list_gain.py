@@ -6,14 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fastapi.testclient import TestClient
 from numpy.typing import NDArray
 
+from api.app import create_app
 from recsys.bundle import load_bundle, save_bundle
 from recsys.data.playlists import Playlists, split_playlists, with_folds
 from recsys.errors import BundleError
 from recsys.indexes.index import nothing
 from recsys.retrieval.lists.neighbours import ListNeighboursConfig
 from recsys.retrieval.source import Candidates, Query, Scores
+from recsys.service import Recommender
 from recsys.store import Store
 from recsys.training.jobs import Saved, train_from_store
 from recsys.training.list_fusion import Told, fitted
@@ -99,6 +102,23 @@ def encoder(trained: Planted, tmp_path_factory: pytest.TempPathFactory) -> str:
     store.close()
     assert isinstance(saved, Saved)
     return saved.uri
+
+
+def test_what_an_encoder_adds_is_published_and_it_stays_off_where_that_is_not_above_nothing(
+    trained: Planted, encoder: str, tmp_path: Path
+) -> None:
+    store = Store.open(trained.copy(tmp_path).url)
+    short = replace(PLAN, overrides={name: {"loop": {"epochs": 1}} for name in ("sasrec", "sasrec-hybrid")})
+    *_, saved = train_from_store(
+        store, short, model="blend", folder=str(tmp_path), given=[encoder], checkpoints=tmp_path / "c"
+    )
+    assert isinstance(saved, Saved)
+    with TestClient(create_app(Recommender(store, bundle=saved.uri))) as client:
+        told = {part["name"]: part for part in client.get("/v1/models").json()["lists"]}
+    gain, fusion = told["set"]["figures"]["with_minus_without"], told["continue"]["settings"]
+    assert gain["low"] <= gain["mean"] <= gain["high"]
+    assert ("set" in fusion["sources"]) == (gain["low"] > 0)
+    assert fusion["left_out"] == ({} if gain["low"] > 0 else {"set": gain["mean"]})
 
 
 @pytest.mark.parametrize(
