@@ -35,6 +35,9 @@ from recsys.training.text_batches import Members, TextBatch, members, text_batch
 
 NAME = "item-text"
 
+WIDTH = 384
+"""Of a random start, if nothing is said."""
+
 TOKENS = 768
 """Padded tokens that go through the encoder at once in training: short texts do not wait for long ones."""
 
@@ -43,17 +46,19 @@ TOKENS = 768
 class ItemTextRecipe:
     """How the encoder is built and trained.
 
-    `start` names a checkpoint (`packaged`, a folder, a hub name) or is `random`; `width`, `heads` and `vocabulary` are those of
-    a random start. `offered` are the (layers, dims) pairs trained beside the whole. With `expert_layers` and two or more
-    domains the last so many layers have one expert a domain. `frozen` layers, and the token vectors below them, stay as they are.
-    `dims` is the width of the whole, if not all. `stay` is the weight of alignment to the rankings of the start, `keep` the share
-    of the start in the final weights, `held_out` that of the items which the figures are measured on. With `compare` a model is
-    trained for each size alone, too, and a size that falls behind its own is withheld.
+    `start` names a checkpoint (`packaged`, a folder, a hub name) or is `random`; `heads` and `vocabulary` are those of a random
+    start, and so is `width` (default: 384): a checkpoint of another width is refused. `offered` are the (layers, dims) pairs
+    trained beside the whole. With `expert_layers` and two or more domains the last so many layers have one expert a domain,
+    which learns at `expert_rate` times the common rate. `frozen` layers, and the token vectors below them, stay as they are.
+    `dims` is the width of the whole, if not all. `stay` is the weight of alignment to the rankings of the start
+    (`general_stay`: that of the general expert), `keep` the share of the start in the final weights, `held_out` that of the items
+    which the figures are measured on. With `compare` a model is trained for each size alone, too, and a size that falls
+    behind its own is withheld.
     """
 
     start: str = "packaged"
     layers: int = 6
-    width: int = 384
+    width: int | None = None
     heads: int = 12
     vocabulary: int = 8000
     max_length: int = 64
@@ -61,6 +66,7 @@ class ItemTextRecipe:
     nesting: Literal["fixed", "sampled"] = "fixed"
     align: float = 1.0
     expert_layers: int = 2
+    expert_rate: float = 3.0
     label_dropout: float = 0.1
     frozen: int = 0
     texts: int = 128
@@ -71,6 +77,7 @@ class ItemTextRecipe:
     dims: int | None = None
     dropout: float = 0.1
     stay: float = 0.5
+    general_stay: float = 3.0
     keep: float = 0.0
     held_out: float = 0.1
     compare: bool = False
@@ -84,6 +91,7 @@ class ItemTextRecipe:
             self, align=(0, inf), stay=(0, inf), power=(0, 10), expert_layers=(0, self.layers), frozen=(0, self.layers)
         )
         within(self, dropout=(0, 0.9), label_dropout=(0, 1), keep=(0, 1), held_out=(0, 0.9))
+        within(self, expert_rate=(0, 100), general_stay=(0, inf))
         if self.compare and not self.held_out:
             raise ConfigError("compare=true with held_out=0: sizes are compared on items held out")
 
@@ -122,13 +130,14 @@ def train(
     """Yields one `Epoch` each, and last the trained part."""
     torch.manual_seed(seed)
     learned = members(data.pairs, data.domains)
-    model, tokenizer = _start(recipe, data, learned)
+    model, tokenizer, whole = _start(recipe, data, learned)
     domains = [domain for domain in learned.domains if domain] if model.config.experts else []
     yield from _taught(
         recipe,
         (model.to(device), tokenizer),
         data,
         learned,
+        whole=whole.to(device) if whole else None,
         domains=domains,
         general=recipe.label_dropout if model.config.experts else 0.0,
         name=name,
@@ -169,6 +178,7 @@ def add_domain(
         (model.to(device), tokenizer),
         data,
         members(data.pairs, data.domains),
+        whole=None,
         domains=[*start.config["domains"], domain],
         general=0.0,
         name=start.name,
@@ -184,6 +194,7 @@ def _taught(
     data: TextData,
     learned: Members,
     *,
+    whole: TextEncoder | None,
     domains: Sequence[str],
     general: float,
     name: str,
@@ -195,7 +206,7 @@ def _taught(
     model, tokenizer = encoder
     start = {key: weight.clone() for key, weight in model.state_dict().items()}
     teacher = ItemTextTraining(recipe, model, tokenizer, data, learned, domains=domains)
-    teacher.remember()
+    teacher.remember(whole)
     yield from run(
         teacher,
         batches=lambda generator: text_batches(
@@ -212,6 +223,7 @@ def _taught(
         seed=seed,
         checkpoint=checkpoint,
         resume=resume,
+        faster=lambda name: recipe.expert_rate if ".experts." in name or ".domains." in name else 1.0,
     )
     if recipe.keep and recipe.start != "random":
         _interpolate(model, start, keep=recipe.keep)
@@ -266,6 +278,8 @@ class ItemTextTraining(nn.Module):
         whole, *others = self.pairs if self.recipe.nesting == "fixed" else self._random_pairs(generator)
         teacher = self._logits(made, whole, batch, own)
         loss = self._ranking(teacher, partners) + self._stayed(teacher, own, start, end)
+        if batch.general:
+            loss = loss + self._general_stayed(made, [whole, *others], start + own)
         for pair in others:
             student = self._logits(made, pair, batch, own)
             loss = loss + self._ranking(student, partners) + self.recipe.align * alignment(student, teacher)
@@ -276,31 +290,41 @@ class ItemTextTraining(nn.Module):
 
     def encode(self, rows: NDArray[np.int64], *, expert: int) -> dict[int, Tensor]:
         """Mean vectors after each exit of catalogue `rows`, all read by one expert; not normalised."""
-        order: list[NDArray[np.int64]] = []
-        made: list[dict[int, Tensor]] = []
-        with self._autocast():
-            for piece in length_buckets(self.lengths[rows], tokens=TOKENS, generator=np.random.default_rng(0)):
-                experts = [expert] * len(piece) if self.encoder.config.experts else None
-                read = collate_tokens([self.tokens[row] for row in rows[piece]], experts=experts, device=self.device)
-                made.append({layers: x.float() for layers, x in self.encoder.exits(read, self.exits).items()})
-                order.append(piece)
-        back = torch.from_numpy(np.argsort(np.concatenate(order))).to(self.device)
-        return {layers: torch.cat([one[layers] for one in made])[back] for layers in self.exits}
+        return self._read(self.encoder, rows, exits=self.exits, expert=expert)
 
     @torch.no_grad()
-    def remember(self) -> None:
-        """Fills the tables with vectors of the weights as they are; called once, before the first step or a checkpoint."""
+    def remember(self, whole: TextEncoder | None) -> None:
+        """Fills the tables with vectors of the weights as they are; called once, before the first step or a checkpoint.
+
+        The rankings to stay near to are those of `whole`, where it is given: a cut checkpoint learns what all of it knows.
+        """
         self.eval()
         for domain, (start, end) in enumerate(self.learned.spans):
             made = self.encode(self.learned.rows[start:end], expert=self.expert(domain))
             for layers, vectors in made.items():
                 self.last(layers)[start:end] = vectors
-        if self.recipe.start != "random" and self.recipe.stay:
-            self.start = cut(self.last(self.encoder.config.layers), None)
+        if self.recipe.start != "random" and (self.recipe.stay or self.recipe.general_stay):
+            at = (whole or self.encoder).config.layers
+            found = self._read(whole, self.learned.rows, exits=[at], expert=0)[at] if whole else self.last(at)
+            self.start = cut(found, None)
 
     def expert(self, domain: int) -> int:
         """The expert of the domain of that number: items without a domain are read by the general one."""
         return self.experts.get(self.learned.domains[domain] or "", 0)
+
+    def _read(
+        self, encoder: TextEncoder, rows: NDArray[np.int64], *, exits: Sequence[int], expert: int
+    ) -> dict[int, Tensor]:
+        order: list[NDArray[np.int64]] = []
+        made: list[dict[int, Tensor]] = []
+        with self._autocast():
+            for piece in length_buckets(self.lengths[rows], tokens=TOKENS, generator=np.random.default_rng(0)):
+                experts = [expert] * len(piece) if encoder.config.experts else None
+                read = collate_tokens([self.tokens[row] for row in rows[piece]], experts=experts, device=self.device)
+                made.append({layers: x.float() for layers, x in encoder.exits(read, exits).items()})
+                order.append(piece)
+        back = torch.from_numpy(np.argsort(np.concatenate(order))).to(self.device)
+        return {layers: torch.cat([one[layers] for one in made])[back] for layers in exits}
 
     def last(self, layers: int) -> Tensor:
         return getattr(self, f"last_{layers}")
@@ -326,6 +350,22 @@ class ItemTextTraining(nn.Module):
         before = self.start[start:end][own] @ self.start[start:end].T / self.recipe.temperature
         return self.recipe.stay * alignment(logits, before.scatter(1, own[:, None], IMPOSSIBLE))
 
+    def _general_stayed(self, made: dict[int, Tensor], pairs: Sequence[Pair], numbers: Tensor) -> Tensor:
+        """The same among the texts of the batch, all read by the general expert, at every size.
+
+        It reads what no other expert knows: a domain unlike those learned is better served by the start than by their ways.
+        """
+        if self.start is None:
+            return next(iter(made.values())).new_zeros(())
+        own = torch.arange(len(numbers), device=self.device)[:, None]
+        before = self.start[numbers]
+        aim = (before @ before.T / self.recipe.temperature).scatter(1, own, IMPOSSIBLE)
+        loss = aim.new_zeros(())
+        for layers, dims in pairs:
+            x = cut(made[layers], dims)
+            loss = loss + alignment((x @ x.T / self.recipe.temperature).scatter(1, own, IMPOSSIBLE), aim)
+        return self.recipe.general_stay * loss
+
     def _ranking(self, logits: Tensor, partners: Tensor) -> Tensor:
         if self.recipe.hard_negatives is not None:
             logits = hardest(logits, partners, negatives=self.recipe.hard_negatives)
@@ -344,15 +384,20 @@ class ItemTextTraining(nn.Module):
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.in_half)
 
 
-def _start(recipe: ItemTextRecipe, data: TextData, learned: Members) -> tuple[TextEncoder, TextTokenizer]:
-    """The encoder before its first step, with experts where there are domains to tell apart."""
+def _start(
+    recipe: ItemTextRecipe, data: TextData, learned: Members
+) -> tuple[TextEncoder, TextTokenizer, TextEncoder | None]:
+    """The encoder before its first step, with experts where there are domains to tell apart, its tokenizer, and the whole
+    checkpoint where the encoder is only the first layers of it.
+    """
+    whole = None
     if recipe.start == "random":
         definition = train_tokenizer((legal(text) for text in data.texts), vocabulary=recipe.vocabulary)
         tokenizer = TextTokenizer(definition, max_length=recipe.max_length)
         model = TextEncoder(
             TextEncoderConfig(
                 vocabulary=tokenizer.vocabulary,
-                dim=recipe.width,
+                dim=recipe.width or WIDTH,
                 layers=recipe.layers,
                 heads=recipe.heads,
                 max_length=recipe.max_length,
@@ -364,13 +409,19 @@ def _start(recipe: ItemTextRecipe, data: TextData, learned: Members) -> tuple[Te
             recipe.start, layers=recipe.layers, max_length=recipe.max_length, dropout=recipe.dropout
         )
         model = pretrained.encoder
+        if recipe.width not in (None, model.config.dim):
+            raise ConfigError(
+                f"width={recipe.width}: text encoder {recipe.start!r} is {model.config.dim} wide; leave width out"
+            )
+        found = load_text_encoder(recipe.start, max_length=recipe.max_length).encoder
+        whole = found if found.config.layers > recipe.layers else None
         tokenizer = TextTokenizer(pretrained.tokenizer, max_length=model.config.max_length)
     named = [domain for domain in learned.domains if domain]
     if recipe.expert_layers and len(named) > 1:
         model = with_experts(model, experts=len(named) + 1, layers=recipe.expert_layers, cls=tokenizer.cls)
     for frozen in (model.tokens, model.positions, model.norm, *model.layers[: recipe.frozen]) if recipe.frozen else ():
         frozen.requires_grad_(False)
-    return model, tokenizer
+    return model, tokenizer, whole
 
 
 @torch.no_grad()

@@ -59,9 +59,11 @@ def run(
     seed: int,
     checkpoint: Path | None = None,
     resume: bool = False,
+    faster: Callable[[str], float] = lambda _: 1.0,
 ) -> Generator[Epoch, None, int]:
     """Trains `model` in place and yields after each epoch; at the end it holds the weights of the best epoch, whose number
-    is what the generator returns: also where a resumed run had nothing left to do and yields nothing.
+    is what the generator returns: also where a resumed run had nothing left to do and yields nothing. `faster` says by how
+    much the rate of a parameter, by name, is multiplied.
 
     All randomness of epoch n comes from (seed, n), and a checkpoint is written after each epoch, so that a run resumed
     after a kill goes on to the same bits.
@@ -70,7 +72,7 @@ def run(
         TrainingError: the loss is no longer finite, and the message says where; or another process is at this run.
     """
     optimizer = torch.optim.AdamW(
-        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, betas=(0.9, 0.98), fused=True
+        _groups(model, faster), lr=config.learning_rate, weight_decay=config.weight_decay, betas=(0.9, 0.98), fused=True
     )
     with alone(checkpoint):
         state = load_checkpoint(checkpoint, model, optimizer) if resume and checkpoint and checkpoint.exists() else None
@@ -102,6 +104,14 @@ def run(
         if kept is not None:
             model.load_state_dict(kept)
         return best
+
+
+def _groups(model: nn.Module, faster: Callable[[str], float]) -> list[dict[str, Any]]:
+    """The parameters by what their rate is multiplied by."""
+    groups: dict[float, list[nn.Parameter]] = {}
+    for name, weight in model.named_parameters():
+        groups.setdefault(faster(name), []).append(weight)
+    return [{"params": weights, "faster": times} for times, weights in groups.items()]
 
 
 def _epoch(
@@ -145,7 +155,7 @@ def learning_rate(config: LoopConfig, *, step: int, epochs: float) -> float:
 def _update(model: nn.Module, optimizer: torch.optim.Optimizer, rate: float, *, clip: float, step: int) -> int:
     nn.utils.clip_grad_norm_(model.parameters(), clip)
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group["faster"]
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     return step + 1

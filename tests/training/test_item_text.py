@@ -10,8 +10,9 @@ from fastapi.testclient import TestClient
 
 from api.app import create_app
 from models.errors import ConfigError
+from models.pretrained import load_text_encoder
 from recsys.bundle import Part, load_bundle
-from recsys.data.item_text import ItemTextEncoder, cut
+from recsys.data.item_text import ItemTextEncoder, cut, text_part
 from recsys.data.pairs import Pairs
 from recsys.errors import BundleError, InvalidRequest, NotReady
 from recsys.evaluation.partners import partner_recall
@@ -138,7 +139,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(learned: tuple[Part, TextDa
 def test_what_stays_of_the_start_is_a_share_of_the_weights() -> None:
     data = world(items=20)
     loop = LoopConfig(epochs=1, learning_rate=1e-2, warmup_steps=1)
-    recipe = replace(SMALL, start="packaged", layers=1, offered=(), expert_layers=0, loop=loop)
+    recipe = replace(SMALL, start="packaged", width=None, layers=1, offered=(), expert_layers=0, loop=loop)
     key = "weights.layers.0.feed.up.weight"
     start, half, end = (
         part_of(replace(recipe, keep=keep), data).arrays[key].astype(np.float64) for keep in (1.0, 0.5, 0.0)
@@ -150,6 +151,38 @@ def test_what_stays_of_the_start_is_a_share_of_the_weights() -> None:
 def test_layers_that_the_encoder_does_not_have_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"pair \(3, 8\): this encoder has 1 to 2 layers"):
         part_of(replace(SMALL, offered=((3, 8),)), world(items=20))
+
+
+def test_a_checkpoint_of_another_width_is_refused() -> None:
+    recipe = replace(SMALL, start="packaged", width=256, layers=1, offered=())
+    with pytest.raises(ConfigError, match="width=256: text encoder 'packaged' is 384 wide; leave width out"):
+        part_of(recipe, world(items=20))
+
+
+def general_keeps(data: TextData, weight: float) -> float:
+    """How near rankings by the general expert, of one layer, stay to those of the whole checkpoint: correlation of cosines."""
+    loop = LoopConfig(epochs=12, learning_rate=3e-4, warmup_steps=1)
+    recipe = replace(
+        SMALL,
+        start="packaged",
+        width=None,
+        layers=1,
+        offered=(),
+        label_dropout=0.5,
+        stay=0.0,
+        general_stay=weight,
+        loop=loop,
+    )
+    whole = load_text_encoder("packaged")
+    frozen = text_part(whole.encoder, name="f", tokenizer=whole.tokenizer, domains=[], offered=[(6, 384)])
+    ours, theirs = (ItemTextEncoder.from_part(part).encode(data.texts) for part in (part_of(recipe, data), frozen))
+    apart = ~np.eye(len(ours), dtype=np.bool_)
+    return float(np.corrcoef((ours @ ours.T)[apart], (theirs @ theirs.T)[apart])[0, 1])
+
+
+def test_the_general_expert_stays_near_what_the_whole_checkpoint_says() -> None:
+    data = world()
+    assert general_keeps(data, 3.0) > general_keeps(data, 0.0) + 0.1
 
 
 class TestBatches:

@@ -53,6 +53,16 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not() -> None:
     assert not torch.equal(nets[0].weight, nets[2].weight)
 
 
+def test_a_weight_may_move_faster_than_the_others() -> None:
+    one, three = model(), model()
+    once = replace(CONFIG, epochs=1)
+    before = {name: weight.detach().clone() for name, weight in one.named_parameters()}
+    fitted(one, once, size=24)
+    fitted(three, once, size=24, faster=lambda name: 3.0 if name == "bias" else 1.0)
+    assert torch.equal(one.weight, three.weight)
+    torch.testing.assert_close(three.bias - before["bias"], 3 * (one.bias - before["bias"]))
+
+
 @pytest.mark.parametrize("accumulate", [3, 5])  # of 12 batches; 5 leaves 2 for the last step of an epoch
 def test_accumulated_gradients_equal_the_larger_batch(accumulate: int) -> None:
     small, large = model(), model()
