@@ -1,13 +1,12 @@
 """What the routes are given."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Annotated, Any, Protocol
 
 from fastapi import Depends, Request
 
 from api.metrics import Metrics
-from api.together import Together
 from recsys.errors import RecsysError
 from recsys.service import Answer, Question, Readiness
 from recsys.service.list_questions import ContinuedList, ContinueOptions, SimilarLists, SimilarOptions
@@ -61,22 +60,12 @@ async def _metrics(request: Request) -> Metrics:
     return metrics
 
 
-async def _asking(request: Request) -> "Asking":
-    return Asking(request.app.state.together, request.app.state.metrics, request.state.request_id)
-
-
-@dataclass(frozen=True, slots=True)
-class Asking:
-    """Where a route asks, under the id of its request."""
-
-    together: Together
-    metrics: Metrics
-    request_id: str
-
-    async def __call__(self, question: Question) -> Answer:
-        answer = await self.together.ask(replace(question, request_id=self.request_id))
-        self.metrics.answer(answer)
-        return answer
+async def answered(request: Request, question: Question) -> Answer:
+    """The answer to the question of a request, under its id, counted. No dependency: to solve one costs more than this."""
+    state = request.app.state
+    answer: Answer = await state.together.ask(replace(question, request_id=request.state.request_id))
+    state.metrics.answer(answer)
+    return answer
 
 
 async def _request_id(request: Request) -> str:
@@ -86,5 +75,4 @@ async def _request_id(request: Request) -> str:
 
 RequestIdDep = Annotated[str, Depends(_request_id)]
 RecommenderDep = Annotated[Service, Depends(_recommender)]
-AskingDep = Annotated[Asking, Depends(_asking)]
 MetricsDep = Annotated[Metrics, Depends(_metrics)]

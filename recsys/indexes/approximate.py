@@ -49,10 +49,10 @@ class HnswIndex(ProposingIndex):
 
     def __init__(self, config: HnswConfig, exact: ExactIndex, *, graph: Any, nodes: Rows, changed: Flags) -> None:
         super().__init__(exact, nodes=nodes, changed=changed)
-        self.config, self._graph = config, graph
+        self.config, self.graph = config, graph
 
     def part(self, name: str) -> Part:
-        graph = faiss.serialize_index(self._graph)
+        graph = faiss.serialize_index(self.graph)
         return Part(name=name, kind="hnsw", config=asdict(self.config), arrays=stored_arrays(self) | {"graph": graph})
 
     @classmethod
@@ -73,15 +73,15 @@ class HnswIndex(ProposingIndex):
         return cls(_config(graph), exact, graph=graph, nodes=a["nodes"], changed=a["changed"])
 
     def over(self, exact: ExactIndex, *, changed: Flags) -> "HnswIndex":
-        return HnswIndex(self.config, exact, graph=self._graph, nodes=self.nodes, changed=changed)
+        return HnswIndex(self.config, exact, graph=self.graph, nodes=self.nodes, changed=changed)
 
     def _proposed(self, queries: Vectors, drawn: Sequence[Flags], *, k: int) -> list[Rows]:
         """Those near each query, or all where that is cheaper to find out. Equal views are searched together."""
         counts = [int(np.count_nonzero(flags)) for flags in drawn]
-        views = np.array([self._view(count, k=k) for count in counts])
+        views = [self._view(count, k=k) for count in counts]
         found: list[Rows | None] = [None] * len(queries)
-        for view in np.unique(views).tolist():
-            asked = [i for i in np.flatnonzero(views == view).tolist() if self._worth(view, counts[i])]
+        for view in set(views):
+            asked = [i for i, count in enumerate(counts) if views[i] == view and self._worth(view, count)]
             for i, rows in zip(asked, self._nearest(queries[asked], view), strict=True):
                 found[i] = self._wider(queries[i], drawn[i], rows[drawn[i][rows]], count=counts[i], view=view, k=k)
         return [np.flatnonzero(flags) if rows is None else rows for flags, rows in zip(drawn, found, strict=True)]
@@ -115,7 +115,7 @@ class HnswIndex(ProposingIndex):
             return []
         wide = faiss.SearchParametersHNSW(efSearch=view)  # type: ignore[attr-defined]  # missing in FAISS's stubs
         with one_thread():
-            _, nodes = self._graph.search(queries, view, params=wide)
+            _, nodes = self.graph.search(queries, view, params=wide)
         return [self.nodes[row[row >= 0]] for row in nodes]
 
 

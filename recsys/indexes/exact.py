@@ -6,7 +6,7 @@ import numpy as np
 
 from recsys.bundle import Part
 from recsys.errors import InvalidRequest
-from recsys.indexes.index import Flags, Found, Rows, Vectors, best, fill, grown, nothing, sealed
+from recsys.indexes.index import Allowed, Flags, Found, Rows, Vectors, best, fill, grown, nothing, sealed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +27,7 @@ class ExactIndex:
         self.config = config
         self.vectors, self.known = sealed(vectors), sealed(known)
 
-    def search(self, queries: Vectors, *, k: int, allowed: Flags | None = None) -> Found:
+    def search(self, queries: Vectors, *, k: int, allowed: Allowed | None = None) -> Found:
         found = nothing(len(queries), k=k)
         step = max(1, self.config.at_once // max(1, len(self.vectors)))
         for start in range(0, len(queries), step):

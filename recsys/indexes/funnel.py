@@ -13,7 +13,7 @@ from recsys.bundle import Part
 from recsys.data.units import unit
 from recsys.errors import InvalidRequest
 from recsys.indexes.exact import ExactConfig, ExactIndex
-from recsys.indexes.index import Flags, Found, Rows, Vectors, best, fill, nothing, nth_largest, sealed
+from recsys.indexes.index import Allowed, Flags, Found, Rows, Vectors, best, fill, nothing, nth_largest, sealed
 from recsys.indexes.proposing import products, stored_exact
 
 
@@ -48,7 +48,7 @@ class FunnelIndex:
     def known(self) -> Flags:
         return self.exact.known
 
-    def search(self, queries: Vectors, *, k: int, allowed: Flags | None = None) -> Found:
+    def search(self, queries: Vectors, *, k: int, allowed: Allowed | None = None) -> Found:
         found = nothing(len(queries), k=k)
         for i, query in enumerate(queries):
             kept = self.known if allowed is None else self.known & allowed[i]

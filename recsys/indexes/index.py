@@ -1,5 +1,6 @@
 """What every index offers: the rows with the largest inner products, among those that a query allows."""
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol, Self, TypeVar
 
 import numpy as np
@@ -10,7 +11,11 @@ from recsys.bundle import Part
 Rows = NDArray[np.int64]
 Vectors = NDArray[np.float32]
 Flags = NDArray[np.bool_]
+Allowed = Flags | Sequence[Flags]
 T = TypeVar("T", bound=np.generic)
+
+FEW = 1000
+"""So many scores are put in order as a whole: to cut off the worse ones first would take longer."""
 
 
 class Found(NamedTuple):
@@ -36,11 +41,11 @@ class Index(Protocol):
         """(rows,): which rows have a vector and were not deleted, read-only."""
         ...
 
-    def search(self, queries: Vectors, *, k: int, allowed: Flags | None = None) -> Found:
+    def search(self, queries: Vectors, *, k: int, allowed: Allowed | None = None) -> Found:
         """The `k` known rows with the largest inner products with each of `queries` (queries, dim).
 
-        `allowed` (queries, rows) is each query's allow list less its exclude list; None allows everything. Scores are the
-        inner products themselves, equal ones in row order; NaN and -inf are never returned. An approximate index may miss
+        `allowed` holds for each query flags of all rows, its allow list less its exclude list; None allows everything. Scores
+        are the inner products themselves, equal ones in row order; NaN and -inf are never returned. An approximate index may miss
         some of the best, but gives `k` rows where there are as many.
         """
         ...
@@ -63,7 +68,7 @@ def best(rows: Rows, scores: Vectors, *, k: int) -> tuple[Rows, Vectors]:
     real = scores > -np.inf
     if not real.all():
         rows, scores = rows[real], scores[real]
-    if 0 < k < len(rows):
+    if 0 < k < len(rows) and len(rows) > FEW:
         last = nth_largest(scores, k)
         above = np.flatnonzero(scores > last)
         equal = np.flatnonzero(scores == last)[: k - len(above)]  # row order decides among equals of the last one

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from recsys.bundle import Part
 from recsys.errors import BundleError
 from recsys.indexes.exact import ExactIndex
-from recsys.indexes.index import Flags, Found, Rows, Vectors, best, fill, nothing, sealed
+from recsys.indexes.index import Allowed, Flags, Found, Rows, Vectors, best, fill, nothing, sealed
 
 
 class ProposingIndex(ABC):
@@ -48,12 +48,14 @@ class ProposingIndex(ABC):
     def known(self) -> Flags:
         return self.exact.known
 
-    def search(self, queries: Vectors, *, k: int, allowed: Flags | None = None) -> Found:
+    def search(self, queries: Vectors, *, k: int, allowed: Allowed | None = None) -> Found:
         found = nothing(len(queries), k=k)
         drawn = [self._drawn if allowed is None else self._drawn & allowed[i] for i in range(len(queries))]
         for i, rows in enumerate(self._proposed(queries, drawn, k=k)):
-            beside = self._beside if allowed is None else self._beside[allowed[i, self._beside]]
-            rows = np.sort(np.concatenate([rows, beside]))
+            if len(self._beside):
+                beside = self._beside if allowed is None else self._beside[allowed[i][self._beside]]
+                rows = np.concatenate([rows, beside])
+            rows = np.sort(rows)
             fill(found, i, *best(rows, products(self.vectors, queries[i], rows), k=k))
         return found
 

@@ -45,10 +45,7 @@ class InnerProductSource(ABC):
         for start in range(0, len(queries), BLOCK):
             block = queries[start : start + BLOCK]
             asked, vectors = self._history_vectors(block)
-            allowed = np.zeros((len(asked), len(self.vectors)), dtype=np.bool_)
-            for i, index in enumerate(asked):
-                flags = block[index].allowed[: len(self.vectors)]
-                allowed[i, : len(flags)] = flags
+            allowed = [_as_long(block[index].allowed, len(self.vectors)) for index in asked]
             rows[start + asked], scores[start + asked] = self.index.search(vectors, k=k, allowed=allowed)
         return Candidates(rows, scores)
 
@@ -90,6 +87,11 @@ class InnerProductSource(ABC):
     def _usable(self, rows: Rows) -> Rows:
         rows = rows[rows < len(self.known)]
         return rows[self.known[rows]]
+
+
+def _as_long(flags: NDArray[np.bool_], rows: int) -> NDArray[np.bool_]:
+    """`flags` of so many rows: a source and a catalogue may be ahead of each other."""
+    return flags[:rows] if len(flags) >= rows else np.pad(flags, (0, rows - len(flags)))
 
 
 def stored(index: Index) -> dict[str, NDArray[Any]]:

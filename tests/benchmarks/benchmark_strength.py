@@ -8,9 +8,11 @@ Speeds are ratios within one run, so that they can be compared between machines.
 import sys
 
 from tests.benchmarks import (
+    strength_batch,
     strength_cold,
     strength_durability,
     strength_imports,
+    strength_memory,
     strength_recall,
     strength_serving,
 )
@@ -18,6 +20,8 @@ from tests.benchmarks.harness import main
 
 BENCHES = (
     strength_serving.BENCHES
+    | strength_batch.BENCHES
+    | strength_memory.BENCHES
     | strength_recall.BENCHES
     | strength_cold.BENCHES
     | strength_imports.BENCHES

@@ -82,6 +82,12 @@ def place(*made_of: Any, files: Iterable[Path] = ()) -> Path:
     return KEPT / digest.hexdigest()[:20]
 
 
+def peak_megabytes() -> float:
+    """What this process held at its highest. `getrusage` would give that of the process that started it, where it was more."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")) / 1024
+
+
 def in_two_workers(work: Callable[..., Any], jobs: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
     """The results of `work(*job)` in the order of `jobs`, two at a time, each with one thread.
 

@@ -24,7 +24,7 @@ from recsys.importing.files import import_events
 from recsys.store import Store
 from recsys.store.records import ItemDraft
 from recsys.store.sessions import upgrade
-from tests.benchmarks.harness import KEPT, Row, say
+from tests.benchmarks.harness import KEPT, Row, peak_megabytes, say
 from tests.servers import postgresql
 
 ITEMS, USERS = 10_000, 50_000
@@ -183,12 +183,6 @@ def _copied(url: str, folder: Path) -> float:
     return time.monotonic() - started
 
 
-def _peak() -> float:
-    """Megabytes at the highest. `getrusage` would give those of the process that started this one, where they were more."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")) / 1024
-
-
 def _rejected(path: Path) -> list[int]:
     return [json.loads(line)["row"] for line in path.read_text(encoding="utf-8").splitlines()]
 
@@ -199,7 +193,7 @@ def _run(url: str, path: Path) -> None:
     *_, report = import_events(store, path, rejects=path.with_name(f"{path.name}.rejected.jsonl"))
     done = {
         "seconds": time.monotonic() - started,
-        "megabytes": _peak(),
+        "megabytes": peak_megabytes(),
         "accepted": report.accepted,
     }
     store.close()

@@ -5,8 +5,10 @@ vectors a little off; an item-item matrix is repeated along its diagonal. Every 
 """
 
 import shutil
+import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,9 +17,11 @@ import numpy as np
 import polars as pl
 import scipy.sparse as sp
 from numpy.typing import NDArray
+from sqlalchemy import make_url
 
 from features.text import item_text
 from recsys.bundle import Bundle, Part, load_bundle, save_bundle
+from recsys.data.catalogue import Catalogue
 from recsys.data.texts import text_hash
 from recsys.retrieval.linear import LinearSource
 from recsys.retrieval.parts import restore
@@ -88,6 +92,20 @@ def world(data: Path, *, items: int, users: int) -> World:
         (kept / "ready").touch()
         say(f"world of {items:,} items and {users:,} users: {time.monotonic() - started:.0f} s")
     return World(url, str(kept / "bundle"), users, items)
+
+
+def with_fewer(whole: World, users: int) -> World:
+    """The same items and bundle with the first `users` alone, made once."""
+    kept = Path(whole.bundle).parent / f"first-{users}.db"
+    if not kept.exists():
+        beside = kept.with_suffix(".partial")
+        shutil.copy(make_url(whole.url).database or "", beside)
+        with closing(sqlite3.connect(beside)) as connection:
+            for table in ("events", "users"):
+                connection.execute(f"DELETE FROM {table} WHERE user_id >= ?", (user_id(users),))
+            connection.commit()
+        beside.rename(kept)
+    return replace(whole, url=f"sqlite:///{kept}", users=users)
 
 
 def enlarged(bundle: Bundle, drafts: list[ItemDraft]) -> Bundle:
@@ -162,6 +180,16 @@ def _events(histories: list[list[str]], users: range, copies: int) -> Iterator[t
         copy = user // len(histories) % copies
         for position, item in enumerate(histories[user % len(histories)]):
             yield f"{user}-{position}", user_id(user), f"{item}-{copy}", position
+
+
+def rows_of_users(data: Path, made: World) -> list[NDArray[np.int64]]:
+    """What each stored user of a world did last, as rows of its bundle, oldest first."""
+    catalogue = Catalogue(load_bundle(made.bundle).item_ids)
+    histories, often = [items[-EVENTS:] for items in _histories(data)], copies(data, made.items)
+    return [
+        catalogue.rows(item for _, _, item, _ in _events(histories, range(user, user + 1), often))
+        for user in range(made.users)
+    ]
 
 
 def user_id(user: int) -> str:

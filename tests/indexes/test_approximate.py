@@ -118,7 +118,7 @@ def test_a_new_row_is_found_beside_the_graph(graph: Index, asked: Vectors, width
 def test_a_change_does_not_touch_the_graph(graph: Index) -> None:
     assert isinstance(graph, HnswIndex)
     changed = graph.with_rows(rows_of(0, 9000), np.ones((2, 24), dtype=np.float32)).without(rows_of(1))
-    assert changed._graph is graph._graph
+    assert changed.graph is graph.graph
 
 
 def test_many_wanted_rows_are_compared_exactly(graph: Index, truth: Index, asked: Vectors, widths: list[int]) -> None:
@@ -159,7 +159,7 @@ def test_a_graph_of_other_vectors_is_refused(graph: Index, vectors: Vectors) -> 
 
 def test_a_graph_without_its_vectors_is_refused(graph: HnswIndex) -> None:
     part = graph.part("p")
-    bare = faiss.serialize_index(graph._graph, faiss.IO_FLAG_SKIP_STORAGE)
+    bare = faiss.serialize_index(graph.graph, faiss.IO_FLAG_SKIP_STORAGE)
     with pytest.raises(BundleError, match="does not fit 3600 vectors of 24; build it again"):
         restore(replace(part, arrays=part.arrays | {"graph": bare}))
 
