@@ -5,6 +5,7 @@ they differ in how the matrix is fitted.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Self
 
@@ -13,12 +14,26 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from recsys.bundle import Part
-from recsys.data.history import NO_ROWS, Rows
+from recsys.data.history import NO_ROWS, History, Rows
 from recsys.indexes.index import best, fill, nothing
 from recsys.retrieval.source import Candidates, Query, Scores
 
 BLOCK = 256
 """Queries answered at once: bounds the dense scores in memory."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Said:
+    """What `histories` say about all rows: `product` (histories, rows); `spoken` marks those with a known item in them."""
+
+    histories: tuple[History, ...]
+    spoken: NDArray[np.bool_]
+    product: sp.csr_matrix
+
+    def each(self) -> Iterator[tuple[Rows, Scores]]:
+        """For each history the rows that it says something about, in no order, and what: few of a large catalogue."""
+        for start, end in pairwise(self.product.indptr.tolist()):
+            yield self.product.indices[start:end], self.product.data[start:end]
 
 
 class LinearSource:
@@ -40,6 +55,7 @@ class LinearSource:
     ) -> None:
         self.matrix, self.known, self.decay, self.window = matrix, known, decay, window
         self.config, self.figures = config, figures or {}
+        self._last = _Said((), np.empty(0, dtype=np.bool_), sp.csr_matrix((0, 0)))
 
     def reweighed(self, *, decay: float) -> "LinearSource":
         """The same matrix with histories weighed otherwise."""
@@ -52,8 +68,7 @@ class LinearSource:
         found = nothing(len(queries), k=k)
         for start in range(0, len(queries), BLOCK):
             block = queries[start : start + BLOCK]
-            for i, (query, said) in enumerate(zip(block, self._said(self._weights(block)), strict=True), start):
-                rows, scores = said
+            for i, (query, (rows, scores)) in enumerate(zip(block, self._said(block).each(), strict=True), start):
                 inside = (scores > 0) & (rows < len(query.allowed))
                 rows, scores = rows[inside], scores[inside]
                 shown = query.allowed[rows]
@@ -70,20 +85,22 @@ class LinearSource:
         opinion = np.append(self.known, False)[places]
         out, scores = np.full(rows.shape, np.nan, dtype=np.float32), np.zeros(items + 1, dtype=np.float32)
         for start in range(0, len(queries), BLOCK):
-            weights = self._weights(queries[start : start + BLOCK])
-            spoken = np.diff(weights.indptr) > 0
-            for i, (about, said) in enumerate(self._said(weights), start):
-                if spoken[i - start]:
-                    scores[about] = said
+            said = self._said(queries[start : start + BLOCK])
+            for i, (about, what) in enumerate(said.each(), start):
+                if said.spoken[i - start]:
+                    scores[about] = what
                     out[i] = np.where(opinion[i], scores[places[i]], np.nan)
                     scores[about] = 0
         return out
 
-    def _said(self, weights: sp.csr_matrix) -> Iterator[tuple[Rows, Scores]]:
-        """For each query the rows that its history says something about, in no order, and what: few of a large catalogue."""
-        product = sp.csr_matrix(weights @ self.matrix)
-        for start, end in pairwise(product.indptr.tolist()):
-            yield product.indices[start:end], product.data[start:end]
+    def _said(self, queries: Sequence[Query]) -> "_Said":
+        """What the histories say. A fusion asks for candidates and then for scores after the same ones: they are kept so long."""
+        histories, last = tuple(query.history for query in queries), self._last
+        if histories != last.histories:
+            weights = self._weights(queries)
+            last = _Said(histories, np.diff(weights.indptr) > 0, sp.csr_matrix(weights @ self.matrix))
+            self._last = last
+        return last
 
     def _weights(self, queries: Sequence[Query]) -> sp.csr_matrix:
         """(queries, items): what each known item of the history's last `window` of them weighs."""

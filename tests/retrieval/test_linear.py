@@ -169,3 +169,13 @@ def test_negative_weights_count_and_are_not_recommended() -> None:
 def test_an_item_counts_once_a_user_in_what_goes_together() -> None:
     data = histories([0, 0, 1], [1], [], items=3)
     assert interactions(data).toarray().tolist() == [[1, 1, 0], [0, 1, 0], [0, 0, 0]]
+
+
+def test_what_was_said_after_other_histories_is_not_said_again() -> None:
+    matrix = sp.csr_matrix(np.array([[0, 2, 0], [0, 0, 3], [0, 0, 0]], dtype=np.float32))
+    source = LinearSource(matrix, known=np.ones(3, dtype=np.bool_), decay=1, window=9, config={})
+    first, second = [query([0], allowed=3)], [query([1], allowed=3)]
+    assert source.search(first, k=1).rows.tolist() == [[1]]
+    assert source.score(second, everything(1, items=3)).tolist() == [[0, 0, 3]]
+    assert source.score(first, everything(1, items=3)).tolist() == [[0, 2, 0]]
+    assert source.score(first + second, everything(2, items=3)).tolist() == [[0, 2, 0], [0, 0, 3]]
