@@ -9,8 +9,8 @@ from cachetools import LRUCache
 from recsys.data.history import History, history_of, history_of_pairs
 from recsys.store import Store
 
-EVENTS = 4_000_000
-"""Events kept in all, 16 bytes each; a user counts as `USER` more."""
+EVENTS = 400_000
+"""Events kept in all, those of some thousand users; a user counts as `USER` more, for the vectors that encoders keep beside."""
 USER = 60
 
 

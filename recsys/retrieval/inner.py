@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from copy import copy
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -26,8 +26,11 @@ class InnerProductSource(ABC):
     """`vectors` (items, dim) of the catalogue, `known` marks rows that have one; subclasses encode the history.
 
     `index` finds among these vectors; without it one is built, exact for all but large catalogues. A history's vector is kept
-    as long as the history itself: that of a stored user until something new happens to them.
+    from the search for candidates to their scores, or, where it `keeps`, as long as the history itself: that of a stored user
+    until something new happens to them.
     """
+
+    keeps: ClassVar[bool] = False
 
     def __init__(self, vectors: NDArray[np.float32], *, known: NDArray[np.bool_], index: Index | None = None) -> None:
         self.index = build(suited(len(vectors)), vectors, known=known) if index is None else index
@@ -72,17 +75,27 @@ class InnerProductSource(ABC):
 
     def _history_vectors(self, queries: Sequence[Query]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """(indexes of the queries that can be encoded, their vectors)."""
-        new = [query.history for query in queries if query.vector is None and query.history not in self._encoded]
-        usable = [self._usable(history.rows) for history in new]
-        encoded: dict[History, NDArray[np.float32] | None] = dict.fromkeys(new)
-        if known := [i for i, rows in enumerate(usable) if len(rows)]:
-            made = self.encode([usable[i] for i in known])
-            encoded |= {new[i]: vector.copy() for i, vector in zip(known, made, strict=True)}
-        self._encoded.update(encoded)
-        vectors = [self._encoded[query.history] if query.vector is None else query.vector for query in queries]
+        histories, held = [query.history for query in queries if query.vector is None], self._encoded
+        ours = {history: held[history] for history in histories if history in held}
+        if new := [history for history in histories if history not in ours]:
+            ours |= self._made(new)
+            if self.keeps:
+                held.update(ours)
+            else:
+                self._encoded = WeakKeyDictionary(ours)
+        vectors = [ours[query.history] if query.vector is None else query.vector for query in queries]
         asked = np.array([i for i, vector in enumerate(vectors) if vector is not None], dtype=np.int64)
         found = [vector for vector in vectors if vector is not None]
         return asked, np.stack(found) if found else np.empty((0, self.vectors.shape[1]), dtype=np.float32)
+
+    def _made(self, histories: Sequence[History]) -> dict[History, NDArray[np.float32] | None]:
+        """The vector of each, None for those without a known item."""
+        usable = [self._usable(history.rows) for history in histories]
+        vectors: dict[History, NDArray[np.float32] | None] = dict.fromkeys(histories)
+        if known := [i for i, rows in enumerate(usable) if len(rows)]:
+            made = self.encode([usable[i] for i in known])
+            vectors |= {histories[i]: vector.copy() for i, vector in zip(known, made, strict=True)}
+        return vectors
 
     def _usable(self, rows: Rows) -> Rows:
         rows = rows[rows < len(self.known)]

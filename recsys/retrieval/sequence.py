@@ -21,6 +21,8 @@ from recsys.retrieval.inner import InnerProductSource, stored, stored_index
 class SequenceSource(InnerProductSource):
     """Runs the encoder over the vectors of the last `max_length` known items."""
 
+    keeps = True  # the encoder takes longer than all else
+
     def __init__(
         self, part: Part, vectors: NDArray[np.float32], *, known: NDArray[np.bool_], index: Index | None = None
     ) -> None:
