@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,7 @@ STEPS = 1000
 """Steps in which the scores of filled-in items fall by one."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Deployed:
     """Named sources, immutable: `with_items` gives a new one. `fusions` say how parts are blended."""
 
@@ -51,7 +52,7 @@ class Deployed:
         """The part itself, at `size` if it offers several; a fusion is bound to the sources it blends."""
         name = self.name(encoder)
         if name in self.fusions:
-            return FusionSource(self.fusions[name], {other: self._lent(other) for other in self.fusions[name].sources})
+            return self._fused[name]
         source = self.sources[name]
         return source.at(size or source.sizes.whole) if isinstance(source, ItemTextSource) else source
 
@@ -119,11 +120,19 @@ class Deployed:
         """The same with another source of that name."""
         return replace(self, sources={**self.sources, name: source})
 
-    def _lent(self, name: str) -> Source:
-        """The source as a fusion asks it: of items that it cannot know, it speaks as of their twins."""
-        source = self.sources[name]
-        reads = isinstance(source, TextAware) and bool(source.text_encoder)
-        return source if reads or not len(self.twins) else Lending(source, self.twins)
+    @cached_property
+    def _fused(self) -> dict[str, FusionSource]:
+        return {name: FusionSource(fusion, self._lent) for name, fusion in self.fusions.items()}
+
+    @cached_property
+    def _lent(self) -> dict[str, Source]:
+        """The sources as a fusion asks them: of items that one cannot know, it speaks as of their twins."""
+
+        def lent(source: Source) -> Source:
+            reads = isinstance(source, TextAware) and bool(source.text_encoder)
+            return source if reads or not len(self.twins) else Lending(source, self.twins)
+
+        return {name: lent(source) for name, source in self.sources.items()}
 
     def _filled(
         self, queries: Sequence[Query], found: Candidates, why: list[list[Why]], *, k: int
@@ -137,7 +146,7 @@ class Deployed:
             have = int((rows[i] >= 0).sum())
             rest = queries[i].allowed.copy()
             rest[rows[i, :have]] = False
-            more = self._lent("popular").search([Query(queries[i].history, rest)], k=k - have)
+            more = self._lent["popular"].search([Query(queries[i].history, rest)], k=k - have)
             extra = more.rows[0][more.rows[0] >= 0]
             floor = float(scores[i, have - 1]) if have else 1.0
             rows[i, have : have + len(extra)] = extra

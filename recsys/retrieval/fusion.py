@@ -60,6 +60,7 @@ class FusionSource:
     def __init__(self, fusion: Fusion, sources: Mapping[str, Source]) -> None:
         self.fusion = fusion
         self.sources = [sources[name] for name in fusion.sources]
+        self._named: dict[int, tuple[str, ...]] = {}
 
     def search(self, queries: Sequence[Query], *, k: int) -> Candidates:
         """The `k` best of all sources' candidates. A shorter list is the beginning of a longer one."""
@@ -97,9 +98,14 @@ class FusionSource:
         own, _, alone = (x * self.fusion.weights).reshape(len(x), 3, len(names)).swapaxes(0, 1)
         silent = x[:, len(names) : 2 * len(names)] > 0
         most = np.where(silent, -np.inf, own + alone).argmax(axis=1)
-        codes, place = np.unique(~silent @ (1 << np.arange(len(names))), return_inverse=True)  # few differ
-        voices = [tuple(name for i, name in enumerate(names) if code >> i & 1) for code in codes.tolist()]
-        return [(names[i], voices[j]) for i, j in zip(most.tolist(), place.tolist(), strict=True)]
+        codes = (~silent @ (1 << np.arange(len(names)))).tolist()
+        return [(names[i], self._voices(code)) for i, code in zip(most.tolist(), codes, strict=True)]
+
+    def _voices(self, code: int) -> tuple[str, ...]:
+        """The sources whose bits `code` has."""
+        if code not in self._named:
+            self._named[code] = tuple(name for i, name in enumerate(self.fusion.sources) if code >> i & 1)
+        return self._named[code]
 
 
 def gather(sources: Sequence[Source], queries: Sequence[Query], *, depth: int) -> NDArray[np.int64]:
