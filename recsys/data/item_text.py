@@ -37,7 +37,7 @@ class ItemTextEncoder:
 
     def __init__(self, part: Part, *, device: str = "cpu") -> None:
         self.name, self.hash = part.name, part.hash
-        self._part, self._device = part, device
+        self._part = part
         model, self._tokenizer = stored_model(part)
         self._model, config = model.to(device), model.config
         self.domains: tuple[str, ...] = tuple(part.config["domains"])
@@ -68,15 +68,7 @@ class ItemTextEncoder:
         self, texts: Sequence[str], domains: Sequence[str | None] | None, exits: Sequence[int]
     ) -> dict[int, Vectors]:
         experts = np.array([self.expert(domain) for domain in domains or [None] * len(texts)], dtype=np.int64)
-        tokens = self._tokenizer.encode([legal(text) for text in texts])
-        lengths = np.array([len(text) for text in tokens], dtype=np.int64)
-        out = {layers: np.empty((len(texts), self.dim), dtype=np.float32) for layers in exits}
-        for batch in length_buckets(lengths, tokens=TOKENS, generator=np.random.default_rng(0)):
-            read = collate_tokens([tokens[i] for i in batch], experts=experts[batch].tolist(), device=self._device)
-            with torch.inference_mode():
-                for layers, vectors in self._model.exits(read, exits).items():
-                    out[layers][batch] = vectors.float().cpu().numpy()
-        return {layers: unit(vectors) for layers, vectors in out.items()}
+        return exits_of(self._model, self._tokenizer, texts, experts=experts, exits=exits)
 
     def part(self, name: str) -> Part:
         p = self._part
@@ -112,6 +104,27 @@ def cut(vectors: Vectors, dims: int) -> Vectors:
     if not 1 <= dims <= vectors.shape[1]:
         raise ConfigError(f"dims={dims}: these vectors have 1 to {vectors.shape[1]}")
     return unit(vectors[:, :dims])
+
+
+def exits_of(
+    model: TextEncoder,
+    tokenizer: TextTokenizer,
+    texts: Sequence[str],
+    *,
+    experts: NDArray[np.int64],
+    exits: Sequence[int],
+) -> dict[int, Vectors]:
+    """Unit vectors (texts, dim) after each of `exits`, each text read by its expert; those of like length share a batch."""
+    device = model.tokens.weight.device
+    tokens = tokenizer.encode([legal(text) for text in texts])
+    lengths = np.array([len(text) for text in tokens], dtype=np.int64)
+    out = {layers: np.empty((len(texts), model.config.dim), dtype=np.float32) for layers in exits}
+    for batch in length_buckets(lengths, tokens=TOKENS, generator=np.random.default_rng(0)):
+        read = collate_tokens([tokens[i] for i in batch], experts=experts[batch].tolist(), device=device)
+        with torch.inference_mode():
+            for layers, vectors in model.exits(read, exits).items():
+                out[layers][batch] = vectors.float().cpu().numpy()
+    return {layers: unit(vectors) for layers, vectors in out.items()}
 
 
 def stored_model(part: Part) -> tuple[TextEncoder, TextTokenizer]:

@@ -10,9 +10,17 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from models.pretrained import load_sentence_encoder, packaged_folder, weights_hash
+from models.pretrained import (
+    encoder_hash,
+    load_sentence_encoder,
+    load_text_encoder,
+    mean_bert,
+    packaged_folder,
+    weights_hash,
+)
 from recsys.bundle import MANIFEST
-from recsys.data.item_text import ItemTextEncoder, from_bundle
+from recsys.data.item_text import ItemTextEncoder, exits_of, from_bundle
+from recsys.data.tokens import TextTokenizer
 from recsys.data.units import legal, unit
 from recsys.store import Store
 from recsys.store.vectors import LAYER
@@ -40,8 +48,31 @@ class TextEncoder(Protocol):
         ...
 
 
+class BertText:
+    """A sentence encoder that `models.pretrained.mean_bert` knows, read by our own network: the same vectors, sooner.
+
+    Raises:
+        ConfigError: it cannot be loaded.
+    """
+
+    def __init__(self, name: str, *, device: str = "cpu") -> None:
+        self.name = name
+        read = load_text_encoder(name)
+        self._model = read.encoder.to(device)
+        self._tokenizer = TextTokenizer(read.tokenizer, max_length=read.encoder.config.max_length)
+        self.dim, self._layers = read.encoder.config.dim, read.encoder.config.layers
+
+    @cached_property
+    def hash(self) -> str:
+        return encoder_hash(self._model, self._tokenizer.definition)
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        general = np.zeros(len(texts), dtype=np.int64)
+        return exits_of(self._model, self._tokenizer, texts, experts=general, exits=[self._layers])[self._layers]
+
+
 class PretrainedText:
-    """A sentence encoder: a folder, a hub name, or `packaged`. Texts of like length share a batch.
+    """Any other sentence encoder: a folder or a hub name. Texts of like length share a batch.
 
     Raises:
         ConfigError: it cannot be loaded.
@@ -112,7 +143,9 @@ def text_encoder(name: str, *, device: str = "cpu") -> TextEncoder:
         return from_bundle(name, device=device)
     if name == "auto":
         name = "packaged" if packaged_folder() else "hashed"
-    return HashedNgrams() if name == "hashed" else PretrainedText(name, device=device)
+    if name == "hashed":
+        return HashedNgrams()
+    return BertText(name, device=device) if mean_bert(name) else PretrainedText(name, device=device)
 
 
 def text_hash(text: str, domain: str | None = None) -> str:

@@ -1,6 +1,9 @@
 """Vectors of texts, whatever the texts are, and never the same work twice."""
 
+import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from models.errors import ConfigError
 from models.pretrained import PACKAGED, load_sentence_encoder, packaged_folder
 from recsys.data import texts as module
 from recsys.data.texts import (
+    BertText,
     HashedNgrams,
     PretrainedText,
     TextEncoder,
@@ -31,13 +35,24 @@ ODD = ["", " ", "\U0001f3b8\U0001f525", "word " * 10_000, "Привет, мир"
 
 
 @pytest.fixture(scope="module")
-def packaged() -> PretrainedText:
+def packaged() -> BertText:
+    return BertText("packaged")
+
+
+@pytest.fixture(scope="module")
+def library() -> PretrainedText:
+    """The same weights read by sentence-transformers, as any other encoder is."""
     return PretrainedText("packaged")
 
 
-@pytest.fixture(params=["hashed", "packaged"])
-def encoder(request: pytest.FixtureRequest, packaged: PretrainedText) -> TextEncoder:
-    return packaged if request.param == "packaged" else HashedNgrams()
+@pytest.fixture(params=["hashed", "packaged", "library"])
+def encoder(request: pytest.FixtureRequest, packaged: BertText, library: PretrainedText) -> TextEncoder:
+    match request.param:
+        case "packaged":
+            return packaged
+        case "library":
+            return library
+    return HashedNgrams()
 
 
 @pytest.fixture
@@ -136,7 +151,37 @@ def test_auto_takes_the_packaged_encoder_and_hashes_without_it(monkeypatch: pyte
     assert text_encoder("auto").name == "hashed"
 
 
-def test_the_hash_of_an_encoder_is_its_weights_not_its_place(packaged: PretrainedText, tmp_path: Path) -> None:
+def test_a_bert_is_read_as_sentence_transformers_reads_it(packaged: BertText, library: PretrainedText) -> None:
+    texts = [*ODD, "Star Wars", "Wool socks, grey, 3 pairs", "word " * 300]
+    assert packaged.dim == library.dim
+    np.testing.assert_allclose(packaged.encode(texts), library.encode(texts), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("file", "change"),
+    [
+        ("1_Pooling/config.json", {"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}),
+        ("sentence_bert_config.json", {"do_lower_case": True}),
+        ("config.json", {"hidden_act": "relu"}),
+    ],
+)
+def test_what_is_built_otherwise_is_left_to_the_library(tmp_path: Path, file: str, change: dict[str, object]) -> None:
+    folder = packaged_folder()
+    assert folder is not None
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    assert isinstance(text_encoder(str(copy)), BertText)
+    (copy / file).write_text(json.dumps(json.loads((copy / file).read_text()) | change))
+    assert isinstance(text_encoder(str(copy)), PretrainedText)
+
+
+def test_a_service_needs_no_library_to_read_the_packaged_encoder() -> None:
+    read = "from recsys.data.texts import text_encoder; text_encoder('packaged').encode(['a']); import sys"
+    loaded = "sys.stdout.write(str('sentence_transformers' in sys.modules or 'transformers' in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", f"{read}; {loaded}"], check=True, capture_output=True, text=True)
+    assert done.stdout == "False"
+
+
+def test_the_hash_of_an_encoder_is_its_weights_not_its_place(packaged: BertText, tmp_path: Path) -> None:
     folder = packaged_folder()
     assert folder is not None
     shutil.copytree(folder, tmp_path / "copy")
