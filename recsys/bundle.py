@@ -50,7 +50,7 @@ class Part:
         digest = hashlib.sha256(json.dumps([self.kind, self.config], sort_keys=True).encode())
         for name, array in sorted(self.arrays.items()):
             digest.update(f"{name}:{array.dtype}:{array.shape}".encode())
-            digest.update(np.ascontiguousarray(array).tobytes())
+            digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
         return digest.hexdigest()
 
 
