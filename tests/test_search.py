@@ -128,6 +128,21 @@ def test_any_text_that_can_be_read_is_answered_with_numbers(recommender: Recomme
         assert np.isfinite([item.score for item in answer.items]).all()
 
 
+@pytest.mark.parametrize(
+    "title", [None, "", "\U0001f3b8\U0001f525", "word " * 2_000, "Привет, мир", "<b>bold</b> <i></i>"]
+)
+@pytest.mark.parametrize("domain", ["tools", "films", None])
+def test_an_item_of_any_title_has_neighbours_at_every_size(
+    recommender: Recommender, title: str | None, domain: str | None
+) -> None:
+    recommender.put_items([ItemDraft(item_id="odd", title=title, domain=domain)])
+    for layers, dims in SIZES[1:]:
+        options = Options(k=3, encoder="item-text", layers=layers, dims=dims)
+        found = recommender.similar("odd", options=options).items
+        assert len(found) == 3
+        assert all(-1.001 <= item.score <= 1.001 for item in found)
+
+
 @pytest.mark.parametrize("text", ["", "   ", "<b></b>", "<script>alert('x')</script>", "\n\t"])
 def test_a_text_without_anything_to_read_is_refused(recommender: Recommender, text: str) -> None:
     with pytest.raises(InvalidRequest, match="nothing in this text can be read: send words, not markup alone"):

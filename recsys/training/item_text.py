@@ -76,7 +76,7 @@ class ItemTextRecipe:
     hard_negatives: int | None = None
     dims: int | None = None
     dropout: float = 0.1
-    stay: float = 0.5
+    stay: float = 1.5
     general_stay: float = 3.0
     keep: float = 0.0
     held_out: float = 0.1
