@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
@@ -27,8 +28,8 @@ class PlaylistConfig:
     """`dim` is the width of item vectors, `hidden` that of one reading; a bidirectional reader gives twice as much.
 
     `backwards` reads the last item first. `counting` tells the reader how many items it has read, or it forgets how long a long
-    list was. `conditioned` shows the list's vector to the writer at every step, `attention` every
-    state of the reader: then the vector may carry little.
+    list was; `nearness` tells it how like each item is to that many before it. `conditioned` shows the list's vector to the
+    writer at every step, `attention` every state of the reader: then the vector may carry little.
     """
 
     dim: int = 128
@@ -40,12 +41,15 @@ class PlaylistConfig:
     attention: bool = False
     conditioned: bool = True
     counting: bool = True
+    nearness: int = 3
     dropout: float = 0.2
     max_length: int = 256
 
     def __post_init__(self) -> None:
         if min(self.dim, self.hidden, self.layers, self.max_length) < 1:
             raise ConfigError(f"{self}: dim, hidden, layers and max_length must be at least 1")
+        if self.nearness < 0:
+            raise ConfigError(f"nearness={self.nearness}: a number of items from 0 on")
         if self.bidirectional and self.backwards:
             raise ConfigError("backwards=True and bidirectional=True contradict each other: it reads both ways already")
         if not 0 <= self.dropout < 1:
@@ -53,26 +57,39 @@ class PlaylistConfig:
 
     @property
     def width(self) -> int:
-        """Numbers of a list's vector."""
+        """Numbers of a reader's state."""
         return self.hidden * (2 if self.bidirectional else 1)
+
+    @property
+    def whole(self) -> int:
+        """Numbers of all that lists are compared by."""
+        return 2 * self.width + self.dim + max(0, 2 * self.nearness - 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What a reader makes of lists: their `vector`, and the states after each item for a writer that attends."""
+    """What a reader makes of lists: their `vector`, the states after each item for a writer that attends, the plain mean of the
+    items, and the `grain` of their order."""
 
     vector: Float[Tensor, "batch width"]
     states: Float[Tensor, "batch time width"]
     real: Bool[Tensor, "batch time"]
+    bag: Float[Tensor, "batch dim"]
+    grain: Float[Tensor, "batch grains"]
 
     @property
-    def both(self) -> Float[Tensor, "batch twice"]:
-        """The last state beside the mean of all: what lists are compared by.
+    def whole(self) -> Float[Tensor, "batch whole"]:
+        """The last state beside the mean of all, the mean of the items and the grain: what lists are compared by.
 
         The paper compares last states, which remember the latest items best. How each item sat after the one before it shows in
-        the state there, so the mean keeps more of the order throughout a long list.
+        the state there, so the mean keeps more of the order throughout a long list; what a list is about is told best by its
+        items themselves; and single places show in the grain alone.
         """
-        return torch.cat([self.vector, mean(self.states, self.real)], dim=-1)
+        return torch.cat([self.vector, mean(self.states, self.real), self.bag, self.grain], dim=-1)
+
+    def chosen(self, rows: Int[Tensor, " kept"]) -> "Read":
+        """Of these rows of the batch, in this order."""
+        return Read(self.vector[rows], self.states[rows], self.real[rows], self.bag[rows], self.grain[rows])
 
 
 class PlaylistEncoder(nn.Module):
@@ -83,6 +100,7 @@ class PlaylistEncoder(nn.Module):
         self.config = config
         self.dropout = nn.Dropout(config.dropout)
         self.of_count = nn.Linear(1, config.dim, bias=False) if config.counting else None
+        self.of_nearness = nn.Linear(config.nearness, config.dim, bias=False) if config.nearness else None
         readings = 2 if config.bidirectional else 1
         self.readers = nn.ModuleList(_recurrent(config, inputs=config.dim) for _ in range(readings))
 
@@ -95,21 +113,48 @@ class PlaylistEncoder(nn.Module):
         if x.shape[1] > self.config.max_length:
             raise ShapeError(f"{x.shape[1]} items: this encoder takes {self.config.max_length}; cut the list")
         lengths = when.real.sum(dim=1)
-        x = self.dropout(x)
         vectors, states = [], []
         for number, reader in enumerate(self.readers):
             turned = self.config.backwards or number == 1
-            read, _ = reader(self._counted(turn(x, lengths) if turned else x))
+            read, _ = reader(self._told(turn(x, lengths) if turned else x))
             vectors.append(_after(read, lengths))
             states.append(turn(read, lengths) if turned else read)
-        return Read(torch.cat(vectors, dim=-1), torch.cat(states, dim=-1), when.real)
+        return Read(
+            torch.cat(vectors, dim=-1),
+            torch.cat(states, dim=-1),
+            when.real,
+            bag=mean(x, when.real),
+            grain=mean(grains(nearness(x, before=self.config.nearness)), when.real),
+        )
 
-    def _counted(self, x: Float[Tensor, "batch time dim"]) -> Float[Tensor, "batch time dim"]:
-        """The items as they are read, each with the logarithm of its number."""
-        if self.of_count is None:
-            return x
-        number = torch.arange(1, x.shape[1] + 1, device=x.device, dtype=x.dtype)
-        return x + self.of_count(number.log().unsqueeze(-1))
+    def _told(self, x: Float[Tensor, "batch time dim"]) -> Float[Tensor, "batch time dim"]:
+        """The items as they are read, each with the logarithm of its number and how like it is to those before it."""
+        told = self.dropout(x)
+        if self.of_count is not None:
+            number = torch.arange(1, x.shape[1] + 1, device=x.device, dtype=x.dtype)
+            told = told + self.of_count(number.log().unsqueeze(-1))
+        if self.of_nearness is not None:
+            told = told + self.of_nearness(nearness(x, before=self.config.nearness))
+        return told
+
+
+def nearness(x: Float[Tensor, "batch time dim"], *, before: int) -> Float[Tensor, "batch time before"]:
+    """Cosines of each item with the one before it, the one before that, ...; 0 where there is none.
+
+    A recurrence adds up what it reads, and would have to learn this product.
+    """
+    x, time = F.normalize(x, dim=-1), x.shape[1]
+    cosines = [(x[:, k:] * x[:, : max(0, time - k)]).sum(dim=-1) for k in range(1, before + 1)]
+    shifted = [F.pad(one, (k, 0))[:, :time, None] for k, one in enumerate(cosines, start=1)]
+    return torch.cat([x.new_zeros(*x.shape[:2], 0), *shifted], dim=-1)
+
+
+def grains(near: Float[Tensor, "batch time before"]) -> Float[Tensor, "batch time grains"]:
+    """`nearness`, and how much nearer each item is to the one k before it than to the one just before, for k > 1.
+
+    Neighbours that are swapped where one run of like items meets the next put an item between two that are alike.
+    """
+    return torch.cat([near, torch.relu(near[..., 1:] - near[..., :1])], dim=-1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +167,8 @@ class WriterState:
 
     def chosen(self, rows: Int[Tensor, " kept"]) -> "WriterState":
         """The states of these rows of the batch, in this order; a row may be taken more than once."""
-        read = Read(self.read.vector[rows], self.read.states[rows], self.read.real[rows])
-        return WriterState(self.hidden[:, rows], None if self.cell is None else self.cell[:, rows], read)
+        cell = None if self.cell is None else self.cell[:, rows]
+        return WriterState(self.hidden[:, rows], cell, self.read.chosen(rows))
 
 
 class PlaylistDecoder(nn.Module):

@@ -7,10 +7,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, normalize
+from torch.nn.functional import cosine_similarity, cross_entropy, normalize
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from models.encoders.playlist import PlaylistConfig, PlaylistDecoder, PlaylistEncoder, Read, turn
+from models.encoders.playlist import PlaylistConfig, PlaylistDecoder, PlaylistEncoder, Read, nearness, turn
 from models.errors import ConfigError, ShapeError
 from models.lists import AGAIN, PlaylistModel
 from tests.models.timelines import timeline
@@ -42,7 +42,7 @@ def lists(*lengths: int, width: int | None = None) -> Tensor:
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
 def test_the_vector_is_that_of_torchs_packed_bidirectional_recurrence(cell: str) -> None:
-    mine = encoder(replace(SMALL, bidirectional=True, cell=cell, counting=False))  # type: ignore[arg-type]
+    mine = encoder(replace(SMALL, bidirectional=True, cell=cell, counting=False, nearness=0))  # type: ignore[arg-type]
     kind = nn.GRU if cell == "gru" else nn.LSTM
     theirs = kind(6, 5, batch_first=True, bidirectional=True).double()
     state: dict[str, Tensor] = {}
@@ -87,9 +87,24 @@ def test_an_empty_list_has_a_vector_of_zeros_and_can_be_written_from(config: Pla
     assert torch.isfinite(queries).all()
 
 
-def test_lists_are_compared_by_the_last_state_beside_the_mean_of_all() -> None:
+def test_lists_are_compared_by_the_last_state_beside_the_means_of_states_items_and_grains() -> None:
     read = encoder(SMALL)(lists(4, 2), timeline(4, 2))
-    torch.testing.assert_close(read.both[1], torch.cat([read.states[1, 1], read.states[1, :2].mean(dim=0)]))
+    x = lists(4, 2)[1, :2]
+    cosine = float(cosine_similarity(x[0], x[1], dim=0))
+    grain = x.new_tensor([cosine / 2, 0, 0, max(0.0, -cosine) / 2, max(0.0, -cosine) / 2])  # of the first item 0 - 0
+    torch.testing.assert_close(
+        read.whole[1], torch.cat([read.states[1, 1], read.states[1, :2].mean(dim=0), x.mean(dim=0), grain])
+    )
+
+
+def test_a_swap_where_two_runs_meet_shows_in_the_grain() -> None:
+    runs = torch.eye(6, dtype=torch.float64)[[0, 0, 0, 1, 1, 1]][None]
+    swapped = runs[:, [0, 0, 3, 2, 4, 5]]
+    model, when = encoder(SMALL), timeline(6)
+    torch.testing.assert_close(model(swapped, when).bag, model(runs, when).bag)
+    ordered, mixed = model(runs, when).grain[0], model(swapped, when).grain[0]
+    assert mixed[0] < ordered[0]  # neighbours are less alike
+    assert mixed[3] > ordered[3]  # and some are more like the one but last
 
 
 @torch.inference_mode()
@@ -102,6 +117,16 @@ def test_the_reader_counts() -> None:
         return float((model(x[:, :150], timeline(150)).vector - model(x, timeline(200)).vector).abs().max())
 
     assert apart(SMALL) > 1e-3 > 1e-9 > apart(replace(SMALL, counting=False))
+
+
+@given(length=st.integers(1, 6), before=st.integers(1, 8))
+def test_the_reader_is_told_how_like_each_item_is_to_those_before_it(length: int, before: int) -> None:
+    x = lists(length)
+    told = nearness(x, before=before)
+    for at in range(length):
+        for back in range(1, before + 1):
+            expected = cosine_similarity(x[0, at], x[0, at - back], dim=0) if back <= at else torch.tensor(0.0).double()
+            torch.testing.assert_close(told[0, at, back - 1], expected)
 
 
 def test_the_order_of_items_changes_the_vector() -> None:

@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
@@ -11,7 +12,9 @@ from models.lists import AGAIN, ONWARD
 from models.zoo import LIST_MODELS
 from recsys.bundle import Part, load_bundle
 from recsys.data.history import Rows
+from recsys.data.playlists import Playlists, with_folds
 from recsys.errors import InvalidRequest, TrainingError
+from recsys.evaluation.probing import probe_all
 from recsys.retrieval.lists.encoder import Decoding
 from recsys.retrieval.lists.seq2seq import Seq2seqLists
 from recsys.retrieval.lists.sets import SetLists
@@ -48,6 +51,29 @@ def test_an_epoch_writes_every_list_again_or_carries_it_on() -> None:
         else:
             assert min(map(len, task.sources)) > 0
             assert min(map(len, task.targets)) > 0
+
+
+def test_a_vector_tells_two_swapped_neighbours_of_a_list_that_was_never_learned() -> None:
+    random, after = Random(0), Random(1).sample(range(ITEMS), ITEMS)
+
+    def walk() -> list[int]:
+        items = [random.randrange(ITEMS)]
+        for _ in range(random.randrange(8, 20)):
+            items.append(after[items[-1]] if random.random() < 0.85 else random.randrange(ITEMS))
+        return items
+
+    walks = dataset([walk() for _ in range(1500)], items=ITEMS)
+    lists = with_folds(Playlists(data=walks, names=(None,) * len(walks)), seed=0)
+    wide = replace(PLAYLISTS.encoder, hidden=48)
+    loop = replace(PLAYLISTS.loop, epochs=12, learning_rate=5e-3)
+    recipe = replace(PLAYLISTS, encoder=wide, loop=loop, tokens=512)
+    fit = lists.only(lists.folds == 0).data
+    *_, part = train_playlists(recipe, name="lists/x", fit=fit, validation=None, text=None, seed=0)
+    assert isinstance(part, Part)
+    encoder = Seq2seqLists.from_part(part)
+    asked = {"attribute": None, "seeds": (0,), "only": "order, neighbours swapped"}
+    (row,) = probe_all({"x": encoder}, lists, **asked)  # type: ignore[arg-type]
+    assert row.accuracy.low > 0.6
 
 
 def test_an_epoch_takes_some_items_out_of_every_set_and_all_of_each() -> None:

@@ -27,7 +27,7 @@ class Seq2seqLists(LearnedLists[PlaylistModel]):
 
     @property
     def dim(self) -> int:
-        return 2 * self._body.config.width
+        return self._body.config.whole
 
     def next_scores(self, lists: Sequence[Rows], rows: NDArray[np.int64]) -> Scores:
         out = np.full(rows.shape, np.nan, dtype=np.float32)
@@ -59,7 +59,7 @@ class Seq2seqLists(LearnedLists[PlaylistModel]):
             return decoded(writer, among=among, known=known, prior=prior, groups=groups, wanted=wanted)
 
     def _read(self, lists: Sequence[Rows]) -> Tensor:
-        return self._seen(lists).both
+        return self._seen(lists).whole
 
     def _seen(self, lists: Sequence[Rows]) -> Read:
         cut = [rows[-self._body.config.max_length :] for rows in lists]
