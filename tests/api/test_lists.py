@@ -159,6 +159,19 @@ def test_unknown_items_are_told_and_the_name_used(client: TestClient) -> None:
     assert ids(named) == ids(asked(client, "continue", name="kitchen mix", k=5))
 
 
+def test_unknown_items_of_a_filter_are_told(client: TestClient, served: Served) -> None:
+    past = list(served[2].world.successor)[:2]
+    without = asked(client, "continue", item_ids=past, k=3, exclude=["nobody"])
+    assert without["degraded"][0] == {
+        "what": "exclude",
+        "why": "unknown items, which nothing would show anyway: nobody",
+    }
+    assert ids(without) == ids(asked(client, "continue", item_ids=past, k=3))
+    holding = asked(client, "similar", item_ids=past, holds="nobody")
+    assert holding["playlists"] == []
+    assert holding["degraded"][0]["why"] == "unknown items, which no list holds: nobody"
+
+
 def test_large_and_repetitive_lists_are_answered(client: TestClient, served: Served) -> None:
     item = next(iter(served[2].world.successor))
     assert item not in ids(asked(client, "continue", item_ids=[item] * 500, k=5))
