@@ -35,15 +35,14 @@ class DeepSets(nn.Module):
         super().__init__()
         self.config = config
         self.phi, width = _dense(dim, config.hidden, layers=config.layers)
-        self.rho = nn.Sequential(*_dense(width, config.hidden, layers=config.layers)[0], nn.Linear(config.hidden, dim))
-        if not config.layers:
-            self.rho = nn.Sequential()
+        self.rho, width = _dense(width, config.hidden, layers=config.layers)
+        self.to_out = nn.Linear(width, dim) if config.layers else nn.Identity()
 
     def forward(
         self, x: Float[Tensor, "batch time dim"], real: Bool[Tensor, "batch time"]
     ) -> Float[Tensor, "batch dim"]:
         """Set vectors; that of an empty set is what `rho` makes of zeros."""
-        return self.rho(self._pooled(self.phi(x), real))
+        return self.to_out(self.rho(self._pooled(self.phi(x), real)))
 
     def _pooled(self, x: Tensor, real: Tensor) -> Tensor:
         match self.config.pool:

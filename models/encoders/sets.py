@@ -21,7 +21,8 @@ SetPooling = DeepSetsConfig | ProcessConfig | SetTransformerConfig
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetConfig:
-    """`dim` is the width of item and set vectors; `skip` adds the elements' plain mean to what the pooling gives.
+    """`dim` is the width of item and set vectors; `skip` adds what the pooling gives, at first nothing, to the elements' plain
+    mean.
 
     `counts=False` leaves the features of repeats and size out.
     """
@@ -47,6 +48,9 @@ class SetEncoder(nn.Module):
         super().__init__()
         self.config = config
         self.pooling = set_pooling(config.pooling, dim=config.dim)
+        if config.skip:
+            for value in self.pooling.to_out.parameters():
+                nn.init.zeros_(value)
         self.of_count = nn.Linear(1, config.dim, bias=False) if config.counts else None
         self.of_size = nn.Linear(1, config.dim, bias=False) if config.counts else None
         self.dropout = nn.Dropout(config.dropout)
@@ -68,7 +72,7 @@ class SetEncoder(nn.Module):
         return pooled
 
 
-def set_pooling(config: SetPooling, *, dim: int) -> nn.Module:
+def set_pooling(config: SetPooling, *, dim: int) -> DeepSets | SetProcess | SetTransformer:
     """The part that makes one vector of many, over item vectors `dim` wide."""
     match config:
         case DeepSetsConfig():

@@ -35,9 +35,13 @@ def pooling(config: SetPooling) -> nn.Module:
     return set_pooling(config, dim=DIM).eval()
 
 
-def encoder(config: SetPooling, **settings: object) -> SetEncoder:
+def encoder(config: SetPooling, *, taught: bool = True, **settings: object) -> SetEncoder:
+    """`taught`: its pooling gives something."""
     torch.manual_seed(3)
-    return SetEncoder(SetConfig(pooling=config, dim=DIM, **settings)).eval()  # type: ignore[arg-type]
+    model = SetEncoder(SetConfig(pooling=config, dim=DIM, **settings)).eval()  # type: ignore[arg-type]
+    for value in model.pooling.to_out.parameters() if taught else ():
+        nn.init.normal_(value)
+    return model
 
 
 def elements(n: int, seed: int = 0) -> Tensor:
@@ -144,6 +148,16 @@ def test_counts_tell_a_set_from_the_set_doubled(config: SetPooling) -> None:
     told, untold = encoder(config), encoder(config, counts=False)
     assert not torch.allclose(told(x, once, everything(x)), told(x, 2 * once, everything(x)), atol=1e-4)
     torch.testing.assert_close(untold(x, once, everything(x)), untold(x, 2 * once, everything(x)))
+
+
+@pytest.mark.parametrize("config", [config for config in POOLINGS if config != DeepSetsConfig(layers=0)])
+def test_untrained_it_is_the_mean_and_can_move_from_there(config: SetPooling) -> None:
+    model, x = encoder(config, taught=False, counts=False), elements(6)
+    count = torch.tensor([[1.0, 2.0, 1.0, 3.0, 1.0, 0.0]])
+    read = model(x, count, count > 0)
+    torch.testing.assert_close(read, (x * count[..., None]).sum(dim=1) / 8)
+    read.sum().backward()
+    assert any(value.grad is not None and value.grad.any() for value in model.pooling.parameters())
 
 
 @pytest.mark.parametrize("config", POOLINGS)
