@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -48,7 +49,7 @@ def load_sentence_encoder(name: str, *, device: str) -> "SentenceTransformer":
             if Path(place).is_dir():
                 raise
             return _load(place, device=device, local=False)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise ConfigError(f"text encoder {name!r} cannot be loaded ({reason}); name a folder or a hub model") from error
 
@@ -89,7 +90,10 @@ def load_text_encoder(
         dropout=dropout,
     )
     encoder = TextEncoder(config)
-    encoder.load_state_dict(from_bert(read.weights, config))
+    try:
+        encoder.load_state_dict(from_bert(read.weights, config))
+    except (KeyError, RuntimeError) as error:
+        raise ConfigError(f"text encoder {name!r} lacks a weight of a BERT ({error}); name another") from error
     return Pretrained(encoder.eval(), read.tokenizer)
 
 
@@ -108,12 +112,19 @@ def mean_bert(name: str) -> Path | None:
         modules = _json(folder / "modules.json")
         kinds = [module["type"].rpartition(".")[2] for module in modules]
         pooling = _json(folder / modules[1]["path"] / "config.json")
-        plain = not _json(folder / READS).get("do_lower_case", False) and _like_bert(_json(folder / "config.json"))
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        about, prompts = _json(folder / "config.json"), _json(folder / "config_sentence_transformers.json")
+        plain = not (_json(folder / READS).get("do_lower_case") or prompts.get("default_prompt_name"))
+        with safe_open(folder / WEIGHTS, framework="pt") as weights:
+            bare = {"embeddings.word_embeddings.weight", "embeddings.token_type_embeddings.weight"} <= set(
+                weights.keys()
+            )
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, SafetensorError):
         return None
     modes = [mode for mode, chosen in pooling.items() if mode.startswith("pooling_mode_") and chosen]
     known = kinds[:2] == ["Transformer", "Pooling"] and kinds[2:] in ([], ["Normalize"])
-    return folder if known and plain and modes == ["pooling_mode_mean_tokens"] else None
+    absolute = about.get("position_embedding_type", "absolute") == "absolute"
+    fits = known and plain and bare and absolute and _like_bert(about) and modes == ["pooling_mode_mean_tokens"]
+    return folder if fits else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,6 +148,13 @@ def text_encoder(name: str, *, device: str = "cpu") -> TextEncoder:
     return BertText(name, device=device) if mean_bert(name) else PretrainedText(name, device=device)
 
 
+def has_weights(encoder: TextEncoder, trained: str) -> bool:
+    """Is `trained` the hash of `encoder`? Bundles of earlier versions hold the one that a BERT has for sentence-transformers."""
+    if encoder.hash == trained:
+        return True
+    return isinstance(encoder, BertText) and PretrainedText(encoder.name).hash == trained
+
+
 def text_hash(text: str, domain: str | None = None) -> str:
     """Changes when the text does, or the domain that decides who reads it."""
     read = text if domain is None else f"{domain}\n{text}"

@@ -1,7 +1,8 @@
 """The approximate index: a graph (HNSW) that proposes rows, whose exact inner products then decide.
 
-Source: Malkov and Yashunin (arXiv:1603.09320), through FAISS, which cannot take a row out of a graph. The graph holds each number
-of a vector in a byte: a search is quicker for it, since it waits for memory, and the order of what it proposes is made anew.
+Source: Malkov and Yashunin (arXiv:1603.09320), through FAISS, which cannot take a row out of a graph. The graph holds each
+number of a vector in a byte where that is fine enough: a search is quicker for it, since it waits for memory, and the order of
+what it proposes is made anew.
 
 Filters are applied to what the graph proposes, not inside its search: the nearest rows of all that a search keeps in view
 hold the best `k` of the allowed ones as soon as `k` of them are allowed. Otherwise the view is widened, up to where comparing
@@ -26,8 +27,8 @@ from recsys.indexes.proposing import ProposingIndex, linkable, one_thread, read_
 SPARE = 16
 """Rows beyond the wanted ones that are compared again: FAISS sums in another order, which may swap neighbours."""
 
-OUTSIDE = 0.001
-"""Share of the numbers of each dimension, at either end, that a byte's range leaves out: one far off would widen all steps."""
+ROUNDED, OUTLIERS, SAMPLE = 0.03, 0.01, 10_000
+"""Bytes will do where no more than this share of a sample of so many vectors is moved by more than this share of its length."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,19 +61,21 @@ class HnswIndex(ProposingIndex):
 
     @classmethod
     def from_part(cls, part: Part) -> "HnswIndex":
-        """The settings are read from the graph.
+        """The settings are read from the graph. One without its vectors, as earlier versions stored it, is built anew.
 
         Raises:
             BundleError: the graph is none, or belongs to other vectors.
         """
         a, exact = part.arrays, stored_exact(part)
         graph = read_faiss(a["graph"], part.name, what="graph")
-        held = (graph.ntotal, graph.d) if graph.storage else (0, 0)  # graphs were once stored without their vectors
-        if held != (len(a["nodes"]), exact.vectors.shape[1]):
+        held = (graph.ntotal, graph.d)
+        if not isinstance(graph, faiss.IndexHNSW) or held != (len(a["nodes"]), exact.vectors.shape[1]):
             raise BundleError(
                 f"a graph of {held[0]} x {held[1]} does not fit {len(a['nodes'])} vectors of {exact.vectors.shape[1]}; "
                 f"build it again"
             )
+        if graph.storage is None:
+            return build_hnsw(_config(graph), exact.vectors, known=exact.known)
         return cls(_config(graph), exact, graph=graph, nodes=a["nodes"], changed=a["changed"])
 
     def over(self, exact: ExactIndex, *, changed: Flags) -> "HnswIndex":
@@ -127,20 +130,28 @@ def build_hnsw(config: HnswConfig, vectors: Vectors, *, known: Flags) -> HnswInd
     exact = ExactIndex(ExactConfig(), vectors, known=known)
     drawn = linkable(exact)
     nodes = np.flatnonzero(drawn)
-    graph: Any = faiss.IndexHNSWSQ(
-        exact.vectors.shape[1],
-        faiss.ScalarQuantizer.QT_8bit,  # type: ignore[arg-type]  # FAISS's stubs take the enum for its class
-        config.neighbours,
-        faiss.METRIC_INNER_PRODUCT,
-    )
-    of_bytes: Any = faiss.downcast_index(graph.storage)
-    of_bytes.sq.rangestat, of_bytes.sq.rangestat_arg = faiss.ScalarQuantizer.RS_quantiles, OUTSIDE
+    graph = _empty(exact.vectors.shape[1], config, exact.vectors[nodes])
     graph.hnsw.efConstruction, graph.hnsw.efSearch = config.build, config.search
     with one_thread():
         if len(nodes):
-            graph.train(exact.vectors[nodes])
             graph.add(exact.vectors[nodes])
     return HnswIndex(config, exact, graph=graph, nodes=nodes, changed=~drawn)
+
+
+def _empty(dim: int, config: HnswConfig, vectors: Vectors) -> Any:
+    """A graph without nodes that rounds as finely as a sample of `vectors` needs: to a byte, or to two where lengths differ."""
+    sample = vectors[:: max(1, len(vectors) // SAMPLE)]
+    for kind in (faiss.ScalarQuantizer.QT_8bit, faiss.ScalarQuantizer.QT_fp16):
+        graph: Any = faiss.IndexHNSWSQ(dim, kind, config.neighbours, faiss.METRIC_INNER_PRODUCT)  # type: ignore[arg-type]
+        if not len(vectors):
+            break
+        graph.train(vectors)
+        storage: Any = faiss.downcast_index(graph.storage)
+        rounded = storage.sa_decode(storage.sa_encode(sample))
+        off = np.linalg.norm(rounded - sample, axis=1) / np.maximum(np.linalg.norm(sample, axis=1), 1e-30)
+        if np.mean(off > ROUNDED) <= OUTLIERS:
+            break
+    return graph
 
 
 def _config(graph: Any) -> HnswConfig:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from recsys.bundle import Bundle
 from recsys.data.history import Rows
 from recsys.data.item_text import KIND
-from recsys.errors import InvalidRequest, NotReady
+from recsys.errors import BundleError, InvalidRequest, NotReady
 from recsys.retrieval.fusion import Fusion, FusionSource, Why
 from recsys.retrieval.item_text import ItemTextSource, empty
 from recsys.retrieval.lists.encoder import PREFIX
@@ -159,7 +159,7 @@ def deploy(bundle: Bundle) -> Deployed:
     """The parts of `bundle`, ready to answer; that of a text encoder knows no items before it is given them.
 
     Raises:
-        BundleError: a part is of a kind that this version does not know.
+        BundleError: a part is of a kind that this version does not know, or blends what is not there.
     """
     fusions = {name: Fusion.from_part(part) for name, part in bundle.parts.items() if part.kind == "fusion"}
     sources: dict[str, Source] = {}
@@ -168,6 +168,9 @@ def deploy(bundle: Bundle) -> Deployed:
             sources[name] = empty(part)
         elif part.kind != "fusion" and not name.startswith(PREFIX):  # those answer questions about lists
             sources[name] = restore(part)
+    for name, fusion in fusions.items():
+        if missing := sorted(set(fusion.sources) - set(sources)):
+            raise BundleError(f"part {name!r} blends {', '.join(missing)}, which the bundle lacks; train it again")
     return Deployed(sources, fusions, bundle.default, Twins(len(bundle.item_ids)))
 
 

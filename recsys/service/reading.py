@@ -16,7 +16,7 @@ from models.errors import ConfigError
 from recsys.bundle import Bundle
 from recsys.data.catalogue import Catalogue
 from recsys.data.item_text import ItemTextEncoder, carried, cut
-from recsys.data.texts import TextEncoder, exits, stored_exits, text_encoder, text_hash
+from recsys.data.texts import TextEncoder, exits, has_weights, stored_exits, text_encoder, text_hash
 from recsys.errors import InvalidRequest, NotReady
 from recsys.indexes.build import Kind
 from recsys.indexes.space import Space
@@ -31,6 +31,9 @@ from recsys.store.records import Item
 log = logging.getLogger(__name__)
 
 Vectors = NDArray[np.float32]
+
+UNREAD = ""
+"""The hash of no text."""
 
 
 class Reading:
@@ -67,9 +70,16 @@ class Reading:
         return found
 
     def learned(self, items: Sequence[Item]) -> Mapping[int, Vectors]:
-        """The texts of `items` after each exit of the encoder; nothing where texts cannot be read."""
+        """The texts of `items` after each exit of the encoder; nothing where texts cannot be read.
+
+        Where that fails, because the store is away, they count as unread again.
+        """
         encoder = self.encoder() if items else None
-        return {} if encoder is None else self._exits(encoder, items)
+        try:
+            return {} if encoder is None else self._exits(encoder, items)
+        except Exception:
+            self._read |= dict.fromkeys((item.item_id for item in items), UNREAD)
+            raise
 
     def filled(self, deployed: Deployed, catalogue: Catalogue) -> Deployed:
         """`deployed` whose source over the bundle's own text encoder knows all items of the store."""
@@ -146,7 +156,7 @@ class Reading:
             encoder = text_encoder(name, device=self._device)
         except ConfigError as error:
             encoder, why = None, str(error)
-        if encoder and (not trained or encoder.hash == trained):
+        if encoder and (not trained or has_weights(encoder, trained)):
             return encoder
         self.trouble = (f"text encoder {name!r}: {why}; items newer than the bundle have no text: train again",)
         return None

@@ -157,11 +157,32 @@ def test_a_graph_of_other_vectors_is_refused(graph: Index, vectors: Vectors) -> 
         restore(replace(part, arrays=part.arrays | {"vectors": vectors[:, :8]}))
 
 
-def test_a_graph_without_its_vectors_is_refused(graph: HnswIndex) -> None:
+def test_a_graph_without_its_vectors_is_built_anew(graph: HnswIndex, asked: Vectors) -> None:
+    """As earlier versions stored it."""
     part = graph.part("p")
     bare = faiss.serialize_index(graph.graph, faiss.IO_FLAG_SKIP_STORAGE)
+    again = restore(replace(part, arrays=part.arrays | {"graph": bare}))
+    assert isinstance(again, HnswIndex)
+    assert again.config == CONFIG
+    for ours, theirs in zip(again.search(asked, k=10), graph.search(asked, k=10), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_another_kind_of_faiss_index_is_refused(graph: HnswIndex, vectors: Vectors) -> None:
+    part, flat = graph.part("p"), faiss.IndexFlatIP(24)
+    flat.add(vectors[:3600])
     with pytest.raises(BundleError, match="does not fit 3600 vectors of 24; build it again"):
-        restore(replace(part, arrays=part.arrays | {"graph": bare}))
+        restore(replace(part, arrays=part.arrays | {"graph": faiss.serialize_index(flat)}))
+
+
+@pytest.mark.parametrize(("spread", "recalled"), [(0.0, 0.99), (0.5, 0.99), (1.0, 0.99), (2.0, 0.97)])
+def test_recall_holds_however_much_lengths_differ(spread: float, recalled: float) -> None:
+    """The long ones win, and are what rounding to a byte cuts."""
+    generator = np.random.default_rng(0)
+    vectors = generator.normal(size=(12_000, 32)) * generator.lognormal(0, spread, (12_000, 1))
+    index = over(replace(GRAPH, neighbours=32, build=200, search=150), vectors.astype(np.float32))
+    truth, asked = over(ExactConfig(), vectors.astype(np.float32)), generator.normal(size=(50, 32)).astype(np.float32)
+    assert recall(index.search(asked, k=10), truth.search(asked, k=10)) >= recalled
 
 
 def test_bytes_that_are_no_graph_are_refused(graph: Index) -> None:
