@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 from pydantic.config import JsonDict
 
-from api.fields import Attributes, Finite, Id, Ids, Instant, Position, Text
+from api.fields import Attributes, Finite, Id, Ids, Instant, Position, Text, refuse
 from recsys.service import MAX_HISTORY, Options, Question
 from recsys.service.list_questions import MAX_ALTERNATIVES, ContinueOptions, SimilarOptions
 from recsys.store.records import EventDraft, ItemDraft
@@ -101,17 +101,24 @@ class Found(Incoming):
 
 
 class HistoryAsked(Asked):
-    """A history sent along, oldest item first. It is used for this answer and not stored."""
+    """A history sent along, oldest item first, which is used for this answer and not stored; or that of a stored user."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"history": ["50", "181"], "k": 10}]})
 
-    history: list[Id] = Field(max_length=MAX_HISTORY, description="Item ids, oldest first; may be empty")
+    history: list[Id] | None = Field(None, max_length=MAX_HISTORY, description="Item ids, oldest first; may be empty")
+    user_id: Id | None = Field(None, description="In place of `history`: a stored user, whose events are taken")
     k: int = Field(10, strict=True, ge=1, le=1000, description="How many items")
     include_seen: bool | None = Field(None, strict=True, description="May items of the history come back?")
     allow: Ids | None = Field(None, description="Show these item ids alone, as many as the body holds; left out: all")
     exclude: Ids = Field([], description="Item ids not to show, as many as the body holds")
     layers: Layers | None = Field(None, strict=True)
     dims: Dims | None = Field(None, strict=True)
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.history is None) == (self.user_id is None):
+            raise refuse("history_or_user", "send either `history` or `user_id`")
+        return self
 
 
 class Scored(Outgoing):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from features.synthetic import World
-from recsys.errors import BundleError, InvalidRequest, NotFound
+from recsys.errors import BundleError, InvalidRequest, NotFound, StoreError
 from recsys.service import MAX_HISTORY, Options, Recommender
 from recsys.store import Store
 from recsys.store.records import EventDraft, ItemDraft
@@ -81,6 +81,39 @@ def test_a_new_item_is_still_known_after_a_restart(served: Served) -> None:
     options = Options(k=3, encoder="text")
     assert again.similar(twin, options=options).items == recommender.similar(twin, options=options).items
     again.close()
+
+
+@pytest.mark.parametrize("fails", ["vectors", "save_vectors"])
+def test_a_text_that_could_not_be_read_is_read_the_next_time(
+    served: Served, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    recommender, _, planted = served
+    twin = a_history(planted.world)[0]
+    old = recommender.item(twin)
+    draft = ItemDraft(item_id="twin", title=f"{old.title} again", attributes=old.attributes)
+
+    def away(*_: object, **__: object) -> None:
+        raise StoreError("the store is away")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Store, fails, away)
+        with pytest.raises(StoreError):
+            recommender.put_items([draft])
+    recommender.put_items([draft])
+    near = recommender.similar("twin", options=Options(k=3, encoder="text")).items
+    assert {item.source for item in near} == {"text"}
+    assert twin in [item.item_id for item in near]
+
+
+def test_unknown_ids_in_filters_are_told(served: Served) -> None:
+    recommender, _, planted = served
+    history = a_history(planted.world)
+    options = Options(k=1, allow=(*planted.world.successor, "b-17"), exclude=("b-18",))
+    told = {one.what: one.why for one in recommender.recommend(history=history, options=options).degraded}
+    assert told == {
+        "allow": "unknown items, which cannot be shown: b-17",
+        "exclude": "unknown items, which nothing would show anyway: b-18",
+    }
 
 
 def test_a_changed_text_counts_at_once(served: Served) -> None:
@@ -189,7 +222,7 @@ def test_only_what_is_allowed_comes_and_all_of_it(served: Served, encoder: str |
     asked = Options(k=100, encoder=encoder, allow=(*few, "unknown"))
     answer = recommender.recommend(history=history, options=asked)
     assert {item.item_id for item in answer.items} == set(few)
-    assert [one.what for one in answer.degraded] == ["k"]
+    assert [one.what for one in answer.degraded] == ["allow", "k"]
     less = Options(k=100, encoder=encoder, allow=few, exclude=few[:1])
     assert set(ids(recommender, history=history, options=less)) == set(few[1:])
     assert ids(recommender, history=history, options=Options(allow=(), encoder=encoder)) == []

@@ -20,8 +20,9 @@ ANSWER = TypeAdapter(Answer)
 
 @router.post("/v1/recommendations", response_model=Recommendations, responses=documented(413, 415, 503))
 async def recommend(asked: HistoryAsked, request: Request) -> Response:
-    """The items that fit best after the history in the body, best first. Unknown ids in it are named in `degraded`."""
-    return await _response(request, Question(history=asked.history, options=asked.options()))
+    """The items that fit best after the history or user in the body, best first. Unknown ids are named in `degraded`."""
+    question = Question(history=asked.history, user_id=asked.user_id, options=asked.options())
+    return await _response(request, question)
 
 
 @router.get(

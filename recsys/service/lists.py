@@ -34,7 +34,7 @@ from recsys.service.list_questions import (
 )
 from recsys.service.list_readers import ByItems, ByNames, ListReader
 from recsys.service.live import Live
-from recsys.service.questions import MAX_HISTORY, Degraded, Scored
+from recsys.service.questions import MAX_HISTORY, UNKNOWN_EXCLUDED, Degraded, Scored
 from recsys.service.snapshot import Snapshot
 from recsys.service.stored_lists import StoredLists
 from recsys.store import Store
@@ -101,9 +101,7 @@ class ListQuestions:
             degraded.append(Degraded("order", f"{encoder} reads every list in its order: train blend, which need not"))
         past = self._sent(live, item_ids, name, degraded)
         read = self._read(live, name, degraded)
-        _tell_unknown(
-            live, options.exclude, degraded, what="exclude", why="unknown items, which nothing would show anyway"
-        )
+        degraded += live.unknown(options.exclude, what="exclude", why=UNKNOWN_EXCLUDED)
         query = ListQuery(past, _shown(live, past, options), name=name, read=read)
         pool = max(POOL, options.k * min(options.alternatives, 4))
         if live.lists.fusion is None and not len(past):
@@ -213,7 +211,7 @@ class ListQuestions:
         encoder, kept = live.lists.encoder(options.encoder, options.order)
         past = self._sent(live, item_ids, name, degraded)
         if options.holds is not None:
-            _tell_unknown(live, [options.holds], degraded, what="holds", why="unknown items, which no list holds")
+            degraded += live.unknown([options.holds], what="holds", why="unknown items, which no list holds")
         if not kept:
             why = f"no encoder here is sensitive to order, {encoder.name if encoder else NAMES} answers: train playlist-seq2seq"
             degraded.append(Degraded("order", why))
@@ -268,20 +266,12 @@ class ListQuestions:
             raise NothingKnown("an empty list without a name says nothing: send item_ids, or a name")
         if len(item_ids) > MAX_HISTORY:
             raise InvalidRequest(f"a list of {len(item_ids)} items: send {MAX_HISTORY} at most")
-        _tell_unknown(live, item_ids, degraded, what="items", why="unknown items left out")
+        degraded += live.unknown(item_ids, what="items", why="unknown items left out")
         past = History.undated(live.catalogue.rows(item_ids))
         if item_ids and not len(past):
             rest = "its name alone answers" if named else "popular items answer; send a name"
             degraded.append(Degraded("items", f"no item of the list is known: {rest}"))
         return past
-
-
-def _tell_unknown(live: Snapshot, item_ids: Sequence[str], degraded: list[Degraded], *, what: str, why: str) -> None:
-    """Names the first ten items that the catalogue lacks, where there are any."""
-    unknown = list(dict.fromkeys(one for one in item_ids if live.catalogue.row(one) is None))
-    if unknown:
-        more = f" and {len(unknown) - 10} more" if len(unknown) > 10 else ""
-        degraded.append(Degraded(what, f"{why}: {', '.join(unknown[:10])}{more}"))
 
 
 def _shown(live: Snapshot, past: History, options: ContinueOptions) -> Allowed:

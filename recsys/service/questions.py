@@ -9,6 +9,8 @@ MAX_HISTORY = 10_000
 MAX_K = 1000
 """Items in one answer."""
 
+UNKNOWN_EXCLUDED = "unknown items, which nothing would show anyway"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:

@@ -25,6 +25,7 @@ from recsys.service.questions import (
     DEFAULT,
     MAX_HISTORY,
     MAX_K,
+    UNKNOWN_EXCLUDED,
     Answer,
     Degraded,
     Options,
@@ -147,12 +148,9 @@ class Recommender:
         """
         if len(item_ids) > MAX_HISTORY:
             raise InvalidRequest(f"a history of {len(item_ids)} items: send the last {MAX_HISTORY} at most")
-        catalogue = self._live.snapshot.catalogue
-        unknown = list(dict.fromkeys(item_id for item_id in item_ids if catalogue.row(item_id) is None))
-        if unknown:
-            more = f" and {len(unknown) - 10} more" if len(unknown) > 10 else ""
-            degraded.append(Degraded("history", f"unknown items left out: {', '.join(unknown[:10])}{more}"))
-        past = History.undated(catalogue.rows(item_ids))
+        live = self._live.snapshot
+        degraded += live.unknown(item_ids, what="history", why="unknown items left out")
+        past = History.undated(live.catalogue.rows(item_ids))
         if not len(past):
             degraded.append(Degraded("history", "no known item in it: popular items are shown"))
         return past
@@ -304,6 +302,8 @@ class Recommender:
             degraded.append(
                 Degraded("store", "the database does not answer: what was written meanwhile may be missing")
             )
+        degraded += live.unknown(options.allow or (), what="allow", why="unknown items, which cannot be shown")
+        degraded += live.unknown(options.exclude, what="exclude", why=UNKNOWN_EXCLUDED)
         query = self._query(live, past, options)
         if question.domain is not None and self._live.reading:
             kept, unmet = self._live.reading.within(question.domain, live.catalogue, query.allowed)

@@ -1,5 +1,6 @@
 """What one request works on from its first line to its last."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from recsys.bundle import Bundle
@@ -7,6 +8,7 @@ from recsys.data.catalogue import Catalogue
 from recsys.retrieval.deployed import Deployed
 from recsys.retrieval.lists.deployed import DeployedLists
 from recsys.retrieval.lists.encoder import PREFIX
+from recsys.service.questions import Degraded
 
 NO_LISTS = DeployedLists({}, {}, None)
 
@@ -29,3 +31,9 @@ class Snapshot:
     def text_encoders(self) -> frozenset[str]:
         """Names of the text encoders whose vectors new items need."""
         return self.deployed.text_encoders | self.lists.text_encoders
+
+    def unknown(self, item_ids: Iterable[str], *, what: str, why: str) -> list[Degraded]:
+        """What there is to tell of those that the catalogue lacks: the first ten by name."""
+        unknown = list(dict.fromkeys(one for one in item_ids if self.catalogue.row(one) is None))
+        more = f" and {len(unknown) - 10} more" if len(unknown) > 10 else ""
+        return [Degraded(what, f"{why}: {', '.join(unknown[:10])}{more}")] if unknown else []

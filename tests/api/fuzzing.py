@@ -63,6 +63,7 @@ def _send(operation: Any, mode: GenerationMode, each: int, known: Sequence[str],
     def send(case: Any, one: str | None) -> None:
         if one is not None:
             case.path_parameters = _with_known(case.path_parameters, one)
+            case.query = _with_known(case.query, one)
             case.body = _with_known(case.body, one)
         try:
             status = case.call().status_code

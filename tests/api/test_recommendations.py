@@ -1,6 +1,7 @@
 import pytest
 from fastapi.testclient import TestClient
 
+from api.schemas import Recommendations
 from recsys.service import Options
 from tests.api.fake import FakeRecommender, client_over
 
@@ -35,6 +36,35 @@ def test_a_history_sent_along_is_answered_with_score_and_source(client: TestClie
     assert answer["bundle"] == "bundles/blend-1"
     assert answer["encoder"] == "blend"
     assert answer["degraded"] == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/v1/recommendations", {"history": ["50", "b-17"], "k": 2}),
+        ("GET", "/v1/users/ann/recommendations", None),
+        ("GET", "/v1/items/50/similar", None),
+        ("POST", "/v1/search", {"query": "star"}),
+    ],
+)
+def test_what_is_sent_is_what_is_documented(client: TestClient, method: str, path: str, body: object) -> None:
+    """Answers are written without passing through the model that describes them."""
+    sent = client.request(method, path, json=body).json()
+    assert Recommendations.model_validate(sent).model_dump(mode="json") == sent
+
+
+def test_a_stored_user_may_stand_in_the_body(client: TestClient) -> None:
+    client.post("/v1/events", json={"user_id": "ann", "item_id": "50"})
+    sent = client.post("/v1/recommendations", json={"user_id": "ann", "exclude": ["1"] * 2000}).json()
+    assert sent["items"][0]["item_id"] == "181"
+    assert "1" not in ids(sent)
+
+
+@pytest.mark.parametrize("body", [{}, {"history": [], "user_id": "ann"}])
+def test_a_history_or_a_user_and_not_both(client: TestClient, body: dict[str, object]) -> None:
+    response = client.post("/v1/recommendations", json=body)
+    assert response.status_code == 422
+    assert "send either `history` or `user_id`" in response.json()["detail"]
 
 
 def test_the_request_id_of_the_answer_stands_in_the_header(client: TestClient) -> None:

@@ -1,5 +1,6 @@
 """Markov chains, item neighbours and EASE against loops that are too simple to be wrong in the same way."""
 
+from collections.abc import Sequence
 from math import sqrt
 
 import numpy as np
@@ -16,6 +17,7 @@ from recsys.retrieval.ease import EaseConfig, fit_ease
 from recsys.retrieval.linear import LinearSource, keep_largest
 from recsys.retrieval.markov import MarkovConfig, fit_markov
 from recsys.retrieval.neighbours import NeighboursConfig, fit_neighbours, interactions
+from recsys.retrieval.source import Query
 from tests.retrieval.worlds import drawn, everything, histories, query
 
 
@@ -179,3 +181,16 @@ def test_what_was_said_after_other_histories_is_not_said_again() -> None:
     assert source.score(second, everything(1, items=3)).tolist() == [[0, 0, 3]]
     assert source.score(first, everything(1, items=3)).tolist() == [[0, 2, 0]]
     assert source.score(first + second, everything(2, items=3)).tolist() == [[0, 2, 0], [0, 0, 3]]
+
+
+def test_candidates_and_their_scores_cost_one_product(monkeypatch: pytest.MonkeyPatch) -> None:
+    source, asked = fit_markov(drawn(np.random.default_rng(3)), MarkovConfig()), [query([1, 2], allowed=15)]
+    weighed, weigh = list[int](), source._weights
+
+    def counted(queries: Sequence[Query]) -> sp.csr_matrix:
+        weighed.append(len(queries))
+        return weigh(queries)
+
+    monkeypatch.setattr(source, "_weights", counted)
+    source.score(asked, source.search(asked, k=5).rows)
+    assert weighed == [1]
