@@ -12,17 +12,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
 
 from features.synthetic import planted
 from features.text import item_text_from_json
 from models.errors import ConfigError
-from models.pretrained import PACKAGED, load_sentence_encoder, packaged_folder
+from models.pretrained import PACKAGED, WEIGHTS, load_sentence_encoder, mean_bert, packaged_folder
 from recsys.data import texts as module
 from recsys.data.texts import (
     BertText,
     HashedNgrams,
     PretrainedText,
     TextEncoder,
+    has_weights,
     stored_vectors,
     text_encoder,
     text_hash,
@@ -163,15 +165,44 @@ def test_a_bert_is_read_as_sentence_transformers_reads_it(packaged: BertText, li
         ("1_Pooling/config.json", {"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}),
         ("sentence_bert_config.json", {"do_lower_case": True}),
         ("config.json", {"hidden_act": "relu"}),
+        ("config.json", {"position_embedding_type": "relative_key"}),
+        ("config_sentence_transformers.json", {"prompts": {"query": "query: "}, "default_prompt_name": "query"}),
     ],
 )
 def test_what_is_built_otherwise_is_left_to_the_library(tmp_path: Path, file: str, change: dict[str, object]) -> None:
     folder = packaged_folder()
     assert folder is not None
     copy = shutil.copytree(folder, tmp_path / "copy")
-    assert isinstance(text_encoder(str(copy)), BertText)
+    assert mean_bert(str(copy))
     (copy / file).write_text(json.dumps(json.loads((copy / file).read_text()) | change))
-    assert isinstance(text_encoder(str(copy)), PretrainedText)
+    assert mean_bert(str(copy)) is None
+
+
+def test_weights_under_other_names_are_left_to_the_library(tmp_path: Path, library: PretrainedText) -> None:
+    folder = packaged_folder()
+    assert folder is not None
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    weights = load_file(copy / WEIGHTS)
+    save_file({f"bert.{name}": weight for name, weight in weights.items()}, copy / WEIGHTS, metadata={"format": "pt"})
+    encoder = text_encoder(str(copy))
+    assert isinstance(encoder, PretrainedText)
+    np.testing.assert_allclose(encoder.encode(["Star Wars"]), library.encode(["Star Wars"]), atol=1e-5)
+
+
+def test_a_damaged_file_of_weights_is_refused(tmp_path: Path) -> None:
+    folder = packaged_folder()
+    assert folder is not None
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    (copy / WEIGHTS).write_bytes((copy / WEIGHTS).read_bytes()[:1000])
+    with pytest.raises(ConfigError, match="cannot be loaded"):
+        text_encoder(str(copy))
+
+
+def test_bundles_of_earlier_versions_know_the_packaged_encoder(packaged: BertText, library: PretrainedText) -> None:
+    assert packaged.hash != library.hash
+    assert has_weights(packaged, packaged.hash)
+    assert has_weights(packaged, library.hash)
+    assert not has_weights(packaged, HashedNgrams().hash)
 
 
 def test_a_service_needs_no_library_to_read_the_packaged_encoder() -> None:
