@@ -29,7 +29,7 @@ POOLINGS: dict[str, SetPooling] = {
     "deep-sets": DeepSetsConfig(),
     "attention": SetTransformerConfig(),
 }
-DEFAULT = "process"
+DEFAULT = "attention"
 """What `pooling = ...` in the table of a file may say, and what it is otherwise."""
 
 
