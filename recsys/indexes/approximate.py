@@ -35,7 +35,7 @@ ROUNDED, OUTLIERS, SAMPLE = 0.03, 0.01, 10_000
 class HnswConfig:
     """Links per row (twice as many on the ground level), and how many rows are kept in view to build and, at least, to search.
 
-    Of 100,000 in tight clusters this finds 98 of 100 among the ten best. Fewer links, chosen from a wider view, beat more of them.
+    Of 100,000 in tight clusters this finds 98 of 100 among the ten best. Fewer links chosen from a wider view beat more of them.
     """
 
     neighbours: int = 24
