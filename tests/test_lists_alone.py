@@ -14,7 +14,7 @@ from recsys.bundle import Bundle, save_bundle
 from recsys.data.catalogue import Catalogue
 from recsys.data.history import Rows
 from recsys.errors import NothingKnown
-from recsys.retrieval.lists.encoder import ListVectors
+from recsys.retrieval.lists.encoder import Continued, ListVectors
 from recsys.retrieval.lists.sets import SetLists
 from recsys.service import Recommender
 from recsys.service.list_questions import ContinueOptions, SimilarOptions
@@ -77,6 +77,22 @@ def test_one_list_encoder_alone_compares_and_continues_over_http(store: Store, t
         assert told["encoder"] == "popular"
         assert any("parts for lists alone" in one["why"] for one in told["degraded"])
         assert client.get("/v1/models").json()["default"] == "popular"
+    recommender.close()
+
+
+@pytest.mark.parametrize(("written", "told"), [(0, "encoder"), (2, "k")])
+def test_a_writer_that_writes_too_little_is_told(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: int, told: str
+) -> None:
+    def decode(*_: object, among: np.ndarray, **__: object) -> list[Continued]:
+        return [Continued(among[:written], 0.0)] if written else []
+
+    monkeypatch.setattr(type(trained("playlist-seq2seq", epochs=2)), "decode", decode)
+    recommender = Recommender(store, bundle=bundle_of("playlist-seq2seq", tmp_path))
+    past = [dataset().item_ids[row] for row in WORLD.lists[0][:5]]
+    answer = recommender.lists.continued(past, None, ContinueOptions(k=4))
+    assert [len(one.items) for one in answer.alternatives] == [written or 4]
+    assert [one.what for one in answer.degraded] == [told]
     recommender.close()
 
 

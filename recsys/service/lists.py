@@ -117,6 +117,12 @@ class ListQuestions:
                 Degraded("same_group", "no item here shares an artist, brand or other attribute with another")
             )
         lists = self._chosen(live, encoder, past, rows, scores, groups, options)
+        if not lists and len(rows):
+            lists = _ranked(rows, scores, groups, options)
+            because = f"{encoder} knows no item of the list, or none that may follow: what was found for it is shown"
+            degraded.append(Degraded("encoder", because))
+        elif (shortest := min((len(one) for one in lists), default=0)) < min(options.k, len(rows)):
+            degraded.append(Degraded("k", f"{encoder} knows only {shortest} of the {options.k} items asked for"))
         if len(lists) < options.alternatives:
             degraded.append(Degraded("alternatives", f"only {len(lists)} of {options.alternatives} can be made"))
         places = {row: place for place, row in enumerate(rows.tolist())}
@@ -175,22 +181,14 @@ class ListQuestions:
             return []
         writer = live.lists.writer(encoder)
         if writer is None:
-            count = options.alternatives
-            picked = alternatives(
-                scores,
-                groups,
-                count=count,
-                length=options.k,
-                strength=options.strength,
-                same_group=options.same_group,
-            )
-            return [rows[places] for places in picked if len(places)]
+            return _ranked(rows, scores, groups, options)
         wanted = Decoding(
             length=options.k,
             alternatives=options.alternatives,
             beams=MAX_ALTERNATIVES,
             strength=options.strength,
             same_group=options.same_group,
+            repeats=options.repeats,
         )
         prior = None if live.lists.fusion is None else scores  # without a fusion they are the model's own
         written = writer.decode(past.rows, among=rows, prior=prior, groups=groups, wanted=wanted)
@@ -272,6 +270,21 @@ class ListQuestions:
             rest = "its name alone answers" if named else "popular items answer; send a name"
             degraded.append(Degraded("items", f"no item of the list is known: {rest}"))
         return past
+
+
+def _ranked(
+    rows: NDArray[np.int64], scores: NDArray[np.float32], groups: NDArray[np.int64], options: ContinueOptions
+) -> list[NDArray[np.int64]]:
+    """Rows of each continuation by their scores, less what makes alternatives and groups alike."""
+    picked = alternatives(
+        scores,
+        groups,
+        count=options.alternatives,
+        length=options.k,
+        strength=options.strength,
+        same_group=options.same_group,
+    )
+    return [rows[places] for places in picked if len(places)]
 
 
 def _shown(live: Snapshot, past: History, options: ContinueOptions) -> Allowed:

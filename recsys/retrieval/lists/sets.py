@@ -26,7 +26,7 @@ LOWEST = float(np.finfo(np.float32).min)
 
 
 class SetLists(LearnedLists[SetModel]):
-    """Vectors that no permutation changes; of a list beyond `max_length` distinct items the latest ones are read."""
+    """Vectors that no permutation changes. Lists are read whole: which items are the latest would be a matter of order."""
 
     kind: ClassVar[str] = "list-set"
     order_sensitive: ClassVar[bool] = False
@@ -81,7 +81,7 @@ class SetLists(LearnedLists[SetModel]):
 
     def _queries(self, lists: Sequence[Rows]) -> tuple[ItemBatch, Tensor, Tensor]:
         """(the sets, what is read of their elements, their vectors over the temperature)."""
-        batch, count = collate_sets([rows[-self._body.config.max_length :] for rows in lists])
+        batch, count = collate_sets(lists)
         x = self._inputs(batch.items.numpy() - FIRST_ITEM)
         return batch, x, self._body.queries(x, count, batch.when.real)
 

@@ -58,6 +58,15 @@ class TestEveryTrainedEncoder:
         apart = np.abs(encoder.encode(shuffled) - encoder.encode(LISTS)).max(axis=1)
         assert (apart > 1e-3).all() if encoder.order_sensitive else (apart < 1e-5).all()
 
+    def test_an_endless_list_is_a_set_as_well(self, encoder: Learned) -> None:
+        """Longer than what is trained on: 30 items, of which one came 500 times last."""
+        if encoder.order_sensitive:
+            pytest.skip("reads the latest items of a list")
+        long = np.concatenate([np.arange(min(30, ITEMS)), np.zeros(500, dtype=np.int64)])
+        shuffled = [np.random.default_rng(seed).permutation(long) for seed in range(5)]
+        np.testing.assert_allclose(encoder.encode(shuffled), np.repeat(encoder.encode([long]), 5, axis=0), atol=1e-5)
+        assert np.abs(encoder.encode([long]) - encoder.encode([long[-500:]])).max() > 1e-3
+
     def test_a_stored_encoder_comes_back_the_same(self, encoder: Learned) -> None:
         part = encoder.part("lists/mine")
         again = type(encoder).from_part(part)
