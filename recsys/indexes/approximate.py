@@ -93,13 +93,15 @@ class HnswIndex(ProposingIndex):
         return [np.flatnonzero(flags) if rows is None else rows for flags, rows in zip(drawn, found, strict=True)]
 
     def _view(self, count: int, *, k: int) -> int:
-        """How many rows to look at for `k` of `count` allowed ones: twice as many, for the last in view are less sure.
+        """How many rows to look at for `k` of `count` allowed ones.
 
-        A few that are not allowed, as those of a history, may be the nearest.
+        A few that are not allowed, as those of a history, may be the nearest. Twice as many as wanted, for the last in view are
+        less sure; four times where a filter spreads the allowed ones over all of the view.
         """
         blocked = len(self.nodes) - count
-        wanted = k + blocked if blocked <= self.config.search else ceil(k * len(self.nodes) / max(1, count))
-        return max(self.config.search, 2 * wanted)
+        if blocked <= self.config.search:
+            return max(self.config.search, 2 * (k + blocked))
+        return max(self.config.search, 4 * ceil(k * len(self.nodes) / max(1, count)))
 
     def _worth(self, view: int, count: int) -> bool:
         """A search compares about `view * neighbours` vectors, each at twice the price of one met in order."""

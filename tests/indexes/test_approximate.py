@@ -55,7 +55,7 @@ def widths(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return asked
 
 
-@pytest.mark.parametrize(("share", "by_graph"), [(1.0, True), (0.6, True), (0.1, False), (0.01, False)])
+@pytest.mark.parametrize(("share", "by_graph"), [(1.0, True), (0.7, True), (0.1, False), (0.01, False)])
 def test_recall_holds_under_filters(
     graph: Index, truth: Index, asked: Vectors, widths: list[int], share: float, by_graph: bool
 ) -> None:
@@ -68,12 +68,12 @@ def test_recall_holds_under_filters(
 def test_recall_holds_where_the_nearest_rows_are_the_excluded_ones(
     vectors: Vectors, known: Flags, truth: Index, asked: Vectors, widths: list[int]
 ) -> None:
-    graph = build(HnswConfig(neighbours=12, search=12), vectors, known=known)
+    graph = build(HnswConfig(neighbours=10, search=12), vectors, known=known)
     allowed = np.ones((len(asked), 4000), dtype=np.bool_)
-    np.put_along_axis(allowed, truth.search(asked, k=16).rows, values=False, axis=1)
+    np.put_along_axis(allowed, truth.search(asked, k=40).rows, values=False, axis=1)
     found, best = (index.search(asked, k=10, allowed=allowed) for index in (graph, truth))
-    assert recall(found, best) >= 0.95
-    assert set(widths) == {22, 88}
+    assert recall(found, best) >= 0.9
+    assert set(widths) == {44, 176}
 
 
 def test_recall_holds_where_the_nearest_rows_moved_away(
