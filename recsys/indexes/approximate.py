@@ -95,12 +95,12 @@ class HnswIndex(ProposingIndex):
     def _view(self, count: int, *, k: int) -> int:
         """How many rows to look at for `k` of `count` allowed ones.
 
-        A few that are not allowed, as those of a history, may be the nearest. Twice as many as wanted, for the last in view are
-        less sure; four times where a filter spreads the allowed ones over all of the view.
+        A few that are not allowed, as those of a history, may be the nearest. Half as many again as wanted, for the last in view
+        are less sure; four times as many where a filter spreads the allowed ones over all of the view.
         """
         blocked = len(self.nodes) - count
         if blocked <= self.config.search:
-            return max(self.config.search, 2 * (k + blocked))
+            return max(self.config.search, 3 * (k + blocked) // 2)
         return max(self.config.search, 4 * ceil(k * len(self.nodes) / max(1, count)))
 
     def _worth(self, view: int, count: int) -> bool:
