@@ -1,8 +1,8 @@
 """The approximate index: a graph (HNSW) that proposes rows, whose exact inner products then decide.
 
 Source: Malkov and Yashunin (arXiv:1603.09320), through FAISS, which cannot take a row out of a graph. The graph holds each
-number of a vector in a byte where that is fine enough: a search is quicker for it, since it waits for memory, and the order of
-what it proposes is made anew.
+number of a vector in a byte where that is fine enough, else in two or four: a search is quicker for it, since it waits for
+memory, and the order of what it proposes is made anew.
 
 Filters are applied to what the graph proposes, not inside its search: the nearest rows of all that a search keeps in view
 hold the best `k` of the allowed ones as soon as `k` of them are allowed. Otherwise the view is widened, up to where comparing
@@ -28,7 +28,7 @@ SPARE = 16
 """Rows beyond the wanted ones that are compared again: FAISS sums in another order, which may swap neighbours."""
 
 ROUNDED, OUTLIERS, SAMPLE = 0.03, 0.01, 10_000
-"""Bytes will do where no more than this share of a sample of so many vectors is moved by more than this share of its length."""
+"""A rounding will do where no more than `OUTLIERS` of so many vectors are moved by more than `ROUNDED` of their length."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,28 +132,28 @@ def build_hnsw(config: HnswConfig, vectors: Vectors, *, known: Flags) -> HnswInd
     exact = ExactIndex(ExactConfig(), vectors, known=known)
     drawn = linkable(exact)
     nodes = np.flatnonzero(drawn)
-    graph = _empty(exact.vectors.shape[1], config, exact.vectors[nodes])
-    graph.hnsw.efConstruction, graph.hnsw.efSearch = config.build, config.search
     with one_thread():
+        graph = _empty(exact.vectors.shape[1], config, exact.vectors[nodes])
+        graph.hnsw.efConstruction, graph.hnsw.efSearch = config.build, config.search
         if len(nodes):
             graph.add(exact.vectors[nodes])
     return HnswIndex(config, exact, graph=graph, nodes=nodes, changed=~drawn)
 
 
 def _empty(dim: int, config: HnswConfig, vectors: Vectors) -> Any:
-    """A graph without nodes that rounds as finely as a sample of `vectors` needs: to a byte, or to two where lengths differ."""
+    """A graph without nodes that rounds as finely as a sample of `vectors` needs: to a byte, to two, or not at all."""
     sample = vectors[:: max(1, len(vectors) // SAMPLE)]
+    lengths = np.linalg.norm(sample, axis=1)
     for kind in (faiss.ScalarQuantizer.QT_8bit, faiss.ScalarQuantizer.QT_fp16):
         graph: Any = faiss.IndexHNSWSQ(dim, kind, config.neighbours, faiss.METRIC_INNER_PRODUCT)  # type: ignore[arg-type]
         if not len(vectors):
-            break
+            return graph
         graph.train(vectors)
         storage: Any = faiss.downcast_index(graph.storage)
-        rounded = storage.sa_decode(storage.sa_encode(sample))
-        off = np.linalg.norm(rounded - sample, axis=1) / np.maximum(np.linalg.norm(sample, axis=1), 1e-30)
-        if np.mean(off > ROUNDED) <= OUTLIERS:
-            break
-    return graph
+        off = np.linalg.norm(storage.sa_decode(storage.sa_encode(sample)) - sample, axis=1)
+        if np.mean((lengths > 0) & ~(off <= ROUNDED * lengths)) <= OUTLIERS:
+            return graph
+    return faiss.IndexHNSWFlat(dim, config.neighbours, faiss.METRIC_INNER_PRODUCT)
 
 
 def _config(graph: Any) -> HnswConfig:

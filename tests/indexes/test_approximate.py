@@ -185,6 +185,17 @@ def test_recall_holds_however_much_lengths_differ(spread: float, recalled: float
     assert recall(index.search(asked, k=10), truth.search(asked, k=10)) >= recalled
 
 
+@pytest.mark.parametrize(("spread", "size", "width"), [(0, 1, 1), (0, 1e-6, 1), (1, 1, 2), (1, 1e-7, 4), (0.5, 1e5, 4)])
+def test_a_graph_rounds_as_finely_as_its_vectors_need(spread: float, size: float, width: int) -> None:
+    generator = np.random.default_rng(0)
+    vectors = size * generator.normal(size=(2000, 16)) * generator.lognormal(0, spread, (2000, 1))
+    vectors[:200] = 0  # of no direction, and so nothing to lose
+    index = over(GRAPH, vectors.astype(np.float32))
+    assert isinstance(index, HnswIndex)
+    storage = faiss.downcast_index(index.graph.storage)
+    assert storage.sa_code_size() == 16 * width
+
+
 def test_bytes_that_are_no_graph_are_refused(graph: Index) -> None:
     part = graph.part("p")
     with pytest.raises(BundleError, match="index 'p' holds no graph that FAISS can read"):
