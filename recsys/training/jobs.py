@@ -17,7 +17,7 @@ from recsys.data.dataset import Dataset
 from recsys.data.item_text import KIND, ItemTextEncoder, encoder_in
 from recsys.data.lists import lists
 from recsys.data.playlists import Playlists, playlists, with_names_read
-from recsys.data.texts import TextEncoder, Vectors, text_encoder
+from recsys.data.texts import TextEncoder, Vectors, has_weights, text_encoder
 from recsys.errors import BundleError, InvalidRequest, NotReady
 from recsys.retrieval.lists.encoder import PREFIX
 from recsys.retrieval.parts import restore
@@ -227,7 +227,7 @@ def _list_encoder_of(bundle: Bundle, held: Playlists | None, work: Material) -> 
     if about["data"]["hash"] != held.data.hash:
         raise BundleError(f"{uri} was trained on other lists or items than the store holds now: train it again")
     part = bundle.part(bundle.default)
-    if part.config["recipe"]["text_encoder"] and about["text_encoder_hash"] != work.plan.text_encoder_hash:
+    if part.config["recipe"]["text_encoder"] and not has_weights(work.reader, about["text_encoder_hash"]):
         raise BundleError(
             f"{uri} stands on another text encoder than this run: train it again, or set RECSYS_TEXT_ENCODER"
         )
@@ -239,7 +239,7 @@ def _given(uri: str, work: Material) -> dict[str, Fits]:
     if final.about["data"]["hash"] != work.data.hash:
         raise BundleError(f"{uri} was trained on other events than the store holds now: train it again")
     parts = {name: part for name, part in final.parts.items() if part.kind != KIND}
-    if final.about["text_encoder_hash"] != work.plan.text_encoder_hash and any(map(_reads, parts.values())):
+    if any(map(_reads, parts.values())) and not has_weights(work.reader, final.about["text_encoder_hash"]):
         raise BundleError(
             f"{uri} stands on another text encoder than this run: train it again, or set RECSYS_TEXT_ENCODER"
         )

@@ -1,7 +1,7 @@
 """From the store to a trained text encoder: pairs of its lists, some items held out, and figures for every setting offered."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -52,14 +52,9 @@ def item_text_bundle(plan: Plan, store_lists: Lists) -> Iterator[Progress | Bund
         NAME, f"{len(data.pairs):,} pairs to learn, {len(held.pairs):,} pairs of {len(held.rows):,} items held out"
     )
     checkpoint = plan.checkpoints / f"{NAME}-{plan.seed}.ckpt" if plan.checkpoints else None
-    part: Part | None = None
-    for fact in train(recipe, data, seed=plan.seed, device=plan.device, checkpoint=checkpoint, resume=plan.resume):
-        match fact:
-            case Epoch():
-                yield Progress(NAME, f"epoch {fact.number}, loss {fact.loss:.3f}, {fact.seconds:.1f} s")
-            case Part():
-                part = fact
-    assert part is not None
+    part = yield from _told(
+        train(recipe, data, seed=plan.seed, device=plan.device, checkpoint=checkpoint, resume=plan.resume)
+    )
     yield Progress(NAME, "measuring every size offered")
     figures = measured(ItemTextEncoder.from_part(part, device=plan.device), data, held)
     if recipe.compare:
@@ -88,23 +83,19 @@ def new_domain_bundle(plan: Plan, store_lists: Lists, start: Bundle, *, domain: 
         recipe = replace(recipe, loop=replace(recipe.loop, epochs=plan.epochs))
     data, held = split(store_lists, recipe, seed=plan.seed, domain=domain)
     yield Progress(NAME, f"{len(data.pairs):,} pairs of {domain} to learn, {len(held.pairs):,} held out")
-    part: Part | None = None
-    for fact in add_domain(
-        recipe,
-        old,
-        data,
-        domain=domain,
-        seed=plan.seed,
-        device=plan.device,
-        checkpoint=plan.checkpoints / f"{NAME}-{plan.seed}.ckpt" if plan.checkpoints else None,
-        resume=plan.resume,
-    ):
-        match fact:
-            case Epoch():
-                yield Progress(NAME, f"epoch {fact.number}, loss {fact.loss:.3f}, {fact.seconds:.1f} s")
-            case Part():
-                part = fact
-    assert part is not None
+    checkpoint = plan.checkpoints / f"{NAME}-{plan.seed}.ckpt" if plan.checkpoints else None
+    part = yield from _told(
+        add_domain(
+            recipe,
+            old,
+            data,
+            domain=domain,
+            seed=plan.seed,
+            device=plan.device,
+            checkpoint=checkpoint,
+            resume=plan.resume,
+        )
+    )
     before, after = (
         measured(ItemTextEncoder.from_part(one, device=plan.device), data, held)["settings"] for one in (old, part)
     )
@@ -113,6 +104,15 @@ def new_domain_bundle(plan: Plan, store_lists: Lists, start: Bundle, *, domain: 
         yield Progress(NAME, f"recall@10 of {domain} held out: {own:.4f}, by the general expert {general:.4f}")
     figures = old.figures | {"added": old.figures.get("added", {}) | {domain: after}}
     yield _bundle(plan, store_lists, data, replace(part, figures=figures))
+
+
+def _told(facts: Iterator[Epoch | Part]) -> Generator[Progress, None, Part]:
+    """A training's epochs as progress; gives the part that comes last."""
+    for fact in facts:
+        if isinstance(fact, Part):
+            return fact
+        yield Progress(NAME, f"epoch {fact.number}, loss {fact.loss:.3f}, {fact.seconds:.1f} s")
+    raise AssertionError("a training ends with its part")
 
 
 def _bundle(plan: Plan, store_lists: Lists, data: TextData, part: Part) -> Bundle:
