@@ -14,7 +14,7 @@ from recsys.bundle import Bundle, save_bundle
 from recsys.data.catalogue import Catalogue
 from recsys.data.history import Rows
 from recsys.errors import NothingKnown
-from recsys.retrieval.lists.encoder import Continued, ListVectors
+from recsys.retrieval.lists.encoder import Continued, Decoding, ListVectors
 from recsys.retrieval.lists.sets import SetLists
 from recsys.service import Recommender
 from recsys.service.list_questions import ContinueOptions, SimilarOptions
@@ -93,6 +93,24 @@ def test_a_writer_that_writes_too_little_is_told(
     answer = recommender.lists.continued(past, None, ContinueOptions(k=4))
     assert [len(one.items) for one in answer.alternatives] == [written or 4]
     assert [one.what for one in answer.degraded] == [told]
+    recommender.close()
+
+
+@pytest.mark.parametrize("repeats", [False, True])
+def test_a_writer_is_told_whether_items_may_repeat(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, repeats: bool
+) -> None:
+    asked = list[Decoding]()
+
+    def decode(*_: object, among: np.ndarray, wanted: Decoding, **__: object) -> list[Continued]:
+        asked.append(wanted)
+        return [Continued(among[:4], 0.0)]
+
+    monkeypatch.setattr(type(trained("playlist-seq2seq", epochs=2)), "decode", decode)
+    recommender = Recommender(store, bundle=bundle_of("playlist-seq2seq", tmp_path))
+    past = [dataset().item_ids[row] for row in WORLD.lists[0][:5]]
+    recommender.lists.continued(past, None, ContinueOptions(k=4, repeats=repeats))
+    assert [wanted.repeats for wanted in asked] == [repeats]
     recommender.close()
 
 
