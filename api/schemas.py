@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_val
 from pydantic.config import JsonDict
 
 from api.fields import Attributes, Finite, Id, Ids, Instant, Position, Text, refuse
+from recsys.retrieval.lists.encoder import STRENGTH
 from recsys.service import MAX_HISTORY, Options, Question
 from recsys.service.list_questions import MAX_ALTERNATIVES, ContinueOptions, SimilarOptions
 from recsys.store.records import EventDraft, ItemDraft
@@ -309,10 +310,13 @@ class ContinueAsked(Incoming):
     )
     exclude: list[Id] = Field([], max_length=MAX_HISTORY, description="Item ids not to show")
     strength: Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)] = Field(
-        1.0, description="What an item loses for each earlier alternative that holds it"
+        STRENGTH, description="What an item loses for each earlier alternative that holds it"
     )
     same_group: Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)] = Field(
         0.0, description="What an item loses for each earlier one that shares its artist or brand"
+    )
+    most_of_group: int | None = Field(
+        None, strict=True, ge=1, le=1000, description="Most items of one artist or brand in a continuation"
     )
 
     def options(self) -> ContinueOptions:
@@ -325,6 +329,7 @@ class ContinueAsked(Incoming):
             exclude=tuple(self.exclude),
             strength=self.strength,
             same_group=self.same_group,
+            most_of_group=self.most_of_group,
         )
 
 

@@ -85,7 +85,7 @@ def test_a_writer_that_writes_too_little_is_told(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: int, told: str
 ) -> None:
     def decode(*_: object, among: np.ndarray, **__: object) -> list[Continued]:
-        return [Continued(among[:written], 0.0)] if written else []
+        return [Continued(among[:written], 0.0, 0.0)] if written else []
 
     monkeypatch.setattr(type(trained("playlist-seq2seq", epochs=2)), "decode", decode)
     recommender = Recommender(store, bundle=bundle_of("playlist-seq2seq", tmp_path))
@@ -104,7 +104,7 @@ def test_a_writer_is_told_whether_items_may_repeat(
 
     def decode(*_: object, among: np.ndarray, wanted: Decoding, **__: object) -> list[Continued]:
         asked.append(wanted)
-        return [Continued(among[:4], 0.0)]
+        return [Continued(among[:4], 0.0, 0.0)]
 
     monkeypatch.setattr(type(trained("playlist-seq2seq", epochs=2)), "decode", decode)
     recommender = Recommender(store, bundle=bundle_of("playlist-seq2seq", tmp_path))

@@ -34,7 +34,8 @@ const follow = latest(async (signal) => {
     return;
   }
   const order = by("order").checked ? "sensitive" : "free";
-  const onwards = { ...asked, order, k: Number(by("k").value), alternatives: Number(by("alternatives").value) };
+  const [k, alternatives, most] = ["k", "alternatives", "most"].map((id) => Number(by(id).value));
+  const onwards = { ...asked, order, k, alternatives, most_of_group: most || null };
   const alike = { ...asked, order, k: 12 };
   for (const id of ["continuation", "similar"]) by(id).setAttribute("aria-busy", "true");
   try {
@@ -43,14 +44,14 @@ const follow = latest(async (signal) => {
       ask("/v1/playlists/similar", { body: alike, signal }),
     ]);
     signal.throwIfAborted();
-    const { alternatives = [], degraded: told = [], encoder: writer = "nothing", bundle } = continued.value ?? {};
+    const { alternatives: shown = [], degraded: told = [], encoder: writer = "nothing", bundle } = continued.value ?? {};
     const { playlists = [], degraded: also = [], encoder: reader = "nothing" } = similar.value ?? {};
-    drawAlternatives(alternatives);
+    drawAlternatives(shown);
     drawSimilar(playlists);
     drawDegraded(distinct([...told, ...also]));
     if (continued.value) drawBundle(bundle);
     by("trace").textContent = `continued by ${writer} · compared by ${reader}`;
-    say(`${alternatives.length} continuations, ${playlists.length} similar lists`);
+    say(`${shown.length} continuations, ${playlists.length} similar lists`);
     drawFailure(continued.reason ?? similar.reason);
   } catch (error) {
     if (signal.aborted) throw error;
@@ -153,7 +154,7 @@ function start() {
     list.replace([]);
     by("query").focus();
   });
-  for (const id of ["alternatives", "k", "order"]) by(id).addEventListener("change", () => follow());
+  for (const id of ["alternatives", "k", "most", "order"]) by(id).addEventListener("change", () => follow());
   by("retry").addEventListener("click", () => follow());
   drawCount();
   loadBundle().then(() => follow());

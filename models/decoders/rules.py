@@ -60,8 +60,10 @@ class Rules:
         if self.prior is not None:
             extra = extra + self.prior
         if self.group is not None and (self.same_group or self.most_of_group):
-            held = self.group[written]
-            same = ((held[:, :, None] == self.group) & (self.group >= 0)).sum(dim=1)
+            held = torch.zeros(len(written), int(self.group.max()) + 2, device=written.device)
+            held.scatter_add_(1, self.group[written] + 1, torch.ones_like(written, dtype=held.dtype))
+            held[:, 0] = 0
+            same = held[:, self.group + 1]
             extra = extra - self.same_group * same
             if self.most_of_group is not None:
                 extra = extra.masked_fill(same >= self.most_of_group, -torch.inf)

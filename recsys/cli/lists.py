@@ -28,13 +28,15 @@ def continue_list(
     repeats: Annotated[bool, typer.Option("--repeats", help="Items of the list may come back.")] = False,
     order: Annotated[Literal["sensitive", "free"], typer.Option(help="Does the order count?")] = "sensitive",
     strength: Annotated[
-        float, typer.Option(min=0, help="What an item loses for each earlier alternative with it.")
-    ] = 1.0,
+        float | None, typer.Option(min=0, help="What an item loses for each earlier alternative with it.")
+    ] = None,
     same_group: Annotated[float, typer.Option(min=0, help="What it loses for each earlier one of its artist.")] = 0.0,
+    most_of_group: Annotated[int | None, typer.Option(min=1, help="Most items of one artist.")] = None,
     encoder: Encoder = None,
     bundle: Bundle = None,
 ) -> None:
     """What comes after a stored list, a list given here, or a name alone."""
+    from recsys.retrieval.lists.encoder import STRENGTH
     from recsys.service.list_questions import ContinueOptions
 
     with open_recommender(Settings(), bundle=bundle) as (recommender, _):
@@ -44,8 +46,9 @@ def continue_list(
             alternatives=alternatives,
             repeats=repeats,
             order=order,
-            strength=strength,
+            strength=STRENGTH if strength is None else strength,
             same_group=same_group,
+            most_of_group=most_of_group,
             encoder=encoder,
         )
         answer = recommender.lists.continued(item_ids, name, options)

@@ -1,47 +1,37 @@
 """Several lists out of one set of scored candidates, clearly different from each other.
 
-Source: the groups of diverse beam search (Vijayakumar et al., arXiv:1610.02424) with the overlap of sets as penalty, where
-nothing conditions an item on the one before it: the first list is that of the best scores.
+Source: diverse beam search (Vijayakumar et al., arXiv:1610.02424) with the overlap of sets as penalty, where nothing conditions
+an item on the one before it. What a list loses to groups then depends on how many of each it holds, not on their order, and each
+more of one group costs no less than the one before, so that the best list is found item by item: a beam of any width ends there.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
+from recsys.retrieval.lists.encoder import Decoding
 from recsys.retrieval.source import Scores
 
 
-def alternatives(
-    scores: Scores,
-    groups: NDArray[np.int64],
-    *,
-    count: int,
-    length: int,
-    strength: float,
-    same_group: float,
-) -> list[NDArray[np.int64]]:
-    """`count` lists of places in `scores` (candidates,), best first; fewer items where candidates run out.
-
-    `strength` is taken off a candidate's score for each earlier list that holds it, `same_group` for each earlier item of
-    the same list with its group; group -1 is shared by none.
-    """
-    chosen, held = [], np.zeros(len(scores))
-    for _ in range(count):
-        places = _picked(scores - strength * held, groups, length=length, same_group=same_group)
+def alternatives(scores: Scores, groups: NDArray[np.int64], wanted: Decoding) -> list[NDArray[np.int64]]:
+    """`wanted.alternatives` different lists of places in `scores` (candidates,), best first; fewer where the strength is too
+    small to make more, shorter ones where candidates run out. Group -1 is shared by none."""
+    chosen, held = dict[bytes, NDArray[np.int64]](), np.zeros(len(scores))
+    for _ in range(wanted.alternatives):
+        places = _picked(scores - wanted.strength * held, groups, wanted)
         held[places] += 1
-        chosen.append(places)
-    return chosen
+        chosen.setdefault(np.sort(places).tobytes(), places)
+    return [places for places in chosen.values() if len(places)]
 
 
-def _picked(
-    left: NDArray[np.float64], groups: NDArray[np.int64], *, length: int, same_group: float
-) -> NDArray[np.int64]:
-    if not same_group:
-        return np.argsort(-left, kind="stable")[:length]
-    left, places = left.astype(np.float64), []
-    for _ in range(min(length, len(left))):
+def _picked(left: NDArray[np.float64], groups: NDArray[np.int64], wanted: Decoding) -> NDArray[np.int64]:
+    if not wanted.same_group and wanted.most_of_group is None:
+        return np.argsort(-left, kind="stable")[: wanted.length]
+    left, places, most = left.astype(np.float64), list[int](), wanted.most_of_group or np.inf
+    while len(places) < wanted.length and (left > -np.inf).any():
         place = int(left.argmax())
         places.append(place)
-        if groups[place] >= 0:
-            left[groups == groups[place]] -= same_group
         left[place] = -np.inf
+        if groups[place] >= 0:
+            same = groups == groups[place]
+            left[same] -= wanted.same_group if (groups[places] == groups[place]).sum() < most else np.inf
     return np.array(places, dtype=np.int64)

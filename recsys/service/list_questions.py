@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from recsys.data.withheld import Order
 from recsys.errors import InvalidRequest
+from recsys.retrieval.lists.encoder import STRENGTH, Decoding
 from recsys.service.questions import MAX_K, Degraded, Scored
 
 MAX_ALTERNATIVES = 8
@@ -28,8 +27,8 @@ class SimilarOptions:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContinueOptions:
     """`alternatives` lists of `k` items; an item loses `strength` for each earlier list that holds it and `same_group` for
-    each earlier one of its artist or brand. `repeats`: may items of the list come back? With `order="free"` any item of the
-    list says as much as its last."""
+    each earlier one of its artist or brand, of which a list holds `most_of_group` at most. `repeats`: may items of the list
+    come back? With `order="free"` any item of the list says as much as its last."""
 
     k: int = 10
     alternatives: int = 1
@@ -37,8 +36,20 @@ class ContinueOptions:
     order: Order = "sensitive"
     encoder: str | None = None
     exclude: tuple[str, ...] = ()
-    strength: float = 1.0
+    strength: float = STRENGTH
     same_group: float = 0.0
+    most_of_group: int | None = None
+
+    def decoding(self) -> Decoding:
+        """How lists are written and picked; its checks are made where the options are."""
+        return Decoding(
+            length=self.k,
+            alternatives=self.alternatives,
+            strength=self.strength,
+            same_group=self.same_group,
+            most_of_group=self.most_of_group,
+            repeats=self.repeats,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +97,7 @@ def check(options: ContinueOptions) -> None:
         raise InvalidRequest(f"k={options.k}: ask for 1 to {MAX_K} items")
     if not 1 <= options.alternatives <= MAX_ALTERNATIVES:
         raise InvalidRequest(f"alternatives={options.alternatives}: ask for 1 to {MAX_ALTERNATIVES}")
-    for name in ("strength", "same_group"):
-        if not 0 <= getattr(options, name) < np.inf:
-            raise InvalidRequest(f"{name}={getattr(options, name)}: a penalty is a number from 0 on")
+    options.decoding()
 
 
 def check_similar(options: SimilarOptions) -> None:

@@ -16,13 +16,12 @@ from recsys.ranking.alternatives import alternatives
 from recsys.ranking.filters import allowed
 from recsys.retrieval.fusion import Why
 from recsys.retrieval.lists.deployed import NAMES, NO_PARTS
-from recsys.retrieval.lists.encoder import Decoding, ListEncoder
+from recsys.retrieval.lists.encoder import ListEncoder
 from recsys.retrieval.lists.sparse import ListQuery
 from recsys.retrieval.lists.words import ngrams
 from recsys.retrieval.source import Allowed
 from recsys.service.list_filters import filtered
 from recsys.service.list_questions import (
-    MAX_ALTERNATIVES,
     Alternative,
     ContinuedList,
     ContinueOptions,
@@ -42,7 +41,7 @@ from recsys.store.records import Playlist
 
 SIMILAR, CONTINUING = SimilarOptions(), ContinueOptions()
 POOL = 200
-"""Candidates from which alternatives are chosen, at least."""
+"""Candidates from which alternatives are chosen, at least; ten times as many where some may not stand together."""
 
 
 class ListQuestions:
@@ -103,7 +102,7 @@ class ListQuestions:
         read = self._read(live, name, degraded)
         degraded += live.unknown(options.exclude, what="exclude", why=UNKNOWN_EXCLUDED)
         query = ListQuery(past, _shown(live, past, options), name=name, read=read)
-        pool = max(POOL, options.k * min(options.alternatives, 4))
+        pool = max(POOL, options.k * options.alternatives) * (1 if options.most_of_group is None else 10)
         if live.lists.fusion is None and not len(past):
             raise NothingKnown(f"{encoder!r} alone continues lists by their items: send one that it knows")
         found, why = live.lists.search([query], k=pool, encoder=encoder, order=options.order)
@@ -112,19 +111,22 @@ class ListQuestions:
         if len(rows) < options.k:
             degraded.append(Degraded("k", f"only {len(rows)} of the {options.k} items asked for can be shown"))
         groups = live.lists.groups(rows)
-        if options.same_group and len(rows) and groups.max() < 0:
-            degraded.append(
-                Degraded("same_group", "no item here shares an artist, brand or other attribute with another")
-            )
+        for penalty in ("same_group", "most_of_group"):
+            if getattr(options, penalty) and len(rows) and groups.max() < 0:
+                degraded.append(
+                    Degraded(penalty, "no item here shares an artist, brand or other attribute with another")
+                )
         lists = self._chosen(live, encoder, past, rows, scores, groups, options)
         if not lists and len(rows):
             lists = _ranked(rows, scores, groups, options)
             because = f"{encoder} knows no item of the list, or none that may follow: what was found for it is shown"
             degraded.append(Degraded("encoder", because))
         elif (shortest := min((len(one) for one in lists), default=0)) < min(options.k, len(rows)):
-            degraded.append(Degraded("k", f"{encoder} knows only {shortest} of the {options.k} items asked for"))
+            few = "knows only" if options.most_of_group is None else "may show, or knows, only"
+            degraded.append(Degraded("k", f"{encoder} {few} {shortest} of the {options.k} items asked for"))
         if len(lists) < options.alternatives:
-            degraded.append(Degraded("alternatives", f"only {len(lists)} of {options.alternatives} can be made"))
+            told = "differ: raise strength, or ask for fewer items" if lists else "can be made"
+            degraded.append(Degraded("alternatives", f"only {len(lists)} of {options.alternatives} {told}"))
         places = {row: place for place, row in enumerate(rows.tolist())}
         shown = tuple(
             Alternative(
@@ -182,16 +184,8 @@ class ListQuestions:
         writer = live.lists.writer(encoder)
         if writer is None:
             return _ranked(rows, scores, groups, options)
-        wanted = Decoding(
-            length=options.k,
-            alternatives=options.alternatives,
-            beams=MAX_ALTERNATIVES,
-            strength=options.strength,
-            same_group=options.same_group,
-            repeats=options.repeats,
-        )
         prior = None if live.lists.fusion is None else scores  # without a fusion they are the model's own
-        written = writer.decode(past.rows, among=rows, prior=prior, groups=groups, wanted=wanted)
+        written = writer.decode(past.rows, among=rows, prior=prior, groups=groups, wanted=options.decoding())
         return [one.rows for one in written]
 
     def _similar(
@@ -276,15 +270,7 @@ def _ranked(
     rows: NDArray[np.int64], scores: NDArray[np.float32], groups: NDArray[np.int64], options: ContinueOptions
 ) -> list[NDArray[np.int64]]:
     """Rows of each continuation by their scores, less what makes alternatives and groups alike."""
-    picked = alternatives(
-        scores,
-        groups,
-        count=options.alternatives,
-        length=options.k,
-        strength=options.strength,
-        same_group=options.same_group,
-    )
-    return [rows[places] for places in picked if len(places)]
+    return [rows[places] for places in alternatives(scores, groups, options.decoding())]
 
 
 def _shown(live: Snapshot, past: History, options: ContinueOptions) -> Allowed:

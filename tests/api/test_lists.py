@@ -1,5 +1,6 @@
 """The routes for lists over a trained bundle and a real store: nothing waits for a retraining, nothing is silent."""
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
@@ -68,15 +69,40 @@ def test_alternatives_differ_and_the_first_is_the_best(client: TestClient, serve
 
 def test_an_item_of_earlier_alternatives_loses_as_much_as_is_asked(client: TestClient, served: Served) -> None:
     past = list(served[2].world.successor)[:3]
-    same = asked(client, "continue", item_ids=past, k=5, alternatives=3, strength=0)
-    assert ids(same, 0) == ids(same, 1) == ids(same, 2)
     found = [
         asked(client, "continue", item_ids=past, k=5, alternatives=3, strength=strength)
         for strength in (0, 0.3, 1, 100)
     ]
-    distinct = [len({item for number in range(3) for item in ids(one, number)}) for one in found]
+    distinct = [len({item for number in range(len(one["alternatives"])) for item in ids(one, number)}) for one in found]
     assert distinct == sorted(distinct)
     assert (distinct[0], distinct[-1]) == (5, 15)
+    assert [len(found[0]["alternatives"]), len(found[-1]["alternatives"])] == [1, 3]
+    assert found[0]["degraded"] == [
+        {"what": "alternatives", "why": "only 1 of 3 differ: raise strength, or ask for fewer items"}
+    ]
+
+
+def test_alternatives_are_different_lists_without_being_told_how(client: TestClient, served: Served) -> None:
+    """None is another in another order, as long as there are items enough."""
+    past = list(served[2].world.successor)[:3]
+    answer = asked(client, "continue", item_ids=past, k=3, alternatives=8)
+    assert len({frozenset(ids(answer, number)) for number in range(8)}) == 8
+    assert answer["degraded"] == []
+
+
+def test_of_one_group_a_list_holds_no_more_than_is_asked(client: TestClient, served: Served) -> None:
+    past = list(served[2].world.successor)[:3]
+    clusters = served[2].world.cluster
+    most = {}
+    for most_of_group in (1, 2):
+        answer = asked(client, "continue", item_ids=past, k=10, alternatives=2, most_of_group=most_of_group)
+        for number in range(2):
+            held = Counter(clusters[item] for item in ids(answer, number))
+            assert max(held.values()) <= most_of_group
+        most[most_of_group] = len(ids(answer))
+        assert answer["degraded"][0]["what"] == "k"  # there are fewer groups than that
+    assert most[2] == 2 * most[1]
+    assert client.post("/v1/playlists/continue", json={"name": "x", "most_of_group": 0}).status_code == 422
 
 
 def test_items_of_one_group_are_kept_apart_when_asked(client: TestClient, served: Served) -> None:

@@ -135,7 +135,7 @@ def _hits(model: Learned, rest: list[NDArray[np.int64]], left: NDArray[np.int64]
 
 def _pointed(model: Learned, rest: list[NDArray[np.int64]], left: NDArray[np.int64]) -> NDArray[np.float64]:
     every, out = np.flatnonzero(model.known), np.zeros(len(rest))
-    wanted = Decoding(length=10, alternatives=1, beams=1)
+    wanted = Decoding(length=10, width=1)
     for i, rows in enumerate(rest):
         scores = model.next_scores([rows], every[None])[0]
         scores[np.isin(every, rows) | np.isnan(scores)] = -np.inf

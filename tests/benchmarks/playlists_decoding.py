@@ -18,7 +18,7 @@ from tests.benchmarks.playlists_probes import MPD
 
 GIVEN, LENGTH, ALTERNATIVES, CANDIDATES, CASES = 25, 10, 5, 500, 250
 STRENGTHS = (0.2, 0.5, 1.0, 2.0)
-SERVED = Decoding(length=LENGTH, alternatives=ALTERNATIVES, beams=20)
+SERVED = Decoding(length=LENGTH, alternatives=ALTERNATIVES)
 SEED = 0
 
 

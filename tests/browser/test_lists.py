@@ -55,6 +55,18 @@ def test_alternatives_stand_side_by_side_and_one_is_taken_whole(page: Page, serv
     assert ids(page.locator("#list > li"))[1:] == taken
 
 
+def test_one_artist_comes_as_often_as_it_may(page: Page, served: Served) -> None:
+    """Of four brands no more than four items are left."""
+    add(page, next(iter(served[2].world.successor)))
+    onwards = page.locator("#continuation .items > li")
+    expect(onwards).to_have_count(10)
+    page.get_by_label("Of one artist").select_option("1")
+    expect(onwards).to_have_count(4)
+    expect(page.locator("#degraded")).to_contain_text("only 4 of the 10 items asked for")
+    cluster = served[2].world.cluster
+    assert len({cluster[item or ""] for item in ids(onwards)}) == 4
+
+
 def test_items_are_dragged_and_moved_by_the_keyboard(page: Page, served: Served) -> None:
     items = list(served[2].world.successor)[:3]
     for item in items:

@@ -158,7 +158,7 @@ def test_a_set_encoder_alone_completes_by_its_own_ranking(store: Store, tmp_path
     *_, saved = train_from_store(store, plan, model="set", folder=str(tmp_path), checkpoints=tmp_path / "checkpoints")
     assert isinstance(saved, Saved)
     encoder, past, among = SetLists.from_part(saved.bundle.part("lists/set")), np.array([1, 5, 9]), np.arange(20, 40)
-    found = encoder.decode(past, among=among, prior=None, groups=None, wanted=Decoding(length=5, beams=1))[0]
+    found = encoder.decode(past, among=among, prior=None, groups=None, wanted=Decoding(length=5, width=1))[0]
     scores = encoder.next_scores([past], among[None])[0]
     assert found.rows.tolist() == among[np.argsort(-scores)[:5]].tolist()
 

@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from models.decoders.beam import Beams, beam_search
 from models.decoders.diverse_beam import diverse_beam_search
@@ -24,7 +25,8 @@ def decoded(
     groups: NDArray[np.int64] | None,
     wanted: Decoding,
 ) -> list[Continued]:
-    """`wanted.alternatives` lists of rows `among` (those that are `known`), most probable first.
+    """`wanted.alternatives` different lists of rows `among` (those that are `known`), the most probable by model and prior
+    first; fewer where the strength is too small to make more.
 
     Without any strength they are the best of one beam, which differ little.
     """
@@ -32,25 +34,36 @@ def decoded(
         allowed=torch.from_numpy(known),
         block=REPEATED if wanted.repeats else 1,
         prior=None if prior is None else torch.from_numpy(prior),
-        group=None if groups is None else torch.from_numpy(groups),
+        group=None if groups is None else torch.from_numpy(numbered(groups)),
         same_group=wanted.same_group if groups is not None else 0.0,
+        most_of_group=wanted.most_of_group if groups is not None else None,
     )
     if wanted.alternatives == 1 or not wanted.strength:
-        beam = beam_search(writer, length=wanted.length, width=wanted.beams, rules=rules)
-        lists = _best(beam, among, many=wanted.alternatives)
+        width = wanted.width * wanted.alternatives
+        beams = beam_search(writer, length=wanted.length, width=width, rules=rules)
+        lists = _best(beams, among, many=wanted.alternatives, prior=rules.prior)
     else:
         found = diverse_beam_search(
             writer,
             length=wanted.length,
             groups=wanted.alternatives,
-            width=max(1, wanted.beams // wanted.alternatives),
+            width=wanted.width,
             strength=wanted.strength,
             rules=rules,
         )
-        lists = [one for beams in found for one in _best(beams, among, many=1)]
-    return sorted(lists, key=lambda one: -one.log_probability)
+        lists = [one for beams in found for one in _best(beams, among, many=1, prior=rules.prior)]
+    different = {one.rows.tobytes(): one for one in reversed(lists)}.values()
+    return sorted(different, key=lambda one: -one.worth)
 
 
-def _best(beams: Beams, among: Rows, *, many: int) -> list[Continued]:
-    pairs = zip(beams.items[:many].numpy(), beams.log_probability[:many].tolist(), strict=True)
-    return [Continued(among[items], log_probability) for items, log_probability in pairs]
+def numbered(groups: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The same groups by the numbers from 0 on, and -1 for none."""
+    _, numbers = np.unique(np.concatenate([[-1], groups]), return_inverse=True)
+    return numbers[1:].astype(np.int64) - 1
+
+
+def _best(beams: Beams, among: Rows, *, many: int, prior: Tensor | None) -> list[Continued]:
+    items, own = beams.items[:many], beams.log_probability[:many]
+    worth = own if prior is None else own + prior[items].sum(dim=1)
+    told = zip(items.numpy(), own.tolist(), worth.tolist(), strict=True)
+    return [Continued(among[places], *figures) for places, *figures in told]

@@ -15,6 +15,11 @@ from recsys.retrieval.source import Scores
 PREFIX = "lists/"
 """Before the names of all parts of a bundle that questions about lists are answered with."""
 
+WIDTH = 4
+"""Partial lists that are carried along for each alternative."""
+STRENGTH = 1.0
+"""What an item loses for each earlier alternative that holds it, where nothing else is asked."""
+
 ListVectors = NDArray[np.float32]
 """(lists, dim), of unit length; a row of zeros is a list without a known item."""
 
@@ -47,24 +52,25 @@ class ListEncoder(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decoding:
-    """What is decoded: `alternatives` continuations of `length` items, from `beams` partial lists in as many groups.
+    """What is decoded: `alternatives` continuations of `length` items, each the best of `width` partial lists.
 
-    `strength` is taken off an item's log-probability for each earlier group that holds it, `same_group` for each earlier
-    item of the same continuation that shares its group (an artist, a brand). `repeats`: may an item come twice?
+    `strength` is taken off an item's log-probability for each earlier alternative that holds it, `same_group` for each
+    earlier item of the same continuation that shares its group (an artist, a brand), of which it holds `most_of_group` at
+    most. `repeats`: may an item come twice?
     """
 
     length: int = 10
     alternatives: int = 1
-    beams: int = 8
-    strength: float = 0.5
+    width: int = WIDTH
+    strength: float = STRENGTH
     same_group: float = 0.0
+    most_of_group: int | None = None
     repeats: bool = False
 
     def __post_init__(self) -> None:
-        if not 1 <= self.alternatives <= self.beams:
-            raise InvalidRequest(f"alternatives={self.alternatives}: ask for 1 to {self.beams} (the beams)")
-        if self.length < 1:
-            raise InvalidRequest(f"length={self.length}: a continuation has at least one item")
+        for name in ("length", "alternatives", "width", "most_of_group"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise InvalidRequest(f"{name}={value}: must be at least 1")
         for name in ("strength", "same_group"):
             if not 0 <= getattr(self, name) < np.inf:
                 raise InvalidRequest(f"{name}={getattr(self, name)}: a penalty is a number from 0 on")
@@ -72,10 +78,12 @@ class Decoding:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Continued:
-    """One continuation, in order, and its log-probability without any penalty."""
+    """One continuation, in order, its log-probability, and with the prior of its items what it is `worth`, both without any
+    penalty."""
 
     rows: Rows
     log_probability: float
+    worth: float
 
 
 class Continuer(Protocol):
@@ -95,7 +103,7 @@ class Continuer(Protocol):
         groups: NDArray[np.int64] | None,
         wanted: Decoding,
     ) -> list[Continued]:
-        """`wanted.alternatives` continuations of `past`, best first, of rows `among` alone, which are distinct.
+        """`wanted.alternatives` different continuations of `past`, best first, of rows `among` alone, which are distinct.
 
         `prior` (among,) is added to the log-probability of each candidate at every step: what retrieval says of it.
         `groups` (among,) numbers what candidates share, -1 for nothing. Fewer items come back where candidates run out.

@@ -95,29 +95,44 @@ class TestEveryTrainedEncoder:
 
     def test_continuations_keep_to_the_candidates_and_say_nothing_twice(self, encoder: Learned) -> None:
         among = np.array([1, 4, 9, 16, 25, 36, ITEMS, NEW])
-        wanted = Decoding(length=10, alternatives=3, beams=6)
+        wanted = Decoding(length=10, alternatives=3, strength=0.0)
         found = encoder.decode(LISTS[0], among=among, prior=None, groups=None, wanted=wanted)
         assert len(found) == 3
         for one in found:
             assert sorted(one.rows.tolist()) == [1, 4, 9, 16, 25, 36]  # fewer candidates than items wanted
         assert [one.log_probability for one in found] == sorted((one.log_probability for one in found), reverse=True)
 
+    def test_lists_that_nothing_makes_different_are_one(self, encoder: Learned) -> None:
+        among = np.array([1, 4, 9, 16])
+        wanted = Decoding(length=4, alternatives=3, width=1)  # each holds all there is: a penalty for all alike
+        found = encoder.decode(LISTS[0], among=among, prior=None, groups=None, wanted=wanted)
+        assert len(found) == 1
+
+    def test_the_first_is_the_best_by_model_and_prior(self, encoder: Learned) -> None:
+        among, prior = np.arange(20), np.linspace(0, 6, 20).astype(np.float32)
+        wanted = Decoding(length=4, alternatives=5, strength=5.0)
+        found = encoder.decode(LISTS[0], among=among, prior=prior, groups=None, wanted=wanted)
+        worth = [one.log_probability + float(prior[one.rows].sum()) for one in found]
+        assert len(found) == 5
+        assert worth == sorted(worth, reverse=True)
+        assert [one.worth for one in found] == pytest.approx(worth, abs=1e-4)
+
     def test_alternatives_differ(self, encoder: Learned) -> None:
-        wanted = Decoding(length=5, alternatives=4, beams=8, strength=100.0)
+        wanted = Decoding(length=5, alternatives=4, width=2, strength=100.0)
         found = encoder.decode(LISTS[0], among=np.arange(ITEMS), prior=None, groups=None, wanted=wanted)
         assert len({row for one in found for row in one.rows.tolist()}) == 20
 
     def test_without_strength_they_are_the_best_of_one_beam(self, encoder: Learned) -> None:
-        wanted = Decoding(length=4, alternatives=3, beams=12, strength=0.0)
+        wanted = Decoding(length=4, alternatives=3, strength=0.0)
         found = encoder.decode(LISTS[0], among=np.arange(ITEMS), prior=None, groups=None, wanted=wanted)
         assert len({tuple(one.rows.tolist()) for one in found}) == 3
         one = encoder.decode(
-            LISTS[0], among=np.arange(ITEMS), prior=None, groups=None, wanted=replace(wanted, alternatives=1)
+            LISTS[0], among=np.arange(ITEMS), prior=None, groups=None, wanted=replace(wanted, alternatives=1, width=12)
         )
         assert one[0].rows.tolist() == found[0].rows.tolist()
 
     def test_what_retrieval_and_groups_say_steers(self, encoder: Learned) -> None:
-        among, wanted = np.arange(20), Decoding(length=3, beams=4)
+        among, wanted = np.arange(20), Decoding(length=3)
         prior = np.where(among == 7, 50, 0).astype(np.float32)
         first = encoder.decode(LISTS[0], among=among, prior=prior, groups=None, wanted=wanted)[0]
         assert 7 in first.rows
