@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from features.splits import TEST
 from recsys.bundle import Bundle, load_bundle
 from recsys.data.playlists import Playlists, playlists
 from recsys.errors import BundleError, InvalidRequest, NotReady
@@ -37,7 +38,7 @@ def probe_bundle(
     attribute = category or category_attribute(lists)
     if category and not any(category in row for row in lists.attributes):
         raise InvalidRequest(f"no item has an attribute {category!r}: import one, or leave --category out")
-    yield f"{len(lists):,} lists, {int((lists.folds > 0).sum()):,} of them not learned; category: {attribute or 'none'}"
+    yield f"{len(lists):,} lists, {int((lists.folds == TEST).sum()):,} of them tested; category: {attribute or 'none'}"
     yield from probe_all(_with_means(encoders, lists), lists, attribute=attribute, seeds=seeds)
 
 

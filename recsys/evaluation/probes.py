@@ -1,8 +1,8 @@
 """What a list's vector still tells: labelled questions that a small classifier is asked about frozen vectors.
 
 Source: the probe suite of Papreja et al. (arXiv:1907.01098), with their labels where published and ours where not: balanced
-classes, 80 / 10 / 10, where the last tenth are lists that no encoder has learned from. A list and its changed twin always
-stand on one side.
+classes over lists to learn from, to choose on and to test, which are those of the encoders (90 / 5 / 5 and not 80 / 10 / 10). A
+list and its changed twin always stand on one side.
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ CONTENT, MEANT = 100, 20
 WINDOW = 32
 """Items of the lists in which two neighbours are swapped."""
 
-LARGEST = 20_000
+LARGEST = 60_000
 """Lists of one question."""
 
 

@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import StandardScaler
 
-from features.splits import FIT
+from features.splits import FIT, TEST, VALIDATION
 from recsys.data.playlists import Playlists
 from recsys.evaluation.metrics import Interval, bootstrap
 from recsys.evaluation.probes import Probe, category_numbers, probes
@@ -21,9 +21,6 @@ from recsys.retrieval.lists.encoder import ListEncoder
 
 SEEDS = (0, 1, 2, 3, 4)
 HIDDEN = 200
-TUNED = 1 / 9
-"""Share of the lists that encoders learned from that classifiers are tuned on: with a tenth tested, 80 / 10 / 10."""
-
 NEAREST = 100
 """Nearest lists of which it is asked whether they share a class with a list, at the most."""
 SHARED = ("category", "length")
@@ -58,17 +55,22 @@ def probe_all(
     only: str | None = None,
 ) -> Iterator[Probed]:
     """One row for each question (or for `only` that one) and encoder, first those to classifiers, then those to nearest lists;
-    categories are those of `attribute`."""
+    categories are those of `attribute`.
+
+    Classifiers learn from the lists that encoders learned from, are chosen on the validation lists, and answer for the test
+    lists alone. A question that no list of one of these can be asked is left out.
+    """
     category = category_numbers(lists, attribute) if attribute else None
-    unseen = lists.folds > FIT
     asked = [probes(lists, category=category, seed=seed) for seed in seeds]
     questions = [(number, first.name, _run) for number, first in enumerate(asked[0])]
     questions += [(n, f"recommendation, {name}", _nearest) for n, name, _ in questions if name in SHARED]
     for number, question, answer in questions:
-        if only not in (None, question):
+        if only not in (None, question) or any(_lacking(found[number], lists.folds) for found in asked):
             continue
         for name, encoder in encoders.items():
-            runs = [answer(encoder, found[number], unseen, seed=seed) for seed, found in zip(seeds, asked, strict=True)]
+            runs = [
+                answer(encoder, found[number], lists.folds, seed=seed) for seed, found in zip(seeds, asked, strict=True)
+            ]
             yield _row(name, replace(asked[0][number], name=question), runs, lists=len(lists))
 
 
@@ -81,12 +83,14 @@ class _Run:
     owner: NDArray[np.int64]
 
 
-def _run(encoder: ListEncoder, probe: Probe, unseen: NDArray[np.bool_], *, seed: int) -> _Run:
-    vectors = encoder.encode(probe.lists)
-    tested = unseen[probe.owner]
-    drawn = np.random.default_rng(seed).random(len(unseen)) < TUNED
-    tuning = drawn[probe.owner] & ~tested
-    fitted = ~tested & ~tuning
+def _lacking(probe: Probe, folds: NDArray[np.uint8]) -> bool:
+    """Is there nothing to fit, to choose or to test a classifier on?"""
+    return set(folds[probe.owner].tolist()) != {FIT, VALIDATION, TEST}
+
+
+def _run(encoder: ListEncoder, probe: Probe, folds: NDArray[np.uint8], *, seed: int) -> _Run:
+    vectors, fold = encoder.encode(probe.lists), folds[probe.owner]
+    fitted, tuning, tested = fold == FIT, fold == VALIDATION, fold == TEST
     scale = StandardScaler().fit(vectors[fitted])
     x, y = scale.transform(vectors), probe.labels
     right, tuned = {}, {}
@@ -98,11 +102,11 @@ def _run(encoder: ListEncoder, probe: Probe, unseen: NDArray[np.bool_], *, seed:
     return _Run(right, tuned, probe.owner[tested])
 
 
-def _nearest(encoder: ListEncoder, probe: Probe, unseen: NDArray[np.bool_], *, seed: int) -> _Run:
+def _nearest(encoder: ListEncoder, probe: Probe, folds: NDArray[np.uint8], *, seed: int) -> _Run:
     """Precision of what is nearest to each tested list among all lists of the question: the mean of precision at 1, 2, ...,
     `NEAREST`. Ties fall as `seed` draws them."""
     vectors = encoder.encode(probe.lists)
-    tested = np.flatnonzero(unseen[probe.owner])
+    tested = np.flatnonzero(folds[probe.owner] == TEST)
     scores = vectors[tested] @ vectors.T
     scores[np.arange(len(tested)), tested] = -np.inf
     drawn = np.random.default_rng(seed).permutation(len(vectors))

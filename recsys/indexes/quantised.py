@@ -100,7 +100,8 @@ class IvfPqIndex(ProposingIndex):
         return self._bits(self._drawn)
 
     def _bits(self, drawn: Flags) -> NDArray[np.uint8]:
-        return np.packbits(drawn[self.nodes], bitorder="little")
+        every = len(self.nodes) == len(drawn)  # in row order: nothing to pick out
+        return np.packbits(drawn if every else drawn[self.nodes], bitorder="little")
 
     def _nearest(self, query: Vectors, wanted: int, *, probe: int, kept: Any) -> Rows:
         """Up to `wanted` of the rows that the bits of `kept` mark, from the `probe` nearest lists."""

@@ -1,16 +1,34 @@
-"""Which stored lists a question about similar ones may be answered with."""
+"""The stored lists that a question about similar ones is answered with."""
 
 import numpy as np
+from numpy.typing import NDArray
 
-from recsys.retrieval.source import Allowed
+from recsys.data.history import NO_ROWS
+from recsys.retrieval.lists.encoder import ListVectors
 from recsys.service.list_questions import SimilarOptions
 from recsys.service.stored_lists import ListsNow
 from recsys.store import Store
 
 
-def filtered(store: Store, now: ListsNow, options: SimilarOptions, *, without: str | None) -> Allowed | None:
-    """Which lists may be shown; None: all of them."""
-    kept = (options.min_length, options.max_length, options.holds, options.name_contains, without)
+def nearest(
+    store: Store, now: ListsNow, key: str, vector: ListVectors, options: SimilarOptions, *, without: str | None
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """(rows, cosines) of the lists most like `vector` (1, dim) as the reader `key` reads them, best first.
+
+    The list `without` is looked for with the others and left out afterwards: a million flags take longer than the search.
+    """
+    own = NO_ROWS if without is None else now.lists.rows([without])
+    wanted = min(options.k, max(1, len(now.active)))
+    flags = _shown(store, now, options)
+    found = now.indexes[key].search(vector, k=wanted + len(own), allowed=None if flags is None else flags[None])
+    rows, scores = found.rows[0], found.scores[0]
+    kept = (rows >= 0) & ~np.isin(rows, own)
+    return rows[kept][:wanted], scores[kept][:wanted]
+
+
+def _shown(store: Store, now: ListsNow, options: SimilarOptions) -> NDArray[np.bool_] | None:
+    """A flag for each list; None: all of them."""
+    kept = (options.min_length, options.max_length, options.holds, options.name_contains)
     if all(one is None for one in kept):
         return None
     lists, lengths = now.lists, now.lengths
@@ -27,6 +45,4 @@ def filtered(store: Store, now: ListsNow, options: SimilarOptions, *, without: s
     if options.name_contains is not None:
         part = options.name_contains.casefold()
         flags &= np.fromiter((part in (name or "").casefold() for name in lists.titles[: len(flags)]), dtype=np.bool_)
-    if without is not None and (rows := lists.rows([without])).size:
-        flags[rows] = False
     return flags

@@ -20,7 +20,7 @@ from recsys.retrieval.lists.encoder import ListEncoder
 from recsys.retrieval.lists.sparse import ListQuery
 from recsys.retrieval.lists.words import ngrams
 from recsys.retrieval.source import Allowed
-from recsys.service.list_filters import filtered
+from recsys.service.list_filters import nearest
 from recsys.service.list_questions import (
     Alternative,
     ContinuedList,
@@ -222,14 +222,10 @@ class ListQuestions:
         else:
             raise NothingKnown("no item of the list is known to the encoder and it has no name: send one of both")
         now = self._stored.now(reader)
-        flags = filtered(self._store, now, options, without=without)
-        found = now.indexes[reader.key].search(
-            vector, k=min(options.k, max(1, len(now.active))), allowed=None if flags is None else flags[None]
-        )
+        rows, cosines = nearest(self._store, now, reader.key, vector, options, without=without)
         lists = tuple(
             ScoredList(now.lists.item_ids[row], now.lists.titles[row], int(now.lengths[row]), score)
-            for row, score in zip(found.rows[0].tolist(), found.scores[0].tolist(), strict=True)
-            if row >= 0
+            for row, score in zip(rows.tolist(), cosines.tolist(), strict=True)
         )
         if len(lists) < options.k:
             degraded.append(Degraded("k", f"only {len(lists)} of the {options.k} lists asked for can be shown"))
