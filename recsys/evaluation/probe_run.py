@@ -23,7 +23,7 @@ def probe_bundle(
     `category` names the attribute that lists are sorted by; without it the best one is taken, where there is one.
 
     Raises:
-        NotReady: no bundle is active, or there are no lists.
+        NotReady: no bundle is active, or there are no lists, or too few for any question.
         BundleError: the bundle has no list encoder, has learned every list, or was trained on other items.
         InvalidRequest: an attribute that the items do not have.
     """
@@ -39,7 +39,12 @@ def probe_bundle(
     if category and not any(category in row for row in lists.attributes):
         raise InvalidRequest(f"no item has an attribute {category!r}: import one, or leave --category out")
     yield f"{len(lists):,} lists, {int((lists.folds == TEST).sum()):,} of them tested; category: {attribute or 'none'}"
-    yield from probe_all(_with_means(encoders, lists), lists, attribute=attribute, seeds=seeds)
+    asked = False
+    for row in probe_all(_with_means(encoders, lists), lists, attribute=attribute, seeds=seeds):
+        asked = True
+        yield row
+    if not asked:
+        raise NotReady(f"{len(lists):,} lists are too few for any question: import more")
 
 
 def _with_means(encoders: dict[str, ListEncoder], lists: Playlists) -> dict[str, ListEncoder]:

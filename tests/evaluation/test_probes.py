@@ -203,6 +203,15 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return store
 
 
+def test_lists_that_were_learned_or_chosen_on_are_not_tested_and_without_tests_there_is_no_question() -> None:
+    bag = fit_mean(LISTS.data, np.eye(60, 12, dtype=np.float32), MEAN, name="mean")
+    asked = probe_all({"mean": bag}, LISTS, attribute="genre", seeds=(0, 1))
+    most = int((LISTS.folds == 2).sum())
+    assert 0 < max(row.lists for row in asked) <= most
+    for missing in (1, 2):
+        assert not list(probe_all({"mean": bag}, LISTS.only(LISTS.folds != missing), attribute="genre", seeds=(0,)))
+
+
 def stored(folder: Path, store: Store, *, deploy: bool = False, part: Part | None = None) -> str:
     part = part or trained("playlist-seq2seq", epochs=1).part("lists/playlist-seq2seq")
     ids = playlists(store, seed=0).data.item_ids
@@ -229,6 +238,13 @@ def test_what_cannot_be_asked_is_said(store: Store, tmp_path: Path) -> None:
         next(probe_bundle(store, uri=stored(tmp_path, store, deploy=True)))
     with pytest.raises(InvalidRequest, match="no item has an attribute 'colour'"):
         next(probe_bundle(store, uri=stored(tmp_path / "b2", store), category="colour"))
+    upgrade(url := f"sqlite:///{tmp_path}/few.db")
+    few = Store.open(url)
+    ids = playlists(store, seed=0).data.item_ids
+    few.put_items([ItemDraft(item_id=i) for i in ids])
+    few.put_playlist("one", None, list(ids[:5]))
+    with pytest.raises(NotReady, match="1 lists are too few for any question"):
+        list(probe_bundle(few, uri=stored(tmp_path / "b4", store)))
     other = Part(name="popular", kind="popular", config={}, arrays={"scores": np.zeros(1, dtype=np.float32)})
     with pytest.raises(BundleError, match="has no list encoder"):
         next(probe_bundle(store, uri=stored(tmp_path / "b3", store, part=other)))
