@@ -304,7 +304,9 @@ class ContinueAsked(Incoming):
     k: int = Field(10, strict=True, ge=1, le=1000, description="Items of each continuation")
     alternatives: int = Field(1, strict=True, ge=1, le=MAX_ALTERNATIVES, description="How many continuations")
     repeats: bool = Field(False, strict=True, description="May items of the list come back?")
-    order: Literal["sensitive", "free"] = Field("sensitive", description="Does the order of the items count?")
+    order: Literal["sensitive", "free"] | None = Field(
+        None, description="Does the order of the items count? Left out: it does, where that can be"
+    )
     encoder: Annotated[Text, Field(max_length=200)] | None = Field(
         None, description="Part that continues; left out: all, blended", examples=["continue"]
     )

@@ -26,7 +26,8 @@ def continue_list(
     k: Many = 10,
     alternatives: Annotated[int, typer.Option(min=1, max=8, help="How many continuations.")] = 1,
     repeats: Annotated[bool, typer.Option("--repeats", help="Items of the list may come back.")] = False,
-    order: Annotated[Literal["sensitive", "free"], typer.Option(help="Does the order count?")] = "sensitive",
+    order: Annotated[Literal["sensitive", "free"] | None, typer.Option(help="Does the order count?")] = None,
+    exclude: Annotated[str | None, typer.Option(help="Item ids not to show, separated by commas.")] = None,
     strength: Annotated[
         float | None, typer.Option(min=0, help="What an item loses for each earlier alternative with it.")
     ] = None,
@@ -46,6 +47,7 @@ def continue_list(
             alternatives=alternatives,
             repeats=repeats,
             order=order,
+            exclude=_ids(exclude),
             strength=STRENGTH if strength is None else strength,
             same_group=same_group,
             most_of_group=most_of_group,
@@ -105,4 +107,8 @@ def _list(
     if playlist is not None:
         stored = recommender.lists.stored(playlist)
         return list(stored.item_ids), name or stored.name
-    return [one.strip() for one in (items or "").split(",") if one.strip()], name
+    return list(_ids(items)), name
+
+
+def _ids(given: str | None) -> tuple[str, ...]:
+    return tuple(one.strip() for one in (given or "").split(",") if one.strip())

@@ -28,12 +28,12 @@ class SimilarOptions:
 class ContinueOptions:
     """`alternatives` lists of `k` items; an item loses `strength` for each earlier list that holds it and `same_group` for
     each earlier one of its artist or brand, of which a list holds `most_of_group` at most. `repeats`: may items of the list
-    come back? With `order="free"` any item of the list says as much as its last."""
+    come back? With `order="free"` any item of the list says as much as its last; None is "sensitive", where that can be."""
 
     k: int = 10
     alternatives: int = 1
     repeats: bool = False
-    order: Order = "sensitive"
+    order: Order | None = None
     encoder: str | None = None
     exclude: tuple[str, ...] = ()
     strength: float = STRENGTH

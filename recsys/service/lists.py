@@ -4,7 +4,7 @@ A list is stored, or sent along and never stored. Both read one snapshot of what
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from recsys.ranking.filters import allowed
 from recsys.retrieval.fusion import Why
 from recsys.retrieval.lists.deployed import NAMES, NO_PARTS
 from recsys.retrieval.lists.encoder import ListEncoder
+from recsys.retrieval.lists.parts import reads
 from recsys.retrieval.lists.sparse import ListQuery
 from recsys.retrieval.lists.words import ngrams
 from recsys.retrieval.source import Allowed
@@ -42,6 +43,8 @@ from recsys.store.records import Playlist
 SIMILAR, CONTINUING = SimilarOptions(), ContinueOptions()
 POOL = 200
 """Candidates from which alternatives are chosen, at least; ten times as many where some may not stand together."""
+POPULAR = "popular"
+"""The source that has an opinion on anything, whatever is asked."""
 
 
 class ListQuestions:
@@ -95,19 +98,22 @@ class ListQuestions:
         self._live.follow()
         live, degraded = self._live.snapshot, list[Degraded]()
         encoder = live.lists.continuer(options.encoder)
-        if options.order == "free" and (own := live.lists.encoders.get(encoder)) and own.order_sensitive:
-            live.lists.encoder(options.encoder, "free")  # refused where it was named
-            degraded.append(Degraded("order", f"{encoder} reads every list in its order: train blend, which need not"))
         past = self._sent(live, item_ids, name, degraded)
+        degraded += _unread(live, encoder, past, name, options)
         read = self._read(live, name, degraded)
         degraded += live.unknown(options.exclude, what="exclude", why=UNKNOWN_EXCLUDED)
         query = ListQuery(past, _shown(live, past, options), name=name, read=read)
         pool = max(POOL, options.k * options.alternatives) * (1 if options.most_of_group is None else 10)
         if live.lists.fusion is None and not len(past):
             raise NothingKnown(f"{encoder!r} alone continues lists by their items: send one that it knows")
-        found, why = live.lists.search([query], k=pool, encoder=encoder, order=options.order)
+        found, why = live.lists.search([query], k=pool, encoder=encoder, order=options.order or "sensitive")
         real = found.rows[0] >= 0
         rows, scores = found.rows[0][real], found.scores[0][real]
+        if not len(rows):
+            because = "has nothing to go by, or nothing that may be shown: send what it knows, or leave encoder out"
+            degraded.append(Degraded("encoder", f"{encoder} {because}"))
+        elif not len(past):
+            degraded += _found_by(item_ids, why[0])
         if len(rows) < options.k:
             degraded.append(Degraded("k", f"only {len(rows)} of the {options.k} items asked for can be shown"))
         groups = live.lists.groups(rows)
@@ -215,8 +221,9 @@ class ListQuestions:
             reader: ListReader = self._reader(live, encoder)
         elif (name or "").strip():
             used, reader, vector = NAMES, ByNames(), ngrams([name])
-            if len(past) or not item_ids:
-                degraded.append(Degraded("items", "no item to compare: lists with similar names are shown"))
+            degraded.append(Degraded("items", "no item to compare: lists with similar names are shown"))
+            if kept and options.order is not None:
+                degraded.append(Degraded("order", "names have no order of items"))
         elif encoder is None:
             raise NotReady(NO_PARTS)
         else:
@@ -255,11 +262,38 @@ class ListQuestions:
         if len(item_ids) > MAX_HISTORY:
             raise InvalidRequest(f"a list of {len(item_ids)} items: send {MAX_HISTORY} at most")
         degraded += live.unknown(item_ids, what="items", why="unknown items left out")
-        past = History.undated(live.catalogue.rows(item_ids))
-        if item_ids and not len(past):
-            rest = "its name alone answers" if named else "popular items answer; send a name"
-            degraded.append(Degraded("items", f"no item of the list is known: {rest}"))
-        return past
+        return History.undated(live.catalogue.rows(item_ids))
+
+
+def _unread(
+    live: Snapshot, encoder: str, past: History, name: str | None, options: ContinueOptions
+) -> Iterator[Degraded]:
+    """What of the question the one part that answers takes no account of; a fusion takes account of everything.
+
+    Raises InvalidRequest: a list encoder was named that does the opposite of `order`.
+    """
+    source = live.lists.sources.get(encoder)
+    if source is None:
+        return
+    own, blended = reads(source), live.lists.writer(encoder) is not None and live.lists.fusion is not None
+    if options.order is not None and own.order != (options.order == "sensitive"):
+        if encoder in live.lists.encoders:
+            live.lists.encoder(options.encoder, options.order)  # refused where it was named
+        does = "takes every list in its order" if own.order else "takes no account of the order of a list"
+        yield Degraded("order", f"{encoder} {does}: leave encoder out, or order")
+    if len(past) and not own.items:
+        yield Degraded("items", f"{encoder} takes no account of the items of a list: leave encoder out")
+    if (name or "").strip() and not own.name and not blended:
+        yield Degraded("name", f"{encoder} takes no account of the name of a list: leave encoder out")
+
+
+def _found_by(item_ids: Sequence[str], why: Sequence[Why]) -> Iterator[Degraded]:
+    """What answers for a list of which no item is known."""
+    missing = "no item of the list is known" if item_ids else "nothing is known of the name"
+    if {name for _, names in why for name in names} == {POPULAR}:
+        yield Degraded("items" if item_ids else "name", f"{missing}: popular items answer")
+    elif item_ids:
+        yield Degraded("items", f"{missing}: its name alone answers")
 
 
 def _ranked(

@@ -181,10 +181,73 @@ def test_unknown_items_are_told_and_the_name_used(client: TestClient) -> None:
     assert {one["name"] for one in answer["playlists"]} == {"kitchen mix"}
     assert [one["what"] for one in answer["degraded"]] == ["items", "items"]
     told = asked(client, "continue", item_ids=["no such"], k=3)["degraded"]
-    assert "popular items answer" in told[1]["why"]
+    assert told[1] == {"what": "items", "why": "no item of the list is known: popular items answer"}
     named = asked(client, "continue", item_ids=["no such"], name="kitchen mix", k=5)
     assert named["degraded"][1]["why"] == "no item of the list is known: its name alone answers"
     assert ids(named) == ids(asked(client, "continue", name="kitchen mix", k=5))
+
+
+def test_a_name_of_which_nothing_is_known_is_not_said_to_answer(client: TestClient) -> None:
+    answer = asked(client, "continue", name="\u4e00", k=3)
+    assert {item["source"] for one in answer["alternatives"] for item in one["items"]} == {"popular"}
+    assert answer["degraded"] == [{"what": "name", "why": "nothing is known of the name: popular items answer"}]
+    both = asked(client, "continue", item_ids=["no such"], name="\u4e00", k=3)
+    assert both["degraded"][1]["why"] == "no item of the list is known: popular items answer"
+    assert ids(both) == ids(answer)
+
+
+def test_a_source_says_what_of_the_question_it_takes_no_account_of(client: TestClient, served: Served) -> None:
+    first = next(iter(served[2].world.successor))
+
+    def told(**body: Any) -> dict[str, str]:
+        return {one["what"]: one["why"] for one in asked(client, "continue", k=3, **body)["degraded"]}
+
+    nothing = asked(client, "continue", name="sunset mix", encoder="markov", k=3)
+    assert nothing["alternatives"] == []
+    assert [one["what"] for one in nothing["degraded"]] == ["name", "encoder", "k", "alternatives"]
+    assert nothing["degraded"][0]["why"] == "markov takes no account of the name of a list: leave encoder out"
+    assert "markov has nothing to go by" in nothing["degraded"][1]["why"]
+    unknown = told(item_ids=["no such"], encoder="markov")
+    assert unknown.keys() == {"items", "encoder", "k", "alternatives"}
+    assert not any("popular" in why for why in unknown.values())
+    assert told(item_ids=[first], encoder="markov") == {}
+    assert told(item_ids=[first], name="sunset mix", encoder="neighbours").keys() == {"name"}
+    assert told(item_ids=[first], encoder="popular").keys() == {"items"}
+    assert told(item_ids=[first], name="sunset mix", encoder="names").keys() == {"items"}
+    assert told(item_ids=[first], encoder="names").keys() == {"items", "encoder", "k", "alternatives"}
+    assert told(name="sunset mix", encoder="named") == {}
+    assert told(item_ids=[first], name="sunset mix") == {}
+
+
+@pytest.mark.parametrize(
+    ("encoder", "order", "told"),
+    [
+        ("markov", None, []),
+        ("markov", "sensitive", []),
+        ("markov", "free", ["markov takes every list in its order: leave encoder out, or order"]),
+        ("beside", "free", []),
+        ("neighbours", None, []),
+        ("neighbours", "free", []),
+        ("als", "sensitive", ["als takes no account of the order of a list: leave encoder out, or order"]),
+        ("continue", "free", []),
+        ("continue", "sensitive", []),
+        (None, "free", []),
+    ],
+)
+def test_an_order_that_a_source_does_not_heed_is_told(
+    client: TestClient, served: Served, encoder: str | None, order: str | None, told: list[str]
+) -> None:
+    """And what is said of the order is true: the list turned round gives the same, or not."""
+    past = list(served[2].world.successor)[:3]
+    answer = asked(client, "continue", item_ids=past, encoder=encoder, order=order, k=40)
+    assert [one["why"] for one in answer["degraded"] if one["what"] == "order"] == told
+    if encoder not in (None, "continue"):
+        turned = asked(client, "continue", item_ids=past[::-1], encoder=encoder, order=order, k=40)
+        scores = [
+            {item["item_id"]: pytest.approx(item["score"], rel=1e-4) for item in one["alternatives"][0]["items"]}
+            for one in (answer, turned)
+        ]
+        assert (scores[0] == scores[1]) == (encoder != "markov")
 
 
 def test_unknown_items_of_a_filter_are_told(client: TestClient, served: Served) -> None:

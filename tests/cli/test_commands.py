@@ -107,6 +107,10 @@ def test_lists_are_continued_and_compared(full: Shell, trained: Planted) -> None
     out = full("continue", "--items", first, "--k", "3", "--alternatives", "2")
     assert "alternative 2" in out
     assert second in out
+    without = full("continue", "--items", first, "--exclude", f"{second}, b-17", "--most-of-group", "1", "--k", "4")
+    assert second not in without
+    assert "exclude: unknown items, which nothing would show anyway: b-17" in without
+    assert "name: markov takes no account" in full("continue", "--name", "sunset mix", "--encoder", "markov")
     assert "alternative 1" in full("continue", "--name", "sunset mix", "--k", "2", "--same-group", "1")
     assert "alternative 1" in full("continue", "list-0007", "--k", "2", "--order", "free", "--repeats")
     out = full("similar-lists", "list-0007", "--k", "2")

@@ -1,6 +1,7 @@
 """All kinds of list encoder, and of source that continues lists: how each is read back from a bundle."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from recsys.indexes.exact import ExactConfig
 from recsys.indexes.index import best, fill, nothing
 from recsys.retrieval import parts
 from recsys.retrieval.factors import AlsSource
+from recsys.retrieval.linear import LinearSource
 from recsys.retrieval.lists.attributes import ListAttributes
 from recsys.retrieval.lists.encoder import PREFIX, Continuer, ListEncoder
 from recsys.retrieval.lists.mean import MeanEncoder
@@ -22,6 +24,7 @@ from recsys.retrieval.lists.seq2seq import Seq2seqLists
 from recsys.retrieval.lists.sets import SetLists
 from recsys.retrieval.lists.spelt import ListSpelt
 from recsys.retrieval.parts import StoredSource
+from recsys.retrieval.popular import PopularSource
 from recsys.retrieval.source import Candidates, Query, Scores, Source
 
 
@@ -126,3 +129,29 @@ class Judging:
 
     def part(self, name: str) -> Part:
         return self.model.part(name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reads:
+    """What a source takes account of in a list: its items, their order, its name."""
+
+    items: bool = False
+    order: bool = False
+    name: bool = False
+
+
+def reads(source: Source) -> Reads:
+    """By the settings of the source: where older items count less, the order of a list counts."""
+    match source:
+        case ListNames() | ListSpelt() | ListNamed():
+            return Reads(name=True)
+        case PopularSource():
+            return Reads()
+        case Judging():
+            return Reads(items=True, order=source.model.order_sensitive)
+        case LinearSource():
+            return Reads(items=True, order=source.decay < 1)
+        case AlsSource():
+            return Reads(items=True, order=source.config["decay"] < 1)
+        case _:
+            return Reads(items=True)
