@@ -2,7 +2,8 @@
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,13 +19,14 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 
-def entries(path: Path, *, owner: str, also: Sequence[str] = ()) -> pl.LazyFrame:
-    """The columns `owner`, item_id (as text) and position of a CSV, JSONL or Parquet file, and those of `also` that it has.
+def entries(path: Path, *, owner: str, name: str | None = None) -> pl.LazyFrame:
+    """The columns `owner`, item_id (as text) and position of a CSV, JSONL or Parquet file, and `name` where it has that: a row
+    with a name may do without an item and its position.
 
     Raises:
         InputFileError: the file cannot be read, lacks a column, or has rows without one of the values.
     """
-    text = dict.fromkeys((owner, "item_id", *also), pl.String)
+    text = dict.fromkeys((owner, "item_id", *([name] if name else [])), pl.String)
     match path.suffix.lower():
         case ".csv":
             frame = pl.scan_csv(path, schema_overrides=text)
@@ -41,8 +43,11 @@ def entries(path: Path, *, owner: str, also: Sequence[str] = ()) -> pl.LazyFrame
     found = frame.select(
         *(pl.col(name).cast(pl.String) for name in text if name in has), pl.col("position").cast(pl.Int64)
     )
-    needed = pl.col(owner, "item_id", "position")
-    if incomplete := found.select(pl.any_horizontal(needed.is_null()).sum()).collect().item():
+    lacking = pl.any_horizontal(pl.col(owner, "item_id", "position").is_null())
+    if name is not None and name in has:
+        named = pl.col(owner, name).is_not_null() & pl.col("item_id").is_null()
+        lacking &= ~pl.all_horizontal(named)
+    if incomplete := found.select(lacking.sum()).collect().item():
         raise InputFileError(
             f"{path}: {incomplete} rows lack a {owner}, item_id or position: fill them in or take them out"
         )
@@ -57,28 +62,40 @@ def identity(recommender: Recommender, options: "DataclassInstance", histories: 
 
 
 class Run:
-    """Pieces of a table of `schema` in a folder and a note of how far they go; the note is replaced after its piece is whole."""
+    """Pieces of a table of `schema` in a folder and a note of how far they go; the note is replaced after its piece is whole.
+
+    `told` counts what was not done as asked, over all pieces.
+    """
 
     def __init__(self, folder: Path, identity: str, schema: pa.Schema) -> None:
         self._folder, self._identity, self._schema = folder, identity, schema
         self._note = folder / "run.json"
         self.done, self._pieces = 0, 0
         self.last: str | None = None
+        self.told = Counter[str]()
         try:
             held = json.loads(self._note.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             held = {}
         if held.get("identity") == identity:
             self.done, self.last, self._pieces = held["done"], held["last"], held["pieces"]
+            self.told.update(held.get("told", {}))
         else:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def add(self, table: pa.Table, owners: Sequence[str]) -> None:
+    def add(self, table: pa.Table, owners: Sequence[str], told: Iterable[str] = ()) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         pq.write_table(table, self._piece(self._pieces))
         self._pieces, self.done, self.last = self._pieces + 1, self.done + len(owners), owners[-1]
+        self.told.update(told)
         beside = self._note.with_suffix(".partial")
-        note = {"identity": self._identity, "done": self.done, "last": self.last, "pieces": self._pieces}
+        note = {
+            "identity": self._identity,
+            "done": self.done,
+            "last": self.last,
+            "pieces": self._pieces,
+            "told": self.told,
+        }
         beside.write_text(json.dumps(note), encoding="utf-8")
         beside.replace(self._note)
 

@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from recsys.cli.shared import console, fail, open_recommender, show, tell
+from recsys.cli.shared import console, fail, ids, open_recommender, show, tell
 from recsys.settings import Settings
 
 if TYPE_CHECKING:
@@ -81,12 +81,44 @@ def batch(
     include_seen: Seen = None,
     layers: Layers = None,
     dims: Dims = None,
+    order: Annotated[Literal["sensitive", "free"] | None, typer.Option(help="Lists: does the order count?")] = None,
+    alternatives: Annotated[int | None, typer.Option(min=1, help="Continue: how many continuations.")] = None,
+    repeats: Annotated[bool | None, typer.Option("--repeats", help="Continue: items of the list may return.")] = None,
+    exclude: Annotated[str | None, typer.Option(help="Continue: item ids not to show, by commas.")] = None,
+    strength: Annotated[float | None, typer.Option(min=0, help="Continue: as in `recsys continue`.")] = None,
+    same_group: Annotated[float | None, typer.Option(min=0, help="Continue: likewise.")] = None,
+    most_of_group: Annotated[int | None, typer.Option(min=1, help="Continue: most items of one artist.")] = None,
+    name_contains: Annotated[str | None, typer.Option(help="Similar lists: part of their name.")] = None,
+    min_length: Annotated[int | None, typer.Option(min=0, help="Similar lists: their fewest items.")] = None,
+    max_length: Annotated[int | None, typer.Option(min=0, help="Similar lists: their most items.")] = None,
+    holds: Annotated[str | None, typer.Option(help="Similar lists: an item that they hold.")] = None,
 ) -> None:
-    """Score all users into a Parquet file. An interrupted run goes on when it is started again."""
+    """Score all users, or lists, into a Parquet file. An interrupted run goes on when it is started again."""
     from recsys.batch import recommend_all
 
+    of_users: dict[str, Any] = {"include_seen": include_seen, "layers": layers, "dims": dims}
+    onwards: dict[str, Any] = {
+        "order": order,
+        "alternatives": alternatives,
+        "repeats": repeats,
+        "exclude": None if exclude is None else ids(exclude),
+        "strength": strength,
+        "same_group": same_group,
+        "most_of_group": most_of_group,
+    }
+    alike: dict[str, Any] = {
+        "order": order,
+        "name_contains": name_contains,
+        "min_length": min_length,
+        "max_length": max_length,
+        "holds": holds,
+    }
+    own = {"recommend": of_users, "continue": onwards, "similar-lists": alike}
+    given = {name: value for name, value in (of_users | onwards | alike).items() if value is not None}
+    if other := sorted(given.keys() - own[task].keys()):
+        fail(f"--{other[0].replace('_', '-')} says nothing to --task {task}: leave it out")
     if task != "recommend":
-        _batch_lists(out, task, histories, k, encoder, bundle)
+        _batch_lists(out, task, histories, bundle, {"k": k, "encoder": encoder} | given)
         return
     with open_recommender(Settings(), bundle=bundle) as (recommender, store), console.status("scoring") as status:
         options = replace(_options(k, encoder, layers, dims), include_seen=include_seen)
@@ -102,17 +134,21 @@ def _batch_lists(
     out: Path,
     task: Literal["continue", "similar-lists"],
     histories: Path | None,
-    k: int,
-    encoder: str | None,
     bundle: str | None,
+    options: dict[str, Any],
 ) -> None:
-    from recsys.batch_lists import ListTask, score_lists
+    from recsys.batch_lists import score_lists
+    from recsys.service.list_questions import ContinueOptions, SimilarOptions
 
-    done, wanted = 0, ListTask(task=task, k=k, encoder=encoder)
+    wanted = ContinueOptions(**options) if task == "continue" else SimilarOptions(**options)
     with open_recommender(Settings(), bundle=bundle) as (recommender, store), console.status("scoring") as status:
         for done in score_lists(recommender, store, out, wanted=wanted, histories=histories):
-            status.update(f"{done:,} lists")
-    console.print(f"{out}: {done:,} lists", soft_wrap=True)
+            status.update(f"{done.lists:,} lists")
+    console.print(f"{out}: {done.lists:,} lists", soft_wrap=True)
+    if done.told:
+        console.print("not as asked, or of which nothing could be said (the column degraded has the reasons):")
+    for what, lists in sorted(done.told.items()):
+        console.print(f"  {what}: {lists:,} lists")
 
 
 def _options(k: int, encoder: str | None, layers: int | None, dims: int | None) -> "Options":

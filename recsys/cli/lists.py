@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.table import Table
 
-from recsys.cli.shared import console, fail, open_recommender, tell
+from recsys.cli.shared import console, fail, ids, open_recommender, tell
 from recsys.settings import Settings
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def continue_list(
             alternatives=alternatives,
             repeats=repeats,
             order=order,
-            exclude=_ids(exclude),
+            exclude=ids(exclude),
             strength=STRENGTH if strength is None else strength,
             same_group=same_group,
             most_of_group=most_of_group,
@@ -107,8 +107,4 @@ def _list(
     if playlist is not None:
         stored = recommender.lists.stored(playlist)
         return list(stored.item_ids), name or stored.name
-    return list(_ids(items)), name
-
-
-def _ids(given: str | None) -> tuple[str, ...]:
-    return tuple(one.strip() for one in (given or "").split(",") if one.strip())
+    return list(ids(items)), name

@@ -127,3 +127,8 @@ def tell(degraded: "Iterable[Degraded]") -> None:
     """What was not done as asked, one a line."""
     for one in degraded:
         console.print(Text.assemble((f"{one.what}:", "yellow"), " ", one.why), soft_wrap=True)
+
+
+def ids(given: str | None) -> tuple[str, ...]:
+    """Those that were given, separated by commas."""
+    return tuple(one.strip() for one in (given or "").split(",") if one.strip())

@@ -120,6 +120,15 @@ def test_lists_are_continued_and_compared(full: Shell, trained: Planted) -> None
     assert "items: unknown items left out: b-17" in full("similar-lists", "--items", f"{first},b-17", "--k", "1")
     assert "150 lists" in full("batch", "--task", "continue", "--out", "next.parquet", "--k", "2")
     assert pl.read_parquet(full.folder / "next.parquet").height == 300
+    words = "--task continue --out two.parquet --k 30 --alternatives 2 --strength 9 --most-of-group 2 --repeats --order free"
+    out = full("batch", *words.split(), "--exclude", f"{first}, b-17")
+    assert "k: 150 lists" in out
+    rows = pl.read_parquet(full.folder / "two.parquet")
+    assert set(rows["alternative"]) == {1, 2}
+    assert first not in set(rows["item_id"])
+    assert "exclude: unknown items, which nothing would show anyway: b-17" in rows["degraded"][0]
+    full("batch", "--task", "similar-lists", "--out", "named.parquet", "--name-contains", "SUNSET", "--max-length", "9")
+    assert pl.read_parquet(full.folder / "named.parquet").height == 0  # all have ten
     (full.folder / "mine.csv").write_text(f"playlist_id,item_id,position\nx,{first},0\n")
     assert "1 lists" in full("batch", "--task", "similar-lists", "--out", "like.parquet", "--histories", "mine.csv")
     assert pl.read_parquet(full.folder / "like.parquet")["playlist_id"].unique().to_list() == ["x"]
@@ -209,6 +218,15 @@ def test_the_quickstart_finds_out_about_a_taken_port_before_it_trains(
         (("continue", "--name", "x", "--encoder", "bert"), "unknown encoder 'bert'"),
         (("similar-lists", "list-0007", "--min-length", "5", "--max-length", "4"), "no list can be both"),
         (("batch", "--task", "continue", "--out", "x.parquet", "--histories", "h.txt"), "use .csv, .jsonl or .parquet"),
+        (("batch", "--out", "x.parquet", "--holds", "a"), "--holds says nothing to --task recommend: leave it out"),
+        (
+            ("batch", "--task", "continue", "--out", "x.parquet", "--min-length", "3"),
+            "--min-length says nothing to --task continue",
+        ),
+        (
+            ("batch", "--task", "similar-lists", "--out", "x.parquet", "--no-include-seen"),
+            "--include-seen says nothing to --task similar-lists",
+        ),
         (("batch", "--out", "no/where/x.parquet", "--histories", "h.txt"), "use .csv, .jsonl or .parquet"),
     ],
 )
