@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from recsys.bundle import Bundle, load_bundle, save_bundle
 from recsys.data.texts import text_encoder
 from recsys.retrieval.lists.encoder import PREFIX
@@ -48,7 +51,7 @@ def _place(data: Path, name: str, model: str, settings: Mapping[str, Any], seed:
 def _train(
     data: Path, name: str, model: str, settings: Mapping[str, Any], seed: int, *, resume: bool = False
 ) -> dict[str, float]:
-    """Leaves the bundle in its place, and says what it took."""
+    """Leaves the bundle in its place, and says what it took. With `resume` what an earlier run has made is taken."""
     kept = _place(data, name, model, settings, seed)
     found = lists(data, name)
     plan = Plan(
@@ -62,7 +65,7 @@ def _train(
     started = time.monotonic()
     text = None
     if list_recipe(model, plan).items != "id":
-        text = text_encoder(READER).encode(found.data.texts)
+        text = _texts(data, name, again=not resume)
         say(f"{name} {model}: texts read in {time.monotonic() - started:.0f} s")
     for fact in list_bundle(model, found, text, plan):
         if isinstance(fact, Bundle):
@@ -70,3 +73,12 @@ def _train(
         else:
             say(f"{name} {model}: {fact.fact}")
     return {"seconds": time.monotonic() - started, "gib": peak_megabytes() / 1024}
+
+
+def _texts(data: Path, name: str, *, again: bool) -> NDArray[np.float32]:
+    kept = place("texts", READER, files=files(data, name)).with_suffix(".npy")
+    if again or not kept.exists():
+        read = text_encoder(READER).encode(lists(data, name).data.texts)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        np.save(kept, read)
+    return np.asarray(np.load(kept))
