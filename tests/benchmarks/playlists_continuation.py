@@ -9,7 +9,7 @@ import numpy as np
 from recsys.bundle import Bundle
 from recsys.data.playlists import Playlists, split_playlists, with_names_read
 from recsys.data.texts import text_encoder
-from recsys.data.withheld import list_cases
+from recsys.data.withheld import ListCases, list_cases
 from recsys.evaluation.continuation import LISTED, Figures, figures
 from recsys.evaluation.metrics import paired
 from recsys.retrieval.lists.deployed import CONTINUE, DeployedLists, deploy_lists
@@ -18,9 +18,9 @@ from recsys.training.list_sources import train_list_parts
 from recsys.training.recipes import Plan, Progress
 from tests.benchmarks.harness import Row, at_least, say
 from tests.benchmarks.playlists_data import lists
+from tests.benchmarks.playlists_parts import READER
 
 SEED = 0
-READER = "auto"
 SIZES = (1, 5, 10, 25)
 SIMPLE = ("popular", "item-neighbours", "markov", "als")
 
@@ -80,10 +80,14 @@ def names(data: Path) -> Iterator[Row]:
     yield at_least("R-precision of a name alone against popular", ratio, 3, seed=SEED, n=len(ours), ours=np.mean(ours))
 
 
+def cases(data: Path, size: int) -> ListCases:
+    """The lists held out, of which the first `size` items are shown."""
+    return list_cases(split_playlists(read(data)).test, seeds=size, order="sensitive", seed=SEED)
+
+
 def continued(data: Path, by: DeployedLists, size: int, *, part: str = CONTINUE) -> Figures:
     """Of each list held out whose first `size` items `part` of the bundle continues."""
-    found = read(data)
-    cases = list_cases(split_playlists(found).test, seeds=size, order="sensitive", seed=SEED)
-    queries = list_queries(cases, items=found.data.items)
+    found = cases(data, size)
+    queries = list_queries(found, items=read(data).data.items)
     rows = by.search(queries, k=LISTED, encoder=part, order="sensitive")[0].rows
-    return figures(rows, cases.withheld)
+    return figures(rows, found.withheld)

@@ -47,3 +47,8 @@ def lists(data: Path, name: str) -> Playlists:
         folds=np.zeros(sum(lengths), dtype=np.uint8),
     )
     return with_folds(Playlists(data=found, names=names, attributes=attributes), seed=0)
+
+
+def titles(data: Path, name: str) -> list[str]:
+    """Of each item."""
+    return pl.read_parquet(data / name / "items.parquet")["title"].to_list()

@@ -1,45 +1,77 @@
-"""Five alternatives by diverse beam search against the five best of one plain beam: how many items, and how many right."""
+"""Five alternatives, as a request gets them, against the five best lists of one plain beam: how many items, how many right."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+from heapq import nlargest
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from features.splits import TEST
 from recsys.evaluation.metrics import bootstrap, paired
-from recsys.retrieval.lists.encoder import Decoding
-from recsys.retrieval.lists.seq2seq import Seq2seqLists
-from tests.benchmarks.harness import Row, at_least
+from recsys.retrieval.lists.encoder import STRENGTH
+from recsys.service.list_questions import ContinuedList, ContinueOptions
+from recsys.service.recommender import Recommender
+from recsys.store import Store
+from tests.benchmarks.harness import Row, at_least, say
 from tests.benchmarks.playlists_data import lists
-from tests.benchmarks.playlists_parts import encoder
-from tests.benchmarks.playlists_probes import MPD
+from tests.benchmarks.playlists_served import served
 
-GIVEN, LENGTH, ALTERNATIVES, CANDIDATES, CASES = 25, 10, 5, 500, 250
+GIVEN, LENGTH, ALTERNATIVES, CASES = 25, 10, 5, 250
 STRENGTHS = (0.2, 0.5, 1.0, 2.0)
-SERVED = Decoding(length=LENGTH, alternatives=ALTERNATIVES)
+"""Tried beside the served one."""
 SEED = 0
 
 
 def decoding(data: Path) -> Iterator[Row]:
-    """Ratios of distinct items and of the recall of all alternatives' items, at the strength that is served."""
-    model = encoder(data, "mpd_popular", "playlist-seq2seq", MPD)
-    assert isinstance(model, Seq2seqLists)
-    cases = _cases(data, model)
-    base = np.array([_diverse(model, past, wanted, 0.0) for past, wanted in cases])
-    for strength in STRENGTHS:
-        found = np.array([_diverse(model, past, wanted, strength) for past, wanted in cases])
-        distinct, recall = found[:, 0].mean() / base[:, 0].mean(), found[:, 1].mean() / base[:, 1].mean()
-        if strength == SERVED.strength:
-            yield at_least("diverse over plain beam, distinct items of 5", distinct, 2.0, seed=SEED, n=len(cases))
-            gain = paired(found[:, 1], base[:, 1])
-            more = {"plain": float(base[:, 1].mean()), "gain": [gain.mean, gain.low, gain.high]}
-            yield at_least("diverse over plain beam, recall of all 5", recall, 1.1, seed=SEED, n=len(cases), **more)
-        value = {"distinct": distinct, "recall": recall, "first": bootstrap(found[:, 2]).mean}
+    """Ratios of distinct items and of the recall of all alternatives' items: by the fusion, and written by the model."""
+    store = Store.open(served(data))
+    recommender = Recommender(store)
+    for encoder in (None, "playlist-seq2seq"):
+        yield from _measured(recommender, encoder, _cases(data))
+    recommender.close()
+    store.close()
+
+
+Case = tuple[list[str], set[str]]
+"""(items shown, items withheld)."""
+
+
+def _cases(data: Path) -> list[Case]:
+    """Lists that were never learned and have enough left to find."""
+    held = lists(data, "mpd_popular")
+    ids = np.array(held.data.item_ids)
+    split = [(rows[:GIVEN], np.setdiff1d(rows[GIVEN:], rows[:GIVEN])) for rows in held.only(held.folds == TEST).rows()]
+    return [(ids[past].tolist(), set(ids[after].tolist())) for past, after in split if len(after) >= LENGTH][:CASES]
+
+
+def _measured(recommender: Recommender, encoder: str | None, cases: list[Case]) -> Iterator[Row]:
+    name = encoder or "fusion"
+    plain = np.array([_told(_plain(recommender, encoder, past), wanted) for past, wanted in cases])
+    for strength in sorted({STRENGTH, *STRENGTHS}):
+        options = ContinueOptions(k=LENGTH, alternatives=ALTERNATIVES, encoder=encoder, strength=strength)
+        found = np.array(
+            [_told(_ids(recommender.lists.continued(past, None, options)), wanted) for past, wanted in cases]
+        )
+        distinct, recall = found[:, 0].mean() / plain[:, 0].mean(), found[:, 1].mean() / plain[:, 1].mean()
+        say(f"{name}, strength {strength}: {distinct:.2f} times the items, {recall:.2f} times the recall")
+        if strength == STRENGTH:
+            yield at_least(
+                f"diverse over plain beam, distinct items of 5, {name}", distinct, 2.0, seed=SEED, n=len(cases)
+            )
+            gain = paired(found[:, 1], plain[:, 1])
+            yield at_least(
+                f"diverse over plain beam, recall of all 5, {name}",
+                recall,
+                1.1,
+                seed=SEED,
+                n=len(cases),
+                plain=float(plain[:, 1].mean()),
+                gain=[gain.mean, gain.low, gain.high],
+            )
         yield Row(
-            what=f"diverse beam at strength {strength}",
-            value=value,
+            what=f"alternatives at strength {strength}, {name}",
+            value={"distinct": distinct, "recall": recall, "right in the first": bootstrap(found[:, 2]).mean},
             must="printed",
             holds=True,
             seed=SEED,
@@ -47,34 +79,26 @@ def decoding(data: Path) -> Iterator[Row]:
         )
 
 
-def _cases(data: Path, model: Seq2seqLists) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """(first items, distinct known items withheld) of lists that were never learned."""
-    held = lists(data, "mpd_popular")
-    out = []
-    for rows in held.only(held.folds == TEST).rows():
-        past, after = rows[:GIVEN], np.setdiff1d(model.usable(rows[GIVEN:]), rows[:GIVEN])
-        if len(model.usable(past)) and len(after) >= LENGTH:
-            out.append((past, after))
-    return out[:CASES]
+def _plain(recommender: Recommender, encoder: str | None, past: list[str]) -> list[list[str]]:
+    """The five best lists without any strength. Those of a fusion, which judges items one by one, are its five best sets, all of
+    which are among the first so many items."""
+    many = 1 if encoder is None else ALTERNATIVES
+    among = LENGTH + ALTERNATIVES - 1 if encoder is None else LENGTH
+    options = ContinueOptions(k=among, alternatives=many, encoder=encoder, strength=0.0)
+    answer = recommender.lists.continued(past, None, options)
+    if encoder is not None:
+        return _ids(answer)
+    (first,) = answer.alternatives
+    sets = combinations(first.items, min(LENGTH, len(first.items)))
+    best = nlargest(ALTERNATIVES, sets, key=lambda items: sum(item.score for item in items))
+    return [[item.item_id for item in items] for items in best]
 
 
-def _among(model: Seq2seqLists, past: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The candidates that the model itself puts first."""
-    every = np.flatnonzero(model.known)
-    scores = model.next_scores([past], every[None])[0]
-    scores[np.isin(every, past)] = -np.inf
-    return every[np.argpartition(-scores, CANDIDATES)[:CANDIDATES]]
+def _ids(answer: ContinuedList) -> list[list[str]]:
+    return [[item.item_id for item in one.items] for one in answer.alternatives]
 
 
-def _diverse(
-    model: Seq2seqLists, past: NDArray[np.int64], wanted: NDArray[np.int64], strength: float
-) -> tuple[float, float, float]:
-    asked = replace(SERVED, strength=strength)
-    found = model.decode(past, among=_among(model, past), prior=None, groups=None, wanted=asked)
-    return _measured([one.rows for one in found], wanted)
-
-
-def _measured(found: list[NDArray[np.int64]], wanted: NDArray[np.int64]) -> tuple[float, float, float]:
+def _told(found: list[list[str]], wanted: set[str]) -> tuple[float, float, float]:
     """(distinct items, share of the withheld among them, share of right items in the first list)."""
-    union = np.unique(np.concatenate(found))
-    return float(len(union)), np.isin(wanted, union).mean(), np.isin(found[0], wanted).mean()
+    union = {one for items in found for one in items}
+    return float(len(union)), len(union & wanted) / len(wanted), len(set(found[0]) & wanted) / len(found[0])

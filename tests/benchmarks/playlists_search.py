@@ -3,7 +3,6 @@
 Both sides of each row take turns on one thread, so that whatever else the machine does falls on both.
 """
 
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +14,6 @@ import torch
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from recsys.bundle import Bundle, read_manifest, save_bundle
 from recsys.data.catalogue import Catalogue
 from recsys.data.playlists import split_playlists
 from recsys.data.units import unit
@@ -23,18 +21,17 @@ from recsys.indexes.build import build
 from recsys.indexes.exact import ExactConfig, ExactIndex
 from recsys.retrieval.lists.encoder import PREFIX
 from recsys.retrieval.lists.mean import WEIGHTED, MeanEncoder, fit_mean
+from recsys.retrieval.lists.parts import restore_encoder
 from recsys.service.list_filters import nearest
 from recsys.service.list_questions import SimilarOptions
 from recsys.service.stored_lists import ListsNow, suited_to_lists
 from recsys.store import Store
-from recsys.store.records import ItemDraft
 from recsys.store.sessions import upgrade
 from recsys.training.start import spectral_start
-from tests.benchmarks.harness import Row, place, say
-from tests.benchmarks.playlists_data import files, lists
-from tests.benchmarks.playlists_parts import Learned
-from tests.benchmarks.playlists_parts import encoder as learned
-from tests.benchmarks.playlists_probes import MPD
+from tests.benchmarks.harness import Row, say
+from tests.benchmarks.playlists_data import lists
+from tests.benchmarks.playlists_learned import weighed
+from tests.benchmarks.playlists_served import STORED, served
 from tests.benchmarks.strength_client import send, serving
 from tests.benchmarks.strength_world import jittered
 
@@ -42,8 +39,6 @@ LISTS, QUERIES, K = 1_000_000, 200, 10
 DIM = 128
 FASTER, RECALL = 20.0, 0.97
 LENGTH, REQUESTS = 100, 200
-STORED = 1000
-"""Lists beside which the one that is not stored is compared."""
 KEY = "weighted"
 SEED = 0
 
@@ -104,17 +99,11 @@ def _compared(exact: ExactIndex, now: ListsNow, options: SimilarOptions, rows: N
 
 def unseen(data: Path) -> Iterator[Row]:
     """A list of 100 items that is not stored: the whole request over HTTP against its encoding alone, in turns."""
-    model = learned(data, "mpd_popular", "playlist-seq2seq", MPD)
-    kept = place("unseen", LENGTH, STORED, model.hash, files=files(data, "mpd_popular"))
-    url = f"sqlite:///{kept}/recsys.db"
-    item_ids = lists(data, "mpd_popular").data.item_ids
-    if not (kept / "ready").exists():
-        shutil.rmtree(kept, ignore_errors=True)
-        _stored(data, model, kept, url)
-        (kept / "ready").touch()
-    asked = [rows for one in lists(data, "mpd_popular").rows() if len(rows := model.usable(one)[:LENGTH]) == LENGTH]
-    asked = asked[STORED:][:REQUESTS]
-    bodies = [{"item_ids": [item_ids[row] for row in rows], "order": "sensitive"} for rows in asked]
+    url = served(data)
+    model = restore_encoder(weighed(data)[f"{PREFIX}playlist-seq2seq"])
+    found = lists(data, "mpd_popular")
+    asked = [rows[:LENGTH] for rows in found.rows()[STORED:] if len(rows) >= LENGTH][:REQUESTS]
+    bodies = [{"item_ids": [found.data.item_ids[row] for row in rows], "order": "sensitive"} for rows in asked]
     requests = [send("POST", "/v1/playlists/similar", body) for body in bodies]
     alone, whole = list[float](), list[float]()
     with serving(url) as server, threadpool_limits(1):
@@ -133,26 +122,3 @@ def unseen(data: Path) -> Iterator[Row]:
         seed=SEED,
         n=len(asked),
     )
-
-
-def _stored(data: Path, model: Learned, kept: Path, url: str) -> None:
-    """A store with the items that the encoder knows and the first lists, and the encoder as its active bundle."""
-    found = lists(data, "mpd_popular")
-    bundle = Bundle(
-        parts={(part := model.part(f"{PREFIX}{model.name}")).name: part},
-        default=part.name,
-        item_ids=found.data.item_ids,
-        about={"seed": SEED, "deploy": False},
-    )
-    kept.mkdir(parents=True)
-    upgrade(url)
-    store = Store.open(url)
-    known = np.flatnonzero(model.known)
-    for start in range(0, len(known), 5000):
-        store.put_items([ItemDraft(item_id=found.data.item_ids[row]) for row in known[start : start + 5000].tolist()])
-    for owner, rows in list(zip(found.data.users, found.rows(), strict=True))[:STORED]:
-        store.put_playlist(owner, None, [found.data.item_ids[row] for row in model.usable(rows).tolist()])
-    uri = save_bundle(bundle, str(kept), name="bundle")
-    store.add_bundle(uri, read_manifest(uri))
-    store.activate_bundle(uri)
-    store.close()
