@@ -86,7 +86,7 @@ def completion(data: Path) -> Iterator[Row]:
     """The pointer decoder against the ranking that it starts from: recall of the first ten that it points at."""
     name = "instacart_sample"
     rest, left, owner = _questions(data, name)
-    model = encoder(data, name, "set", settings("process", completion=True))
+    model = encoder(data, name, "set", settings("attention", completion=True))
     ranked, pointed = _hits(model, rest, left), _pointed(model, rest, left)
     gain = paired(_means(pointed, owner), _means(ranked, owner))
     yield Row(

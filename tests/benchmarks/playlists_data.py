@@ -23,8 +23,8 @@ def files(data: Path, name: str) -> list[Path]:
 
 
 @cache
-def lists(data: Path, name: str) -> Playlists:
-    """All lists of a data set with their folds (seed 0); items in the order of their file."""
+def lists(data: Path, name: str, *, split: int = 0) -> Playlists:
+    """All lists of a data set with their folds, drawn by the seed `split`; items in the order of their file."""
     file, owner, order = SOURCES[name]
     items, entries = pl.read_parquet(data / name / "items.parquet"), pl.read_parquet(data / name / file)
     entries = entries.sort(*order) if order else entries
@@ -46,7 +46,7 @@ def lists(data: Path, name: str) -> Playlists:
         at=np.full(sum(lengths), np.nan),
         folds=np.zeros(sum(lengths), dtype=np.uint8),
     )
-    return with_folds(Playlists(data=found, names=names, attributes=attributes), seed=0)
+    return with_folds(Playlists(data=found, names=names, attributes=attributes), seed=split)
 
 
 def titles(data: Path, name: str) -> list[str]:

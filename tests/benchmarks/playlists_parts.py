@@ -27,33 +27,37 @@ READER = "auto"
 Learned = Seq2seqLists | SetLists
 
 
-def encoder(data: Path, name: str, model: str, settings: Mapping[str, Any], *, seed: int = 0) -> Learned:
-    """The encoder `model` trained on the lists of the set `name` that are not held out."""
-    kept = _place(data, name, model, settings, seed)
+def encoder(
+    data: Path, name: str, model: str, settings: Mapping[str, Any], *, seed: int = 0, split: int = 0
+) -> Learned:
+    """The encoder `model` trained on the lists of the set `name` that the seed `split` does not hold out."""
+    kept = _place(data, name, model, settings, seed, split)
     if not (kept / "bundle").exists():
-        _train(data, name, model, settings, seed, resume=True)
+        _train(data, name, model, settings, seed, split, resume=True)
     restored = restore_encoder(load_bundle(str(kept / "bundle")).part(f"{PREFIX}{model}"))
     assert isinstance(restored, Learned)
     return restored
 
 
 def cost(data: Path, name: str, model: str, settings: Mapping[str, Any], *, seed: int = 0) -> dict[str, float]:
-    """Seconds and peak GiB of training it now, from nothing, texts included, on one thread of a process of its own."""
-    shutil.rmtree(_place(data, name, model, settings, seed), ignore_errors=True)
-    (spent,) = in_two_workers(_train, [(data, name, model, settings, seed)])
+    """Seconds by the clock and of the processor, and peak GiB, of training it now: from nothing, texts included, on one thread of
+    a process of its own."""
+    shutil.rmtree(_place(data, name, model, settings, seed, 0), ignore_errors=True)
+    (spent,) = in_two_workers(_train, [(data, name, model, settings, seed, 0)])
     return dict(spent)
 
 
-def _place(data: Path, name: str, model: str, settings: Mapping[str, Any], seed: int) -> Path:
-    return place("playlists", name, model, json.dumps(settings, sort_keys=True), seed, files=files(data, name))
+def _place(data: Path, name: str, model: str, settings: Mapping[str, Any], seed: int, split: int) -> Path:
+    made_of = ("playlists", name, model, json.dumps(settings, sort_keys=True), seed, *[split] * (split > 0))
+    return place(*made_of, files=files(data, name))
 
 
 def _train(
-    data: Path, name: str, model: str, settings: Mapping[str, Any], seed: int, *, resume: bool = False
+    data: Path, name: str, model: str, settings: Mapping[str, Any], seed: int, split: int, *, resume: bool = False
 ) -> dict[str, float]:
     """Leaves the bundle in its place, and says what it took. With `resume` what an earlier run has made is taken."""
-    kept = _place(data, name, model, settings, seed)
-    found = lists(data, name)
+    kept = _place(data, name, model, settings, seed, split)
+    found = lists(data, name, split=split)
     plan = Plan(
         text_encoder=READER,
         include_seen=False,
@@ -72,7 +76,8 @@ def _train(
             save_bundle(fact, str(kept), name="bundle")
         else:
             say(f"{name} {model}: {fact.fact}")
-    return {"seconds": time.monotonic() - started, "gib": peak_megabytes() / 1024}
+    spent = {"seconds": time.monotonic() - started, "cpu_seconds": time.process_time()}
+    return spent | {"gib": peak_megabytes() / 1024}
 
 
 def _texts(data: Path, name: str, *, again: bool) -> NDArray[np.float32]:

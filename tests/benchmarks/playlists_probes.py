@@ -4,12 +4,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+from scipy.stats import t
+
 from recsys.data.playlists import Playlists
 from recsys.evaluation.metrics import Interval
 from recsys.evaluation.probing import SEEDS, Probed, probe_all
 from recsys.retrieval.lists.encoder import ListEncoder
 from recsys.retrieval.lists.mean import MEAN, fit_mean
-from tests.benchmarks.harness import Row, say
+from tests.benchmarks.harness import Row, in_two_workers, say
 from tests.benchmarks.playlists_data import lists
 from tests.benchmarks.playlists_parts import Learned, cost, encoder
 
@@ -18,6 +22,8 @@ MPD: dict[str, Any] = {}
 
 BASKETS: dict[str, Any] = {"encoder": {"max_length": 64}, "items": "id", "min_count": 2, "loop": {"epochs": 8}}
 SEED = 0
+SPLITS = (0, 1, 2, 3, 4)
+"""Of the baskets, each with an encoder that has not learned those held out."""
 
 
 def headline(data: Path) -> Iterator[Row]:
@@ -25,7 +31,7 @@ def headline(data: Path) -> Iterator[Row]:
     spent = cost(data, "mpd_popular", "playlist-seq2seq", MPD)
     yield Row(
         what="playlist-seq2seq on mpd_popular, minutes and GiB of its training",
-        value={"minutes": spent["seconds"] / 60, "gib": spent["gib"]},
+        value={"minutes": spent["seconds"] / 60, "of a processor": spent["cpu_seconds"] / 60, "gib": spent["gib"]},
         must="<= 40 minutes, < 6 GiB",
         holds=spent["seconds"] <= 2400 and spent["gib"] < 6,
         seed=SEED,
@@ -49,12 +55,37 @@ def probes(data: Path) -> Iterator[Row]:
     ):
         own, mean = found["seq2seq", question], found["mean", question].accuracy.mean
         yield _row(own, must, holds(own, mean), mean=mean)
-    baskets = lists(data, "instacart_sample")
-    learned = encoder(data, "instacart_sample", "playlist-seq2seq", BASKETS)
-    kept = _probed(learned, baskets, attribute="department", only="category")
-    own, mean = kept["seq2seq", "category"], kept["mean", "category"].accuracy.mean
-    gap = mean - own.accuracy.mean
-    yield _row(own, "at most .03 below the mean", gap <= 0.03, mean=mean, gap=gap)
+    yield _category(data)
+
+
+def _category(data: Path) -> Row:
+    """The department of a basket. The lists are split five times over, for few baskets of one split are of a rare department."""
+    found = list(in_two_workers(_departments, [(data, split) for split in SPLITS]))
+    own, mean = (np.array([kept[name, "category"].accuracy.mean for kept in found]) for name in ("seq2seq", "mean"))
+    gaps = mean - own
+    spread = t.ppf(0.975, len(gaps) - 1) * gaps.std(ddof=1) / len(gaps) ** 0.5
+    return Row(
+        what="probe category, playlist-seq2seq",
+        value={
+            "value": own.mean(),
+            "mean": mean.mean(),
+            "gap": gaps.mean(),
+            "low": gaps.mean() - spread,
+            "high": gaps.mean() + spread,
+            "chance": found[0]["mean", "category"].chance,
+        },
+        must="at most .03 below the mean",
+        holds=bool(gaps.mean() <= 0.03),
+        seed=SPLITS,
+        n=sum(kept["mean", "category"].lists for kept in found),
+    )
+
+
+def _departments(data: Path, split: int) -> dict[tuple[str, str], Probed]:
+    torch.set_num_threads(1)
+    learned = encoder(data, "instacart_sample", "playlist-seq2seq", BASKETS, split=split)
+    asked = lists(data, "instacart_sample", split=split)
+    return _probed(learned, asked, attribute="department", only="category")
 
 
 def _probed(
