@@ -31,12 +31,17 @@ def encoder(
     data: Path, name: str, model: str, settings: Mapping[str, Any], *, seed: int = 0, split: int = 0
 ) -> Learned:
     """The encoder `model` trained on the lists of the set `name` that the seed `split` does not hold out."""
-    kept = _place(data, name, model, settings, seed, split)
-    if not (kept / "bundle").exists():
-        _train(data, name, model, settings, seed, split, resume=True)
+    kept = _ready(data, name, model, settings, seed, split)
     restored = restore_encoder(load_bundle(str(kept / "bundle")).part(f"{PREFIX}{model}"))
     assert isinstance(restored, Learned)
     return restored
+
+
+def train_both(data: Path, name: str, models: Mapping[str, Mapping[str, Any]]) -> None:
+    """Leaves an encoder of each of `models` with its settings in its place, two at a time."""
+    jobs = [(data, name, model, settings, 0, 0) for model, settings in models.items()]
+    for _ in in_two_workers(_ready, jobs):
+        pass
 
 
 def cost(data: Path, name: str, model: str, settings: Mapping[str, Any], *, seed: int = 0) -> dict[str, float]:
@@ -50,6 +55,13 @@ def cost(data: Path, name: str, model: str, settings: Mapping[str, Any], *, seed
 def _place(data: Path, name: str, model: str, settings: Mapping[str, Any], seed: int, split: int) -> Path:
     made_of = ("playlists", name, model, json.dumps(settings, sort_keys=True), seed, *[split] * (split > 0))
     return place(*made_of, files=files(data, name))
+
+
+def _ready(data: Path, name: str, model: str, settings: Mapping[str, Any], seed: int, split: int) -> Path:
+    kept = _place(data, name, model, settings, seed, split)
+    if not (kept / "bundle").exists():
+        _train(data, name, model, settings, seed, split, resume=True)
+    return kept
 
 
 def _train(
