@@ -18,9 +18,10 @@ from recsys.training.list_sources import train_list_parts
 from recsys.training.recipes import Plan, Progress
 from tests.benchmarks.harness import Row, at_least, say
 from tests.benchmarks.playlists_data import lists
-from tests.benchmarks.playlists_parts import READER
 
 SEED = 0
+READER = "auto"
+"""What reads the names of lists: the packaged encoder, as without any setting."""
 SIZES = (1, 5, 10, 25)
 SIMPLE = ("popular", "item-neighbours", "markov", "als")
 

@@ -23,8 +23,8 @@ from recsys.training.list_fusion import fit_continuation
 from recsys.training.list_sources import fit_sources, train_list_parts
 from recsys.training.recipes import Plan, Progress
 from tests.benchmarks.harness import Row, say
-from tests.benchmarks.playlists_continuation import SEED, SIZES, cases, continued, deployed, read
-from tests.benchmarks.playlists_parts import READER, encoder, train_both
+from tests.benchmarks.playlists_continuation import READER, SEED, SIZES, cases, continued, deployed, read
+from tests.benchmarks.playlists_parts import encoder, train_both
 from tests.benchmarks.playlists_probes import MPD
 
 SET: dict[str, Any] = {"completion": False, "loop": {"epochs": 8}}

@@ -11,9 +11,9 @@ from recsys.store import Store
 from recsys.store.records import ItemDraft
 from recsys.store.sessions import upgrade
 from tests.benchmarks.harness import place
+from tests.benchmarks.playlists_continuation import READER
 from tests.benchmarks.playlists_data import files, lists, titles
 from tests.benchmarks.playlists_learned import ENCODERS, weighed
-from tests.benchmarks.playlists_parts import READER
 
 STORED = 1000
 """Lists."""
