@@ -1,5 +1,8 @@
 """Bundles of one list encoder, stores without events, and vectors of lists that follow what their encoder reads."""
 
+import gc
+import tracemalloc
+import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +18,11 @@ from recsys.data.catalogue import Catalogue
 from recsys.data.history import Rows
 from recsys.errors import NothingKnown
 from recsys.retrieval.lists.encoder import Continued, Decoding, ListVectors
+from recsys.retrieval.lists.mean import MEAN, MeanConfig, MeanEncoder, fit_mean
 from recsys.retrieval.lists.sets import SetLists
 from recsys.service import Recommender
 from recsys.service.list_questions import ContinueOptions, SimilarOptions
-from recsys.service.list_readers import ByItems
+from recsys.service.list_readers import ByItems, ByNames
 from recsys.service.stored_lists import StoredLists
 from recsys.store import Store
 from recsys.store.records import ItemDraft
@@ -202,6 +206,28 @@ def test_the_index_of_lists_is_made_when_it_is_asked_for(store: Store) -> None:
     now = stored.now(ByItems(encoder, Catalogue(dataset().item_ids), store))
     assert list(now.indexes) == [f"set:{encoder.hash}"]
     assert int(now.active.sum()) == 60
+
+
+def test_what_read_lists_for_a_replaced_bundle_is_forgotten(store: Store) -> None:
+    """Five bundles, one after another: encoders of the same names, each with vectors of its own."""
+    stored, catalogue, data = StoredLists(store), Catalogue(dataset().item_ids), dataset()
+    stored.now(ByNames())
+    held, alive = list[int](), list[weakref.ref[MeanEncoder]]()
+    tracemalloc.start()
+    for number in range(6):
+        vectors = np.random.default_rng(number).normal(size=(data.items, 3000)).astype(np.float32)
+        for name, config in (("mean", MEAN), ("weighted", MeanConfig(alpha=0.1))):
+            encoder = fit_mean(data, vectors, config, name=name)
+            now = stored.now(ByItems(encoder, catalogue, store))
+            alive.append(weakref.ref(encoder))
+        assert [key.partition(":")[0] for key in now.indexes] == ["names", "mean", "weighted"]
+        del vectors, encoder, now
+        gc.collect()
+        held.append(tracemalloc.get_traced_memory()[0])
+    tracemalloc.stop()
+    assert [one() is not None for one in alive] == [False] * 10 + [True] * 2
+    one_index = 60 * 3000 * 4
+    assert max(held) - held[0] < one_index
 
 
 def test_a_later_list_of_which_nothing_is_known_is_passed_over(store: Store, tmp_path: Path) -> None:

@@ -22,7 +22,10 @@ from recsys.store.records import Playlist
 
 
 class ListReader(Protocol):
-    """`key` names what is computed: vectors of two keys never mix."""
+    """`key` names what is computed: vectors of two keys never mix. Of one `name` the last that was met is kept."""
+
+    @property
+    def name(self) -> str: ...
 
     @property
     def key(self) -> str: ...
@@ -39,7 +42,7 @@ class ListReader(Protocol):
 class ByNames:
     """Lists as their names read."""
 
-    key = NAMES
+    name = key = NAMES
 
     def encode(self, lists: Sequence[Playlist]) -> ListVectors:
         return ngrams([one.name for one in lists])
@@ -55,8 +58,12 @@ class ByItems:
         self._encoder, self._catalogue, self._store = encoder, catalogue, store
 
     @property
+    def name(self) -> str:
+        return self._encoder.name
+
+    @property
     def key(self) -> str:
-        return f"{self._encoder.name}:{self._encoder.hash}"
+        return f"{self.name}:{self._encoder.hash}"
 
     def encode(self, lists: Sequence[Playlist]) -> ListVectors:
         rows = [self._catalogue.rows(one.item_ids) for one in lists]

@@ -40,7 +40,7 @@ class StoredLists:
     """Any number of threads may ask; what was written before a question is part of its answer.
 
     A reader reads all lists when it is first met, and afterwards those alone that were written, or that hold an item which
-    it reads otherwise than before.
+    it reads otherwise than before. One of another bundle takes the place of that of its name: nothing of it is kept.
     """
 
     def __init__(self, store: Store) -> None:
@@ -58,11 +58,18 @@ class StoredLists:
                 self._take(self._store.playlists_since(self._version))
                 self._version = counted
             before = self._readers.get(reader.key)
+            if before is None:
+                self._drop([key for key, one in self._readers.items() if one.name == reader.name])
             if before is None or (items := reader.differing(before)):
                 again = self._store.playlists_since(-1) if before is None else self._holding(items)
                 self._now = replace(self._now, indexes=self._with(reader, again))
             self._readers[reader.key] = reader
             return self._now
+
+    def _drop(self, keys: Sequence[str]) -> None:
+        self._readers = {key: one for key, one in self._readers.items() if key not in keys}
+        indexes = {key: index for key, index in self._now.indexes.items() if key not in keys}
+        self._now = replace(self._now, indexes=MappingProxyType(indexes))
 
     def _holding(self, item_ids: Sequence[str]) -> list[Playlist]:
         found = dict.fromkeys(one for item_id in item_ids for one in self._store.playlists_holding(item_id))
