@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from fastapi.testclient import TestClient
 
 from api.app import create_app
+from recsys.batch_lists import score_lists
 from recsys.bundle import Bundle, save_bundle
 from recsys.data.catalogue import Catalogue
 from recsys.data.history import Rows
@@ -81,6 +83,44 @@ def test_one_list_encoder_alone_compares_and_continues_over_http(store: Store, t
         assert told["encoder"] == "popular"
         assert any("parts for lists alone" in one["why"] for one in told["degraded"])
         assert client.get("/v1/models").json()["default"] == "popular"
+    recommender.close()
+
+
+def test_a_set_is_completed_by_name_with_figures_of_its_own(store: Store, tmp_path: Path) -> None:
+    """By the pointer, which does not write what the encoder alone ranks first, over HTTP and in a batch."""
+    small = {"loop": {"epochs": 4}, "negatives": 20, "encoder": {"dim": 16}, "min_count": 1}
+    small |= {"completion": {"loop": {"epochs": 3}, "candidates": 30}}
+    plan = replace(PLAN, overrides={"set": small})
+    *_, saved = train_from_store(store, plan, model="set", folder=str(tmp_path / "b"), checkpoints=tmp_path / "c")
+    assert isinstance(saved, Saved)
+    recommender = Recommender(store, bundle=saved.uri)
+    encoder = recommender._live.snapshot.lists.encoders["set"]
+    assert isinstance(encoder, SetLists)
+    *_, done = score_lists(recommender, store, tmp_path / "out.parquet", wanted=ContinueOptions(k=4, encoder="set"))
+    assert done.lists == 60
+    rows, other = pl.read_parquet(tmp_path / "out.parquet"), 0
+    with TestClient(create_app(recommender)) as client:
+        for number in range(10):
+            past = list(store.playlist(f"list-{number}").item_ids)
+            body = {"item_ids": past, "k": 4, "encoder": "set"}
+            (one,) = client.post("/v1/playlists/continue", json=body).json()["alternatives"]
+            shown = [item["item_id"] for item in one["items"]]
+            held = recommender.catalogue.rows(past)
+            every = np.setdiff1d(np.arange(len(recommender.catalogue.item_ids)), held)
+            scores = encoder.next_scores([held], every[None])[0]
+            among = every[np.argsort(-scores, kind="stable")]
+            wanted = Decoding(length=4)
+            pointed = encoder.decode(held, among=among, prior=None, groups=None, wanted=wanted)[0].rows
+            assert shown == [recommender.catalogue.item_ids[row] for row in pointed.tolist()]
+            assert rows.filter(pl.col("playlist_id") == f"list-{number}")["item_id"].to_list() == shown
+            other += pointed.tolist() != among[:4].tolist()
+        (part,) = client.get("/v1/models").json()["lists"]
+    assert other > 0
+    told = part["figures"]
+    assert told.keys() == {
+        "validation_ndcg@10", "validation_completion_recall@10", "validation_ranking_recall@10"
+    }  # fmt: skip
+    assert all(0 <= value <= 1 for value in told.values())
     recommender.close()
 
 

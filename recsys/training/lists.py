@@ -14,6 +14,7 @@ from recsys.data.history import Rows
 from recsys.data.sampling import NegativeSampler
 from recsys.errors import TrainingError
 from recsys.evaluation.metrics import dense_ranks, ndcg
+from recsys.retrieval.lists.encoder import Decoding
 from recsys.retrieval.lists.seq2seq import Seq2seqLists
 from recsys.retrieval.lists.sets import SetLists
 from recsys.training.start import spectral_start
@@ -111,3 +112,26 @@ def next_item_ndcg(part: Seq2seqLists | SetLists, lists: Dataset) -> float:
             allowed[i, targets[i]] = True
         figures.append(ndcg(dense_ranks(scores, targets, allowed)))
     return float(np.concatenate(figures).mean())
+
+
+def completion_recall(part: SetLists, lists: Dataset, *, candidates: int, seed: int) -> dict[str, float]:
+    """Of the sets from which one item is taken at random, the share that get it back among ten: of the set that the part writes
+    item by item, among the `candidates` that it ranks first, and of its ranking alone."""
+    random = np.random.default_rng(seed)
+    sets = [held for history in lists.histories() if len(held := np.unique(part.usable(history.rows))) > 1][:MEASURED]
+    every, written, ranked = np.flatnonzero(part.known), list[bool](), list[bool]()
+    for held in sets:
+        out = int(random.choice(held))
+        rest = held[held != out]
+        scores = part.next_scores([rest], every[None])[0]
+        scores[np.isin(every, rest)] = -np.inf
+        among = every[np.argsort(-scores, kind="stable")[:candidates]]
+        found = part.decode(rest, among=among, prior=None, groups=None, wanted=Decoding())
+        written.append(out in found[0].rows)
+        ranked.append(out in among[:10])
+    if not sets:
+        return {}
+    return {
+        "validation_completion_recall@10": float(np.mean(written)),
+        "validation_ranking_recall@10": float(np.mean(ranked)),
+    }

@@ -25,7 +25,7 @@ from recsys.data.dataset import Dataset
 from recsys.data.history import Rows
 from recsys.retrieval.lists.sets import SetLists, collate_sets
 from recsys.training.completion import CompletionRecipe, Taken, train_pointer
-from recsys.training.lists import Frequent, Sampled, item_embedding, next_item_ndcg, placed
+from recsys.training.lists import Frequent, Sampled, completion_recall, item_embedding, next_item_ndcg, placed
 from recsys.training.loop import Epoch, LoopConfig, run
 
 
@@ -111,6 +111,8 @@ def train_sets(
         more=weights,
     )
     figures = {} if validation is None else {"validation_ndcg@10": next_item_ndcg(encoder, validation)}
+    if validation is not None and recipe.completion:
+        figures |= completion_recall(encoder, validation, candidates=recipe.completion.candidates, seed=seed)
     yield encoder.part(name, figures=figures)
 
 

@@ -301,6 +301,13 @@ def test_bad_input_is_refused_with_a_way_out(client: TestClient, what: str, body
     assert says in response.json()["detail"]
 
 
+def test_what_validation_said_of_continuations_is_shown(client: TestClient) -> None:
+    parts = {part["name"]: part for part in client.get("/v1/models").json()["lists"]}
+    told = parts["continue"]["figures"]["validation_r_precision"]
+    assert all(0 < one["low"] <= one["mean"] <= one["high"] < 1 and one["lists"] > 1 for one in told.values())
+    assert told.keys() == {"0", "1", "5"}
+
+
 def test_an_unknown_playlist_is_not_found(client: TestClient) -> None:
     assert client.get("/v1/playlists/nobody/similar").status_code == 404
 

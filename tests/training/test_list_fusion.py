@@ -5,10 +5,12 @@ import pytest
 
 from recsys.data.playlists import playlists, split_playlists
 from recsys.data.withheld import list_cases
+from recsys.evaluation.continuation import figures
+from recsys.retrieval.lists.continuation import Continuation
 from recsys.retrieval.lists.neighbours import ListNeighboursConfig
 from recsys.retrieval.lists.sparse import ListQuery
 from recsys.store import Store
-from recsys.training.list_fusion import fit_continuation
+from recsys.training.list_fusion import fit_continuation, list_queries
 from recsys.training.list_sources import fit_source
 from tests.worlds import Planted
 
@@ -28,6 +30,23 @@ def test_the_source_that_finds_more_weighs_more_and_a_size_without_cases_stays_e
     np.testing.assert_array_equal(fitted.fusion(100, "free").weights, [1, 1, 0, 0, 0, 0])
     assert fitted.fusion(1, "free").weights.tolist() == fitted.fusion(2, "free").weights.tolist()
     assert fitted.fusion(0, "free").weights.tolist() != fitted.fusion(1, "free").weights.tolist()
+
+
+def test_figures_are_of_lists_that_the_weights_were_not_fitted_on(folds) -> None:  # type: ignore[no-untyped-def]
+    sources = {name: fit_source(name, folds.fit, ListNeighboursConfig(), seed=0) for name in ("popular", "markov")}
+    both = fit_continuation(sources, folds.validation, seed=0)
+    alone = fit_continuation({"popular": sources["popular"]}, folds.validation, seed=0)
+    told, least = (one.figures["validation_r_precision"] for one in (both, alone))
+    assert told.keys() == {"0", "1", "5"}  # of ten items no more can be shown
+    for size in ("1", "5"):
+        cases = list_cases(folds.validation, seeds=int(size), order="sensitive", seed=0)
+        assert told[size]["lists"] == len(cases)
+        assert told[size]["mean"] > least[size]["mean"]
+        queries = list_queries(cases, items=folds.validation.data.items)
+        rows = sources["popular"].search(queries, k=500).rows  # one source has one order, whatever it weighs
+        assert least[size]["mean"] == pytest.approx(figures(rows, cases.withheld).r_precision.mean())
+    assert both.part("lists/continue").figures == both.figures
+    assert Continuation.from_part(both.part("lists/continue")).figures == both.figures
 
 
 def test_cases_show_the_first_items_or_any_and_withhold_all_others(folds) -> None:  # type: ignore[no-untyped-def]

@@ -15,14 +15,14 @@ from recsys.data.history import Rows
 from recsys.data.playlists import Playlists, with_folds
 from recsys.errors import InvalidRequest, TrainingError
 from recsys.evaluation.probing import probe_all
-from recsys.retrieval.lists.encoder import Decoding
+from recsys.retrieval.lists.encoder import Continued, Decoding
 from recsys.retrieval.lists.seq2seq import Seq2seqLists
 from recsys.retrieval.lists.sets import SetLists
 from recsys.store import Store
 from recsys.store.records import ItemDraft
 from recsys.store.sessions import upgrade
 from recsys.training.jobs import Saved, train_from_store
-from recsys.training.lists import Frequent
+from recsys.training.lists import Frequent, completion_recall
 from recsys.training.loop import LoopConfig
 from recsys.training.playlists import _tasks, train_playlists
 from recsys.training.recipes import Plan
@@ -177,3 +177,18 @@ def test_settings_that_do_not_exist_are_refused(
     plan = Plan(text_encoder="hashed", include_seen=False, overrides=table)
     with pytest.raises(InvalidRequest, match=message):
         list(train_from_store(store, plan, model="set", folder=str(tmp_path), checkpoints=tmp_path))
+
+
+def test_a_completer_that_was_not_taught_finds_what_the_ranking_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    taught = trained("set")
+    assert isinstance(taught, SetLists)
+    part = taught.part("lists/set")
+    recipe = part.config["recipe"] | {"completion": None}
+    untaught = SetLists.from_part(replace(part, config=part.config | {"recipe": recipe}))
+    found = completion_recall(untaught, dataset(), candidates=20, seed=0)
+    assert found["validation_completion_recall@10"] == found["validation_ranking_recall@10"] > 10 / ITEMS
+    monkeypatch.setattr(SetLists, "decode", lambda *_, among, **__: [Continued(among[10:], 0.0, 0.0)])
+    last = completion_recall(taught, dataset(), candidates=20, seed=0)
+    assert last["validation_ranking_recall@10"] == found["validation_ranking_recall@10"]
+    assert 0 < last["validation_completion_recall@10"] <= 1 - last["validation_ranking_recall@10"]
+    assert completion_recall(taught, dataset([[1], [2]]), candidates=20, seed=0) == {}

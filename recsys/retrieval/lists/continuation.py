@@ -5,7 +5,7 @@ One item says little and its neighbours in stored lists much; a hundred say near
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -24,13 +24,15 @@ ORDERS: tuple[Order, ...] = ("sensitive", "free")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Continuation:
-    """`weights` (2, sizes, 3 * sources): for each of `ORDERS` and `sizes` those of one fusion of `sources`."""
+    """`weights` (2, sizes, 3 * sources): for each of `ORDERS` and `sizes` those of one fusion of `sources`. `figures` are its
+    measured qualities."""
 
     sources: tuple[str, ...]
     sizes: tuple[int, ...]
     weights: NDArray[np.float32]
     depth: int
     about: dict[str, Any]
+    figures: dict[str, Any] = field(default_factory=dict)
 
     def fusion(self, length: int, order: Order) -> Fusion:
         """The fusion for a list of `length` items."""
@@ -62,7 +64,7 @@ class Continuation:
 
     def part(self, name: str) -> Part:
         config = {"sources": list(self.sources), "sizes": list(self.sizes), "depth": self.depth, **self.about}
-        return Part(name=name, kind=KIND, config=config, arrays={"weights": self.weights})
+        return Part(name=name, kind=KIND, config=config, arrays={"weights": self.weights}, figures=self.figures)
 
     @classmethod
     def from_part(cls, part: Part) -> Self:
@@ -75,4 +77,4 @@ class Continuation:
         if weights.shape != (len(ORDERS), len(sizes), 3 * len(sources)):
             raise BundleError(f"part {part.name!r} has weights of shape {weights.shape}; train it again")
         about = {key: value for key, value in part.config.items() if key not in ("sources", "sizes", "depth")}
-        return cls(sources, sizes, weights, depth, about)
+        return cls(sources, sizes, weights, depth, about, part.figures)
