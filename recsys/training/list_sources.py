@@ -78,15 +78,16 @@ def train_list_parts(
     for name, part in given.items():
         source = restore_source(part)
         gain = with_minus_without(list(early.values()), source, folds.validation, seed=plan.seed)
-        helps = gain.low > 0
-        yield Progress(name, f"with minus without, R-precision: {gain}: {'kept' if helps else 'left out'}")
-        parts[name] = replace(part, figures=part.figures | {"with_minus_without": asdict(gain)})
+        helps, told = gain.low > 0, not np.isnan(gain.mean)
+        figure = f"R-precision: {gain}" if told else f"{len(folds.validation)} lists are too few to tell"
+        yield Progress(name, f"with minus without, {figure}: {'kept' if helps else 'left out'}")
+        parts[name] = replace(part, figures=part.figures | {"with_minus_without": asdict(gain) if told else None})
         gains[name.removeprefix(PREFIX)] = gain
         if helps:
             early[name.removeprefix(PREFIX)] = source
     yield Progress(f"{PREFIX}{CONTINUE}", "fitting the fusion on the validation lists")
     fusion = fit_continuation(early, folds.validation, seed=plan.seed)
-    left_out = {name: gain.mean for name, gain in gains.items() if name not in early}
+    left_out = {name: None if np.isnan(gain.mean) else gain.mean for name, gain in gains.items() if name not in early}
     fusion = replace(fusion, about=fusion.about | {"left_out": left_out})
     parts[f"{PREFIX}{CONTINUE}"] = fusion.part(f"{PREFIX}{CONTINUE}")
     del early

@@ -2,7 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from random import Random
+from string import ascii_lowercase
 
 import numpy as np
 import pytest
@@ -10,20 +13,25 @@ from fastapi.testclient import TestClient
 from numpy.typing import NDArray
 
 from api.app import create_app
-from recsys.bundle import load_bundle, save_bundle
+from recsys.bundle import Bundle, Part, load_bundle, save_bundle
+from recsys.data.dataset import Dataset
 from recsys.data.playlists import Playlists, split_playlists, with_folds
+from recsys.data.texts import HashedNgrams
 from recsys.errors import BundleError
 from recsys.indexes.index import nothing
 from recsys.retrieval.lists.neighbours import ListNeighboursConfig
 from recsys.retrieval.source import Candidates, Query, Scores
 from recsys.service import Recommender
 from recsys.store import Store
+from recsys.store.records import ItemDraft
+from recsys.store.sessions import upgrade
 from recsys.training.jobs import Saved, train_from_store
 from recsys.training.list_fusion import Told, fitted
 from recsys.training.list_gain import with_minus_without
 from recsys.training.list_sources import fit_source, train_list_parts
-from recsys.training.recipes import Plan
-from tests.training.lists import dataset, trained
+from recsys.training.recipes import Plan, Progress
+from recsys.training.sets import train_sets
+from tests.training.lists import SETS, dataset, trained
 from tests.worlds import PLAN, Planted
 
 LISTS = with_folds(Playlists(data=dataset(), names=(None,) * len(dataset())), seed=0)
@@ -67,6 +75,91 @@ def test_an_encoder_is_blended_or_left_out_by_its_interval_and_stays_to_compare_
     assert ("set" in fusion["sources"]) == (gain["low"] > 0)
     assert fusion["left_out"] == ({} if gain["low"] > 0 else {"set": gain["mean"]})
     assert parts["lists/set"].hash == part.hash
+
+
+KINDS, EACH = 120, 4
+
+
+@cache
+def texts_alone() -> Playlists:
+    """Each list is all there is of one kind, which its items' texts name: ids say nothing of a list that was not learned."""
+    random, items = Random(0), KINDS * EACH
+    kinds = ["".join(random.choices(ascii_lowercase, k=10)) for _ in range(KINDS)]
+    data = Dataset(
+        item_ids=tuple(f"item-{row}" for row in range(items)),
+        texts=tuple(f"{kinds[row // EACH]} {row % EACH}" for row in range(items)),
+        users=tuple(f"list-{number}" for number in range(KINDS)),
+        starts=np.arange(KINDS + 1) * EACH,
+        rows=np.concatenate([random.sample(range(start, start + EACH), EACH) for start in range(0, items, EACH)]),
+        at=np.full(items, np.nan),
+        folds=np.zeros(items, dtype=np.uint8),
+    )
+    return with_folds(Playlists(data=data, names=(None,) * KINDS), seed=0)
+
+
+@cache
+def reads_texts() -> Part:
+    """A set encoder that was trained on the lists to fit on, by texts."""
+    lists = texts_alone()
+    recipe = replace(SETS, items="text", text_encoder="hashed", min_count=1, completion=None)
+    text = HashedNgrams().encode(lists.data.texts)
+    *_, part = train_sets(
+        recipe, name="lists/set", fit=split_playlists(lists).fit.data, validation=None, text=text, seed=0
+    )
+    assert isinstance(part, Part)
+    return part
+
+
+@pytest.mark.parametrize("helps", [True, False])
+def test_an_encoder_that_helps_is_blended_and_one_that_talks_at_random_is_off_and_said_to_be(
+    tmp_path: Path, helps: bool
+) -> None:
+    """The same encoder, once with the vectors of its items shuffled."""
+    part, lists = reads_texts(), texts_alone()
+    if not helps:
+        shuffled = np.random.default_rng(0).permutation(part.arrays["item_vectors"])
+        part = replace(part, arrays=part.arrays | {"item_vectors": shuffled})
+    plan = Plan(text_encoder="hashed", include_seen=False)
+    *facts, parts = train_list_parts(lists, plan, given={part.name: part})
+    (told,) = (fact.fact for fact in facts if isinstance(fact, Progress) and fact.part == part.name)
+    assert told.startswith("with minus without, R-precision: ")
+    assert told.endswith(": kept" if helps else ": left out")
+    assert isinstance(parts, dict)
+    about = {"deploy": False, "seed": 0, "text_encoder": "hashed"}
+    bundle = Bundle(parts=parts, default="lists/continue", item_ids=lists.data.item_ids, about=about)
+    uri = save_bundle(bundle, str(tmp_path), name="weighed")
+    upgrade(f"sqlite:///{tmp_path}/recsys.db")
+    store = Store.open(f"sqlite:///{tmp_path}/recsys.db")
+    store.put_items(
+        [ItemDraft(item_id=one, title=text) for one, text in zip(lists.data.item_ids, lists.data.texts, strict=True)]
+    )
+    withheld, found = split_playlists(lists).test.rows(), list[bool]()
+    with TestClient(create_app(Recommender(store, bundle=uri))) as client:
+        models = {one["name"]: one for one in client.get("/v1/models").json()["lists"]}
+        gain, blend = models["set"]["figures"]["with_minus_without"], models["continue"]["settings"]
+        assert (gain["low"] > 0) == helps
+        assert ("set" in blend["sources"]) == helps
+        assert blend["left_out"] == ({} if helps else {"set": gain["mean"]})
+        for rows in withheld:
+            body = {"item_ids": [f"item-{rows[0]}"], "k": EACH - 1}
+            (one,) = client.post("/v1/playlists/continue", json=body).json()["alternatives"]
+            assert all(("set" in item["sources"]) == helps for item in one["items"])
+            found.append({item["item_id"] for item in one["items"]} == {f"item-{row}" for row in rows[1:]})
+        assert np.mean(found) > 0.9 if helps else np.mean(found) < 0.5
+        named = client.post("/v1/playlists/continue", json=body | {"encoder": "set"})
+        assert named.json()["encoder"] == "set"  # by its name it answers all the same
+    store.close()
+
+
+def test_where_too_few_lists_are_withheld_that_is_said() -> None:
+    few = texts_alone().only(np.arange(KINDS) < 20)
+    part = reads_texts()
+    *facts, parts = train_list_parts(few, Plan(text_encoder="hashed", include_seen=False), given={part.name: part})
+    assert isinstance(parts, dict)
+    assert parts["lists/continue"].config["left_out"] == {"set": None}
+    assert parts["lists/set"].figures["with_minus_without"] is None
+    (told,) = (fact.fact for fact in facts if isinstance(fact, Progress) and fact.part == part.name)
+    assert told.endswith("lists are too few to tell: left out")
 
 
 def test_a_deployed_continuation_learns_every_list_and_is_still_weighed() -> None:
