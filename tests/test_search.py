@@ -12,12 +12,15 @@ import pytest
 from features.text import item_text as text_of
 from recsys.batch import recommend_all
 from recsys.bundle import Bundle, load_bundle, save_bundle
+from recsys.data.catalogue import Catalogue
 from recsys.data.item_text import ItemTextEncoder, cut
 from recsys.errors import InvalidRequest, NotReady, RecsysError
 from recsys.indexes.build import Kind
 from recsys.indexes.funnel import FunnelIndex
 from recsys.retrieval import item_text
+from recsys.retrieval.deployed import Deployed
 from recsys.service import Answer, Options, Question, Recommender
+from recsys.service.reading import Reading
 from recsys.store import Store
 from recsys.store.records import ItemDraft
 from recsys.store.sessions import upgrade
@@ -266,6 +269,50 @@ def test_a_restart_reads_vectors_from_the_store(recommender: Recommender, store:
     assert all(store.vectors(hash_, ["lute"], layer=layer) for layer in (1, 2, 3))
     assert not store.vectors(hash_, ["lute"])
     again.close()
+
+
+def test_an_item_of_the_training_that_comes_back_after_a_restart_is_found(
+    recommender: Recommender, store: Store, sized: str
+) -> None:
+    old = store.item("item-003")
+    recommender.delete_item(old.item_id)
+    again = Recommender(store, bundle=sized)
+    again.put_items([ItemDraft(item_id=old.item_id, title=old.title, domain=old.domain, attributes=old.attributes)])
+    for layers in (2, None):
+        options = Options(k=1000, layers=layers)
+        sources = {item.item_id: item.source for item in again.find(old.title or "", options=options).items}
+        assert sources[old.item_id] == "item-text"
+    near = again.similar(old.item_id, options=Options(k=3, encoder="item-text")).items
+    assert [item.source for item in near] == ["item-text"] * 3
+    again.close()
+
+
+def test_items_of_the_training_put_into_an_empty_store_are_found(store: Store, sized: str, tmp_path: Path) -> None:
+    upgrade(url := f"sqlite:///{tmp_path}/empty.db")
+    empty = Store.open(url)
+    recommender = Recommender(empty, bundle=sized)
+    known = [store.item(f"item-00{number}") for number in range(5)]
+    drafts = [ItemDraft(item_id=one.item_id, title=one.title, attributes=one.attributes) for one in known]
+    recommender.put_items(drafts)
+    found = recommender.find("anything", options=Options(k=10)).items
+    assert {item.item_id: item.source for item in found} == {one.item_id: "item-text" for one in known}
+    recommender.close()
+    empty.close()
+
+
+def test_an_item_that_another_process_puts_during_the_start_is_found(
+    store: Store, sized: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled = Reading.filled
+
+    def overtaken(self: Reading, deployed: Deployed, catalogue: Catalogue) -> Deployed:
+        store.put_items([ItemDraft(item_id="late", title="viola da gamba", domain="music")])
+        return filled(self, deployed, catalogue)
+
+    monkeypatch.setattr(Reading, "filled", overtaken)
+    recommender = Recommender(store, bundle=sized)
+    assert recommender.find("viola da gamba", domain="music", options=Options(k=1)).items[0].item_id == "late"
+    recommender.close()
 
 
 @pytest.mark.parametrize("kind", ["exact", "funnel", "hnsw", "ivf-pq"])

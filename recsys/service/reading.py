@@ -82,7 +82,10 @@ class Reading:
             raise
 
     def filled(self, deployed: Deployed, catalogue: Catalogue) -> Deployed:
-        """`deployed` whose source over the bundle's own text encoder knows all items of the store."""
+        """`deployed` whose source over the bundle's own text encoder knows all items of the store.
+
+        An item of the training that the store lacks, or has deleted, is unread: it is read once it comes back.
+        """
         part = carried(self._bundle)
         if part is None:
             return deployed
@@ -91,11 +94,13 @@ class Reading:
         known = np.zeros(size, dtype=np.bool_)
         vectors = {layers: np.zeros((size, encoder.dim), dtype=np.float32) for layers in encoder.exits}
         for page in self._store.items():
-            shown = [item for item in page if item.active]
+            shown = [item for item in page if item.active and catalogue.row(item.item_id) is not None]  # others follow
             rows = catalogue.rows(item.item_id for item in shown)
             known[rows] = True
             for layers, made in self._exits(encoder, shown).items():
                 vectors[layers][rows] = made
+        absent = np.flatnonzero(~known[: len(self._bundle.item_ids)])
+        self._read |= {self._bundle.item_ids[row]: UNREAD for row in absent}
         return deployed.with_source(part.name, over_items(part, vectors, known=known, kind=self._text_index))
 
     def of_questions(
