@@ -124,6 +124,21 @@ def test_a_set_is_completed_by_name_with_figures_of_its_own(store: Store, tmp_pa
     recommender.close()
 
 
+def test_a_model_alone_goes_on_in_the_domains_of_the_list(store: Store, tmp_path: Path) -> None:
+    """It knows the items of others, too, by their texts."""
+    data, past = dataset(), [dataset().item_ids[row] for row in WORLD.lists[0][:5]]
+    recommender = Recommender(store, bundle=bundle_of("set", tmp_path))
+    anything = recommender.lists.continued(past, None, ContinueOptions(k=ITEMS)).alternatives[0].items
+    other = [item.item_id for item in anything[::2]]
+    recommender.put_items([ItemDraft(item_id=one, domain="film") for one in other])
+    own = recommender.lists.continued(past, None, ContinueOptions(k=ITEMS)).alternatives[0].items
+    assert {item.item_id for item in own} == {item.item_id for item in anything} - set(other)
+    both = recommender.lists.continued([*past, other[0]], None, ContinueOptions(k=ITEMS)).alternatives[0].items
+    assert {item.item_id for item in both} == {item.item_id for item in anything} - {other[0]}
+    assert len(own) < len(data.item_ids)
+    recommender.close()
+
+
 @pytest.mark.parametrize(("written", "told"), [(0, "encoder"), (2, "k")])
 def test_a_writer_that_writes_too_little_is_told(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: int, told: str

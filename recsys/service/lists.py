@@ -304,10 +304,16 @@ def _ranked(
 
 
 def _shown(live: Snapshot, past: History, options: ContinueOptions) -> Allowed:
+    """Without a fusion, whose sources find what goes together, a model proposes any item that it knows: those of the list's own
+    domains are kept."""
     without = [] if options.repeats else [past.rows]
     if options.exclude:
         without.append(live.catalogue.rows(options.exclude))
-    return allowed(live.catalogue.active, without=without)
+    shown = allowed(live.catalogue.active, without=without)
+    if live.lists.fusion is None:
+        domains = live.catalogue.domains
+        shown &= np.isin(domains[: len(shown)], domains[past.rows])
+    return shown
 
 
 def _scored(catalogue: Catalogue, row: int, score: float, why: Why) -> Scored:
