@@ -13,17 +13,16 @@ IMPOSSIBLE = -1e4
 """A logit that no softmax sees, finite so that a row of nothing else has no NaN in its gradient."""
 
 
-def ranking(
-    logits: Float[Tensor, "queries keys"], partners: Bool[Tensor, "queries keys"], *, weights: Tensor | None = None
-) -> Float[Tensor, ""]:
-    """Mean over queries, and within each over its partners (by `weights`), of the partner's cross-entropy among the negatives.
+def ranking(logits: Float[Tensor, "queries keys"], partners: Bool[Tensor, "queries keys"]) -> Float[Tensor, ""]:
+    """Mean over queries, and within each over its partners, of the partner's cross-entropy among the negatives.
 
-    One partner is never the negative of another: that is the masking of equal and of known items. A query without any
-    partner counts nothing.
+    One partner is never the negative of another. Other keys that are no negative, as the query itself and its equals, have
+    the logit `IMPOSSIBLE`. A query without any partner counts nothing. Where queries and keys are the same items, both
+    directions of a pair are learned: the loss is symmetric.
     """
     others = logits.masked_fill(partners, IMPOSSIBLE).logsumexp(dim=1, keepdim=True)
     losses = torch.logaddexp(logits, others) - logits
-    share = partners.to(logits.dtype) if weights is None else weights * partners
+    share = partners.to(logits.dtype)
     share = share / share.sum(dim=1, keepdim=True).clamp(min=1e-9)
     return (share * losses).sum() / partners.any(dim=1).sum().clamp(min=1)
 
@@ -35,21 +34,6 @@ def hardest(
     kept = min(negatives, logits.shape[1])
     floor = logits.detach().masked_fill(partners, IMPOSSIBLE).topk(kept, dim=1).values[:, -1:]
     return logits.masked_fill((logits < floor) & ~partners, IMPOSSIBLE)
-
-
-def multiple_negatives(
-    a: Float[Tensor, "pairs dim"],
-    b: Float[Tensor, "pairs dim"],
-    *,
-    temperature: float,
-    same: Bool[Tensor, "pairs pairs"] | None = None,
-) -> Float[Tensor, ""]:
-    """The loss of pairs of unit vectors in both directions; `same` marks (i, j) where b_j is as right for a_i as b_i is."""
-    logits = a @ b.T / temperature
-    own = torch.eye(len(a), dtype=torch.bool, device=a.device)
-    if same is not None:
-        logits = logits.masked_fill(same & ~own, IMPOSSIBLE)
-    return (ranking(logits, own) + ranking(logits.T, own)) / 2
 
 
 def alignment(student: Float[Tensor, "queries keys"], teacher: Float[Tensor, "queries keys"]) -> Float[Tensor, ""]:

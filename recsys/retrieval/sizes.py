@@ -88,11 +88,9 @@ class Sizes:
 
 def sizes_of(part: Part) -> Sizes:
     """What the text encoder stored as `part` offers, with the figures measured on it."""
-    config = part.config["encoder"]
-    whole = Size(config["layers"], config["dim"])
     measured = {Size(one["layers"], one["dims"]): one for one in part.figures.get("settings", [])}
-    sizes = sorted({whole, *(Size(layers, dims) for layers, dims in part.config["offered"])})
-    return Sizes(part.name, tuple(_setting(size, measured.get(size, {}), whole) for size in sizes))
+    sizes = sorted(Size(layers, dims) for layers, dims in part.config["offered"])
+    return Sizes(part.name, tuple(_setting(size, measured.get(size, {}), sizes[-1]) for size in sizes))
 
 
 def _setting(size: Size, measured: Mapping[str, Any], whole: Size) -> Setting:

@@ -48,12 +48,12 @@ class ItemTextRecipe:
 
     `start` names a checkpoint (`packaged`, a folder, a hub name) or is `random`; `heads` and `vocabulary` are those of a random
     start, and so is `width` (default: 384): a checkpoint of another width is refused. `offered` are the (layers, dims) pairs
-    trained beside the whole. With `expert_layers` and two or more domains the last so many layers have one expert a domain,
-    which learns at `expert_rate` times the common rate. `frozen` layers, and the token vectors below them, stay as they are.
-    `dims` is the width of the whole, if not all. `stay` is the weight of alignment to the rankings of the start
-    (`general_stay`: that of the general expert), `keep` the share of the start in the final weights, `held_out` that of the items
-    which the figures are measured on. With `compare` a model is trained for each size alone, too, and a size that falls
-    behind its own is withheld.
+    trained beside the whole. With `expert_layers` and two or more domains of at least `expert_pairs` pairs each of these has one
+    expert in the last so many layers, which learns at `expert_rate` times the common rate; the others share the general one.
+    `frozen` layers, and the token vectors below them, stay as they are. `dims` is the width of the whole, if not all. `stay` is
+    the weight of alignment to the rankings of the start (`general_stay`: that of the general expert), `keep` the share of the
+    start in the final weights, `held_out` that of the items which the figures are measured on. With `compare` a model is
+    trained for each size alone, too, and a size that falls behind its own is withheld.
     """
 
     start: str = "packaged"
@@ -67,6 +67,7 @@ class ItemTextRecipe:
     align: float = 1.0
     expert_layers: int = 2
     expert_rate: float = 3.0
+    expert_pairs: int = 50
     label_dropout: float = 0.1
     frozen: int = 0
     texts: int = 128
@@ -91,7 +92,17 @@ class ItemTextRecipe:
             self, align=(0, inf), stay=(0, inf), power=(0, 10), expert_layers=(0, self.layers), frozen=(0, self.layers)
         )
         within(self, dropout=(0, 0.9), label_dropout=(0, 1), keep=(0, 1), held_out=(0, 0.9))
-        within(self, expert_rate=(0, 100), general_stay=(0, inf))
+        within(
+            self,
+            expert_rate=(0, 100),
+            expert_pairs=(1, inf),
+            general_stay=(0, inf),
+            vocabulary=(1, inf),
+            heads=(1, inf),
+        )
+        for name in ("width", "dims", "hard_negatives"):
+            if getattr(self, name) is not None:
+                within(self, **{name: (1, inf)})
         if self.compare and not self.held_out:
             raise ConfigError("compare=true with held_out=0: sizes are compared on items held out")
 
@@ -131,7 +142,7 @@ def train(
     torch.manual_seed(seed)
     learned = members(data.pairs, data.domains)
     model, tokenizer, whole = _start(recipe, data, learned)
-    domains = [domain for domain in learned.domains if domain] if model.config.experts else []
+    domains = learned.named(recipe.expert_pairs) if model.config.experts else []
     yield from _taught(
         recipe,
         (model.to(device), tokenizer),
@@ -264,6 +275,9 @@ class ItemTextTraining(nn.Module):
             self.register_buffer(
                 f"last_{layers}", torch.zeros(len(learned.rows), encoder.config.dim, device=self.device)
             )
+        _, same = np.unique([data.texts[row] for row in learned.rows], return_inverse=True)
+        self.same = torch.from_numpy(same).to(self.device)
+        """Members whose texts read the same have the same number."""
         self.register_buffer("start", None, persistent=False)
         self.in_half = _half_precision(recipe, self.device)
 
@@ -275,13 +289,14 @@ class ItemTextTraining(nn.Module):
         start, end = self.learned.spans[batch.domain]
         own = torch.from_numpy(batch.members - start).to(self.device)
         partners = self._partners(batch.members, start, end)
+        hidden = (self.same[start:end][own][:, None] == self.same[start:end]) & ~partners
         whole, *others = self.pairs if self.recipe.nesting == "fixed" else self._random_pairs(generator)
-        teacher = self._logits(made, whole, batch, own)
-        loss = self._ranking(teacher, partners) + self._stayed(teacher, own, start, end)
+        teacher = self._logits(made, whole, batch, own, hidden)
+        loss = self._ranking(teacher, partners) + self._stayed(teacher, batch, own, hidden)
         if batch.general:
             loss = loss + self._general_stayed(made, [whole, *others], start + own)
         for pair in others:
-            student = self._logits(made, pair, batch, own)
+            student = self._logits(made, pair, batch, own, hidden)
             loss = loss + self._ranking(student, partners) + self.recipe.align * alignment(student, teacher)
         if not batch.general:
             for layers in self.exits:
@@ -329,26 +344,26 @@ class ItemTextTraining(nn.Module):
     def last(self, layers: int) -> Tensor:
         return getattr(self, f"last_{layers}")
 
-    def _logits(self, made: dict[int, Tensor], pair: Pair, batch: TextBatch, own: Tensor) -> Tensor:
-        """Similarity of each text of the batch to every text of its domain, not to itself."""
+    def _logits(self, made: dict[int, Tensor], pair: Pair, batch: TextBatch, own: Tensor, hidden: Tensor) -> Tensor:
+        """Similarity of each text of the batch to every text of its domain, but for the `hidden`: itself and its equals."""
         layers, dims = pair
         queries = cut(made[layers], dims)
         start, end = self.learned.spans[batch.domain]
         keys = cut(self.last(layers)[start:end], dims)
         if not batch.general:
             keys = keys.index_copy(0, own, queries)
-        logits = queries @ keys.T / self.recipe.temperature
-        return logits.scatter(1, own[:, None], IMPOSSIBLE)
+        return (queries @ keys.T / self.recipe.temperature).masked_fill(hidden, IMPOSSIBLE)
 
-    def _stayed(self, logits: Tensor, own: Tensor, start: int, end: int) -> Tensor:
+    def _stayed(self, logits: Tensor, batch: TextBatch, own: Tensor, hidden: Tensor) -> Tensor:
         """What it costs to leave the rankings of the start: little is known of pairs that nobody has met yet.
 
         Source: Learning without Forgetting (arXiv:1606.09282), section 3, with rankings in place of classes.
         """
         if self.start is None:
             return logits.new_zeros(())
+        start, end = self.learned.spans[batch.domain]
         before = self.start[start:end][own] @ self.start[start:end].T / self.recipe.temperature
-        return self.recipe.stay * alignment(logits, before.scatter(1, own[:, None], IMPOSSIBLE))
+        return self.recipe.stay * alignment(logits, before.masked_fill(hidden, IMPOSSIBLE))
 
     def _general_stayed(self, made: dict[int, Tensor], pairs: Sequence[Pair], numbers: Tensor) -> Tensor:
         """The same among the texts of the batch, all read by the general expert, at every size.
@@ -357,13 +372,13 @@ class ItemTextTraining(nn.Module):
         """
         if self.start is None:
             return next(iter(made.values())).new_zeros(())
-        own = torch.arange(len(numbers), device=self.device)[:, None]
+        hidden = self.same[numbers][:, None] == self.same[numbers]
         before = self.start[numbers]
-        aim = (before @ before.T / self.recipe.temperature).scatter(1, own, IMPOSSIBLE)
+        aim = (before @ before.T / self.recipe.temperature).masked_fill(hidden, IMPOSSIBLE)
         loss = aim.new_zeros(())
         for layers, dims in pairs:
             x = cut(made[layers], dims)
-            loss = loss + alignment((x @ x.T / self.recipe.temperature).scatter(1, own, IMPOSSIBLE), aim)
+            loss = loss + alignment((x @ x.T / self.recipe.temperature).masked_fill(hidden, IMPOSSIBLE), aim)
         return self.recipe.general_stay * loss
 
     def _ranking(self, logits: Tensor, partners: Tensor) -> Tensor:
@@ -397,7 +412,7 @@ def _start(
         model = TextEncoder(
             TextEncoderConfig(
                 vocabulary=tokenizer.vocabulary,
-                dim=recipe.width or WIDTH,
+                dim=WIDTH if recipe.width is None else recipe.width,
                 layers=recipe.layers,
                 heads=recipe.heads,
                 max_length=recipe.max_length,
@@ -416,7 +431,7 @@ def _start(
         found = load_text_encoder(recipe.start, max_length=recipe.max_length).encoder
         whole = found if found.config.layers > recipe.layers else None
         tokenizer = TextTokenizer(pretrained.tokenizer, max_length=model.config.max_length)
-    named = [domain for domain in learned.domains if domain]
+    named = learned.named(recipe.expert_pairs)
     if recipe.expert_layers and len(named) > 1:
         model = with_experts(model, experts=len(named) + 1, layers=recipe.expert_layers, cls=tokenizer.cls)
     for frozen in (model.tokens, model.positions, model.norm, *model.layers[: recipe.frozen]) if recipe.frozen else ():

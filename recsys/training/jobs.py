@@ -158,7 +158,8 @@ def _text_encoder(
 ) -> Generator[Progress | Saved, None, None]:
     yield Progress(ITEM_TEXT, "reading the store")
     found = lists(store, holdout="none" if plan.deploy else plan.protocol)
-    asked = asdict(plan) | {"rows": found.rows.tobytes().hex(), "texts": found.texts}
+    asked = asdict(plan) | {"texts": found.texts, "domains": found.domains}
+    asked |= {"rows": found.rows.tobytes().hex(), "owners": found.owners.tobytes().hex()}
     if start is not None and domain is not None:
         place = checkpoints / _hash(asked | {"start": encoder_in(start).hash, "domain": domain})
         facts = new_domain_bundle(replace(plan, checkpoints=place, resume=resume), found, start, domain=domain)

@@ -22,6 +22,11 @@ class Members:
     domains: tuple[str | None, ...]
     spans: tuple[tuple[int, int], ...]
 
+    def named(self, fewest: int) -> list[str]:
+        """The domains that have a name and at least `fewest` pairs."""
+        ends = [sum(len(partners) for partners in self.partners[start:end]) for start, end in self.spans]
+        return [name for name, count in zip(self.domains, ends, strict=True) if name and count >= 2 * fewest]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TextBatch:

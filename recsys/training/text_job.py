@@ -14,7 +14,7 @@ from recsys.data.lists import Lists
 from recsys.data.pairs import Pairs, mine, split_items
 from recsys.data.texts import text_hash
 from recsys.errors import InvalidRequest, NotReady
-from recsys.evaluation.partners import partner_recall
+from recsys.evaluation.partners import macro, partner_recall
 from recsys.retrieval.sizes import BAR
 from recsys.training.item_text import NAME, ItemTextRecipe, TextData, add_domain, train
 from recsys.training.loop import Epoch
@@ -26,6 +26,11 @@ FEWEST = 20
 
 TIMED = 512
 """Texts that speed is measured on."""
+
+FREE = frozenset(
+    ("loop", "pairs", "texts", "beside", "temperature", "hard_negatives", "align", "stay", "held_out", "half_precision")
+)
+"""Settings that one more domain may have of its own; all others are those of the encoder that it is added to."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,11 +70,11 @@ def item_text_bundle(plan: Plan, store_lists: Lists) -> Iterator[Progress | Bund
 def new_domain_bundle(plan: Plan, store_lists: Lists, start: Bundle, *, domain: str) -> Iterator[Progress | Bundle]:
     """The same for the encoder in `start` with an expert for `domain` added; the vectors of all other items keep their bits.
 
-    Settings are those that the encoder was trained with, where the plan has no others.
+    Settings are those that the encoder was trained with, where the plan has others among the `FREE` ones.
 
     Raises:
         BundleError: `start` has no text encoder.
-        InvalidRequest: it is dense, or has an expert for `domain` already.
+        InvalidRequest: it is dense, has an expert for `domain` already, or the plan changes what is built already.
         NotReady: the lists give too few pairs of `domain`.
     """
     old = encoder_in(start)
@@ -78,7 +83,14 @@ def new_domain_bundle(plan: Plan, store_lists: Lists, start: Bundle, *, domain: 
         raise InvalidRequest(f"{start.uri} has one expert for all: train `item-text` on items of two or more domains")
     if domain in known:
         raise InvalidRequest(f"{start.uri} has an expert for {domain!r} already; its domains are {', '.join(known)}")
-    recipe = overridden(ItemTextRecipe(), {**old.config["recipe"], **plan.overrides.get(NAME, {})}, where=NAME)
+    built = overridden(ItemTextRecipe(), old.config["recipe"], where=NAME)
+    recipe = overridden(built, plan.overrides.get(NAME, {}), where=NAME)
+    changed = {name for name, value in asdict(recipe).items() if value != asdict(built)[name]}
+    if changed - FREE:
+        raise InvalidRequest(
+            f"[{NAME}] {', '.join(sorted(changed - FREE))}: {start.uri} is built already; for one more domain you may change "
+            f"{', '.join(sorted(FREE))}"
+        )
     if plan.epochs:
         recipe = replace(recipe, loop=replace(recipe.loop, epochs=plan.epochs))
     data, held = split(store_lists, recipe, seed=plan.seed, domain=domain)
@@ -161,7 +173,9 @@ def split(found: Lists, recipe: ItemTextRecipe, *, seed: int, domain: str | None
 
 
 def measured(encoder: ItemTextEncoder, data: TextData, held: HeldOut) -> dict[str, Any]:
-    """Recall@10 of held-out items, macro mean over domains, and texts a second of each (layers, dims) that is offered."""
+    """Recall@10 of held-out items, macro mean over domains with its interval, and texts a second of each (layers, dims) that is
+    offered. `of_separate` is unknown until a model of that size is trained alone.
+    """
     rows = np.unique(np.concatenate([data.pairs.rows.ravel(), held.pairs.rows.ravel()]))
     texts, domains = [data.texts[row] for row in rows], [data.domains[row] for row in rows]
     settings = []
@@ -171,23 +185,34 @@ def measured(encoder: ItemTextEncoder, data: TextData, held: HeldOut) -> dict[st
         speed = min(TIMED, len(texts)) / (time.perf_counter() - started)
         vectors = encoder.encode(texts, domains=domains, layers=layers)
         for dims in [dims for at, dims in encoder.offered if at == layers]:
-            recall = _macro(cut(vectors, dims), rows, domains, held) if len(held.pairs) else None
-            settings.append({"layers": layers, "dims": dims, "recall@10": recall, "texts_per_second": round(speed, 1)})
+            recalls = _recalls(cut(vectors, dims), rows, domains, held) if len(held.pairs) else []
+            found = macro(recalls) if recalls else None
+            settings.append(
+                {
+                    "layers": layers,
+                    "dims": dims,
+                    "recall@10": found and found.mean,
+                    "interval": found and [found.low, found.high],
+                    "queries": sum(map(len, recalls)),
+                    "texts_per_second": round(speed, 1),
+                    "of_separate": None,
+                }
+            )
     return {"validation_recall@10": settings[-1]["recall@10"], "settings": settings}
 
 
-def _macro(
+def _recalls(
     vectors: NDArray[np.float32], rows: NDArray[np.int64], domains: Sequence[str | None], held: HeldOut
-) -> float:
-    """Mean over domains of the mean recall of each one's held-out items among all its items."""
+) -> list[NDArray[np.float64]]:
+    """Recall of each held-out item among all items of its domain, an array for each domain that has any."""
     pairs, asking = np.searchsorted(rows, held.pairs.rows), np.searchsorted(rows, held.rows)
     label = np.array([domain or "" for domain in domains])
-    means = []
+    recalls = []
     for domain in np.unique(label):
         inside = np.flatnonzero(label == domain)
         own = label[pairs[:, 0]] == domain  # both ends of a pair are of one domain
         number = np.searchsorted(inside, pairs[own])
         queries = np.searchsorted(inside, asking[label[asking] == domain])
         _, found = partner_recall(vectors[inside], number, queries=queries)
-        means.extend([found.mean()] if len(found) else [])
-    return float(np.mean(means))
+        recalls.extend([found] if len(found) else [])
+    return recalls

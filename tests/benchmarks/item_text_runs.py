@@ -102,6 +102,27 @@ def run(data: Path, name: str) -> Recalls:
     return dict(np.load(kept))
 
 
+def across(data: Path, name: str) -> Recalls:
+    """`served` or `frozen 6` among the items of all domains at once; ` general`: asked by the general expert, as a text is whose
+    domain nobody names.
+    """
+    kept = place("item-text", "across", name, SERVED, SEED, files=[pairs_file(data)]).with_suffix(".npz")
+    if not kept.exists():
+        run(data, name)
+        split = protocol(data)
+        part = _frozen(6) if name == "frozen 6" else load_bundle(str(_encoder(data))).part(NAME)
+        encoder, label = ItemTextEncoder.from_part(part), np.array(split.domains)
+        items = encoder.encode(split.texts, domains=split.domains)
+        found = Recalls()
+        for kind, asked in {"": items, " general": encoder.encode(split.texts) if encoder.domains else items}.items():
+            queries, recalls = partner_recall(items, split.asked.rows, asked=asked)
+            found |= {f"{domain}{kind}": recalls[label[queries] == domain] for domain in np.unique(label)}
+        beside = kept.with_suffix(".partial.npz")
+        np.savez(beside, **found)  # type: ignore[arg-type]  # a stub without names
+        beside.replace(kept)
+    return dict(np.load(kept))
+
+
 def vectors(data: Path) -> NDArray[np.float32]:
     """Whole vectors of `LOOKED_UP` texts of all domains by the served encoder."""
     kept = place("item-text", "vectors", SERVED, files=[pairs_file(data)]).with_suffix(".npy")

@@ -10,7 +10,7 @@ from torch import Tensor
 from models.batch import TokenBatch
 from models.encoders.text import TextEncoder, TextEncoderConfig
 from models.errors import ConfigError
-from models.objectives.contrastive import IMPOSSIBLE, alignment, hardest, multiple_negatives, ranking
+from models.objectives.contrastive import IMPOSSIBLE, alignment, hardest, ranking
 from models.objectives.nested import checked_pairs, sampled_pairs
 from models.pooling.nested import cut
 
@@ -41,16 +41,6 @@ def test_one_partner_is_no_negative_of_another() -> None:
     assert better < loss  # a closer first partner never costs the second one anything
 
 
-def test_weights_say_how_much_a_partner_counts() -> None:
-    logits = torch.tensor([[1.0, 2.0, 0.0]], dtype=torch.float64)
-    partners = torch.tensor([[True, True, False]])
-    only = ranking(logits, torch.tensor([[False, True, False]]))
-    logits_without = logits.masked_fill(torch.tensor([[True, False, False]]), IMPOSSIBLE)
-    weighted = ranking(logits, partners, weights=torch.tensor([[0.0, 1.0, 0.0]], dtype=torch.float64))
-    torch.testing.assert_close(weighted, ranking(logits_without, torch.tensor([[False, True, False]])))
-    assert weighted < only  # the other partner is no negative
-
-
 def test_a_batch_without_partners_costs_nothing_and_has_a_gradient() -> None:
     logits = torch.randn(3, 4, requires_grad=True)
     loss = ranking(logits, torch.zeros(3, 4, dtype=torch.bool))
@@ -58,23 +48,6 @@ def test_a_batch_without_partners_costs_nothing_and_has_a_gradient() -> None:
     assert loss == 0
     assert logits.grad is not None
     assert logits.grad.isfinite().all()
-
-
-def test_multiple_negatives_is_symmetric_cross_entropy() -> None:
-    a, b = (cut(torch.randn(5, 8, dtype=torch.float64), None) for _ in range(2))
-    logits, own = a @ b.T / 0.1, torch.arange(5)
-    both = (torch.nn.functional.cross_entropy(logits, own) + torch.nn.functional.cross_entropy(logits.T, own)) / 2
-    torch.testing.assert_close(multiple_negatives(a, b, temperature=0.1), both)
-    torch.testing.assert_close(multiple_negatives(b, a, temperature=0.1), both)
-
-
-def test_equal_items_are_not_each_others_negatives() -> None:
-    a, b = (cut(torch.randn(4, 8, dtype=torch.float64), None) for _ in range(2))
-    b[2] = b[0]
-    same = torch.zeros(4, 4, dtype=torch.bool)
-    same[0, 2] = same[2, 0] = True
-    masked = multiple_negatives(a, b, temperature=0.1, same=same)
-    assert masked < multiple_negatives(a, b, temperature=0.1)
 
 
 def test_only_the_hardest_negatives_stay() -> None:

@@ -6,25 +6,29 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from fastapi.testclient import TestClient
+from numpy.typing import NDArray
 
 from api.app import create_app
+from models.encoders.text import TextEncoder, TextEncoderConfig
 from models.errors import ConfigError
 from models.pretrained import load_text_encoder
 from recsys.bundle import Part, load_bundle
 from recsys.data.item_text import ItemTextEncoder, cut, text_part
 from recsys.data.pairs import Pairs
+from recsys.data.tokens import TextTokenizer, collate_tokens, train_tokenizer
 from recsys.errors import BundleError, InvalidRequest, NotReady
 from recsys.evaluation.partners import partner_recall
 from recsys.retrieval import sizes
 from recsys.service import Recommender
 from recsys.store import Store
 from recsys.store.records import ItemDraft
-from recsys.training.item_text import ItemTextRecipe, TextData, train
+from recsys.training.item_text import ItemTextRecipe, ItemTextTraining, TextData, add_domain, train
 from recsys.training.jobs import Saved, train_from_store
 from recsys.training.loop import Epoch, LoopConfig
 from recsys.training.recipes import Plan, Progress
-from recsys.training.text_batches import members, text_batches
+from recsys.training.text_batches import TextBatch, members, text_batches
 from tests.worlds import Planted
 
 COLOURS = ["red", "blue", "green", "pink", "gold", "grey"]
@@ -37,6 +41,7 @@ SMALL = ItemTextRecipe(
     vocabulary=200,
     offered=((1, 8), (2, 32)),
     expert_layers=1,
+    expert_pairs=1,
     texts=24,
     half_precision="off",
     loop=LoopConfig(epochs=4, learning_rate=3e-3, warmup_steps=5),
@@ -117,11 +122,66 @@ def test_every_option_learns_too(change: dict[str, object], learned: tuple[Part,
 
 
 def test_one_pair_alone_is_the_plain_model() -> None:
-    """With all layers and all dims as the only pair, the loss is that of the plain model: nothing nested is left."""
+    """With all layers and all dims as the only pair, the loss is multiple negatives ranking of the plain model's vectors, in
+    which a text is no negative of itself, nor of one that reads the same.
+    """
     data = world(items=40)
-    nested = [fact for fact in train(replace(SMALL, offered=()), data, seed=0) if isinstance(fact, Epoch)]
-    whole = [fact for fact in train(replace(SMALL, offered=((2, 32),)), data, seed=0) if isinstance(fact, Epoch)]
-    assert [one.loss for one in nested] == [one.loss for one in whole]
+    data = replace(data, texts=[*data.texts[:38], data.texts[0], data.texts[39]])
+    assert [0, 38] not in data.pairs.rows.tolist()
+    recipe, learned = replace(SMALL, offered=(), dropout=0.0), members(data.pairs, data.domains)
+    tokenizer = TextTokenizer(train_tokenizer(data.texts, vocabulary=200), max_length=16)
+    torch.manual_seed(0)
+    encoder = TextEncoder(TextEncoderConfig(vocabulary=tokenizer.vocabulary, dim=32, layers=2, heads=4, max_length=16))
+    training = ItemTextTraining(recipe, encoder, tokenizer, data, learned, domains=[])
+    training.remember(None)
+    (start, end), _ = learned.spans
+    batch = TextBatch(0, np.arange(start, end), general=False)
+    texts = [data.texts[row] for row in learned.rows[start:end]]
+    x = encoder(collate_tokens(tokenizer.encode(texts)))
+    scores = (x @ x.T / recipe.temperature).exp()
+    losses = []
+    for row, text in enumerate(texts):
+        partners = (learned.partners[row] - start).tolist()
+        others = [i for i, other in enumerate(texts) if other != text and i not in partners]
+        losses.append((1 + scores[row, others].sum() / scores[row, partners]).log().mean())
+    torch.testing.assert_close(training(batch, np.random.default_rng(0)), torch.stack(losses).mean())
+
+
+def test_frozen_layers_keep_their_bits() -> None:
+    data = world(items=40)
+    start = part_of(replace(SMALL, loop=replace(SMALL.loop, learning_rate=1e-12, weight_decay=0.0)), data).arrays
+    end = part_of(replace(SMALL, frozen=1), data).arrays
+    moved = {name for name in start if not np.array_equal(start[name], end[name])}
+    assert not {name for name in moved if "layers.0." in name or "tokens" in name or "positions" in name}
+    assert any("layers.1." in name for name in moved)
+
+
+def test_domains_of_few_pairs_are_read_by_the_general_expert() -> None:
+    data = world()
+    pairs = [len(data.pairs.inside(np.array(data.domains) == domain)) for domain in "xy"]
+    assert ItemTextEncoder.from_part(part_of(replace(SMALL, expert_pairs=min(pairs)), data)).domains == ("x", "y")
+    third = replace(data, domains=["z" if item < 10 else domain for item, domain in enumerate(data.domains)])
+    few = replace(third, pairs=Pairs(*(each[apart(third)] for each in (third.pairs.rows, third.pairs.counts))))
+    assert ItemTextEncoder.from_part(part_of(replace(SMALL, expert_pairs=30), few)).domains == ("x", "y")
+
+
+def apart(data: TextData) -> NDArray[np.bool_]:
+    """Pairs within one domain."""
+    label = np.array(data.domains)
+    return label[data.pairs.rows[:, 0]] == label[data.pairs.rows[:, 1]]
+
+
+def test_an_expert_added_learns_its_domain(learned: tuple[Part, TextData]) -> None:
+    """Items of y go together by their number; called z, by their colour, and their new expert learns it."""
+    part, data = learned
+    odd = [item for item, domain in enumerate(data.domains) if domain == "y"]
+    colour = {item: data.texts[item].split()[1] for item in odd}
+    rows = [(a, b) for a in odd for b in odd if a < b and colour[a] == colour[b]]
+    named = TextData(data.texts, ["z"] * len(data.texts), Pairs(np.array(rows), np.ones(len(rows), dtype=np.int64)))
+    loop = replace(SMALL.loop, epochs=12)
+    *_, more = add_domain(replace(SMALL, loop=loop), part, named, domain="z", seed=0)
+    assert isinstance(more, Part)
+    assert recall(more, named) > recall(part, named) + 0.1
 
 
 def test_an_interrupted_run_goes_on_to_the_same_bits(learned: tuple[Part, TextData], tmp_path: Path) -> None:
@@ -233,6 +293,7 @@ class TestFromTheStore:
                 "heads": 2,
                 "vocabulary": 200,
                 "offered": [[1, 16], [2, 8]],
+                "expert_pairs": 1,
                 "held_out": 0.2,
                 "pairs": {"lists": 2},
                 "loop": {"epochs": 2},
@@ -254,6 +315,8 @@ class TestFromTheStore:
         settings = part.figures["settings"]
         assert [(one["layers"], one["dims"]) for one in settings] == [(1, 16), (2, 8), (2, 16)]
         assert all(0 <= one["recall@10"] <= 1 and one["texts_per_second"] > 0 for one in settings)
+        assert all(one["interval"][0] <= one["recall@10"] <= one["interval"][1] and one["queries"] for one in settings)
+        assert all(one["of_separate"] is None for one in settings)
         assert not list((tmp_path / "c").glob("*"))
         store.close()
 
@@ -266,7 +329,7 @@ class TestFromTheStore:
         settings = load_bundle(uri).part("item-text").figures["settings"]
         first, second = (one["of_separate"] for one in settings[:-1])
         assert first != second
-        assert "of_separate" not in settings[-1]
+        assert settings[-1]["of_separate"] is None
         monkeypatch.setattr(sizes, "BAR", (first + second) / 2)
         recommender = Recommender(store, bundle=uri)
         with TestClient(create_app(recommender)) as client:
@@ -324,6 +387,11 @@ class TestFromTheStore:
         assert [one["dims"] for one in load_bundle(second).part("item-text").figures["added"]["z"]] == [16, 8, 16]
         with pytest.raises(InvalidRequest, match="has an expert for 'z' already; its domains are x, y, z"):
             self.run(store, tmp_path, self.PLAN, given=[second], domain="z")
+        built = {**self.PLAN.overrides["item-text"], "layers": 5, "offered": [[1, 16]]}
+        with pytest.raises(
+            InvalidRequest, match=r"layers, offered: .* is built already; for one more domain you may change"
+        ):
+            self.run(store, tmp_path, replace(self.PLAN, overrides={"item-text": built}), given=[first], domain="z")
         store.close()
 
     def test_a_domain_is_added_to_one_encoder_with_experts_alone(self, trained: Planted, tmp_path: Path) -> None:
