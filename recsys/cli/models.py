@@ -12,6 +12,7 @@ from recsys.cli.shared import console, device, fail, open_store, prepare
 from recsys.settings import Settings
 
 if TYPE_CHECKING:
+    from recsys.bundle import Part
     from recsys.evaluation.probing import Probed
     from recsys.evaluation.report import Report
     from recsys.store import Store
@@ -221,6 +222,11 @@ def run_probes(store: "Store", *, bundle: str | None, out: Path, category: str |
 def _validation_table(saved: "Saved") -> None:
     from rich.table import Table
 
+    from recsys.data.item_text import carried
+
+    if saved.bundle.default == "item-text" and (encoder := carried(saved.bundle)) is not None:
+        _sizes_table(encoder, title=saved.uri)
+        return
     table = Table("part", "validation NDCG@10", "blended", title=saved.uri)
     blended = saved.bundle.parts["blend"].config["sources"] if "blend" in saved.bundle.parts else []
     for name, part in saved.bundle.parts.items():
@@ -232,6 +238,21 @@ def _validation_table(saved: "Saved") -> None:
     for name, why in saved.bundle.about.get("left_out", {}).items():
         reason = f"it lowered the blend by {-why:.4f}" if isinstance(why, float) else why
         console.print(f"{name} is left out of the blend: {reason}", soft_wrap=True)
+
+
+def _sizes_table(encoder: "Part", *, title: str) -> None:
+    from rich.table import Table
+
+    from recsys.retrieval.sizes import sizes_of
+
+    table = Table("layers", "dims", "recall@10 of items held out", "queries", "texts/s", "withheld", title=title)
+    for one in sizes_of(encoder).settings:
+        recall, (low, high) = one.figures.get("recall@10"), one.figures.get("interval") or (0, 0)
+        shown = "" if recall is None else f"{recall:.4f} [{low:.4f}, {high:.4f}]"
+        about = (str(one.figures.get(name, "")) for name in ("queries", "texts_per_second"))
+        table.add_row(str(one.size.layers), str(one.size.dims), shown, *about, one.withheld or "")
+    console.print(table)
+    console.print("macro mean over domains; 95 % bootstrap intervals over queries")
 
 
 def _report_table(report: "Report") -> None:

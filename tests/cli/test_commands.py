@@ -94,6 +94,29 @@ def test_evaluate_writes_table_json_and_plot_and_notes_the_figures(full: Shell) 
     assert rows[0]["ndcg"]["low"] < rows[0]["ndcg"]["mean"] < rows[0]["ndcg"]["high"]
 
 
+def test_a_text_encoder_is_trained_and_every_size_shows_its_recall(full: Shell) -> None:
+    (full.folder / "run.toml").write_text(
+        """[item-text]
+start = "random"
+layers = 2
+width = 16
+heads = 2
+vocabulary = 200
+offered = [[1, 8]]
+"""
+    )
+    out = full("train", "item-text", "--config", "run.toml", "--out", "text")
+    figures = json.loads((full.folder / "text" / "manifest.json").read_text())["parts"]["item-text"]["figures"]
+    for one in figures["settings"]:
+        assert f"{one['recall@10']:.4f} [{one['interval'][0]:.4f}, {one['interval'][1]:.4f}] │ {one['queries']}" in out
+    for setting in ("vocabulary = -5", "width = 0", "hard_negatives = 0", "expert_pairs = 0"):
+        (full.folder / "wrong.toml").write_text(f"[item-text]\nstart = 'random'\n{setting}\n")
+        name = setting.split()[0]
+        assert f"{name}={setting.split()[-1]}: must be at least 1" in full(
+            "train", "item-text", "--config", "wrong.toml", status=1
+        )
+
+
 def test_recommend_similar_and_batch(full: Shell, trained: Planted) -> None:
     first, second = next(iter(trained.world.successor.items()))
     assert second in full("recommend", "--history", first, "--k", "1")

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys.evaluation.partners import partner_recall
+from recsys.evaluation.partners import macro, partner_recall
 
 
 @given(st.integers(0, 200), st.integers(1, 12))
@@ -29,3 +29,20 @@ def test_some_items_may_ask_for_partners_among_all() -> None:
     queries, found = partner_recall(vectors, np.array([[0, 1], [2, 3]]), queries=np.array([1, 3]), k=1)
     assert queries.tolist() == [1, 3]
     assert found[0] == 1.0
+
+
+def test_items_may_ask_with_other_vectors_than_they_are_found_by() -> None:
+    vectors = np.eye(4, dtype=np.float32)
+    swapped = vectors[[1, 0, 3, 2]]
+    assert partner_recall(vectors, np.array([[0, 1], [2, 3]]), asked=swapped, k=1)[1].tolist() == [1.0] * 4
+    assert (
+        partner_recall(vectors, np.array([[0, 1], [2, 3]]), asked=vectors[[2, 3, 0, 1]], k=1)[1].tolist() == [0.0] * 4
+    )
+
+
+def test_every_domain_counts_the_same_in_the_macro_mean() -> None:
+    large, small = np.tile([0.0, 1.0], 500), np.ones(3)
+    found = macro([large, small])
+    assert found.mean == 0.75
+    assert found.low < 0.75 < found.high
+    assert found.high - found.low < macro([large[:10], small]).high - macro([large[:10], small]).low
