@@ -3,13 +3,17 @@
 from collections.abc import Iterator
 from dataclasses import fields
 
+import numpy as np
+
 from recsys.bundle import Bundle, load_bundle
 from recsys.data.cases import split
-from recsys.data.item_text import carried
+from recsys.data.item_text import ItemTextEncoder, carried
+from recsys.data.texts import stored_exits
 from recsys.errors import BundleError, NotReady
 from recsys.evaluation.measure import Measured, measure
 from recsys.evaluation.report import Report, report
 from recsys.retrieval.deployed import Deployed, deploy
+from recsys.retrieval.item_text import over_items
 from recsys.store import Store
 from recsys.training.jobs import Material, material
 from recsys.training.recipes import Plan, Progress, Trained, train_bundle
@@ -27,12 +31,18 @@ def evaluate(
 
     Raises:
         NotReady: no bundle is active.
-        BundleError: the bundle cannot be read, has learned the test events, or was trained on other events.
+        BundleError: the bundle cannot be read, has learned the test events, was trained on other events, or holds a text
+            encoder alone.
     """
     record = store.active_bundle()
     if uri is None and record is None:
         raise NotReady("no active bundle: run `recsys train blend` first")
     bundle = load_bundle(uri or (record.uri if record else ""))
+    if "hash" not in bundle.about["data"]:
+        raise BundleError(
+            f"{bundle.uri} holds a text encoder alone, and its training has measured it: its figures stand in GET /v1/models; "
+            f"to see it recommend, set RECSYS_TEXT_ENCODER={bundle.uri}, then run `recsys train text` and evaluate that"
+        )
     if bundle.about["deploy"]:
         raise BundleError(
             f"{bundle.uri} has learned every event: nothing is left to measure it on; train without --deploy"
@@ -41,7 +51,7 @@ def evaluate(
     work = material(store, Plan(**settings | {"device": device}), encoder=carried(bundle))
     if work.data.hash != bundle.about["data"]["hash"]:
         raise BundleError(f"{bundle.uri} was trained on other events than the store holds now: train again")
-    deployed = deploy(bundle)
+    deployed = _filled(deploy(bundle), store, work)
     if REFERENCE not in bundle.parts:
         for fact in train_bundle(BASELINES, work.data, work.text, work.plan, default="blend"):
             match fact:
@@ -50,6 +60,16 @@ def evaluate(
                 case Trained():
                     deployed = _beside(deployed, deploy(fact.bundle))
     yield from _measured(deployed, bundle, work, seed=seed)
+
+
+def _filled(deployed: Deployed, store: Store, work: Material) -> Deployed:
+    """`deployed` whose source over the bundle's own text encoder, if any, knows the items."""
+    reader, data = work.reader, work.data
+    if not isinstance(reader, ItemTextEncoder):
+        return deployed
+    exits = stored_exits(store, reader, data.item_ids, data.texts, data.domains or None, layers=reader.exits)
+    known = np.ones(data.items, dtype=np.bool_)
+    return deployed.with_source(reader.name, over_items(work.encoder[reader.name], exits, known=known, kind="exact"))
 
 
 def _beside(ours: Deployed, baselines: Deployed) -> Deployed:

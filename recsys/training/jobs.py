@@ -236,7 +236,12 @@ def _list_encoder_of(bundle: Bundle, held: Playlists | None, work: Material) -> 
 
 
 def _given(uri: str, work: Material) -> dict[str, Fits]:
-    final, early = load_bundle(uri), load_bundle(f"{uri.rstrip('/')}/{EARLY}")
+    final = load_bundle(uri)
+    if all(part.kind == KIND for part in final.parts.values()):
+        raise BundleError(
+            f"{uri} holds a text encoder alone, not a part to blend: set RECSYS_TEXT_ENCODER={uri} and leave `--with` out"
+        )
+    early = load_bundle(f"{uri.rstrip('/')}/{EARLY}")
     if final.about["data"]["hash"] != work.data.hash:
         raise BundleError(f"{uri} was trained on other events than the store holds now: train it again")
     parts = {name: part for name, part in final.parts.items() if part.kind != KIND}

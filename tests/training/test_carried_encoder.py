@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from recsys.bundle import Bundle, save_bundle
+from recsys.bundle import Bundle, load_bundle, save_bundle
 from recsys.errors import BundleError
+from recsys.evaluation.report import Report
+from recsys.evaluation.run import evaluate
 from recsys.service import Options, Recommender
 from recsys.store import Store
 from recsys.store.records import ItemDraft
@@ -54,4 +56,25 @@ def test_a_part_over_another_encoder_is_not_blended(trained: Planted, tmp_path: 
     )
     with pytest.raises(BundleError, match="stands on another text encoder"):
         list(facts)
+    store.close()
+
+
+def test_the_encoder_inside_is_measured_over_the_items(trained: Planted, tmp_path: Path, encoder: str) -> None:
+    store = Store.open(trained.copy(tmp_path).url)
+    report = list(evaluate(store, uri=train(store, tmp_path, encoder, model="text").uri))[-1]
+    assert isinstance(report, Report)
+    row = next(row for row in report.rows if row.name == "item-text")
+    assert row.hit.mean > 0.1
+    assert row.coverage > 0.5
+    store.close()
+
+
+def test_a_text_encoder_alone_is_not_evaluated_on_events(trained: Planted, tmp_path: Path, encoder: str) -> None:
+    alone = replace(load_bundle(encoder), about={"deploy": False, "data": {"items": 40, "pairs": 100}})
+    uri = save_bundle(alone, str(tmp_path), name="alone")
+    store = Store.open(trained.url)
+    with pytest.raises(BundleError, match="alone holds a text encoder alone, and its training has measured it"):
+        list(evaluate(store, uri=uri))
+    with pytest.raises(BundleError, match=f"a text encoder alone, not a part to blend: set RECSYS_TEXT_ENCODER={uri}"):
+        train(store, tmp_path, "hashed", model="blend", given=(uri,))
     store.close()
