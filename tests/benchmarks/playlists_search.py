@@ -19,9 +19,7 @@ from recsys.data.playlists import split_playlists
 from recsys.data.units import unit
 from recsys.indexes.build import build
 from recsys.indexes.exact import ExactConfig, ExactIndex
-from recsys.retrieval.lists.encoder import PREFIX
 from recsys.retrieval.lists.mean import WEIGHTED, MeanEncoder, fit_mean
-from recsys.retrieval.lists.parts import restore_encoder
 from recsys.service.list_filters import nearest
 from recsys.service.list_questions import SimilarOptions
 from recsys.service.stored_lists import ListsNow, suited_to_lists
@@ -30,7 +28,8 @@ from recsys.store.sessions import upgrade
 from recsys.training.start import spectral_start
 from tests.benchmarks.harness import Row, say
 from tests.benchmarks.playlists_data import lists
-from tests.benchmarks.playlists_learned import weighed
+from tests.benchmarks.playlists_parts import encoder as learned
+from tests.benchmarks.playlists_probes import MPD
 from tests.benchmarks.playlists_served import STORED, served
 from tests.benchmarks.strength_client import send, serving
 from tests.benchmarks.strength_world import jittered
@@ -100,7 +99,7 @@ def _compared(exact: ExactIndex, now: ListsNow, options: SimilarOptions, rows: N
 def unseen(data: Path) -> Iterator[Row]:
     """A list of 100 items that is not stored: the whole request over HTTP against its encoding alone, in turns."""
     url = served(data)
-    model = restore_encoder(weighed(data)[f"{PREFIX}playlist-seq2seq"])
+    model = learned(data, "mpd_popular", "playlist-seq2seq", MPD)
     found = lists(data, "mpd_popular")
     asked = [rows[:LENGTH] for rows in found.rows()[STORED:] if len(rows) >= LENGTH][:REQUESTS]
     bodies = [{"item_ids": [found.data.item_ids[row] for row in rows], "order": "sensitive"} for rows in asked]
