@@ -1,18 +1,27 @@
 """A served index that has aged is renewed in the background, while questions and writes go on."""
 
 import threading
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from recsys.bundle import Bundle, save_bundle
 from recsys.indexes import build as kinds
 from recsys.indexes import renewal as ageing
 from recsys.indexes.approximate import HnswIndex
+from recsys.indexes.build import IndexConfig, Kind
+from recsys.indexes.exact import ExactConfig
+from recsys.indexes.funnel import FunnelConfig
 from recsys.indexes.index import Flags, Index
+from recsys.indexes.quantised import IvfPqConfig, IvfPqIndex
 from recsys.retrieval.inner import InnerProductSource
+from recsys.retrieval.item_text import ItemTextSource
 from recsys.service import Options, Recommender
 from recsys.store import Store
 from recsys.store.records import ItemDraft
+from tests.data.test_item_text import random_part
 from tests.worlds import Planted
 
 Served = tuple[Recommender, Store, Planted]
@@ -71,10 +80,10 @@ def test_what_is_asked_and_written_while_it_is_built_is_answered_and_kept(
     start = next(iter(planted.world.successor))
     built, go = threading.Event(), threading.Event()
 
-    def slow(old: Index, active: Flags) -> Index:
+    def slow(old: Index, active: Flags, *, suits: IndexConfig) -> Index:
         built.set()
         assert go.wait(30)
-        return ageing.renewed(old, active)
+        return ageing.renewed(old, active, suits=suits)
 
     monkeypatch.setattr("recsys.service.renewal.renewed", slow)
     recommender.put_items(drafts(*range(20)))
@@ -95,11 +104,40 @@ def test_a_rebuild_that_fails_leaves_the_old_one(
 ) -> None:
     recommender, _, planted = served
 
-    def broken(old: Index, active: Flags) -> Index:
-        raise MemoryError(len(old.known), len(active))
+    def broken(old: Index, active: Flags, *, suits: IndexConfig) -> Index:
+        raise MemoryError(len(old.known), len(active), suits)
 
     monkeypatch.setattr("recsys.service.renewal.renewed", broken)
     recommender.put_items(drafts(*range(20)))
     recommender._live.settle()
     assert "the old one goes on" in caplog.text
     assert "new-3" in shown(recommender, next(iter(planted.world.successor)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "narrow", "whole"),
+    [("auto", ExactConfig, FunnelConfig), ("exact", ExactConfig, ExactConfig), ("ivf-pq", IvfPqConfig, IvfPqConfig)],
+)
+def test_the_sizes_of_a_text_encoder_are_renewed_each_by_its_kind(
+    trained: Planted, tmp_path: Path, kind: Kind, narrow: type, whole: type
+) -> None:
+    part = random_part()
+    part = replace(part, config=part.config | {"offered": [[3, 8], [3, 16]]})
+    alone = Bundle(parts={"item-text": part}, default="item-text", item_ids=(), about={})
+    store = Store.open(trained.copy(tmp_path).url)
+    recommender = Recommender(store, bundle=save_bundle(alone, str(tmp_path), name="alone"), text_index=kind)
+    assert recommender._live._renewal._thread is None  # nothing stands beside an index at the start
+    recommender.put_items(drafts(*range(20)))
+    recommender._live.settle()
+    source = recommender._live.snapshot.deployed.sources["item-text"]
+    assert isinstance(source, ItemTextSource)
+    for size, config in zip(source.sizes.served, (narrow, whole), strict=True):
+        index = source.at(size).index
+        assert isinstance(index.config, config)  # type: ignore[attr-defined]
+        assert index.known.sum() == 60
+        if isinstance(index, IvfPqIndex):
+            assert len(index.nodes) == 60  # none of the new ones stands beside it
+        found = recommender.find("something new 3", options=Options(k=60, dims=size.dims)).items
+        assert {f"new-{number}" for number in range(20)} <= {item.item_id for item in found}
+    recommender.close()
+    store.close()

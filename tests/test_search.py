@@ -15,9 +15,9 @@ from recsys.bundle import Bundle, load_bundle, save_bundle
 from recsys.data.catalogue import Catalogue
 from recsys.data.item_text import ItemTextEncoder, cut
 from recsys.errors import InvalidRequest, NotReady, RecsysError
+from recsys.indexes import build as kinds
 from recsys.indexes.build import Kind
 from recsys.indexes.funnel import FunnelIndex
-from recsys.retrieval import item_text
 from recsys.retrieval.deployed import Deployed
 from recsys.service import Answer, Options, Question, Recommender
 from recsys.service.reading import Reading
@@ -335,7 +335,7 @@ def test_few_items_are_found_alike_through_every_kind_of_index(
 def test_a_large_catalogue_is_searched_through_the_narrower_size(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Kind, limit: int, through: list[int]
 ) -> None:
-    monkeypatch.setattr(item_text, "EXACT_ROWS", limit)
+    monkeypatch.setattr(kinds, "EXACT_ROWS", limit)
     shortlists, shortlist = list[int](), FunnelIndex._shortlist
 
     def noted(self: FunnelIndex, query: np.ndarray, kept: np.ndarray, *, size: int) -> np.ndarray:

@@ -7,8 +7,9 @@ once they are many a new graph is built over the rows that are shown, while the 
 import numpy as np
 
 from recsys.indexes.approximate import HnswIndex
-from recsys.indexes.build import build, suited
+from recsys.indexes.build import IndexConfig, build
 from recsys.indexes.exact import ExactConfig, ExactIndex
+from recsys.indexes.funnel import FunnelIndex
 from recsys.indexes.index import Flags, Index
 from recsys.indexes.proposing import ProposingIndex
 from recsys.indexes.quantised import IvfPqIndex
@@ -18,10 +19,10 @@ SHARE = 0.05
 """An index has aged when more rows than both `LEAST` and this share of its graph stand beside it, or are dead inside it."""
 
 
-def aged(index: Index, shown: Flags) -> bool:
-    """Whether a new one would answer `shown` rows quicker: see `SHARE`; or an exact one has grown beyond what suits."""
+def aged(index: Index, shown: Flags, *, suits: IndexConfig) -> bool:
+    """Whether a new one would answer `shown` rows quicker: see `SHARE`; or an exact one has grown beyond where that `suits`."""
     if isinstance(index, ExactIndex):
-        return suited(len(index.known)) != ExactConfig() and index.config == ExactConfig()
+        return suits != ExactConfig() and index.config == ExactConfig()
     if not isinstance(index, ProposingIndex):
         return False
     shown = _upto(shown, len(index.known)) & index.known
@@ -32,15 +33,17 @@ def aged(index: Index, shown: Flags) -> bool:
     return max(beside, len(index.nodes) - alive) > max(LEAST, SHARE * len(index.nodes))
 
 
-def renewed(index: Index, shown: Flags) -> Index:
+def renewed(index: Index, shown: Flags, *, suits: IndexConfig) -> Index:
     """A new index over the vectors of `index`. Its graph holds the `shown` rows; others are still known, beside it."""
-    config = index.config if isinstance(index, HnswIndex | IvfPqIndex) else suited(len(index.known))
+    config = index.config if isinstance(index, HnswIndex | IvfPqIndex) else suits
     fresh = build(config, index.vectors, known=index.known & _upto(shown, len(index.known)))
     return caught_up(fresh, before=index, now=index)
 
 
 def caught_up(fresh: Index, *, before: Index, now: Index) -> Index:
     """`fresh`, which was built from `before`, with what has become of that since: `now`."""
+    if isinstance(fresh, FunnelIndex):  # nothing in it takes long
+        return build(fresh.config, now.vectors, known=now.known)
     if not isinstance(fresh, ProposingIndex):
         return now
     changed = np.ones(len(now.known), dtype=np.bool_)

@@ -11,7 +11,9 @@ from recsys.bundle import Bundle
 from recsys.data.history import Rows
 from recsys.data.item_text import KIND
 from recsys.errors import BundleError, InvalidRequest, NotReady
+from recsys.indexes.index import Index
 from recsys.retrieval.fusion import Fusion, FusionSource, Why
+from recsys.retrieval.inner import InnerProductSource
 from recsys.retrieval.item_text import ItemTextSource, empty
 from recsys.retrieval.lists.encoder import PREFIX
 from recsys.retrieval.parts import restore
@@ -119,6 +121,14 @@ class Deployed:
     def with_source(self, name: str, source: Source) -> "Deployed":
         """The same with another source of that name."""
         return replace(self, sources={**self.sources, name: source})
+
+    def with_index(self, name: str, size: Size | None, index: Index) -> "Deployed":
+        """The same with another index of the same vectors in the source `name`, at `size` where it has several."""
+        source = self.sources[name]
+        if isinstance(source, ItemTextSource) and size is not None:
+            return self.with_source(name, source.with_index(size, index))
+        assert isinstance(source, InnerProductSource)
+        return self.with_source(name, source.with_index(index))
 
     @cached_property
     def _fused(self) -> dict[str, FusionSource]:

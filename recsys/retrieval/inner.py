@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from recsys.bundle import Part
 from recsys.data.history import History, Rows
-from recsys.indexes.build import build, restore, suited
+from recsys.indexes.build import IndexConfig, build, restore, suited
 from recsys.indexes.index import Index
 from recsys.retrieval.source import Candidates, Query, Scores
 
@@ -36,6 +36,11 @@ class InnerProductSource(ABC):
         self.index = build(suited(len(vectors)), vectors, known=known) if index is None else index
         self.vectors, self.known = self.index.vectors, self.index.known
         self._encoded: WeakKeyDictionary[History, NDArray[np.float32] | None] = WeakKeyDictionary()
+
+    @property
+    def suits(self) -> IndexConfig:
+        """The index that would be built of so many vectors now."""
+        return suited(len(self.known))
 
     @abstractmethod
     def encode(self, histories: Sequence[Rows]) -> NDArray[np.float32]:

@@ -1,12 +1,12 @@
 """Items near each other, or near a text, by the catalogue's own text encoder: at any size that it offers.
 
-Vectors after different layers are different spaces: each exit has its own index, whose space says so, and a question is
-encoded for the space in which it is answered. Narrower sizes are cut from the widest of their exit when first asked for.
+Vectors after different layers are different spaces: each size has its own index, whose space says so, and a question is
+encoded for the space in which it is answered.
 """
 
-import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import assert_never
 
 import numpy as np
@@ -16,7 +16,7 @@ from recsys.bundle import Part
 from recsys.data.history import Rows
 from recsys.data.units import unit
 from recsys.indexes.approximate import HnswConfig
-from recsys.indexes.build import EXACT_ROWS, IndexConfig, Kind, build, suited
+from recsys.indexes.build import IndexConfig, Kind, build, suited
 from recsys.indexes.exact import ExactConfig
 from recsys.indexes.funnel import FunnelConfig
 from recsys.indexes.index import Index
@@ -42,11 +42,19 @@ class SpacedVectors:
 
 
 class SizedSource(InnerProductSource):
-    """The source at one size."""
+    """The source at one size; `suited` says which index suits so many rows of it."""
 
-    def __init__(self, space: Space, index: Index) -> None:
+    def __init__(self, space: Space, index: Index, *, suited: Callable[[int], IndexConfig]) -> None:
         super().__init__(index.vectors, known=index.known, index=index)
-        self.space = space
+        self.space, self._suited = space, suited
+
+    @property
+    def suits(self) -> IndexConfig:
+        return self._suited(len(self.known))
+
+    def with_rows(self, rows: Rows, vectors: Vectors) -> "SizedSource":
+        """The same with `vectors` (rows, dims) at `rows`."""
+        return SizedSource(self.space, self.index.with_rows(rows, vectors), suited=self._suited)
 
     def encode(self, histories: Sequence[Rows]) -> Vectors:
         return unit(recent_mean(self.vectors, histories, decay=DECAY, window=WINDOW))
@@ -64,21 +72,16 @@ class SizedSource(InnerProductSource):
 class ItemTextSource:
     """All sizes over the same items. Answers at the whole encoder's unless `at` is asked for another."""
 
-    def __init__(self, part: Part, widest: Mapping[int, Index], *, kind: Kind = "auto") -> None:
+    def __init__(self, part: Part, sized: Mapping[Size, SizedSource]) -> None:
         self.encoder, self.text_encoder, self.sizes = part.hash, part.name, sizes_of(part)
-        self._part, self._widest, self._kind = part, dict(widest), kind
-        self._made: dict[Size, SizedSource] = {}
-        self._making = threading.Lock()
+        self._part, self._sized = part, dict(sized)
 
     def at(self, size: Size) -> SizedSource:
         """The source at a size that is served."""
-        with self._making:
-            if size not in self._made:
-                self._made[size] = SizedSource(self.space(size), self._index(size))
-            return self._made[size]
+        return self._sized[size]
 
     def space(self, size: Size) -> Space:
-        return Space(encoder=self.encoder, layers=size.layers, dims=size.dims)
+        return self._sized[size].space
 
     def search(self, queries: Sequence[Query], *, k: int) -> Candidates:
         return self.at(self.sizes.whole).search(queries, k=k)
@@ -89,24 +92,14 @@ class ItemTextSource:
     def with_exits(self, rows: Rows, exits: Mapping[int, Vectors]) -> "ItemTextSource":
         """A source that also knows `rows` by the vectors of their texts after each exit, whole ones (rows, dim)."""
         grown = {
-            layers: index.with_rows(rows, unit(exits[layers][:, : index.vectors.shape[1]]))
-            for layers, index in self._widest.items()
+            size: source.with_rows(rows, unit(exits[size.layers][:, : size.dims]))
+            for size, source in self._sized.items()
         }
-        more = ItemTextSource(self._part, grown, kind=self._kind)
-        with self._making:
-            made = list(self._made.items())
-        for size, source in made:
-            if size.dims < grown[size.layers].vectors.shape[1]:
-                index = source.index.with_rows(rows, unit(exits[size.layers][:, : size.dims]))
-                more._made[size] = SizedSource(source.space, index)
-        return more
+        return ItemTextSource(self._part, grown)
 
-    def _index(self, size: Size) -> Index:
-        widest = self._widest[size.layers]
-        if size.dims == widest.vectors.shape[1]:
-            return widest
-        shorter = unit(widest.vectors[:, : size.dims])
-        return build(suited_size(size, self.sizes, rows=len(shorter), kind=self._kind), shorter, known=widest.known)
+    def with_index(self, size: Size, index: Index) -> "ItemTextSource":
+        """The same with another index of the same vectors at `size`."""
+        return ItemTextSource(self._part, self._sized | {size: self._sized[size].with_index(index)})
 
 
 def over_items(
@@ -116,13 +109,13 @@ def over_items(
 
     `kind` is that of the index of each size.
     """
-    sizes = sizes_of(part)
-    widest: dict[int, Index] = {}
-    for size in sizes.served:  # narrow ones first
-        if size.dims == max(other.dims for other in sizes.served if other.layers == size.layers):
-            vectors = unit(exits[size.layers][:, : size.dims])
-            widest[size.layers] = build(suited_size(size, sizes, rows=len(vectors), kind=kind), vectors, known=known)
-    return ItemTextSource(part, widest, kind=kind)
+    sizes, sized = sizes_of(part), dict[Size, SizedSource]()
+    for size in sizes.served:
+        vectors = unit(exits[size.layers][:, : size.dims])
+        config = partial(suited_size, size, sizes, kind=kind)
+        index = build(config(len(vectors)), vectors, known=known)
+        sized[size] = SizedSource(Space(encoder=part.hash, layers=size.layers, dims=size.dims), index, suited=config)
+    return ItemTextSource(part, sized)
 
 
 def empty(part: Part) -> ItemTextSource:
@@ -132,20 +125,21 @@ def empty(part: Part) -> ItemTextSource:
     return over_items(part, exits, known=np.empty(0, dtype=np.bool_))
 
 
-def suited_size(size: Size, sizes: Sizes, *, rows: int, kind: Kind = "auto") -> IndexConfig:
+def suited_size(size: Size, sizes: Sizes, rows: int, *, kind: Kind = "auto") -> IndexConfig:
     """The index of `size` over so many rows where `kind` is asked for.
 
-    `auto`: exact while that is quick; beyond, a funnel, else a graph. A funnel goes through the next narrower size served of the
-    same exit; the narrowest, which has none, is compared exactly where a funnel is asked for.
+    `auto`: exact while that is quick; beyond, a funnel, or a graph where an exit has one size alone. A funnel goes through the
+    next narrower size served of the same exit; the narrowest, which has none, is compared exactly.
     """
-    narrower = [one.dims for one in sizes.served if one.layers == size.layers and one.dims < size.dims]
+    same = [one.dims for one in sizes.served if one.layers == size.layers]
+    narrower = [dims for dims in same if dims < size.dims]
     match kind:
-        case "auto":
-            return FunnelConfig(dims=max(narrower)) if narrower and rows > EXACT_ROWS else suited(rows)
+        case "auto" if len(same) == 1 or suited(rows) == ExactConfig():
+            return suited(rows)
+        case "auto" | "funnel":
+            return FunnelConfig(dims=max(narrower)) if narrower else ExactConfig()
         case "exact":
             return ExactConfig()
-        case "funnel":
-            return FunnelConfig(dims=max(narrower)) if narrower else ExactConfig()
         case "hnsw":
             return HnswConfig()
         case "ivf-pq":

@@ -140,9 +140,9 @@ class Live:
         """All items of the store, and by their texts those that are new since the training."""
         unread = [item for page in self._store.items() for item in self._publish(page)]
         if self.reading:
+            self._learn(unread)
             deployed = self.reading.filled(self.snapshot.deployed, self.snapshot.catalogue)
             self.snapshot = replace(self.snapshot, deployed=deployed)
-            self._learn(unread)
 
     def _publish(self, items: Sequence[Item]) -> list[Item]:
         """Makes stored items, new or changed, part of the next answer. Gives those whose text the sources do not know yet."""

@@ -7,9 +7,14 @@ from dataclasses import replace
 
 from recsys.indexes.renewal import aged, caught_up, renewed
 from recsys.retrieval.inner import InnerProductSource
+from recsys.retrieval.item_text import ItemTextSource
+from recsys.retrieval.sizes import Size
 from recsys.service.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
+
+Place = tuple[str, Size | None]
+"""A source by its name, and at which of its sizes, where it has several."""
 
 
 class Renewal:
@@ -39,30 +44,37 @@ class Renewal:
 
     def _run(self) -> None:
         try:
-            for name in _aged(self._snapshot()):
-                self._renew(name)
+            for place in _aged(self._snapshot()):
+                self._renew(place)
         except Exception:
             log.exception("an index was not renewed: the old one goes on")
 
-    def _renew(self, name: str) -> None:
+    def _renew(self, place: Place) -> None:
         before = self._snapshot()
-        old = _inner(before)[name].index
-        fresh = renewed(old, before.catalogue.active)
+        source = _searched(before)[place]
+        old, (name, size) = source.index, place
+        fresh = renewed(old, before.catalogue.active, suits=source.suits)
 
         def swapped(now: Snapshot) -> Snapshot:
-            source = _inner(now)[name]
-            index = caught_up(fresh, before=old, now=source.index)
-            return replace(now, deployed=now.deployed.with_source(name, source.with_index(index)))
+            index = caught_up(fresh, before=old, now=_searched(now)[place].index)
+            return replace(now, deployed=now.deployed.with_index(name, size, index))
 
         self._exchange(swapped)
 
 
-def _inner(snapshot: Snapshot) -> Mapping[str, InnerProductSource]:
-    sources = snapshot.deployed.sources.items()
-    return {name: source for name, source in sources if isinstance(source, InnerProductSource)}
+def _searched(snapshot: Snapshot) -> Mapping[Place, InnerProductSource]:
+    """All that has an index; a source of several sizes has one at each."""
+    found = dict[Place, InnerProductSource]()
+    for name, source in snapshot.deployed.sources.items():
+        if isinstance(source, InnerProductSource):
+            found[name, None] = source
+        elif isinstance(source, ItemTextSource):
+            found |= {(name, size): source.at(size) for size in source.sizes.served}
+    return found
 
 
-def _aged(snapshot: Snapshot) -> list[str]:
-    """Names of the sources whose index has aged."""
+def _aged(snapshot: Snapshot) -> list[Place]:
+    """Where an index has aged."""
     shown = snapshot.catalogue.active
-    return [name for name, source in _inner(snapshot).items() if aged(source.index, shown)]
+    sources = _searched(snapshot).items()
+    return [place for place, source in sources if aged(source.index, shown, suits=source.suits)]

@@ -8,10 +8,11 @@ import pytest
 from recsys.indexes import build as kinds
 from recsys.indexes import renewal
 from recsys.indexes.approximate import HnswConfig, HnswIndex, build_hnsw
-from recsys.indexes.build import build
+from recsys.indexes.build import build, suited
 from recsys.indexes.exact import ExactConfig
+from recsys.indexes.funnel import FunnelConfig, FunnelIndex
 from recsys.indexes.index import Flags, Index, Vectors
-from recsys.indexes.renewal import aged, caught_up, renewed
+from recsys.indexes.renewal import caught_up
 from tests.indexes.reference import GRAPH, QUANTISED, clusters, over, recall, rows_of
 
 ALL = np.ones(3000, dtype=np.bool_)
@@ -24,6 +25,14 @@ def vectors() -> Vectors:
 
 def exact(index: Index) -> Index:
     return build(ExactConfig(), index.vectors, known=index.known)
+
+
+def aged(index: Index, shown: Flags) -> bool:
+    return renewal.aged(index, shown, suits=suited(len(index.known)))
+
+
+def renewed(index: Index, shown: Flags) -> Index:
+    return renewal.renewed(index, shown, suits=suited(len(index.known)))
 
 
 def shown(index: Index, gone: range) -> Flags:
@@ -91,6 +100,18 @@ def test_an_exact_index_that_grew_becomes_a_graph(vectors: Vectors, monkeypatch:
     assert isinstance(fresh, HnswIndex)
     assert not aged(fresh, ALL)
     assert isinstance(caught_up(fresh, before=small, now=small.with_rows(rows_of(1), vectors[:1])), HnswIndex)
+
+
+def test_an_exact_index_becomes_the_funnel_that_suits_it(vectors: Vectors) -> None:
+    funnel, small = FunnelConfig(dims=8), build(ExactConfig(), vectors, known=ALL)
+    assert renewal.aged(small, ALL, suits=funnel)
+    fresh = renewal.renewed(small, shown(small, range(9)), suits=funnel)
+    now = small.with_rows(rows_of(1, 3000), vectors[:2]).without(rows_of(7))
+    caught = caught_up(fresh, before=small, now=now)
+    assert isinstance(caught, FunnelIndex)
+    np.testing.assert_array_equal(caught.vectors, now.vectors)
+    np.testing.assert_array_equal(caught.known, now.known)
+    assert not renewal.aged(caught, ALL, suits=funnel)
 
 
 def test_one_that_holds_few_at_once_by_choice_stays_exact(vectors: Vectors, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,13 +8,13 @@ import pytest
 from recsys.data.item_text import ItemTextEncoder, cut
 from recsys.data.units import unit
 from recsys.errors import BundleError
+from recsys.indexes import build as kinds
 from recsys.indexes.approximate import HnswConfig
 from recsys.indexes.build import IndexConfig, Kind
-from recsys.indexes.exact import ExactConfig
+from recsys.indexes.exact import ExactConfig, ExactIndex
 from recsys.indexes.funnel import FunnelConfig, FunnelIndex
-from recsys.indexes.index import Found
+from recsys.indexes.index import Found, Index
 from recsys.indexes.quantised import IvfPqConfig
-from recsys.retrieval import item_text
 from recsys.retrieval.item_text import ItemTextSource, SpacedVectors, over_items, suited_size
 from recsys.retrieval.sizes import Size, sizes_of
 from recsys.retrieval.source import Query
@@ -137,8 +137,39 @@ def test_large_catalogues_go_through_the_funnel_where_a_narrower_size_is_served(
 ) -> None:
     part = replace(PART, config=PART.config | {"offered": [[1, 8], [3, 4], [3, 8], [3, 16]]})
     sizes = sizes_of(part)
-    assert suited_size(Size(3, 16), sizes, rows=10**6) == FunnelConfig(dims=8)
-    monkeypatch.setattr(item_text, "EXACT_ROWS", 30)
+    assert suited_size(Size(3, 16), sizes, 10**6) == FunnelConfig(dims=8)
+    assert suited_size(Size(3, 4), sizes, 10**6) == ExactConfig()  # the narrowest is quick, and never waits for a graph
+    assert suited_size(Size(1, 8), sizes, 10**6) == HnswConfig()  # alone at its exit
+    assert suited_size(Size(1, 8), sizes, 10**6, kind="funnel") == ExactConfig()
+    monkeypatch.setattr(kinds, "EXACT_ROWS", 30)
     source = over_items(part, {1: exits[1], 3: exits[3]}, known=np.ones(40, dtype=np.bool_))
     assert isinstance(source.at(Size(3, 16)).index, FunnelIndex)
     assert isinstance(source.at(Size(3, 8)).index, FunnelIndex)
+    assert isinstance(source.at(Size(3, 4)).index, ExactIndex)
+
+
+def test_indexes_of_all_sizes_are_built_before_the_first_question(
+    monkeypatch: pytest.MonkeyPatch, exits: dict[int, np.ndarray]
+) -> None:
+    built, build = list[IndexConfig](), kinds.build
+
+    def noted(config: IndexConfig, vectors: np.ndarray, *, known: np.ndarray) -> Index:
+        built.append(config)
+        return build(config, vectors, known=known)
+
+    monkeypatch.setattr("recsys.retrieval.item_text.build", noted)
+    source = over_items(PART, exits, known=np.ones(40, dtype=np.bool_), kind="hnsw")
+    assert len(built) == len(SIZES)
+    for size in SIZES:
+        source.at(size).search([query([3], allowed=40)], k=2)
+    assert len(built) == len(SIZES)
+
+
+def test_a_history_asked_again_is_read_by_the_changed_texts(
+    source: ItemTextSource, exits: dict[int, np.ndarray]
+) -> None:
+    asked = [query([5], allowed=40)]
+    source.search(asked, k=1)
+    changed = source.with_exits(np.array([5]), {layers: vectors[[20]] for layers, vectors in exits.items()})
+    found = changed.search(asked, k=40)
+    np.testing.assert_allclose(found.scores[0][found.rows[0] == 20], 1, atol=1e-5)
