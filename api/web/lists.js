@@ -33,7 +33,7 @@ const follow = latest(async (signal) => {
     drawFailure();
     return;
   }
-  const order = by("order").checked ? "sensitive" : "free";
+  const order = !asked.item_ids.length ? null : by("order").checked ? "sensitive" : "free";
   const [k, alternatives, most] = ["k", "alternatives", "most"].map((id) => Number(by(id).value));
   const onwards = { ...asked, order, k, alternatives, most_of_group: most || null };
   const alike = { ...asked, order, k: 12 };

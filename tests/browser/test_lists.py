@@ -93,8 +93,21 @@ def test_the_order_switch_changes_who_answers(page: Page, served: Served) -> Non
     assert (sent.value.post_data_json or {})["order"] == "sensitive"
 
 
+def test_titles_of_alternatives_have_the_width_of_their_column(page: Page, served: Served) -> None:
+    add(page, next(iter(served[2].world.successor)))
+    page.get_by_label("Alternatives").select_option("5")
+    expect(page.locator(".alternative")).to_have_count(5)
+    row = page.locator(".alternative").nth(4).locator("li").first
+    title, whole = row.locator(".title").bounding_box(), row.bounding_box()
+    assert title is not None
+    assert whole is not None
+    assert title["width"] > 0.85 * whole["width"]
+
+
 def test_a_name_alone_is_continued_and_a_similar_list_opened(page: Page, served: Served) -> None:
-    page.get_by_label("Name of the list").fill(f"{NAMES[1]} mix")
+    with page.expect_request("**/v1/playlists/continue") as sent:
+        page.get_by_label("Name of the list").fill(f"{NAMES[1]} mix")
+    assert (sent.value.post_data_json or {})["order"] is None  # no items, no order
     expect(page.locator("#continuation .items > li").first).to_be_visible()
     row = page.locator("#similar > li").first
     playlist = served[1].playlist(row.get_attribute("data-list") or "")
