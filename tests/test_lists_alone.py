@@ -22,7 +22,7 @@ from recsys.errors import NothingKnown
 from recsys.retrieval.lists.encoder import Continued, Decoding, ListVectors
 from recsys.retrieval.lists.mean import MEAN, MeanConfig, MeanEncoder, fit_mean
 from recsys.retrieval.lists.sets import SetLists
-from recsys.service import Recommender
+from recsys.service import Recommender, lists
 from recsys.service.list_questions import ContinueOptions, SimilarOptions
 from recsys.service.list_readers import ByItems, ByNames
 from recsys.service.stored_lists import StoredLists
@@ -121,6 +121,26 @@ def test_a_set_is_completed_by_name_with_figures_of_its_own(store: Store, tmp_pa
         "validation_ndcg@10", "validation_completion_recall@10", "validation_ranking_recall@10"
     }  # fmt: skip
     assert all(0 <= value <= 1 for value in told.values())
+    recommender.close()
+
+
+def test_a_writer_has_more_to_choose_from_than_it_writes(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of what is found for a list, it may know a part alone."""
+    monkeypatch.setattr(lists, "POOL", 1)
+    offered = list[int]()
+
+    def decode(*_: object, among: np.ndarray, wanted: Decoding, **__: object) -> list[Continued]:
+        offered.append(len(among))
+        return [Continued(among[: wanted.length], 0.0, 0.0)] * wanted.alternatives
+
+    monkeypatch.setattr(type(trained("playlist-seq2seq", epochs=2)), "decode", decode)
+    recommender = Recommender(store, bundle=bundle_of("playlist-seq2seq", tmp_path))
+    past = [dataset().item_ids[row] for row in WORLD.lists[0][:5]]
+    for options in (ContinueOptions(k=4), ContinueOptions(k=4, alternatives=3), ContinueOptions(k=2, most_of_group=1)):
+        recommender.lists.continued(past, None, options)
+    assert offered == [8, 24, 40]
     recommender.close()
 
 

@@ -42,7 +42,8 @@ from recsys.store.records import Playlist
 
 SIMILAR, CONTINUING = SimilarOptions(), ContinueOptions()
 POOL = 200
-"""Candidates from which alternatives are chosen, at least; ten times as many where some may not stand together."""
+"""Candidates from which alternatives are chosen, at least, and twice what they hold: a writer knows not all of them. Ten times as
+many where some may not stand together."""
 POPULAR = "popular"
 """The source that has an opinion on anything, whatever is asked."""
 
@@ -103,7 +104,7 @@ class ListQuestions:
         read = self._read(live, name, degraded)
         degraded += live.unknown(options.exclude, what="exclude", why=UNKNOWN_EXCLUDED)
         query = ListQuery(past, _shown(live, past, options), name=name, read=read)
-        pool = max(POOL, options.k * options.alternatives) * (1 if options.most_of_group is None else 10)
+        pool = max(POOL, 2 * options.k * options.alternatives) * (1 if options.most_of_group is None else 10)
         if live.lists.fusion is None and not len(past):
             raise NothingKnown(f"{encoder!r} alone continues lists by their items: send one that it knows")
         found, why = live.lists.search([query], k=pool, encoder=encoder, order=options.order or "sensitive")
@@ -112,7 +113,7 @@ class ListQuestions:
         if not len(rows):
             because = "has nothing to go by, or nothing that may be shown: send what it knows, or leave encoder out"
             degraded.append(Degraded("encoder", f"{encoder} {because}"))
-        elif not len(past):
+        elif not len(past) and encoder != POPULAR:
             degraded += _found_by(item_ids, why[0])
         if len(rows) < options.k:
             degraded.append(Degraded("k", f"only {len(rows)} of the {options.k} items asked for can be shown"))

@@ -191,6 +191,7 @@ def test_a_name_of_which_nothing_is_known_is_not_said_to_answer(client: TestClie
     answer = asked(client, "continue", name="\u4e00", k=3)
     assert {item["source"] for one in answer["alternatives"] for item in one["items"]} == {"popular"}
     assert answer["degraded"] == [{"what": "name", "why": "nothing is known of the name: popular items answer"}]
+    assert ids(answer) == ids(asked(client, "continue", name="x", encoder="popular", k=3))
     both = asked(client, "continue", item_ids=["no such"], name="\u4e00", k=3)
     assert both["degraded"][1]["why"] == "no item of the list is known: popular items answer"
     assert ids(both) == ids(answer)
@@ -213,6 +214,9 @@ def test_a_source_says_what_of_the_question_it_takes_no_account_of(client: TestC
     assert told(item_ids=[first], encoder="markov") == {}
     assert told(item_ids=[first], name="sunset mix", encoder="neighbours").keys() == {"name"}
     assert told(item_ids=[first], encoder="popular").keys() == {"items"}
+    assert told(name="sunset mix", encoder="popular") == {
+        "name": "popular takes no account of the name of a list: leave encoder out"
+    }
     assert told(item_ids=[first], name="sunset mix", encoder="names").keys() == {"items"}
     assert told(item_ids=[first], encoder="names").keys() == {"items", "encoder", "k", "alternatives"}
     assert told(name="sunset mix", encoder="named") == {}

@@ -85,12 +85,22 @@ class DeployedLists:
         self, queries: Sequence[Query], *, k: int, encoder: str | None, order: Order
     ) -> tuple[Candidates, list[list[Why]]]:
         """The `k` best rows of each query, and per row why, by the fusion or by one source. A model that writes chooses from
-        what the fusion finds."""
+        what the fusion finds. Where one source alone has an opinion the fusion has nothing to weigh, and what that finds stands.
+        """
         name = self.continuer(encoder)
         source = self.sources.get(name)
-        if self.fusion is not None and (source is None or isinstance(source, Judging)):
-            return self.fusion.search(self.sources, queries, k=k, order=order)
-        assert source is not None
+        if self.fusion is None or (source is not None and not isinstance(source, Judging)):
+            return self._alone(name, queries, k=k)
+        found, why = self.fusion.search(self.sources, queries, k=k, order=order)
+        for i, reasons in enumerate(why):
+            spoke = {voices for _, voices in reasons}
+            if len(spoke) == 1 and len(voices := spoke.pop()) == 1:
+                own, because = self._alone(voices[0], [queries[i]], k=k)
+                found.rows[i], found.scores[i], why[i] = own.rows[0], own.scores[0], because[0]
+        return found, why
+
+    def _alone(self, name: str, queries: Sequence[Query], *, k: int) -> tuple[Candidates, list[list[Why]]]:
+        source = self.sources[name]
         found = (source.propose if isinstance(source, Judging) else source.search)(queries, k=k)
         return found, [[(name, (name,))] * int((rows >= 0).sum()) for rows in found.rows]
 
