@@ -11,10 +11,10 @@ import pytest
 
 from features.text import item_text as text_of
 from recsys.batch import recommend_all
-from recsys.bundle import Bundle, load_bundle, save_bundle
+from recsys.bundle import Bundle, load_bundle, read_manifest, save_bundle
 from recsys.data.catalogue import Catalogue
 from recsys.data.item_text import ItemTextEncoder, cut
-from recsys.errors import InvalidRequest, NotReady, RecsysError
+from recsys.errors import BundleError, InvalidRequest, NotReady, RecsysError
 from recsys.indexes import build as kinds
 from recsys.indexes.build import Kind
 from recsys.indexes.funnel import FunnelIndex
@@ -397,4 +397,21 @@ def test_an_encoder_alone_answers_by_text(store: Store, tmp_path: Path) -> None:
     near = recommender.similar("lute", options=Options(k=5))
     assert len(near.items) == 5
     assert "lute" not in {item.item_id for item in near.items}
+    recommender.close()
+
+
+def test_an_active_bundle_whose_encoder_does_not_fit_leaves_popular_items(store: Store, tmp_path: Path) -> None:
+    part = random_part()
+    wrong = replace(part, config=part.config | {"encoder": part.config["encoder"] | {"layers": 2}})
+    alone = Bundle(parts={"item-text": wrong}, default="item-text", item_ids=(), about={})
+    uri = save_bundle(alone, str(tmp_path), name="wrong")
+    with pytest.raises(BundleError, match="its weights have 3 layers"):
+        Recommender(store, bundle=uri)
+    store.add_bundle(uri, read_manifest(uri))
+    store.activate_bundle(uri)
+    recommender = Recommender(store)
+    answer = recommender.recommend(history=["lute"], options=Options(k=3))
+    assert (answer.encoder, len(answer.items)) == ("popular", 3)
+    assert "its weights have 3 layers of width 16, its settings 2 of 16" in answer.degraded[0].why
+    assert not recommender.readiness().ready
     recommender.close()

@@ -3,13 +3,14 @@
 It stands in a bundle as one part: weights, tokenizer, domains, and the (layers, dims) pairs that it was trained to serve.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from models.encoders.text import TextEncoder, TextEncoderConfig
 from models.errors import ConfigError
@@ -131,7 +132,7 @@ def stored_model(part: Part) -> tuple[TextEncoder, TextTokenizer]:
     """The network and the tokenizer in `part`.
 
     Raises:
-        ConfigError: they do not fit each other.
+        ConfigError: they do not fit each other, or what is offered.
     """
     config = TextEncoderConfig(**part.config["encoder"])
     weights = {
@@ -139,12 +140,30 @@ def stored_model(part: Part) -> tuple[TextEncoder, TextTokenizer]:
         for name, array in part.arrays.items()
         if name.startswith(WEIGHTS)
     }
+    _check_size(config, weights, part.config["offered"])
     model = TextEncoder(config)
+    settled = {name: weight.shape for name, weight in model.state_dict().items()}
+    held = {name: weight.shape for name, weight in weights.items()}
+    if other := sorted(name for name, _ in settled.items() ^ held.items()):
+        raise ConfigError(f"its weights and its settings do not have the same {other[0]}")
     model.load_state_dict(weights)
     tokenizer = TextTokenizer(part.arrays[TOKENIZER].tobytes().decode(), max_length=config.max_length)
     if tokenizer.vocabulary > config.vocabulary:
         raise ConfigError(f"{tokenizer.vocabulary} tokens for {config.vocabulary} token vectors: train it again")
     return model.eval(), tokenizer
+
+
+def _check_size(config: TextEncoderConfig, weights: Mapping[str, Tensor], offered: Sequence[Sequence[int]]) -> None:
+    """Does nothing where the weights have the layers and the width of the settings, and as many as are offered."""
+    layers = len({name.split(".")[1] for name in weights if name.startswith("layers.")})
+    width = weights["tokens.weight"].shape[1]
+    if (layers, width) != (config.layers, config.dim):
+        raise ConfigError(
+            f"its weights have {layers} layers of width {width}, its settings {config.layers} of {config.dim}"
+        )
+    for at, dims in offered:
+        if not (1 <= at <= layers and 1 <= dims <= width):
+            raise ConfigError(f"it offers {at} layers x {dims} dims, and has 1 to {layers} x 1 to {width}")
 
 
 def text_part(

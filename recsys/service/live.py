@@ -50,8 +50,8 @@ class Live:
         self.away = False
         self._renewal = Renewal(lambda: self.snapshot, self._exchange)
         self._counted, self.due = store.changes(), 0.0
+        self.reading: Reading | None = None
         self.snapshot = self._load(bundle)
-        self.reading = self._reading()
         self._begin()
         self._renewal.start_if_due()
         self.histories = KeptHistories(store, self.snapshot.catalogue.row, limit=MAX_HISTORY)
@@ -116,6 +116,9 @@ class Live:
                         f"{bundle.uri} has parts for lists alone: `recsys train blend` has some for items",
                     )
                     live = replace(live, deployed=self._popular(bundle.item_ids))
+                self.reading = Reading(
+                    self._store, bundle, live.text_encoders, device=self._device, text_index=self._text_index
+                )
                 return live
             self._trouble = ("no active bundle: run `recsys train blend`, then restart",)
         except BundleError as error:
@@ -129,12 +132,6 @@ class Live:
         """What stands in for a part that recommends."""
         counts = self._store.item_counts()
         return popular_only(np.array([counts.get(item_id, 0) for item_id in item_ids], dtype=np.int64))
-
-    def _reading(self) -> Reading | None:
-        live = self.snapshot
-        if live.bundle is None:
-            return None
-        return Reading(self._store, live.bundle, live.text_encoders, device=self._device, text_index=self._text_index)
 
     def _begin(self) -> None:
         """All items of the store, and by their texts those that are new since the training."""

@@ -37,10 +37,13 @@ UNREAD = ""
 
 
 class Reading:
-    """The text encoder of `bundle`, loaded when it is first needed, and what is known of the items' texts.
+    """The text encoder of `bundle`, loaded when it is first needed if it is not inside, and what is known of the items' texts.
 
     `names` are the text encoders that the parts ask for, `text_index` is how vectors of one that the bundle carries are
     searched. `trouble` says why texts cannot be read, once that was tried.
+
+    Raises (constructor):
+        BundleError: the text encoder that the bundle carries does not fit its settings.
     """
 
     def __init__(self, store: Store, bundle: Bundle, names: frozenset[str], *, device: str, text_index: Kind) -> None:
@@ -51,6 +54,8 @@ class Reading:
         self._loaded = not self._names
         self._encoder: TextEncoder | None = None
         self.trouble: tuple[str, ...] = ()
+        if carried(bundle):
+            self.encoder()
 
     def encoder(self) -> TextEncoder | None:
         """None where no part reads texts, or where this installation lacks the encoder that the bundle was trained with."""

@@ -116,11 +116,33 @@ def test_what_it_was_not_trained_for_is_refused(encoder: ItemTextEncoder) -> Non
         encoder.encode(TEXTS, layers=4)
 
 
-def test_a_part_of_other_weights_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("encoder", "offered", "why"),
+    [
+        ({"dim": 32}, OFFERED, "its weights have 3 layers of width 16, its settings 3 of 32"),
+        ({"layers": 2}, OFFERED, "its weights have 3 layers of width 16, its settings 2 of 16"),
+        ({"expansion": 4}, OFFERED, "its weights and its settings do not have the same layers.0.feed.down.weight"),
+        (
+            {"experts": 0, "expert_layers": 0},
+            OFFERED,
+            "its weights and its settings do not have the same domains.weight",
+        ),
+        ({}, [(4, 16)], "it offers 4 layers x 16 dims, and has 1 to 3 x 1 to 16"),
+        ({}, [(3, 32)], "it offers 3 layers x 32 dims, and has 1 to 3 x 1 to 16"),
+    ],
+)
+def test_settings_that_the_weights_do_not_fit_are_refused_in_one_line(
+    encoder: dict[str, int], offered: list[tuple[int, int]], why: str
+) -> None:
     part = random_part()
-    wrong = replace(part, config=part.config | {"encoder": part.config["encoder"] | {"dim": 32}})
-    with pytest.raises(BundleError, match="does not fit its settings"):
+    wrong = replace(part, config=part.config | {"encoder": part.config["encoder"] | encoder, "offered": offered})
+    with pytest.raises(BundleError, match=why) as found:
         ItemTextEncoder.from_part(wrong)
+    assert "\n" not in str(found.value)
+
+
+def test_a_part_that_is_no_text_encoder_is_refused(tmp_path: Path) -> None:
+    part = random_part()
     with pytest.raises(BundleError, match="is of kind 'popular'"):
         ItemTextEncoder.from_part(replace(part, kind="popular"))
     bundle = Bundle(parts={"p": replace(part, kind="popular", name="p")}, default="p", item_ids=(), about={})
