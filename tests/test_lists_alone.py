@@ -71,7 +71,9 @@ def test_one_list_encoder_alone_compares_and_continues_over_http(store: Store, t
         assert "send one that it knows" in unknown.json()["detail"]
         assert client.post("/v1/playlists/similar", json={"item_ids": past}).json()["encoder"] == name
         free = {"item_ids": past, "order": "free"}
-        told = [one["what"] for one in client.post("/v1/playlists/continue", json=free).json()["degraded"]]
+        degraded = client.post("/v1/playlists/continue", json=free).json()["degraded"]
+        told = [one["what"] for one in degraded]
+        assert all("train blend, or leave order out" in one["why"] for one in degraded)
         named = client.post("/v1/playlists/continue", json=free | {"encoder": name})
         if name == "playlist-seq2seq":
             assert told == ["order"]

@@ -277,15 +277,16 @@ def _unread(
     if source is None:
         return
     own, blended = reads(source), live.lists.writer(encoder) is not None and live.lists.fusion is not None
+    instead = "leave encoder out" if options.encoder else "train blend"
     if options.order is not None and own.order != (options.order == "sensitive"):
         if encoder in live.lists.encoders:
             live.lists.encoder(options.encoder, options.order)  # refused where it was named
         does = "takes every list in its order" if own.order else "takes no account of the order of a list"
-        yield Degraded("order", f"{encoder} {does}: leave encoder out, or order")
+        yield Degraded("order", f"{encoder} {does}: {instead}, or leave order out")
     if len(past) and not own.items:
-        yield Degraded("items", f"{encoder} takes no account of the items of a list: leave encoder out")
+        yield Degraded("items", f"{encoder} takes no account of the items of a list: {instead}")
     if (name or "").strip() and not own.name and not blended:
-        yield Degraded("name", f"{encoder} takes no account of the name of a list: leave encoder out")
+        yield Degraded("name", f"{encoder} takes no account of the name of a list: {instead}")
 
 
 def _found_by(item_ids: Sequence[str], why: Sequence[Why]) -> Iterator[Degraded]:

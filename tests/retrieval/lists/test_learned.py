@@ -141,6 +141,9 @@ class TestEveryTrainedEncoder:
             LISTS[0], among=among, prior=None, groups=groups, wanted=replace(wanted, same_group=100.0)
         )[0]
         assert len(set(groups[apart.rows].tolist())) == 3
+        most = replace(wanted, length=20, most_of_group=2, alternatives=2)
+        for one in encoder.decode(LISTS[0], among=among, prior=None, groups=groups * 1000, wanted=most):
+            assert np.bincount(groups[one.rows]).tolist() == [2] * 5  # and then nothing more may follow
 
     def test_of_nothing_known_nothing_comes(self, encoder: Learned) -> None:
         wanted = Decoding(length=3)
