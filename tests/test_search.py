@@ -146,6 +146,22 @@ def test_an_item_of_any_title_has_neighbours_at_every_size(
         assert all(-1.001 <= item.score <= 1.001 for item in found)
 
 
+def test_the_end_of_a_long_text_is_not_read_and_that_is_said(
+    recommender: Recommender, served: Served, sized: str
+) -> None:
+    long = "claw hammer " * 20
+    answer = recommender.find(long, options=Options(k=3))
+    assert said(answer) == ["query"]
+    head = ItemTextEncoder.from_part(load_bundle(sized).part("item-text")).head(f"title: {long}")
+    assert len(head) < len(long) / 2
+    assert answer.degraded[0].why.startswith(f"only its first {len(head.removeprefix('title: '))} characters are read")
+    start = recommender.find(head.removeprefix("title: "), options=Options(k=3))
+    assert start.items == answer.items
+    assert not start.degraded
+    assert not served[0].find("claw hammer " * 300).degraded  # read whole
+    assert said(served[0].find("claw hammer " * 400, options=Options(k=3))) == ["query"]
+
+
 @pytest.mark.parametrize("text", ["", "   ", "<b></b>", "<script>alert('x')</script>", "\n\t"])
 def test_a_text_without_anything_to_read_is_refused(recommender: Recommender, text: str) -> None:
     with pytest.raises(InvalidRequest, match="nothing in this text can be read: send words, not markup alone"):

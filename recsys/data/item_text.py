@@ -61,6 +61,10 @@ class ItemTextEncoder:
         """The same after each of `exits`, for the price of the deepest alone."""
         return self._read(texts, domains, self.exits)
 
+    def head(self, text: str) -> str:
+        """As much of `text`, from its start, as is read."""
+        return self._tokenizer.head(legal(text))
+
     def expert(self, domain: str | None) -> int:
         """The expert who reads texts of `domain`: 0, the general one, where it has none of its own."""
         return self.domains.index(domain) + 1 if domain in self.domains and self._model.config.experts else 0

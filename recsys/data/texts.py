@@ -47,6 +47,10 @@ class TextEncoder(Protocol):
         """Vectors (texts, dim) of unit length, never NaN; a text without a single letter has one too."""
         ...
 
+    def head(self, text: str) -> str:
+        """As much of `text`, from its start, as is read."""
+        ...
+
 
 class BertText:
     """A sentence encoder that `models.pretrained.mean_bert` knows, read by our own network: the same vectors, sooner.
@@ -69,6 +73,9 @@ class BertText:
     def encode(self, texts: Sequence[str]) -> Vectors:
         general = np.zeros(len(texts), dtype=np.int64)
         return exits_of(self._model, self._tokenizer, texts, experts=general, exits=[self._layers])[self._layers]
+
+    def head(self, text: str) -> str:
+        return self._tokenizer.head(legal(text))
 
 
 class PretrainedText:
@@ -97,6 +104,14 @@ class PretrainedText:
         )
         return unit(np.asarray(vectors, dtype=np.float32))[place]
 
+    def head(self, text: str) -> str:
+        tokenizer, length = self._model.tokenizer, self._model.max_seq_length
+        if length is None or not getattr(tokenizer, "is_fast", False):  # it cannot tell where it stops
+            return text
+        read = tokenizer(legal(text), truncation=True, max_length=length, return_offsets_mapping=True, verbose=False)
+        whole = len(read["input_ids"]) < length
+        return text if whole else text[: max(end for _, end in read["offset_mapping"])]
+
 
 class HashedNgrams:
     """Character 3- to 5-grams, each a sparse random sign vector given by its hash; needs no weights.
@@ -120,6 +135,9 @@ class HashedNgrams:
         for row, text in zip(out, texts, strict=True):
             row[:] = self._project(legal(unicodedata.normalize("NFKC", text).casefold()))
         return unit(out)
+
+    def head(self, text: str) -> str:
+        return text
 
     def _project(self, text: str) -> NDArray[np.float64]:
         grams, counts = np.unique(_ngram_codes(f"  {text}  ", self.SIZES), return_counts=True)

@@ -46,6 +46,11 @@ class TextTokenizer:
         """The token numbers of each text."""
         return [np.array(one.ids, dtype=np.int64) for one in self._tokenizer.encode_batch(list(texts))]
 
+    def head(self, text: str) -> str:
+        """As much of `text`, from its start, as becomes tokens: all of it where it is not cut."""
+        read = self._tokenizer.encode(text)
+        return text[: max(end for _, end in read.offsets)] if read.overflowing else text
+
 
 def train_tokenizer(texts: Iterable[str], *, vocabulary: int = 8000) -> str:
     """A byte-pair tokenizer of at most `vocabulary` pieces learned from a catalogue's texts, as JSON; case is folded.

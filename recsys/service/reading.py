@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from features.text import item_text
+from features.text import LONGEST, item_text
 from models.errors import ConfigError
 from recsys.bundle import Bundle
 from recsys.data.catalogue import Catalogue
@@ -131,6 +131,15 @@ class Reading:
         vectors = cut(encoder.encode(texts, domains=domains, layers=size.layers), size.dims)
         space = Space(encoder=encoder.hash, layers=size.layers, dims=size.dims)
         return source.of_texts(SpacedVectors(space, vectors))
+
+    def unmet(self, text: str) -> list[Unmet]:
+        """What of a question that is `text` is not met: where it is long, its end is not read."""
+        encoder = self.encoder()
+        head = text if encoder is None else encoder.head(text)
+        if len(head) == len(text) <= LONGEST:
+            return []
+        read = len(head.removeprefix("title: "))
+        return [("query", f"only its first {read:,} characters are read: send the words that matter")]
 
     def within(self, domain: str, catalogue: Catalogue, allowed: Allowed) -> tuple[Allowed, list[Unmet]]:
         """The rows of `allowed` that are of `domain`, and what of it is not met."""

@@ -321,6 +321,8 @@ class Recommender:
         assert self._live.reading is not None
         texts = [(one.question.text or "", one.question.domain) for one in asked]
         vectors = self._live.reading.of_questions(live.deployed, asked[0].name, asked[0].size, texts)
+        for one, (text, _) in zip(asked, texts, strict=True):
+            one.degraded.extend(Degraded(*unmet) for unmet in self._live.reading.unmet(text))
         return [replace(one.query, vector=vector) for one, vector in zip(asked, vectors, strict=True)]
 
     def _query(self, live: Snapshot, past: History, options: Options) -> Query:

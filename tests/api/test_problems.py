@@ -141,3 +141,21 @@ def test_what_is_repeated_of_a_request_is_short(client: TestClient) -> None:
 def test_every_answer_carries_a_request_id_of_its_own(client: TestClient) -> None:
     seen = {client.get(path).headers["X-Request-ID"] for path in ("/healthz", "/healthz", "/", "/nothing", "/metrics")}
     assert len(seen) == 5
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "detail"),
+    [
+        (
+            "/v1/items:batch",
+            {"items": [{"item_id": "a", "title": "word " * 10_000}]},
+            "body.items.0.title: Value should have at most 10000 characters, not 50000",
+        ),
+        ("/v1/search", {"query": ""}, "body.query: Value should have at least 1 character, not 0"),
+        ("/v1/items:batch", {"items": []}, "body.items: List should have at least 1 item after validation, not 0"),
+    ],
+)
+def test_the_length_of_a_text_is_told_in_characters(
+    client: TestClient, path: str, body: dict[str, object], detail: str
+) -> None:
+    assert assert_problem(client.post(path, json=body), 422) == detail

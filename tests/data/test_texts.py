@@ -77,6 +77,9 @@ class Counting:
         self.asked += texts
         return HashedNgrams(dim=self.dim).encode(texts)
 
+    def head(self, text: str) -> str:
+        return text
+
 
 class TestEveryEncoder:
     def test_odd_texts_have_vectors_of_length_one(self, encoder: TextEncoder) -> None:
@@ -96,6 +99,17 @@ class TestEveryEncoder:
             ["title: acoustic guitar strings", "title: electric guitar strings", "title: garden hose"]
         )
         assert near[0] @ near[1] > near[0] @ near[2] + 0.2
+
+    @pytest.mark.parametrize("text", [*ODD, "claw hammer " * 2_000])
+    def test_what_it_reads_of_a_text_decides_its_vector(self, encoder: TextEncoder, text: str) -> None:
+        read = encoder.head(text)
+        assert len(read) == len(text) or len(text) > 1000
+        np.testing.assert_allclose(encoder.encode([read]), encoder.encode([text]), atol=1e-5)
+
+    def test_letters_alone_are_read_to_the_end_of_a_long_text(self, encoder: TextEncoder) -> None:
+        long = "title:" + " claw hammer" * 300
+        assert (encoder.head(long) == long) == isinstance(encoder, HashedNgrams)
+        assert encoder.head("claw hammer ") == "claw hammer "
 
     def test_no_texts_give_no_vectors(self, encoder: TextEncoder) -> None:
         assert encoder.encode([]).shape == (0, 384)
