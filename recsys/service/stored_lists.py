@@ -18,7 +18,7 @@ from recsys.service.list_readers import ListReader
 from recsys.store import Store
 from recsys.store.records import Playlist
 
-MANY = IvfPqConfig(lists=2048, codes=64, probe=12, factor=100)
+MANY = IvfPqConfig(lists=2048, codes=64, probe=24, factor=40)
 
 
 def suited_to_lists(count: int) -> IndexConfig:
