@@ -65,12 +65,14 @@ def playlists(files: Files, layout: Named = None, dry_run: DryRun = False) -> No
 
 
 def run_imports(run: "Callable[..., Iterator[Report]]", files: "Iterable[Found]", *, dry_run: bool = False) -> None:
-    """Imports the files and says what became of their rows; rejected ones are written beside as `FILE.rejected.jsonl`."""
+    """Imports the files and says what became of their rows; rejected ones are written beside as `FILE.rejected.jsonl`,
+    those of a dry run as `FILE.would-be-rejected.jsonl`.
+    """
     settings = Settings()
     with open_store(settings) as store:
         for found in files:
             path = found.path
-            rejects = path.with_name(f"{path.name}.rejected.jsonl")
+            rejects = path.with_name(f"{path.name}.{'would-be-' if dry_run else ''}rejected.jsonl")
             report = None
             with console.status(Text(path.name)) as status:
                 for report in run(store, path, reader=found.reader, dry_run=dry_run, rejects=rejects):

@@ -84,6 +84,12 @@ def test_rejected_rows_are_counted_and_written_with_their_reasons(shell: Shell) 
     assert "1 x missing value" in out
     lines = (shell.folder / "items.csv.rejected.jsonl").read_text().splitlines()
     assert [json.loads(line)["row"] for line in lines] == [2, 3]
+    (shell.folder / "items.csv").write_text("item_id,title\na,A\n")
+    shell("import", "items", "items.csv", "--dry-run")
+    assert (shell.folder / "items.csv.rejected.jsonl").read_text().splitlines() == lines
+    (shell.folder / "items.csv").write_text("item_id,title\n,B\n")
+    assert "items.csv.would-be-rejected.jsonl" in shell("import", "items", "items.csv", "--dry-run")
+    assert (shell.folder / "items.csv.rejected.jsonl").read_text().splitlines() == lines
 
 
 def test_evaluate_writes_table_json_and_plot_and_notes_the_figures(full: Shell) -> None:
