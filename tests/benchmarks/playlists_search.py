@@ -105,17 +105,21 @@ def unseen(data: Path) -> Iterator[Row]:
     bodies = [{"item_ids": [found.data.item_ids[row] for row in rows], "order": "sensitive"} for rows in asked]
     requests = [send("POST", "/v1/playlists/similar", body) for body in bodies]
     alone, whole = list[float](), list[float]()
+    spent, own = 0.0, 0.0
     with serving(url) as server, threadpool_limits(1):
         torch.set_num_threads(1)
         for rows, request in zip(asked, requests, strict=True):
-            started = time.perf_counter()
+            started, before = time.perf_counter(), time.process_time()
             model.encode([rows])
             alone.append(time.perf_counter() - started)
-            whole += server.drive([request], connections=1).seconds
+            own += time.process_time() - before
+            answered = server.drive([request], connections=1)
+            whole += answered.seconds
+            spent += answered.server_seconds
     ms = {"encoding": 1000 * float(np.median(alone)), "request": 1000 * float(np.median(whole))}
     yield Row(
         what=f"similar lists to one of {LENGTH} items that is not stored: whole request over its encoding alone",
-        value={"value": ms["request"] / ms["encoding"], "ms": ms},
+        value={"value": ms["request"] / ms["encoding"], "by processor time": spent / own, "ms": ms},
         must="<= 2",
         holds=ms["request"] <= 2 * ms["encoding"],
         seed=SEED,
