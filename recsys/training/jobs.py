@@ -23,11 +23,11 @@ from recsys.retrieval.lists.encoder import PREFIX
 from recsys.retrieval.parts import restore
 from recsys.retrieval.text import TextAware
 from recsys.store import Store
-from recsys.training.item_text import NAME as ITEM_TEXT
 from recsys.training.list_job import list_bundle, list_recipe, run_name
 from recsys.training.list_sources import train_list_parts
 from recsys.training.recipes import BLEND, Fits, Plan, Progress, Trained, check_known, train_bundle
 from recsys.training.text_job import item_text_bundle, new_domain_bundle
+from recsys.training.text_recipe import NAME as ITEM_TEXT
 
 EARLY = "early"
 """Folder inside a one-part bundle with the part as it was before it saw validation."""

@@ -21,11 +21,11 @@ from recsys.retrieval.fusion import Fusion
 from recsys.retrieval.parts import fit, restore
 from recsys.retrieval.source import Source
 from recsys.training.fusion import DEPTH, choose, collect
-from recsys.training.item_text import NAME as ITEM_TEXT
 from recsys.training.loop import Epoch, LoopConfig
 from recsys.training.overrides import overridden
 from recsys.training.sequence import VALIDATION_CASES, SequenceRecipe, for_refit, train
 from recsys.training.sources import SIMPLE, choose_source, ndcg_at_10
+from recsys.training.text_recipe import NAME as ITEM_TEXT
 
 BLEND = ("popular", "recent", "markov", "item-neighbours", "ease", "als", "text", "sasrec", "sasrec-hybrid")
 """What the default model is blended from, where it helps."""

@@ -16,10 +16,11 @@ from recsys.data.texts import text_hash
 from recsys.errors import InvalidRequest, NotReady
 from recsys.evaluation.partners import macro, partner_recall
 from recsys.retrieval.sizes import BAR
-from recsys.training.item_text import NAME, ItemTextRecipe, TextData, add_domain, train
+from recsys.training.item_text import add_domain, train
 from recsys.training.loop import Epoch
 from recsys.training.overrides import overridden
 from recsys.training.recipes import Plan, Progress
+from recsys.training.text_recipe import NAME, ItemTextRecipe, TextData
 
 FEWEST = 20
 """Pairs that can be called something to learn from."""

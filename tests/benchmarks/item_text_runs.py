@@ -19,7 +19,8 @@ from recsys.bundle import Bundle, Part, load_bundle, save_bundle
 from recsys.data.item_text import ItemTextEncoder, cut, text_part
 from recsys.data.pairs import Pairs
 from recsys.evaluation.partners import partner_recall
-from recsys.training.item_text import NAME, ItemTextRecipe, TextData, train
+from recsys.training.item_text import train
+from recsys.training.text_recipe import NAME, ItemTextRecipe, TextData
 from tests.benchmarks.harness import place, say
 
 SEED, HELD_OUT, SMALL_PAIRS = 0, 0.3, 2500

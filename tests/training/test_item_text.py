@@ -24,11 +24,13 @@ from recsys.retrieval import sizes
 from recsys.service import Recommender
 from recsys.store import Store
 from recsys.store.records import ItemDraft
-from recsys.training.item_text import ItemTextRecipe, ItemTextTraining, TextData, add_domain, train
+from recsys.training.item_text import add_domain, train
 from recsys.training.jobs import Saved, train_from_store
 from recsys.training.loop import Epoch, LoopConfig
 from recsys.training.recipes import Plan, Progress
 from recsys.training.text_batches import TextBatch, members, text_batches
+from recsys.training.text_recipe import ItemTextRecipe, TextData
+from recsys.training.text_steps import ItemTextTraining
 from tests.worlds import Planted
 
 COLOURS = ["red", "blue", "green", "pink", "gold", "grey"]
