@@ -407,6 +407,40 @@ class TestFromTheStore:
             self.run(store, tmp_path, self.PLAN, domain="z", given=[dense])
         store.close()
 
+    def test_a_run_is_not_resumed_after_items_went_to_other_domains(self, trained: Planted, tmp_path: Path) -> None:
+        planted = trained.copy(tmp_path)
+        store = Store.open(planted.url)
+
+        def epochs(*, resume: bool, stop: int | None = None) -> list[str]:
+            facts = train_from_store(
+                store,
+                self.PLAN,
+                model="item-text",
+                folder=str(tmp_path / "b"),
+                checkpoints=tmp_path / "c",
+                resume=resume,
+            )
+            told = list[str]()
+            for fact in facts:
+                if isinstance(fact, Progress) and fact.fact.startswith("epoch"):
+                    told.append(fact.fact.split(",")[0])
+                    if len(told) == stop:
+                        facts.close()
+                        break
+            return told
+
+        assert epochs(resume=False, stop=1) == ["epoch 1"]
+        items = [store.item(item_id) for item_id in planted.world.cluster]
+        store.put_items(
+            [
+                ItemDraft(item_id=item.item_id, title=item.title, attributes=item.attributes, domain="new")
+                for item in items
+            ]
+        )
+        assert epochs(resume=True, stop=1) == ["epoch 1"]
+        assert epochs(resume=True) == ["epoch 2"]
+        store.close()
+
     def test_too_few_pairs_are_said(self, trained: Planted, tmp_path: Path) -> None:
         store = Store.open(trained.copy(tmp_path).url)
         rare = {**self.PLAN.overrides["item-text"], "pairs": {"lists": 140}}
