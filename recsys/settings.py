@@ -21,6 +21,9 @@ class Settings(BaseSettings):
     checkpoints: Annotated[Path, Field(description="Folder for unfinished training runs")] = Path(
         "artifacts/checkpoints"
     )
+    indexes: Annotated[Path, Field(description="Folder where text indexes that take long to build are kept")] = Path(
+        "artifacts/indexes"
+    )
     data: Annotated[Path, Field(description="Where `make setup` leaves the sample data")] = Path("artifacts/data")
     text_encoder: Annotated[
         str, Field(description="Folder or hub name of a sentence encoder; `auto`: the packaged one; `hashed`: none")

@@ -12,6 +12,7 @@ import pytest
 from features.text import item_text as text_of
 from recsys.batch import recommend_all
 from recsys.bundle import Bundle, load_bundle, read_manifest, save_bundle
+from recsys.cli.shared import open_recommender
 from recsys.data.catalogue import Catalogue
 from recsys.data.item_text import ItemTextEncoder, cut
 from recsys.errors import BundleError, InvalidRequest, NotReady, RecsysError
@@ -21,6 +22,7 @@ from recsys.indexes.funnel import FunnelIndex
 from recsys.retrieval.deployed import Deployed
 from recsys.service import Answer, Options, Question, Recommender
 from recsys.service.reading import Reading
+from recsys.settings import Settings
 from recsys.store import Store
 from recsys.store.records import ItemDraft
 from recsys.store.sessions import upgrade
@@ -343,6 +345,19 @@ def test_few_items_are_found_alike_through_every_kind_of_index(
     other.put_items([ItemDraft(item_id="new", title="viola da gamba", domain="music")])
     assert other.find("viola da gamba", domain="music", options=Options(k=1)).items[0].item_id == "new"
     other.close()
+
+
+def test_a_graph_of_texts_outlives_the_process(
+    trained: Planted, sized: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, answers = trained.copy(tmp_path).url, []
+    settings = Settings(database_url=url, text_index="hnsw", indexes=tmp_path / "indexes")
+    for _ in range(2):
+        with open_recommender(settings, bundle=sized) as (recommender, _store):
+            answers.append(recommender.find("acoustic lute", options=Options(k=5)).items)
+        monkeypatch.setattr("recsys.indexes.build.build_hnsw", None)
+    assert answers[0] == answers[1]
+    assert len(list((tmp_path / "indexes").iterdir())) == 2
 
 
 @pytest.mark.parametrize(

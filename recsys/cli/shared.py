@@ -93,7 +93,13 @@ def open_recommender(settings: Settings, *, bundle: str | None = None) -> Iterat
     from recsys.service import Recommender
 
     with open_store(settings) as store:
-        recommender = Recommender(store, bundle=bundle, device=device(settings), text_index=settings.text_index)
+        recommender = Recommender(
+            store,
+            bundle=bundle,
+            device=device(settings),
+            text_index=settings.text_index,
+            indexes=settings.indexes,
+        )
         try:
             yield recommender, store
         finally:

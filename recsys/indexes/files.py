@@ -6,6 +6,7 @@ The header has the kind, the settings and, for vectors of a text encoder, their 
 import hashlib
 import json
 import os
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -35,6 +36,7 @@ def save(index: Index, path: Path, *, space: Space | None = None) -> None:
     body = head + b"\n" + write_safetensors({name: np.ascontiguousarray(a) for name, a in part.arrays.items()})
     beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with beside.open("wb") as file:
             file.write(signed(body))
             file.flush()
@@ -42,7 +44,8 @@ def save(index: Index, path: Path, *, space: Space | None = None) -> None:
         beside.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):  # there may be no folder to look into
+            beside.unlink(missing_ok=True)
         raise BundleError(f"index not written to {path}: {error}; free space or choose another place") from error
 
 

@@ -7,6 +7,7 @@ encoded for the space in which it is answered.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import assert_never
 
 import numpy as np
@@ -16,10 +17,11 @@ from recsys.bundle import Part
 from recsys.data.history import Rows
 from recsys.data.units import unit
 from recsys.indexes.approximate import HnswConfig
-from recsys.indexes.build import IndexConfig, Kind, build, suited
+from recsys.indexes.build import IndexConfig, Kind, suited
 from recsys.indexes.exact import ExactConfig
 from recsys.indexes.funnel import FunnelConfig
 from recsys.indexes.index import Index
+from recsys.indexes.kept import build_or_load
 from recsys.indexes.quantised import IvfPqConfig
 from recsys.indexes.space import Space
 from recsys.retrieval.inner import InnerProductSource
@@ -103,18 +105,19 @@ class ItemTextSource:
 
 
 def over_items(
-    part: Part, exits: Mapping[int, Vectors], *, known: NDArray[np.bool_], kind: Kind = "auto"
+    part: Part, exits: Mapping[int, Vectors], *, known: NDArray[np.bool_], kind: Kind = "auto", kept: Path | None = None
 ) -> ItemTextSource:
     """The source of the encoder `part` over catalogue rows, with their whole vectors (rows, dim) after each exit.
 
-    `kind` is that of the index of each size.
+    `kind` is that of the index of each size, `kept` the folder where those that take long to build outlive this process.
     """
     sizes, sized = sizes_of(part), dict[Size, SizedSource]()
     for size in sizes.served:
         vectors = unit(exits[size.layers][:, : size.dims])
         config = partial(suited_size, size, sizes, kind=kind)
-        index = build(config(len(vectors)), vectors, known=known)
-        sized[size] = SizedSource(Space(encoder=part.hash, layers=size.layers, dims=size.dims), index, suited=config)
+        space = Space(encoder=part.hash, layers=size.layers, dims=size.dims)
+        index = build_or_load(config(len(vectors)), vectors, known=known, space=space, folder=kept, name=part.name)
+        sized[size] = SizedSource(space, index, suited=config)
     return ItemTextSource(part, sized)
 
 

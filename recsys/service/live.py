@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -43,8 +44,10 @@ class Live:
         StoreError: the store does not answer.
     """
 
-    def __init__(self, store: Store, *, bundle: str | None, device: str, text_index: Kind) -> None:
-        self._store, self._device, self._text_index = store, device, text_index
+    def __init__(
+        self, store: Store, *, bundle: str | None, device: str, text_index: Kind, indexes: Path | None
+    ) -> None:
+        self._store, self._device, self._text_index, self._indexes = store, device, text_index, indexes
         self._writing = threading.RLock()
         self._trouble: tuple[str, ...] = ()
         self.away = False
@@ -117,7 +120,12 @@ class Live:
                     )
                     live = replace(live, deployed=self._popular(bundle.item_ids))
                 self.reading = Reading(
-                    self._store, bundle, live.text_encoders, device=self._device, text_index=self._text_index
+                    self._store,
+                    bundle,
+                    live.text_encoders,
+                    device=self._device,
+                    text_index=self._text_index,
+                    indexes=self._indexes,
                 )
                 return live
             self._trouble = ("no active bundle: run `recsys train blend`, then restart",)

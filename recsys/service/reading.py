@@ -7,6 +7,7 @@ kept in the store, so a changed text costs one encoding and a restart none.
 import logging
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,14 +41,24 @@ class Reading:
     """The text encoder of `bundle`, loaded when it is first needed if it is not inside, and what is known of the items' texts.
 
     `names` are the text encoders that the parts ask for, `text_index` is how vectors of one that the bundle carries are
-    searched. `trouble` says why texts cannot be read, once that was tried.
+    searched, `indexes` the folder where what that takes is kept. `trouble` says why texts cannot be read, once that was tried.
 
     Raises (constructor):
         BundleError: the text encoder that the bundle carries does not fit its settings.
     """
 
-    def __init__(self, store: Store, bundle: Bundle, names: frozenset[str], *, device: str, text_index: Kind) -> None:
-        self._store, self._bundle, self._device, self._text_index = store, bundle, device, text_index
+    def __init__(
+        self,
+        store: Store,
+        bundle: Bundle,
+        names: frozenset[str],
+        *,
+        device: str,
+        text_index: Kind,
+        indexes: Path | None,
+    ) -> None:
+        self._store, self._bundle, self._device = store, bundle, device
+        self._text_index, self._indexes = text_index, indexes
         self._names = names
         self._read = dict[str, str]()
         self._loading = threading.Lock()
@@ -106,7 +117,8 @@ class Reading:
                 vectors[layers][rows] = made
         absent = np.flatnonzero(~known[: len(self._bundle.item_ids)])
         self._read |= {self._bundle.item_ids[row]: UNREAD for row in absent}
-        return deployed.with_source(part.name, over_items(part, vectors, known=known, kind=self._text_index))
+        source = over_items(part, vectors, known=known, kind=self._text_index, kept=self._indexes)
+        return deployed.with_source(part.name, source)
 
     def of_questions(
         self, deployed: Deployed, name: str, size: Size | None, asked: Sequence[tuple[str, str | None]]

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from recsys.bundle import Bundle
@@ -56,7 +57,8 @@ class Recommender:
 
     `bundle` is the URI of the one to serve; without it the store's active bundle is served, and popular items where there
     is none or it is damaged. `text_index` is how the vectors of a text encoder inside the bundle are searched, at each of its
-    sizes. `lists` answers questions about lists.
+    sizes; what takes long to build of that outlives the process in the folder `indexes`, if one is given. `lists` answers
+    questions about lists.
 
     Raises (constructor):
         BundleError: the bundle named cannot be read.
@@ -64,10 +66,16 @@ class Recommender:
     """
 
     def __init__(
-        self, store: Store, *, bundle: str | None = None, device: str = "cpu", text_index: Kind = "auto"
+        self,
+        store: Store,
+        *,
+        bundle: str | None = None,
+        device: str = "cpu",
+        text_index: Kind = "auto",
+        indexes: Path | None = None,
     ) -> None:
         self._store = store
-        self._live = Live(store, bundle=bundle, device=device, text_index=text_index)
+        self._live = Live(store, bundle=bundle, device=device, text_index=text_index, indexes=indexes)
         self._journal = Journal(store.add_impressions)
         self.lists = ListQuestions(store, self._live)
 
