@@ -1,6 +1,9 @@
-"""What the recipes over lists share: items frequent enough to have an id of their own, negatives, the figure of a part."""
+"""What the recipes over lists share: settings, items frequent enough to have an id of their own, the run, negatives, figures."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -9,6 +12,7 @@ from torch import Tensor
 
 from models.batch import FIRST_ITEM
 from models.embeddings import ItemEmbedding, ItemKind
+from models.lists import ListModel, PlaylistModel, SetModel
 from recsys.data.dataset import Dataset
 from recsys.data.history import Rows
 from recsys.data.sampling import NegativeSampler
@@ -17,6 +21,7 @@ from recsys.evaluation.metrics import dense_ranks, ndcg
 from recsys.retrieval.lists.encoder import Decoding
 from recsys.retrieval.lists.seq2seq import Seq2seqLists
 from recsys.retrieval.lists.sets import SetLists
+from recsys.training.loop import Epoch, LoopConfig, run
 from recsys.training.start import spectral_start
 
 RESIDUAL_START = 0.1
@@ -24,6 +29,27 @@ RESIDUAL_START = 0.1
 
 MEASURED = 500
 """Validation lists whose last item is looked for."""
+
+
+Body = TypeVar("Body", PlaylistModel, SetModel)
+Batch = TypeVar("Batch")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListRecipe:
+    """Items in fewer than `min_count` places have no id of their own.
+
+    `negatives` are the shared draws of the sampled softmax, `tokens` the items of a batch, padding included.
+    """
+
+    items: ItemKind = "id"
+    loop: LoopConfig = field(default_factory=LoopConfig)
+    min_count: int = 3
+    negatives: int = 1024
+    temperature: float = 0.1
+    id_dropout: float = 0.1
+    tokens: int = 4096
+    text_encoder: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,15 +83,55 @@ def _renumbered(data: Dataset, rows: Rows) -> Dataset:
 
 
 def item_embedding(
-    frequent: Frequent, *, kind: ItemKind, dim: int, text: NDArray[np.float32] | None, id_dropout: float, seed: int
+    recipe: ListRecipe, frequent: Frequent, *, dim: int, text: NDArray[np.float32] | None, seed: int
 ) -> ItemEmbedding:
     """Vectors that begin at the spectrum of the lists; `text` (items, text_dim) is that of the whole catalogue."""
-    vectors = None if kind == "id" or text is None else torch.from_numpy(text[frequent.rows])
+    vectors = None if recipe.items == "id" or text is None else torch.from_numpy(text[frequent.rows])
     start = None
-    if kind != "text":
+    if recipe.items != "text":
         start = torch.from_numpy(spectral_start(frequent.data, dim=dim, seed=seed))
-        start *= 1.0 if kind == "id" else RESIDUAL_START
-    return ItemEmbedding(items=len(frequent.rows), dim=dim, kind=kind, text=vectors, id_dropout=id_dropout, start=start)
+        start *= 1.0 if recipe.items == "id" else RESIDUAL_START
+    return ItemEmbedding(
+        items=len(frequent.rows), dim=dim, kind=recipe.items, text=vectors, id_dropout=recipe.id_dropout, start=start
+    )
+
+
+def train_lists(
+    model: ListModel[Body],
+    frequent: Frequent,
+    *,
+    batches: Callable[[list[Rows], np.random.Generator], Iterator[Batch]],
+    loss: Callable[[Batch, np.random.Generator], Tensor],
+    validation: Dataset | None,
+    config: LoopConfig,
+    seed: int,
+    checkpoint: Path | None,
+    resume: bool,
+) -> Generator[Epoch, None, int]:
+    """As `run`, over the `batches` of the frequent items of lists. The figure is minus the mean loss of the batches of
+    `validation`, which are the same after every epoch."""
+    lists = [history.rows for history in frequent.data.histories()]
+    held = [] if validation is None else frequent.same_items(validation)
+
+    @torch.inference_mode()
+    def figure() -> float:
+        model.eval()
+        generator = np.random.default_rng(seed)
+        losses = [float(loss(batch, generator)) for batch in batches(held, generator)]
+        return -float(np.mean(losses)) if losses else 0.0
+
+    return (
+        yield from run(
+            model,
+            batches=lambda generator: batches(lists, generator),
+            loss=loss,
+            validate=figure if held else None,
+            config=config,
+            seed=seed,
+            checkpoint=checkpoint,
+            resume=resume,
+        )
+    )
 
 
 class Sampled:

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.batch import FIRST_ITEM, ItemBatch
-from models.embeddings import ItemKind
 from models.encoders.playlist import PlaylistConfig
 from models.lists import AGAIN, END, ONWARD, ListModel, PlaylistModel
 from models.objectives.softmax import sampled_softmax
@@ -23,28 +22,17 @@ from recsys.data.collate import collate, length_buckets
 from recsys.data.dataset import Dataset
 from recsys.data.history import Rows
 from recsys.retrieval.lists.seq2seq import Seq2seqLists
-from recsys.training.lists import Frequent, Sampled, item_embedding, next_item_ndcg, placed
-from recsys.training.loop import Epoch, LoopConfig, run
+from recsys.training.lists import Frequent, ListRecipe, Sampled, item_embedding, next_item_ndcg, placed, train_lists
+from recsys.training.loop import Epoch, LoopConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PlaylistRecipe:
-    """How the encoder is built and trained. Items in fewer than `min_count` places have no id of their own.
+class PlaylistRecipe(ListRecipe):
+    """How the encoder is built and trained. `onward` is the share of batches that carry lists on."""
 
-    `onward` is the share of batches that carry lists on, `negatives` the shared draws of the sampled softmax, `tokens` the
-    items of a batch, padding included.
-    """
-
-    items: ItemKind = "id"
     encoder: PlaylistConfig = field(default_factory=PlaylistConfig)
     loop: LoopConfig = field(default_factory=lambda: LoopConfig(epochs=6, learning_rate=2e-3, clip=5.0))
     onward: float = 0.5
-    min_count: int = 3
-    negatives: int = 1024
-    temperature: float = 0.1
-    id_dropout: float = 0.1
-    tokens: int = 4096
-    text_encoder: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,18 +63,14 @@ def train_playlists(
     """
     torch.manual_seed(seed)
     frequent = Frequent.of(fit, min_count=recipe.min_count)
-    items = item_embedding(
-        frequent, kind=recipe.items, dim=recipe.encoder.dim, text=text, id_dropout=recipe.id_dropout, seed=seed
-    )
+    items = item_embedding(recipe, frequent, dim=recipe.encoder.dim, text=text, seed=seed)
     model = ListModel(items, PlaylistModel(recipe.encoder, temperature=recipe.temperature)).to(device)
-    objective = _Objective(recipe, model, frequent, device)
-    held = [] if validation is None else frequent.same_items(validation)
-    lists = [history.rows for history in frequent.data.histories()]
-    best = yield from run(
+    best = yield from train_lists(
         model,
-        batches=lambda generator: _tasks(lists, recipe, generator),
-        loss=objective,
-        validate=(lambda: _validate(model, objective, held, recipe, seed)) if held else None,
+        frequent,
+        batches=lambda lists, generator: _tasks(lists, recipe, generator),
+        loss=_Objective(recipe, model, frequent, device),
+        validation=validation,
         config=recipe.loop,
         seed=seed,
         checkpoint=checkpoint,
@@ -159,13 +143,3 @@ class _Objective:
         counted = torch.cat([real, after], dim=1)
         wanted = wanted.scatter(1, lengths, self.end)
         return wanted, counted.scatter(1, lengths, torch.full_like(lengths, ends, dtype=torch.bool))
-
-
-@torch.inference_mode()
-def _validate(
-    model: ListModel[PlaylistModel], loss: _Objective, held: list[Rows], recipe: PlaylistRecipe, seed: int
-) -> float:
-    """Minus the mean loss over the held-out lists, with the same cuts and negatives after every epoch."""
-    model.eval()
-    generator = np.random.default_rng(seed)
-    return -float(np.mean([float(loss(task, generator)) for task in _tasks(held, recipe, generator)]))

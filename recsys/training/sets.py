@@ -15,7 +15,6 @@ from torch import Tensor
 
 from models.batch import FIRST_ITEM
 from models.decoders.pointer import PointerDecoder
-from models.embeddings import ItemKind
 from models.encoders.sets import SetConfig
 from models.lists import ListModel, SetModel
 from models.objectives.softmax import sampled_softmax
@@ -25,27 +24,30 @@ from recsys.data.dataset import Dataset
 from recsys.data.history import Rows
 from recsys.retrieval.lists.sets import SetLists, collate_sets
 from recsys.training.completion import CompletionRecipe, Taken, train_pointer
-from recsys.training.lists import Frequent, Sampled, completion_recall, item_embedding, next_item_ndcg, placed
-from recsys.training.loop import Epoch, LoopConfig, run
+from recsys.training.lists import (
+    Frequent,
+    ListRecipe,
+    Sampled,
+    completion_recall,
+    item_embedding,
+    next_item_ndcg,
+    placed,
+    train_lists,
+)
+from recsys.training.loop import Epoch, LoopConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SetRecipe:
+class SetRecipe(ListRecipe):
     """`hidden` is the largest share of a list's distinct items that is taken out; at least one item is, and one stays.
 
     Without `completion` (`false` in a file) the encoder is trained alone, and what completes a set is its own ranking.
     """
 
-    items: ItemKind = "id"
     encoder: SetConfig = field(default_factory=SetConfig)
     loop: LoopConfig = field(default_factory=lambda: LoopConfig(epochs=15, learning_rate=4e-3, clip=5.0))
     hidden: float = 0.5
-    min_count: int = 3
-    negatives: int = 1024
-    temperature: float = 0.1
-    id_dropout: float = 0.1
     tokens: int = 2048
-    text_encoder: str | None = None
     completion: CompletionRecipe | None = field(default_factory=CompletionRecipe)
 
 
@@ -68,24 +70,20 @@ def train_sets(
     """
     torch.manual_seed(seed)
     frequent = Frequent.of(fit, min_count=recipe.min_count)
-    items = item_embedding(
-        frequent, kind=recipe.items, dim=recipe.encoder.dim, text=text, id_dropout=recipe.id_dropout, seed=seed
-    )
+    items = item_embedding(recipe, frequent, dim=recipe.encoder.dim, text=text, seed=seed)
     model = ListModel(items, SetModel(recipe.encoder, temperature=recipe.temperature)).to(device)
-    objective = _Objective(recipe, model, frequent, device)
-    held = [] if validation is None else frequent.same_items(validation)
-    lists = [history.rows for history in frequent.data.histories()]
-    best = yield from run(
+    best = yield from train_lists(
         model,
-        batches=lambda generator: _batches(lists, recipe, generator),
-        loss=objective,
-        validate=(lambda: _validate(model, objective, held, recipe, seed)) if held else None,
+        frequent,
+        batches=lambda lists, generator: _batches(lists, recipe, generator),
+        loss=_Objective(recipe, model, frequent, device),
+        validation=validation,
         config=recipe.loop,
         seed=seed,
         checkpoint=checkpoint,
         resume=resume,
     )
-    weights = dict[str, Tensor]()
+    lists, weights = [history.rows for history in frequent.data.histories()], dict[str, Tensor]()
     if recipe.completion:
         for fact in train_pointer(
             recipe.completion,
@@ -153,12 +151,3 @@ class _Objective:
         x = self.model.look_up(table, placed(items.items, place))
         queries = self.model.body.queries(x, count, items.when.real)[owner.to(self.device)]
         return sampled_softmax(queries, table, place[wanted], place[drawn], self.sampled.log_q[classes])
-
-
-@torch.inference_mode()
-def _validate(model: ListModel[SetModel], loss: _Objective, held: list[Rows], recipe: SetRecipe, seed: int) -> float:
-    """Minus the mean loss over the held-out lists, with the same items taken out after every epoch."""
-    model.eval()
-    generator = np.random.default_rng(seed)
-    losses = [float(loss(batch, generator)) for batch in _batches(held, recipe, generator)]
-    return -float(np.mean(losses)) if losses else 0.0

@@ -157,7 +157,7 @@ def test_indexes_of_all_sizes_are_built_before_the_first_question(
         built.append(config)
         return build(config, vectors, known=known)
 
-    monkeypatch.setattr("recsys.retrieval.item_text.build", noted)
+    monkeypatch.setattr("recsys.indexes.kept.build", noted)
     source = over_items(PART, exits, known=np.ones(40, dtype=np.bool_), kind="hnsw")
     assert len(built) == len(SIZES)
     for size in SIZES:

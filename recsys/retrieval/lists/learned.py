@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from models.batch import FIRST_ITEM
+from models.decoders.rules import Writer
 from models.lists import ListModel, PlaylistModel, SetModel
 from recsys.bundle import Part
 from recsys.data.history import Rows
-from recsys.retrieval.lists.encoder import ListVectors
+from recsys.retrieval.lists.decode import decoded
+from recsys.retrieval.lists.encoder import Continued, Decoding, ListVectors
 from recsys.retrieval.source import Scores
 
 BATCH = 64
@@ -50,9 +52,41 @@ class LearnedLists(ABC, Generic[Body]):
         """Vectors (lists, width) of non-empty lists of known rows."""
 
     @abstractmethod
+    def _asked(self, lists: Sequence[Rows]) -> torch.Tensor:
+        """What is asked of the items that belong next to non-empty lists of known rows: (lists, dim), over the temperature."""
+
+    @abstractmethod
+    def _writer(self, past: Rows, candidates: torch.Tensor, known: NDArray[np.bool_]) -> Writer[Any]:
+        """What goes on behind the known rows `past`, over candidates with the inputs (candidates, dim), those `known` alone."""
+
     def next_scores(self, lists: Sequence[Rows], rows: NDArray[np.int64]) -> Scores:
         """Log-probability, among all known items, that each of `rows` (lists, candidates) belongs next; NaN where the model
         has no opinion, also at row -1 and for a list without a known item."""
+        out = np.full(rows.shape, np.nan, dtype=np.float32)
+        usable = [self.usable(past) for past in lists]
+        some = np.array([i for i, past in enumerate(usable) if len(past)], dtype=np.int64)
+        for start in range(0, len(some), BATCH):
+            block = some[start : start + BATCH]
+            with torch.inference_mode():
+                out[block] = self._log_probabilities(self._asked([usable[i] for i in block]), rows[block])
+        return out
+
+    def decode(
+        self,
+        past: Rows,
+        *,
+        among: Rows,
+        prior: Scores | None,
+        groups: NDArray[np.int64] | None,
+        wanted: Decoding,
+    ) -> list[Continued]:
+        """Continuations of `past` from the candidates `among`; none where no item of either is known."""
+        usable, known = self.usable(past), self._flags(among)
+        if not len(usable) or not known.any():
+            return []
+        with torch.inference_mode():
+            writer = self._writer(usable, self._inputs(np.where(known, among, -1)), known)
+            return decoded(writer, among=among, known=known, prior=prior, groups=groups, wanted=wanted)
 
     @property
     def name(self) -> str:

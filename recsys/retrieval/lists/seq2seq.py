@@ -10,13 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.batch import Timeline
+from models.decoders.rules import Writer
 from models.encoders.playlist import PlaylistConfig, Read, WriterState
 from models.lists import ONWARD, PlaylistModel
 from recsys.data.history import Rows
-from recsys.retrieval.lists.decode import decoded
-from recsys.retrieval.lists.encoder import Continued, Decoding
-from recsys.retrieval.lists.learned import BATCH, LearnedLists
-from recsys.retrieval.source import Scores
+from recsys.retrieval.lists.learned import LearnedLists
 
 
 class Seq2seqLists(LearnedLists[PlaylistModel]):
@@ -29,34 +27,12 @@ class Seq2seqLists(LearnedLists[PlaylistModel]):
     def dim(self) -> int:
         return self._body.config.whole
 
-    def next_scores(self, lists: Sequence[Rows], rows: NDArray[np.int64]) -> Scores:
-        out = np.full(rows.shape, np.nan, dtype=np.float32)
-        usable = [self.usable(past) for past in lists]
-        asked = np.array([i for i, past in enumerate(usable) if len(past)], dtype=np.int64)
-        for start in range(0, len(asked), BATCH):
-            block = asked[start : start + BATCH]
-            with torch.inference_mode():
-                state = self._body.decoder.start(self._seen([usable[i] for i in block]))
-                _, queries = self._body.step(state, self._body.begin(ONWARD, batch=len(block)))
-                out[block] = self._log_probabilities(queries, rows[block])
-        return out
+    def _asked(self, lists: Sequence[Rows]) -> Tensor:
+        state = self._body.decoder.start(self._seen(lists))
+        return self._body.step(state, self._body.begin(ONWARD, batch=len(lists)))[1]
 
-    def decode(
-        self,
-        past: Rows,
-        *,
-        among: Rows,
-        prior: Scores | None,
-        groups: NDArray[np.int64] | None,
-        wanted: Decoding,
-    ) -> list[Continued]:
-        """Continuations of `past` written from `among`; none where no item of either is known."""
-        usable, known = self.usable(past), self._flags(among)
-        if not len(usable) or not known.any():
-            return []
-        with torch.inference_mode():
-            writer = _Onward(self._body, self._seen([usable]), self._inputs(np.where(known, among, -1)), known)
-            return decoded(writer, among=among, known=known, prior=prior, groups=groups, wanted=wanted)
+    def _writer(self, past: Rows, candidates: Tensor, known: NDArray[np.bool_]) -> Writer[WriterState]:
+        return _Onward(self._body, self._seen([past]), candidates, known)
 
     def _read(self, lists: Sequence[Rows]) -> Tensor:
         return self._seen(lists).whole

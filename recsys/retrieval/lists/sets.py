@@ -12,15 +12,13 @@ from torch import Tensor
 
 from models.batch import FIRST_ITEM, ItemBatch
 from models.decoders.pointer import PointerConfig, PointerDecoder, PointerState, Seen
+from models.decoders.rules import Writer
 from models.encoders.sets import SetConfig, SetPooling
 from models.lists import SetModel
 from recsys.bundle import Part
 from recsys.data.collate import collate
 from recsys.data.history import Rows
-from recsys.retrieval.lists.decode import decoded
-from recsys.retrieval.lists.encoder import Continued, Decoding
-from recsys.retrieval.lists.learned import BATCH, LearnedLists, tensors
-from recsys.retrieval.source import Scores
+from recsys.retrieval.lists.learned import LearnedLists, tensors
 
 LOWEST = float(np.finfo(np.float32).min)
 
@@ -45,36 +43,13 @@ class SetLists(LearnedLists[SetModel]):
     def dim(self) -> int:
         return self._body.config.dim
 
-    def next_scores(self, lists: Sequence[Rows], rows: NDArray[np.int64]) -> Scores:
-        out = np.full(rows.shape, np.nan, dtype=np.float32)
-        usable = [self.usable(past) for past in lists]
-        asked = np.array([i for i, past in enumerate(usable) if len(past)], dtype=np.int64)
-        for start in range(0, len(asked), BATCH):
-            block = asked[start : start + BATCH]
-            with torch.inference_mode():
-                queries = self._read([usable[i] for i in block])
-                out[block] = self._log_probabilities(queries, rows[block])
-        return out
+    def _asked(self, lists: Sequence[Rows]) -> Tensor:
+        return self._read(lists)
 
-    def decode(
-        self,
-        past: Rows,
-        *,
-        among: Rows,
-        prior: Scores | None,
-        groups: NDArray[np.int64] | None,
-        wanted: Decoding,
-    ) -> list[Continued]:
-        """What completes the set `past`, pointed at among the candidates `among`; none where no item of either is known."""
-        usable, known = self.usable(past), self._flags(among)
-        if not len(usable) or not known.any():
-            return []
-        with torch.inference_mode():
-            batch, x, query = self._queries([usable])
-            candidates = self._inputs(np.where(known, among, -1))
-            base = (query @ F.normalize(candidates, dim=-1).T).masked_fill(torch.from_numpy(~known), LOWEST)
-            writer = Pointing(self._pointer, Seen(query, x, batch.when.real, candidates[None], base))
-            return decoded(writer, among=among, known=known, prior=prior, groups=groups, wanted=wanted)
+    def _writer(self, past: Rows, candidates: Tensor, known: NDArray[np.bool_]) -> Writer[PointerState]:
+        batch, x, query = self._queries([past])
+        base = (query @ F.normalize(candidates, dim=-1).T).masked_fill(torch.from_numpy(~known), LOWEST)
+        return Pointing(self._pointer, Seen(query, x, batch.when.real, candidates[None], base))
 
     def _read(self, lists: Sequence[Rows]) -> Tensor:
         return self._queries(lists)[2]
