@@ -78,8 +78,8 @@ def add_domain(
     assert model.domains is not None
     model.domains.weight.requires_grad_()  # the rows of other domains are not read, and so have no gradient
     yield from _taught(
-        replace(  # decay, or weights mixed with the start's, could move the other domains' bits
-            recipe, keep=0.0, loop=replace(recipe.loop, weight_decay=0.0)
+        replace(  # decay, or weights mixed with the start's, could move the other domains' bits; the general expert stands still
+            recipe, keep=0.0, salad_stay=0.0, loop=replace(recipe.loop, weight_decay=0.0)
         ),
         (model.to(device), tokenizer),
         data,

@@ -23,9 +23,10 @@ class ItemTextRecipe:
     trained beside the whole. With `expert_layers` and two or more domains of at least `expert_pairs` pairs each of these has one
     expert in the last so many layers, which learns at `expert_rate` times the common rate; the others share the general one.
     `frozen` layers, and the token vectors below them, stay as they are. `dims` is the width of the whole, if not all. `stay` is
-    the weight of alignment to the rankings of the start (`general_stay`: that of the general expert), `keep` the share of the
-    start in the final weights, `held_out` that of the items which the figures are measured on. With `compare` a model is
-    trained for each size alone, too, and a size that falls behind its own is withheld.
+    the weight of alignment to the rankings of the start (`general_stay`: that of the general expert, `salad_stay`: the same on
+    random words, some texts a step), `keep` the share of the start in the final weights, `held_out` that of the items which the
+    figures are measured on. With `compare` a model is trained for each size alone, too, and a size that falls behind its own is
+    withheld.
     """
 
     start: str = "packaged"
@@ -51,6 +52,7 @@ class ItemTextRecipe:
     dropout: float = 0.1
     stay: float = 1.5
     general_stay: float = 3.0
+    salad_stay: float = 1.0
     keep: float = 0.0
     held_out: float = 0.1
     compare: bool = False
@@ -61,7 +63,7 @@ class ItemTextRecipe:
     def __post_init__(self) -> None:
         within(self, layers=(1, inf), heads=(1, inf), vocabulary=(1, inf), expert_pairs=(1, inf), texts=(2, inf))
         within(self, max_length=(3, inf), temperature=(1e-3, inf), beside=(0, inf), align=(0, inf), stay=(0, inf))
-        within(self, general_stay=(0, inf), power=(0, 10), expert_rate=(0, 100))
+        within(self, general_stay=(0, inf), salad_stay=(0, inf), power=(0, 10), expert_rate=(0, 100))
         within(self, expert_layers=(0, self.layers), frozen=(0, self.layers))
         within(self, dropout=(0, 0.9), label_dropout=(0, 1), keep=(0, 1), held_out=(0, 0.9))
         for name in ("width", "dims", "hard_negatives"):

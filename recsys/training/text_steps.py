@@ -23,6 +23,7 @@ from recsys.data.tokens import TextTokenizer, Tokens, collate_tokens
 from recsys.data.units import legal
 from recsys.training.text_batches import Members, TextBatch
 from recsys.training.text_recipe import ItemTextRecipe, TextData
+from recsys.training.text_salad import random_texts
 
 TOKENS = 768
 """Padded tokens that go through the encoder at once in training: short texts do not wait for long ones."""
@@ -50,7 +51,6 @@ class ItemTextTraining(nn.Module):
         random_exits = range(1, encoder.config.layers + 1) if recipe.nesting == "sampled" else ()
         self.exits = sorted({layers for layers, _ in self.pairs}.union(random_exits))
         self.tokens: list[Tokens] = tokenizer.encode([legal(text) for text in data.texts])
-        self.lengths = np.array([len(text) for text in self.tokens], dtype=np.int64)
         for layers in self.exits:
             self.register_buffer(
                 f"last_{layers}", torch.zeros(len(learned.rows), encoder.config.dim, device=self.device)
@@ -59,6 +59,9 @@ class ItemTextTraining(nn.Module):
         self.same = torch.from_numpy(same).to(self.device)
         """Members whose texts read the same have the same number."""
         self.register_buffer("start", None, persistent=False)
+        stays = recipe.salad_stay and recipe.start != "random"
+        self.salad = random_texts([self.tokens[row] for row in learned.rows], np.random.default_rng(0)) if stays else []
+        self.salad_start: list[Tensor] = []
         self.in_half = _half_precision(recipe, self.device)
 
     def __call__(
@@ -73,8 +76,13 @@ class ItemTextTraining(nn.Module):
         whole, *others = self.pairs if self.recipe.nesting == "fixed" else self._random_pairs(generator)
         teacher = self._logits(made, whole, batch, own, hidden)
         loss = self._ranking(teacher, partners) + self._stayed(teacher, batch, own, hidden)
-        if batch.general:
-            loss = loss + self._general_stayed(made, [whole, *others], start + own)
+        if batch.general and self.start is not None:
+            numbers = start + own
+            same = self.same[numbers][:, None] == self.same[numbers]
+            away = self._moved(made, self.start[numbers], [whole, *others], hidden=same)
+            loss = loss + self.recipe.general_stay * away
+        if self.salad:
+            loss = loss + self.recipe.salad_stay * self._salad_moved([whole, *others], generator)
         for pair in others:
             student = self._logits(made, pair, batch, own, hidden)
             loss = loss + self._ranking(student, partners) + self.recipe.align * alignment(student, teacher)
@@ -85,7 +93,7 @@ class ItemTextTraining(nn.Module):
 
     def encode(self, rows: NDArray[np.int64], *, expert: int) -> dict[int, Tensor]:
         """Mean vectors after each exit of catalogue `rows`, all read by one expert; not normalised."""
-        return self._read(self.encoder, rows, exits=self.exits, expert=expert)
+        return self._read(self.encoder, [self.tokens[row] for row in rows], exits=self.exits, expert=expert)
 
     @torch.no_grad()
     def remember(self, whole: TextEncoder | None) -> None:
@@ -98,24 +106,28 @@ class ItemTextTraining(nn.Module):
             made = self.encode(self.learned.rows[start:end], expert=self.expert(domain))
             for layers, vectors in made.items():
                 self.last(layers)[start:end] = vectors
+        teacher = whole or self.encoder
+        at = teacher.config.layers
         if self.recipe.start != "random" and (self.recipe.stay or self.recipe.general_stay):
-            at = (whole or self.encoder).config.layers
-            found = self._read(whole, self.learned.rows, exits=[at], expert=0)[at] if whole else self.last(at)
+            texts = [self.tokens[row] for row in self.learned.rows]
+            found = self._read(whole, texts, exits=[at], expert=0)[at] if whole else self.last(at)
             self.start = cut(found, None)
+        self.salad_start = [cut(self._read(teacher, texts, exits=[at], expert=0)[at], None) for texts in self.salad]
 
     def expert(self, domain: int) -> int:
         """The expert of the domain of that number: items without a domain are read by the general one."""
         return self.experts.get(self.learned.domains[domain] or "", 0)
 
     def _read(
-        self, encoder: TextEncoder, rows: NDArray[np.int64], *, exits: Sequence[int], expert: int
+        self, encoder: TextEncoder, texts: Sequence[Tokens], *, exits: Sequence[int], expert: int
     ) -> dict[int, Tensor]:
+        lengths = np.array([len(text) for text in texts], dtype=np.int64)
         order: list[NDArray[np.int64]] = []
         made: list[dict[int, Tensor]] = []
         with self._autocast():
-            for piece in length_buckets(self.lengths[rows], tokens=TOKENS, generator=np.random.default_rng(0)):
+            for piece in length_buckets(lengths, tokens=TOKENS, generator=np.random.default_rng(0)):
                 experts = [expert] * len(piece) if encoder.config.experts else None
-                read = collate_tokens([self.tokens[row] for row in rows[piece]], experts=experts, device=self.device)
+                read = collate_tokens([texts[place] for place in piece], experts=experts, device=self.device)
                 made.append({layers: x.float() for layers, x in encoder.exits(read, exits).items()})
                 order.append(piece)
         back = torch.from_numpy(np.argsort(np.concatenate(order))).to(self.device)
@@ -145,21 +157,23 @@ class ItemTextTraining(nn.Module):
         before = self.start[start:end][own] @ self.start[start:end].T / self.recipe.temperature
         return self.recipe.stay * alignment(logits, before.masked_fill(hidden, IMPOSSIBLE))
 
-    def _general_stayed(self, made: dict[int, Tensor], pairs: Sequence[Pair], numbers: Tensor) -> Tensor:
-        """The same among the texts of the batch, all read by the general expert, at every size.
+    def _moved(self, made: dict[int, Tensor], before: Tensor, pairs: Sequence[Pair], *, hidden: Tensor) -> Tensor:
+        """How far texts that the general expert reads have moved from the rankings among them of `before`, at all sizes.
 
         It reads what no other expert knows: a domain unlike those learned is better served by the start than by their ways.
         """
-        if self.start is None:
-            return next(iter(made.values())).new_zeros(())
-        hidden = self.same[numbers][:, None] == self.same[numbers]
-        before = self.start[numbers]
         aim = (before @ before.T / self.recipe.temperature).masked_fill(hidden, IMPOSSIBLE)
         loss = aim.new_zeros(())
         for layers, dims in pairs:
             x = cut(made[layers], dims)
             loss = loss + alignment((x @ x.T / self.recipe.temperature).masked_fill(hidden, IMPOSSIBLE), aim)
-        return self.recipe.general_stay * loss
+        return loss
+
+    def _salad_moved(self, pairs: Sequence[Pair], generator: np.random.Generator) -> Tensor:
+        group = int(generator.integers(len(self.salad)))
+        made = self._read(self.encoder, self.salad[group], exits=self.exits, expert=0)
+        itself = torch.eye(len(self.salad[group]), dtype=torch.bool, device=self.device)
+        return self._moved(made, self.salad_start[group], pairs, hidden=itself)
 
     def _ranking(self, logits: Tensor, partners: Tensor) -> Tensor:
         if self.recipe.hard_negatives is not None:

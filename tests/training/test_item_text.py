@@ -1,5 +1,6 @@
 """`item-text` finds what goes together, resumes to the same bits, and teaches every setting that it offers."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from recsys.training.loop import Epoch, LoopConfig
 from recsys.training.recipes import Plan, Progress
 from recsys.training.text_batches import TextBatch, members, text_batches
 from recsys.training.text_recipe import ItemTextRecipe, TextData
+from recsys.training.text_salad import random_texts
 from recsys.training.text_steps import ItemTextTraining
 from tests.worlds import Planted
 
@@ -221,8 +223,9 @@ def test_a_checkpoint_of_another_width_is_refused() -> None:
         part_of(recipe, world(items=20))
 
 
-def general_keeps(data: TextData, weight: float) -> float:
-    """How near rankings by the general expert, of one layer, stay to those of the whole checkpoint: correlation of cosines."""
+def general_keeps(data: TextData, texts: Sequence[str], *, general_stay: float = 0.0, salad_stay: float = 0.0) -> float:
+    """How near rankings of `texts` by the general expert, of one layer, stay to those of the whole checkpoint: correlation of
+    cosines, by weights of its two ways to stay."""
     loop = LoopConfig(epochs=12, learning_rate=3e-4, warmup_steps=1)
     recipe = replace(
         SMALL,
@@ -232,19 +235,38 @@ def general_keeps(data: TextData, weight: float) -> float:
         offered=(),
         label_dropout=0.5,
         stay=0.0,
-        general_stay=weight,
+        general_stay=general_stay,
+        salad_stay=salad_stay,
         loop=loop,
     )
     whole = load_text_encoder("packaged")
     frozen = text_part(whole.encoder, name="f", tokenizer=whole.tokenizer, domains=[], offered=[(6, 384)])
-    ours, theirs = (ItemTextEncoder.from_part(part).encode(data.texts) for part in (part_of(recipe, data), frozen))
+    ours, theirs = (ItemTextEncoder.from_part(part).encode(texts) for part in (part_of(recipe, data), frozen))
     apart = ~np.eye(len(ours), dtype=np.bool_)
     return float(np.corrcoef((ours @ ours.T)[apart], (theirs @ theirs.T)[apart])[0, 1])
 
 
 def test_the_general_expert_stays_near_what_the_whole_checkpoint_says() -> None:
     data = world()
-    assert general_keeps(data, 3.0) > general_keeps(data, 0.0) + 0.1
+    assert general_keeps(data, data.texts, general_stay=3.0) > general_keeps(data, data.texts) + 0.1
+
+
+def test_random_words_keep_it_near_too() -> None:
+    data = world()
+    assert general_keeps(data, data.texts, salad_stay=3.0) > general_keeps(data, data.texts) + 0.1
+
+
+def test_random_texts_are_of_the_words_and_lengths_of_those_given() -> None:
+    texts = [np.array([1, 7, 8, 2]), np.array([1, 9, 9, 9, 2]), np.array([1, 2])]
+    groups = random_texts(texts, np.random.default_rng(0))
+    found = [text for group in groups for text in group]
+    assert {len(group) for group in groups} == {64}
+    assert {text[0] for text in found} == {1}
+    assert {text[-1] for text in found} == {2}
+    assert {len(text) for text in found} == {4, 5}  # a text of no words gives one of the shortest
+    words = np.concatenate([text[1:-1] for text in found])
+    assert {word: round(float(np.mean(words == word)), 1) for word in (7, 8, 9)} == {7: 0.2, 8: 0.2, 9: 0.6}
+    assert random_texts([np.array([1, 2])], np.random.default_rng(0)) == []
 
 
 class TestBatches:
