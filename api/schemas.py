@@ -291,7 +291,9 @@ class ListAsked(SimilarListsAsked):
     model_config = ConfigDict(json_schema_extra={"examples": [LISTED | {"order": "free"}]})
 
     item_ids: list[Id] = Field([], max_length=MAX_HISTORY, description="In order; repeats count")
-    name: Annotated[Text, Field(max_length=1000)] | None = None
+    name: Annotated[Text, Field(max_length=1000)] | None = Field(
+        None, description="Compared with other names where no item is known, and only there"
+    )
 
 
 class ContinueAsked(Incoming):

@@ -81,10 +81,31 @@ def test_one_list_encoder_alone_compares_and_continues_over_http(store: Store, t
             assert "is sensitive to order: leave out order='free'" in named.json()["detail"]
         else:
             assert (told, named.status_code) == ([], 200)
+        for order in ("free", "sensitive"):
+            similar = client.post("/v1/playlists/similar", json={"item_ids": past, "order": order}).json()
+            other = (order == "free") == (name == "playlist-seq2seq")
+            assert [one["what"] for one in similar["degraded"]] == ["order"] * other
+            assert [f"{name} answers: train" in one["why"] for one in similar["degraded"]] == [True] * other
         told = client.post("/v1/recommendations", json={"history": past}).json()
         assert told["encoder"] == "popular"
         assert any("parts for lists alone" in one["why"] for one in told["degraded"])
         assert client.get("/v1/models").json()["default"] == "popular"
+    recommender.close()
+
+
+def test_of_a_longer_list_than_can_be_sent_the_last_items_are_read_and_that_is_told(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recommender = Recommender(store, bundle=bundle_of("playlist-seq2seq", tmp_path))
+    items = [dataset().item_ids[row] for row in WORLD.lists[0]]
+    sent = recommender.lists.similar(items[-6:], None, SimilarOptions(k=3))
+    monkeypatch.setattr(lists, "MAX_HISTORY", 6)
+    store.put_playlist("long", None, items)
+    stored = recommender.lists.similar_to("long", SimilarOptions(k=3))
+    assert [one.what for one in stored.degraded] == ["items"]
+    assert f"only the last 6 of its {len(items)} items are read" in stored.degraded[0].why
+    others = [one.playlist_id for one in sent.playlists if one.playlist_id != "list-0"]
+    assert [one.playlist_id for one in stored.playlists if one.playlist_id != "list-0"][: len(others)] == others
     recommender.close()
 
 

@@ -147,12 +147,14 @@ def run_continuation(store: "Store", *, bundle: str | None, out: Path) -> None:
     from recsys.evaluation.continuation_run import continued
 
     rows = []
-    table = Table("part", "seeds", "order", "lists", "R-precision", "NDCG@500", "clicks", "R-precision, trained items")
+    table = Table(
+        "part", "seeds", "order", "lists", "R-precision", "NDCG@500", "clicks", "of trained items", "cold found"
+    )
     with console.status("continuing the lists held out"):
         for row in continued(store, uri=bundle):
             rows.append(row)
-            trained = "" if row.trained is None else f"{row.trained.mean:.4f}"
-            told = (str(row.r_precision), str(row.ndcg), f"{row.clicks.mean:.2f}", trained)
+            apart = ("" if one is None else f"{one.mean:.4f}" for one in (row.trained, row.cold))
+            told = (str(row.r_precision), str(row.ndcg), f"{row.clicks.mean:.2f}", *apart)
             table.add_row(row.part, str(row.seeds), row.order, str(row.lists), *told)
     console.print(table)
     out.mkdir(parents=True, exist_ok=True)

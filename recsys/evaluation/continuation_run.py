@@ -15,7 +15,7 @@ from recsys.data.playlists import playlists, split_playlists, with_names_read
 from recsys.data.texts import text_encoder
 from recsys.data.withheld import SEEDS, Order, list_cases
 from recsys.errors import BundleError, NotReady
-from recsys.evaluation.continuation import LISTED, Figures, figures
+from recsys.evaluation.continuation import LISTED, figures
 from recsys.evaluation.metrics import Interval, bootstrap
 from recsys.retrieval.lists.continuation import ORDERS
 from recsys.retrieval.lists.deployed import CONTINUE, DeployedLists, deploy_lists
@@ -28,7 +28,8 @@ from recsys.training.list_fusion import list_queries
 class ContinuationRow:
     """One part at one number of seeds: the first items of a list (`sensitive`) or any of them (`free`).
 
-    `trained` is the R-precision over those withheld items alone that some training list holds.
+    `trained` is the R-precision over those withheld items alone that some training list holds, `cold` the share of the others
+    that is found among the `LISTED`.
     """
 
     part: str
@@ -39,10 +40,12 @@ class ContinuationRow:
     ndcg: Interval
     clicks: Interval
     trained: Interval | None
+    cold: Interval | None
 
 
 def continued(store: Store, *, uri: str | None = None) -> Iterator[ContinuationRow]:
-    """A row for the fusion and for each of its sources, by seeds and order, over the lists that were withheld for test.
+    """A row for the fusion and for each of its sources, by seeds and order, over the lists that were withheld for test. A model
+    that writes lists is no row of its own: in the fusion it judges, and what that adds is measured where it is let in.
 
     Raises:
         NotReady: no bundle is active, no list was withheld, or the bundle continues no lists.
@@ -60,7 +63,7 @@ def continued(store: Store, *, uri: str | None = None) -> Iterator[ContinuationR
     if deployed.fusion is None:
         raise NotReady(f"{bundle.uri} continues no lists: import playlists, then run `recsys train blend`")
     found = playlists(store, seed=int(bundle.about["seed"]))
-    if found.data.item_ids != bundle.item_ids:
+    if found.data.item_ids[: len(bundle.item_ids)] != bundle.item_ids:
         raise BundleError(f"{bundle.uri} was trained on other items than the store holds now: train again")
     if deployed.text_encoders:
         own = carried(bundle)
@@ -75,14 +78,10 @@ def continued(store: Store, *, uri: str | None = None) -> Iterator[ContinuationR
             cases = list_cases(folds.test, seeds=seeds, order=order, seed=0)
             if not len(cases):
                 continue
-            queries = list_queries(cases, items=found.data.items)
-            for part in (CONTINUE, *deployed.fusion.sources):
+            queries = list_queries(cases, items=len(bundle.item_ids))
+            for part in (CONTINUE, *(name for name in deployed.fusion.sources if deployed.writer(name) is None)):
                 rows = _listed(deployed, part, queries, order)
-                all_items = figures(rows, cases.withheld)
-                trained = [wanted[known[wanted]] for wanted in cases.withheld]
-                told = np.array([len(wanted) > 0 for wanted in trained])
-                of_trained = figures(rows[told], [one for one in trained if len(one)]) if told.any() else None
-                yield _row(part, seeds, order, all_items, of_trained)
+                yield _row(part, seeds, order, rows, cases.withheld, known)
 
 
 def _listed(deployed: DeployedLists, part: str, queries: Sequence[Query], order: Order) -> NDArray[np.int64]:
@@ -90,7 +89,22 @@ def _listed(deployed: DeployedLists, part: str, queries: Sequence[Query], order:
     return deployed.search(queries, k=LISTED, encoder=part, order=order)[0].rows
 
 
-def _row(part: str, seeds: int, order: str, found: Figures, trained: Figures | None) -> ContinuationRow:
+def _row(
+    part: str,
+    seeds: int,
+    order: str,
+    rows: NDArray[np.int64],
+    withheld: Sequence[NDArray[np.int64]],
+    known: NDArray[np.bool_],
+) -> ContinuationRow:
+    found = figures(rows, withheld)
+    trained = [(one, wanted[known[wanted]]) for one, wanted in zip(rows, withheld, strict=True) if known[wanted].any()]
+    cold = [
+        float(np.isin(new, one).mean())
+        for one, wanted in zip(rows, withheld, strict=True)
+        if len(new := wanted[~known[wanted]])
+    ]
+    of_trained = figures(np.stack([one for one, _ in trained]), [wanted for _, wanted in trained]) if trained else None
     return ContinuationRow(
         part=part,
         seeds=seeds,
@@ -99,5 +113,6 @@ def _row(part: str, seeds: int, order: str, found: Figures, trained: Figures | N
         r_precision=bootstrap(found.r_precision),
         ndcg=bootstrap(found.ndcg),
         clicks=bootstrap(found.clicks),
-        trained=None if trained is None else bootstrap(trained.r_precision),
+        trained=None if of_trained is None else bootstrap(of_trained.r_precision),
+        cold=bootstrap(np.array(cold)) if cold else None,
     )

@@ -63,7 +63,11 @@ class ListQuestions:
             InvalidRequest, NotReady: as `similar`.
         """
         stored = self._store.playlist(playlist_id)
-        return self._similar(stored.item_ids, stored.name, options, without=playlist_id, request_id=request_id)
+        told, items = list[Degraded](), stored.item_ids
+        if len(items) > MAX_HISTORY:
+            told.append(Degraded("items", f"only the last {MAX_HISTORY:,} of its {len(items):,} items are read"))
+            items = items[-MAX_HISTORY:]
+        return self._similar(items, stored.name, options, told, without=playlist_id, request_id=request_id)
 
     def similar(
         self,
@@ -79,7 +83,7 @@ class ListQuestions:
             InvalidRequest: neither items nor name, too many items, contradictory options, an unknown encoder.
             NotReady: nothing here encodes lists.
         """
-        return self._similar(item_ids, name, options, without=None, request_id=request_id)
+        return self._similar(item_ids, name, options, [], without=None, request_id=request_id)
 
     def continued(
         self,
@@ -129,7 +133,8 @@ class ListQuestions:
             because = f"{encoder} knows no item of the list, or none that may follow: what was found for it is shown"
             degraded.append(Degraded("encoder", because))
         elif (shortest := min((len(one) for one in lists), default=0)) < min(options.k, len(rows)):
-            few = "knows only" if options.most_of_group is None else "may show, or knows, only"
+            most = options.most_of_group
+            few = "knows only" if most is None else f"shows, with {most} of a group at most, only"
             degraded.append(Degraded("k", f"{encoder} {few} {shortest} of the {options.k} items asked for"))
         if len(lists) < options.alternatives:
             told = "differ: raise strength, or ask for fewer items" if lists else "can be made"
@@ -200,23 +205,24 @@ class ListQuestions:
         item_ids: Sequence[str],
         name: str | None,
         options: SimilarOptions,
+        degraded: list[Degraded],
         *,
         without: str | None,
         request_id: str | None,
     ) -> SimilarLists:
         check_similar(options)
         self._live.follow()
-        live, degraded = self._live.snapshot, list[Degraded]()
+        live = self._live.snapshot
         encoder, kept = live.lists.encoder(options.encoder, options.order)
         past = self._sent(live, item_ids, name, degraded)
         if options.holds is not None:
             degraded += live.unknown([options.holds], what="holds", why="unknown items, which no list holds")
-        if not kept:
-            why = f"no encoder here is sensitive to order, {encoder.name if encoder else NAMES} answers: train playlist-seq2seq"
-            degraded.append(Degraded("order", why))
         vector = None if encoder is None else encoder.encode([past.rows])
         if encoder is not None and vector is not None and not vector.any() and options.encoder is None:
             encoder, vector = self._instead(live, encoder, past, degraded)
+            kept = options.order is None or encoder.order_sensitive == (options.order == "sensitive")
+        if not kept and encoder is not None:
+            degraded.append(Degraded("order", _other_order(encoder)))
         if encoder is not None and vector is not None and vector.any():
             used: str = encoder.name
             reader: ListReader = self._reader(live, encoder)
@@ -249,7 +255,8 @@ class ListQuestions:
         self, live: Snapshot, encoder: ListEncoder, past: History, degraded: list[Degraded]
     ) -> tuple[ListEncoder, NDArray[np.float32]]:
         """Another encoder that knows an item of the list, and what it reads; `encoder` itself where none does."""
-        for other in live.lists.encoders.values():
+        alike = sorted(live.lists.encoders.values(), key=lambda one: one.order_sensitive != encoder.order_sensitive)
+        for other in alike:
             if (vector := other.encode([past.rows])).any():
                 degraded.append(Degraded("encoder", f"{encoder.name} knows none of the items: {other.name} answers"))
                 return other, vector
@@ -287,6 +294,13 @@ def _unread(
         yield Degraded("items", f"{encoder} takes no account of the items of a list: {instead}")
     if (name or "").strip() and not own.name and not blended:
         yield Degraded("name", f"{encoder} takes no account of the name of a list: {instead}")
+
+
+def _other_order(encoder: ListEncoder) -> str:
+    """Why `order` is not kept where `encoder` answers."""
+    if encoder.order_sensitive:
+        return f"every encoder here is sensitive to order, {encoder.name} answers: train set or blend"
+    return f"no encoder here is sensitive to order, {encoder.name} answers: train playlist-seq2seq"
 
 
 def _found_by(item_ids: Sequence[str], why: Sequence[Why]) -> Iterator[Degraded]:

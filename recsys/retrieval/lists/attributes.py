@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from recsys.bundle import Part
+from recsys.data.history import Rows
 from recsys.data.playlists import Playlists
 from recsys.errors import within
 from recsys.retrieval.lists.groups import grouped, groups, item_weights, stored
@@ -31,10 +32,13 @@ class ListAttributesConfig:
 
 
 class ListAttributes(SparseSource):
-    """`groups` (items, values) is 1 where an item has a value, `weights` (items,) how much an item counts."""
+    """`groups` (items, values) is 1 where an item has a value, `weights` (items,) how much an item counts; the first `kinds` of
+    the values say which items are of one kind."""
 
-    def __init__(self, groups: sp.csr_matrix, *, weights: NDArray[np.float32], config: ListAttributesConfig) -> None:
-        self.groups, self.weights, self.config = groups, weights, config
+    def __init__(
+        self, groups: sp.csr_matrix, *, weights: NDArray[np.float32], kinds: int, config: ListAttributesConfig
+    ) -> None:
+        self.groups, self.weights, self.kinds, self.config = groups, weights, kinds, config
         self.known = np.diff(groups.indptr) > 0
         self._ones = self.known.astype(np.float32)
         self._says = sp.csr_matrix(groups.T @ sp.diags_array(weights)).astype(np.float32)
@@ -45,18 +49,28 @@ class ListAttributes(SparseSource):
         sizes = np.maximum(np.diff(held.indptr), 1)
         return sp.csr_matrix(sp.diags_array(1 / sizes) @ held @ self.groups @ self._says)
 
+    def kind(self, rows: Rows) -> NDArray[np.int64]:
+        """(rows,): what number of group each item is of by the attribute that says so, such as its artist; -1 for none."""
+        out = np.full(len(rows), -1, dtype=np.int64)
+        for place in np.flatnonzero(rows < self.groups.shape[0]):
+            values = self.groups.indices[self.groups.indptr[rows[place]] : self.groups.indptr[rows[place] + 1]]
+            out[place] = min((value for value in values.tolist() if value < self.kinds), default=-1)
+        return out
+
     def part(self, name: str) -> Part:
-        arrays = stored(self.groups) | {"weights": self.weights, "values": np.array([self.groups.shape[1]])}
+        values = {"values": np.array([self.groups.shape[1]]), "kinds": np.array([self.kinds])}
+        arrays = stored(self.groups) | {"weights": self.weights} | values
         return Part(name=name, kind="list-attributes", config=asdict(self.config), arrays=arrays)
 
     @classmethod
     def from_part(cls, part: Part) -> Self:
         a = part.arrays
         groups = grouped(a, values=int(a["values"][0]))
-        return cls(groups, weights=a["weights"], config=ListAttributesConfig(**part.config))
+        kinds = a.get("kinds", a["values"])  # earlier versions did not tell attributes apart
+        return cls(groups, weights=a["weights"], kinds=int(kinds[0]), config=ListAttributesConfig(**part.config))
 
 
 def fit_list_attributes(lists: Playlists, config: ListAttributesConfig) -> ListAttributes:
     """The values of `lists.attributes` that make groups."""
-    found, _ = groups(lists, common=config.common)
-    return ListAttributes(found, weights=item_weights(lists, popularity=config.popularity), config=config)
+    found, weights = groups(lists, common=config.common), item_weights(lists, popularity=config.popularity)
+    return ListAttributes(found.members, weights=weights, kinds=found.kinds, config=config)

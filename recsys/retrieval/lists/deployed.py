@@ -56,11 +56,10 @@ class DeployedLists:
                     f"leave out order={order!r} or choose another encoder"
                 )
             return found, True
-        for one in self.encoders.values() if order == "sensitive" else ():
-            if one.order_sensitive:
-                return one, True
-        free = next((self.encoders[name] for name in FREE if name in self.encoders), None)
-        return free or next(iter(self.encoders.values()), None), order != "sensitive"
+        wanted = order == "sensitive"
+        ranked = sorted(self.encoders.items(), key=lambda held: (held[1].order_sensitive != wanted, _rank(held[0])))
+        best = ranked[0][1] if ranked else None
+        return best, best is None or order is None or best.order_sensitive == wanted
 
     def continuer(self, name: str | None) -> str:
         """The name of what continues a list when `name` was asked for.
@@ -133,16 +132,12 @@ class DeployedLists:
     def groups(self, rows: Rows) -> NDArray[np.int64]:
         """(rows,): what number of group each item is of, such as its artist; -1 for none."""
         source = self.sources.get("attributes")
-        out = np.full(len(rows), -1, dtype=np.int64)
-        if isinstance(source, ListAttributes):
-            starts = source.groups.indptr
-            inside = rows < len(starts) - 1
-            some = rows[inside]
-            held = starts[some + 1] > starts[some]
-            found = np.full(len(some), -1, dtype=np.int64)
-            found[held] = source.groups.indices[starts[some[held]]]
-            out[inside] = found
-        return out
+        return source.kind(rows) if isinstance(source, ListAttributes) else np.full(len(rows), -1, dtype=np.int64)
+
+
+def _rank(name: str) -> int:
+    """Of the encoders of sets: a learned one before means."""
+    return FREE.index(name) if name in FREE else len(FREE)
 
 
 def deploy_lists(bundle: Bundle) -> DeployedLists:

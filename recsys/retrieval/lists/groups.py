@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,24 +13,54 @@ from recsys.data.playlists import Playlists
 
 FEW = 20
 """Items of a group that is never too common: a small catalogue has artists, too."""
+PREFERRED = ("artist", "brand", "author")
+"""Beginnings of the names of attributes by which items are of one kind, the surest first; without any of them it is the
+attribute that groups the most items."""
 LONGEST = 100
 """Characters of a value that can name a group; longer ones are prose."""
 
 
-def groups(lists: Playlists, *, common: float) -> tuple[sp.csr_matrix, tuple[str, ...]]:
-    """(items, values) with 1 where an item has a value of `lists.attributes`, a text or one of a list of texts; and the values.
+@dataclass(frozen=True, slots=True, eq=False)
+class Groups:
+    """`members` (items, values) is 1 where an item has a value, `texts` are the values, of which the first `kinds` are of the one
+    attribute that says which items are of one kind, such as their artist."""
+
+    members: sp.csr_matrix
+    texts: tuple[str, ...]
+    kinds: int
+
+
+def groups(lists: Playlists, *, common: float) -> Groups:
+    """The values of `lists.attributes`, each a text or one of a list of texts.
 
     A value is a group where it stands at 2 items and at most at the share `common` of them, or at `FEW`.
     """
     values = [_values(attributes) for attributes in lists.attributes] or [()] * lists.data.items
     counts = Counter(value for held in values for value in held)
     most = max(FEW, common * len(values))
-    place = {value: i for i, value in enumerate(v for v, count in counts.items() if 2 <= count <= most)}
+    kept = [value for value, count in counts.items() if 2 <= count <= most]
+    kind = _kind({value: counts[value] for value in kept})
+    kept.sort(key=lambda value: value[0] != kind)
+    place = {value: i for i, value in enumerate(kept)}
     held = [[place[value] for value in one if value in place] for one in values]
     columns = np.array([column for one in held for column in one], dtype=np.int64)
     starts = np.concatenate([[0], np.cumsum([len(one) for one in held])])
     ones = np.ones(len(columns), dtype=np.float32)
-    return sp.csr_matrix((ones, columns, starts), shape=(len(values), len(place))), tuple(text for _, text in place)
+    members = sp.csr_matrix((ones, columns, starts), shape=(len(values), len(place)))
+    return Groups(members, tuple(text for _, text in kept), sum(key == kind for key, _ in kept))
+
+
+def _kind(counts: Mapping[tuple[str, str], int]) -> str | None:
+    """The attribute of (attribute, text) values that says which items are of one kind; None without any."""
+    items = Counter[str]()
+    for (key, _), count in counts.items():
+        items[key] += count
+
+    def surest(key: str) -> tuple[int, int]:
+        found = (rank for rank, name in enumerate(PREFERRED) if key.casefold().startswith(name))
+        return next(found, len(PREFERRED)), -items[key]
+
+    return min(items, key=surest, default=None)
 
 
 def item_weights(lists: Playlists, *, popularity: float) -> NDArray[np.float32]:

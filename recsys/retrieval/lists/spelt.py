@@ -75,6 +75,8 @@ class ListSpelt(SparseSource):
 
 def fit_list_spelt(lists: Playlists, config: ListSpeltConfig) -> ListSpelt:
     """The values of `lists.attributes` that make groups."""
-    found, texts = groups(lists, common=config.common)
-    codes = np.array([code(folded(text)) for text in texts], dtype=np.int64)
-    return ListSpelt(found, weights=item_weights(lists, popularity=config.popularity), codes=codes, config=config)
+    found = groups(lists, common=config.common)
+    codes = np.array([code(folded(text)) for text in found.texts], dtype=np.int64)
+    return ListSpelt(
+        found.members, weights=item_weights(lists, popularity=config.popularity), codes=codes, config=config
+    )
