@@ -13,6 +13,8 @@ from scipy.sparse.linalg import svds
 
 DIM = 96
 """Of the contents."""
+SMALL = 200
+"""With no more lists, or items, all of the decomposition is computed."""
 RIDGE = 0.3
 RARITY = 0.5
 """An item weighs its rarity to this power; one of fewer than `FEW` lists says nothing of others."""
@@ -74,7 +76,7 @@ def _contents(held: sp.csr_matrix, shares: NDArray[np.float32]) -> NDArray[np.fl
     some = sp.csr_matrix((held @ sp.diags_array(weights))[:, counts >= FEW])
     lengths = np.sqrt(np.asarray(some.multiply(some).sum(axis=1)).ravel())
     unit = sp.csr_matrix(sp.diags_array(1 / np.maximum(lengths, 1e-9)) @ some)
-    if min(unit.shape) <= 2 * DIM:
+    if min(unit.shape) <= max(SMALL, DIM):
         left, strength, _ = np.linalg.svd(unit.toarray(), full_matrices=False)
         left, strength = left[:, :DIM], strength[:DIM]
     else:

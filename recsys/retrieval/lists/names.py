@@ -29,10 +29,9 @@ from recsys.retrieval.source import Query
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListNamesConfig:
     """`lists` names count, each with its similarity to `power`: the mean of up to three cosines, of which those of n-grams and
-    of texts count from `floor` on, for any two names share some by chance. To that mean come `told` times the cosine of a name
-    with the texts of a list's items, and, among lists with names that are alike at all, `guess` times
-    that of the contents guessed from it. `text_encoder` is empty where none
-    reads names.
+    of texts count from `floor` on, for any two names share some by chance. To that mean come `told` times the cosine of the name
+    with the texts of a list's items, and `guess` times that of the contents guessed from it, where the names are alike at all.
+    `text_encoder` is empty where none reads names.
     """
 
     lists: int = 200
@@ -90,12 +89,14 @@ class ListNames(SparseSource):
         letters, words = ngrams(names), self.words.unit(names)
         total = self._above(letters @ self.names.T) + self.words.cosines(words)
         count = np.full((len(asked), 1), 2.0, dtype=np.float32)
-        vectors = None if self.read is None else np.zeros((len(asked), self.read.shape[1]), dtype=np.float32)
-        read = {i: query.read for i, query in enumerate(asked) if query is not None and query.read is not None}
-        if self.read is not None and vectors is not None and read:
-            vectors[list(read)] = np.stack(list(read.values()))
-            total[list(read)] += self._above(vectors[list(read)] @ self.read.T)
-            count[list(read)] += 1
+        vectors = None
+        if self.read is not None:
+            vectors = np.zeros((len(asked), self.read.shape[1]), dtype=np.float32)
+            for i, query in enumerate(asked):
+                if query is not None and query.read is not None:
+                    vectors[i] = query.read
+                    count[i] += 1
+            total += self._above(vectors @ self.read.T)
         contents = np.maximum(self.guess.cosines(features(letters, words, vectors)), 0)
         told = self.told.cosines(self.told.unit(names))
         likeness = total / count + self.config.told * told + self.config.guess * np.where(total > 0, contents, 0)
