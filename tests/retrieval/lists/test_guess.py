@@ -97,6 +97,13 @@ def test_contents_are_alike_where_lists_share_items_and_many_lists_are_taken_apa
     lists = playlists(SEASONS)
     whole = fitted(lists).contents
     alike = whole @ whole.T
+    held = interactions(lists.data).toarray()
+    counts = held.sum(axis=0)
+    naive = (held * np.log(9 / np.maximum(counts, 1)) ** guess.RARITY)[:, counts >= guess.FEW]
+    naive /= np.linalg.norm(naive, axis=1, keepdims=True)
+    naive -= naive.mean(axis=0)
+    naive /= np.linalg.norm(naive, axis=1, keepdims=True)
+    np.testing.assert_allclose(alike, naive @ naive.T, atol=1e-5)
     assert alike[0, 1] > 0.5 > 0 > alike[0, 4]
     assert alike[3, 4] > 0.5
     monkeypatch.setattr(guess, "DIM", 2)
