@@ -36,8 +36,8 @@ class ListNamedConfig:
 
     backoff: float = 0.3
     spelt: float = 1.0
-    spread: float = 0.3
-    first: int = 30
+    spread: float = 0.2
+    first: int = 20
 
     def __post_init__(self) -> None:
         within(self, backoff=(0, inf), spelt=(0, inf), spread=(0, inf), first=(1, inf))

@@ -1,7 +1,8 @@
 """Lists by their names: what the stored lists with the most similar names hold.
 
 Names are alike by their letters (character n-grams), by their words, rare ones saying more, and by what a text encoder reads in
-them, where the bundle stands on one: `road trip` and `driving` share no letter.
+them, where the bundle stands on one: `road trip` and `driving` share no letter. Beside their names, lists are found by what they
+hold: items whose texts have the words of the name (`told`), and contents as the name makes one guess (`guess`).
 """
 
 from collections.abc import Sequence
@@ -16,9 +17,11 @@ from numpy.typing import NDArray
 from recsys.bundle import Part
 from recsys.data.playlists import Playlists
 from recsys.errors import within
+from recsys.retrieval.lists.bags import Bags, named_bags, told_bags
+from recsys.retrieval.lists.guess import Guess, features, fit_guess
 from recsys.retrieval.lists.neighbours import stored_lists
 from recsys.retrieval.lists.sparse import ListQuery, SparseSource, nearest
-from recsys.retrieval.lists.words import ngrams, word_bags
+from recsys.retrieval.lists.words import ngrams
 from recsys.retrieval.neighbours import interactions
 from recsys.retrieval.source import Query
 
@@ -26,38 +29,42 @@ from recsys.retrieval.source import Query
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListNamesConfig:
     """`lists` names count, each with its similarity to `power`: the mean of up to three cosines, of which those of n-grams and
-    of texts count from `floor` on, for any two names share some by chance. `text_encoder` is empty where none reads names.
+    of texts count from `floor` on, for any two names share some by chance. To that mean come `told` times the cosine of the name
+    with the texts of a list's items, and `guess` times that of the contents guessed from it, where the names are alike at all.
+    `text_encoder` is empty where none reads names.
     """
 
-    lists: int = 300
+    lists: int = 200
     power: float = 1.0
     floor: float = 0.2
+    told: float = 0.8
+    guess: float = 0.15
     text_encoder: str = ""
 
     def __post_init__(self) -> None:
-        within(self, lists=(1, inf), power=(0, inf), floor=(0, 0.99))
+        within(self, lists=(1, inf), power=(0, inf), floor=(0, 0.99), told=(0, inf), guess=(0, inf))
 
 
 class ListNames(SparseSource):
-    """`held` (lists, items) with the names' n-gram vectors `names` (lists, dim), `words` (lists, columns) of unit length, and
-    `read` (lists, text_dim), or None; zeros for a list without a name. `rarity` (columns,) says what a word weighs, `shares`
-    (lists,) how much a list counts: those of the same items count as one."""
+    """`held` (lists, items) with the names' n-gram vectors `names` (lists, dim), `words`, and `read` (lists, text_dim), or None;
+    zeros for a list without a name. `told` are the words of the items, `shares` (lists,) says how much a list counts: those of
+    the same items count as one."""
 
     def __init__(
         self,
         held: sp.csr_matrix,
         *,
         names: NDArray[np.float32],
-        words: sp.csr_matrix,
-        rarity: NDArray[np.float32],
+        words: Bags,
+        told: Bags,
+        guess: Guess,
         read: NDArray[np.float32] | None,
         shares: NDArray[np.float32],
         config: ListNamesConfig,
     ) -> None:
-        self.held, self.names, self.words, self.rarity = held, names, words, rarity
+        self.held, self.names, self.words, self.told, self.guess = held, names, words, told, guess
         self.read, self.shares, self.config = read, shares, config
         self.known = np.asarray(held.sum(axis=0)).ravel() > 0
-        self._by_word = sp.csc_matrix(words.T)
 
     @property
     def text_encoder(self) -> str:
@@ -77,16 +84,23 @@ class ListNames(SparseSource):
         return sp.csr_matrix(sp.diags_array((1 / totals).astype(np.float32)) @ near @ self.held)
 
     def _similarity(self, asked: Sequence[ListQuery | None]) -> NDArray[np.float32]:
-        """(queries, lists), from 0 to 1."""
+        """(queries, lists), not below 0."""
         names = [query.name if query else None for query in asked]
-        total = self._above(ngrams(names) @ self.names.T)
-        total += (unit_bags(word_bags(names), self.rarity) @ self._by_word).toarray()
+        letters, words = ngrams(names), self.words.unit(names)
+        total = self._above(letters @ self.names.T) + self.words.cosines(words)
         count = np.full((len(asked), 1), 2.0, dtype=np.float32)
-        read = {i: query.read for i, query in enumerate(asked) if query is not None and query.read is not None}
-        if self.read is not None and read:
-            total[list(read)] += self._above(np.stack(list(read.values())) @ self.read.T)
-            count[list(read)] += 1
-        return total / count
+        vectors = None
+        if self.read is not None:
+            vectors = np.zeros((len(asked), self.read.shape[1]), dtype=np.float32)
+            for i, query in enumerate(asked):
+                if query is not None and query.read is not None:
+                    vectors[i] = query.read
+                    count[i] += 1
+            total += self._above(vectors @ self.read.T)
+        contents = np.maximum(self.guess.cosines(features(letters, words, vectors)), 0)
+        told = self.told.cosines(self.told.unit(names))
+        likeness = total / count + self.config.told * told + self.config.guess * np.where(total > 0, contents, 0)
+        return likeness.astype(np.float32, copy=False)
 
     def _above(self, cosine: NDArray[np.float32]) -> NDArray[np.float32]:
         floor = self.config.floor
@@ -98,11 +112,11 @@ class ListNames(SparseSource):
             "indptr": self.held.indptr.astype(np.int64),
             "weights": self.known.astype(np.float32),
             "names": self.names,
-            "words": self.words.data,
-            "words_indices": self.words.indices.astype(np.int32),
-            "words_indptr": self.words.indptr.astype(np.int64),
-            "rarity": self.rarity,
+            "contents": self.guess.contents,
+            "guess": self.guess.weights,
             "shares": self.shares,
+            **self.words.arrays("words"),
+            **self.told.arrays("told"),
         }
         if self.read is not None:
             arrays["read"] = self.read
@@ -111,37 +125,23 @@ class ListNames(SparseSource):
     @classmethod
     def from_part(cls, part: Part) -> Self:
         a = part.arrays
-        words = (a["words"], a["words_indices"], a["words_indptr"])
         return cls(
             stored_lists(part),
             names=a["names"],
-            words=sp.csr_matrix(words, shape=(len(a["names"]), len(a["rarity"]))),
-            rarity=a["rarity"],
+            words=Bags.from_arrays(a, "words"),
+            told=Bags.from_arrays(a, "told"),
+            guess=Guess(a["contents"], a["guess"]),
             read=a.get("read"),
             shares=a["shares"],
             config=ListNamesConfig(**part.config),
         )
 
 
-def unit_bags(bags: sp.csr_matrix, rarity: NDArray[np.float32]) -> sp.csr_matrix:
-    """The bags with each word as rare as it is, of unit length; zeros where no word is known."""
-    weighed = sp.csr_matrix(bags @ sp.diags_array(rarity)).astype(np.float32)
-    lengths = np.sqrt(np.asarray(weighed.multiply(weighed).sum(axis=1)).ravel())
-    return sp.csr_matrix(sp.diags_array((1 / np.maximum(lengths, 1e-9)).astype(np.float32)) @ weighed)
-
-
 def fit_list_names(lists: Playlists, config: ListNamesConfig) -> ListNames:
-    """All named lists as possible neighbours; a text encoder reads names where `lists.read` holds what it has read."""
-    bags = word_bags(lists.names)
-    counts = np.asarray(bags.sum(axis=0)).ravel()
-    rarity = np.where(counts > 0, np.log((1 + len(lists)) / np.maximum(counts, 1)), 0).astype(np.float32)
-    held = interactions(lists.data)
+    """All lists as possible neighbours; a text encoder reads names where `lists.read` holds what it has read."""
+    held, names, words, shares = interactions(lists.data), ngrams(lists.names), named_bags(lists), lists.shares()
+    guess = fit_guess(held, names=names, words=words.vectors, read=lists.read, shares=shares)
+    told = told_bags(lists)
     return ListNames(
-        held,
-        names=ngrams(lists.names),
-        words=unit_bags(bags, rarity),
-        rarity=rarity,
-        read=lists.read,
-        shares=lists.shares(),
-        config=config,
+        held, names=names, words=words, told=told, guess=guess, read=lists.read, shares=shares, config=config
     )

@@ -1,0 +1,137 @@
+"""Lists found by what they hold: the words of their items, and what a name makes one guess."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from recsys.data.playlists import Playlists
+from recsys.errors import InvalidRequest
+from recsys.retrieval.lists import guess
+from recsys.retrieval.lists.bags import named_bags, told_bags
+from recsys.retrieval.lists.guess import Guess, features, fit_guess
+from recsys.retrieval.lists.names import ListNames, ListNamesConfig, fit_list_names
+from recsys.retrieval.lists.words import ngrams, word_bags
+from recsys.retrieval.neighbours import interactions
+from tests.retrieval.lists.worlds import asked, playlists
+
+SEASONS = {
+    "summer one": [0, 1, 2],
+    "summer two": [0, 1, 2, 3],
+    "summer three": [0, 1, 3],
+    "summer odd": [4, 5, 6],
+    "winter one": [4, 5, 6, 7],
+    "winter two": [4, 5, 7],
+    "winter three": [5, 6, 7],
+    "winter four": [4, 6, 7],
+}
+
+
+def told(lists: Playlists) -> Playlists:
+    """The same with texts: items 0 to 2 speak of a lute, one of them also of rain."""
+    texts = ("lute song", "lute song", "lute rain", "song", "song", "song", "song", "song")
+    return replace(lists, data=replace(lists.data, texts=texts))
+
+
+def fitted(lists: Playlists) -> Guess:
+    words, names = named_bags(lists).vectors, ngrams(lists.names)
+    return fit_guess(interactions(lists.data), names=names, words=words, read=lists.read, shares=lists.shares())
+
+
+def test_a_list_is_found_by_the_words_of_its_items_though_it_is_called_otherwise() -> None:
+    lists = told(playlists())
+    source = fit_list_names(lists, ListNamesConfig())
+    assert set(source.opinions([asked("lute")]).indices) == {0, 1, 3, 7}  # road trips and driving hold a lute
+    assert not fit_list_names(lists, ListNamesConfig(told=0)).opinions([asked("lute")]).nnz
+    assert not source.opinions([asked(None)]).nnz
+
+
+def test_words_of_items_weigh_the_root_of_their_share_and_their_rarity() -> None:
+    lists = told(playlists({"a": [0, 1, 3], "b": [2], "c": [3, 4], "d": [0, 2, 3, 4]}))
+    bags, asking = told_bags(lists), ["Lute, rain?", "unheard of"]
+    held = interactions(lists.data).toarray()
+    shares = held / held.sum(axis=1, keepdims=True) @ word_bags(lists.data.texts).toarray()
+    rarity = np.log(5 / np.maximum((shares > 0).sum(axis=0), 1)) * (shares > 0).any(axis=0)
+    stored, query = np.sqrt(shares) * rarity, word_bags(asking).toarray() * rarity
+    naive = query @ stored.T / (np.linalg.norm(stored, axis=1) * max(np.linalg.norm(query[0]), 1e-9))
+    np.testing.assert_allclose(bags.cosines(bags.unit(asking)), naive, rtol=1e-5)
+
+
+def test_of_lists_with_like_names_those_count_more_that_hold_what_such_names_stand_for() -> None:
+    lists = playlists(SEASONS)
+    with_, without = (
+        fit_list_names(lists, ListNamesConfig(guess=weight)).opinions([asked("summer")]).toarray()[0]
+        for weight in (1, 0)
+    )
+    assert with_[0] > without[0]
+    assert with_[5] < without[5]
+
+
+@pytest.mark.parametrize("read", [False, True])
+@pytest.mark.parametrize("block", [3, 100])
+def test_the_guess_is_ridge_regression_to_the_contents(
+    monkeypatch: pytest.MonkeyPatch, block: int, *, read: bool
+) -> None:
+    monkeypatch.setattr(guess, "BLOCK", block)
+    vectors = np.random.default_rng(0).normal(size=(len(SEASONS) + 1, 4)).astype(np.float32) if read else None
+    lists = replace(playlists(SEASONS | {"summer again": [0, 1, 3]}), read=vectors)  # a copy
+    found = fitted(lists)
+    shares = lists.shares().astype(np.float64)
+    assert sorted(shares) == [0.5] * 2 + [1] * 7
+    np.testing.assert_allclose(np.linalg.norm(found.contents, axis=1), 1, rtol=1e-5)
+    x = features(ngrams(lists.names), named_bags(lists).vectors, lists.read).astype(np.float64)
+    scaled = np.sqrt(shares)[:, None]
+    rows = np.vstack([scaled * x, np.sqrt(guess.RIDGE) * np.eye(x.shape[1])])  # ridge as least squares with more rows
+    naive = np.linalg.lstsq(
+        rows, np.vstack([scaled * found.contents, np.zeros((x.shape[1], found.contents.shape[1]))])
+    )[0]
+    np.testing.assert_allclose(found.weights, naive, atol=1e-4)
+    aimed = x @ naive
+    cosines = aimed @ found.contents.T / np.linalg.norm(aimed, axis=1, keepdims=True)
+    np.testing.assert_allclose(found.cosines(x.astype(np.float32)), cosines, atol=1e-3)
+
+
+def test_contents_are_alike_where_lists_share_items_and_many_lists_are_taken_apart_alike(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lists = playlists(SEASONS)
+    whole = fitted(lists).contents
+    alike = whole @ whole.T
+    held = interactions(lists.data).toarray()
+    counts = held.sum(axis=0)
+    naive = (held * np.log(9 / np.maximum(counts, 1)) ** guess.RARITY)[:, counts >= guess.FEW]
+    naive /= np.linalg.norm(naive, axis=1, keepdims=True)
+    naive -= naive.mean(axis=0)
+    naive /= np.linalg.norm(naive, axis=1, keepdims=True)
+    np.testing.assert_allclose(alike, naive @ naive.T, atol=1e-5)
+    assert alike[0, 1] > 0.5 > 0 > alike[0, 4]
+    assert alike[3, 4] > 0.5
+    monkeypatch.setattr(guess, "DIM", 2)
+    monkeypatch.setattr(guess, "SMALL", 0)
+    sparse = fitted(lists).contents
+    monkeypatch.setattr(guess, "SMALL", 10**6)
+    dense = fitted(lists).contents
+    np.testing.assert_allclose(sparse @ sparse.T, dense @ dense.T, atol=1e-4)
+
+
+@pytest.mark.parametrize("lists", [{"a": [0]}, {"a": [], "b": []}, {"a": [0, 1], "b": [2]}])
+def test_lists_that_share_nothing_make_no_guess(lists: dict[str, list[int]]) -> None:
+    source = fit_list_names(playlists(lists), ListNamesConfig())
+    assert not source.guess.contents.any()
+    assert np.isfinite(source.opinions([asked("a")]).toarray()).all()
+
+
+def test_what_is_stored_answers_the_same() -> None:
+    read = np.eye(8, dtype=np.float32)
+    source = fit_list_names(replace(told(playlists(SEASONS)), read=read), ListNamesConfig(text_encoder="some"))
+    again = ListNames.from_part(source.part("x"))
+    query = [asked("lute"), asked("winter sun", read=list(read[1])), asked(None)]
+    np.testing.assert_array_equal(again.opinions(query).toarray(), source.opinions(query).toarray())
+    assert again.part("x").hash == source.part("x").hash
+
+
+def test_weights_below_zero_are_refused() -> None:
+    with pytest.raises(InvalidRequest, match="told=-1"):
+        ListNamesConfig(told=-1)
+    with pytest.raises(InvalidRequest, match="guess=-1"):
+        ListNamesConfig(guess=-1)
