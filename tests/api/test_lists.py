@@ -124,7 +124,7 @@ def test_what_is_excluded_stays_away(client: TestClient, served: Served) -> None
     first = ids(asked(client, "continue", item_ids=past, k=5))
     rest = ids(asked(client, "continue", item_ids=past, k=5, exclude=first[:2]))
     assert not set(rest) & set(first[:2])
-    assert rest[:3] == first[2:]
+    assert set(first[2:]) < set(rest)  # in another order, perhaps: sources are weighed among what may be shown
 
 
 def test_too_much_is_answered_in_part_and_told(client: TestClient, served: Served) -> None:
