@@ -20,7 +20,7 @@ from tests.benchmarks.playlists_data import lists
 from tests.benchmarks.playlists_parts import Learned, encoder
 
 SETS = ("instacart_sample", "online_retail")
-DIM, EPOCHS, RATE, OUT = 64, 20, 0.01, 5
+DIM, EPOCHS, OUT = 64, 10, 5
 POOLINGS: dict[str, tuple[str, dict[str, int], SetPooling]] = {
     "mean": ("deep-sets", {"hidden": 108}, DeepSetsConfig(hidden=108)),
     "process": ("process", {"hidden": 64}, ProcessConfig(hidden=64)),
@@ -36,7 +36,7 @@ def settings(pooling: str, *, completion: bool = False) -> dict[str, Any]:
     """Those of one encoder: ids alone, so that poolings differ and nothing else."""
     kind, width, _ = POOLINGS[pooling]
     table: dict[str, Any] = {"items": "id", "min_count": 2, "pooling": kind}
-    table |= {"encoder": {"dim": DIM, "pooling": width}, "loop": {"epochs": EPOCHS, "learning_rate": RATE}}
+    table |= {"encoder": {"dim": DIM, "pooling": width}, "loop": {"epochs": EPOCHS}}
     return table if completion else table | {"completion": False}
 
 
