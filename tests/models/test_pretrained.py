@@ -1,12 +1,14 @@
 """Weights are read from a folder or a package, and a wrong name is said at once, without a network."""
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from models.errors import ConfigError
-from models.pretrained import load_sentence_encoder, packaged_folder, weights_hash
+from models.pretrained import load_sentence_encoder, load_text_encoder, packaged_folder, weights_hash
 
 
 @pytest.fixture
@@ -41,3 +43,29 @@ def test_a_name_that_is_no_encoder_is_refused(name: str) -> None:
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be loaded"):
         load_sentence_encoder(str(tmp_path), device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("file", "change"),
+    [
+        ("config.json", {"model_type": None}),
+        ("config.json", {"intermediate_size": None}),
+        ("config.json", {"hidden_act": "relu"}),
+        ("config.json", {"hidden_size": 0}),
+        ("config.json", {"hidden_size": "384"}),
+        ("config.json", {"intermediate_size": 1000}),
+        ("1_Pooling/config.json", []),
+    ],
+    ids=str,
+)
+def test_a_damaged_folder_is_refused_in_one_sentence(tmp_path: Path, file: str, change: object) -> None:
+    folder = packaged_folder()
+    assert folder is not None
+    shutil.copytree(folder, tmp_path / "copy")
+    path = tmp_path / "copy" / file
+    held = json.loads(path.read_text(encoding="utf-8"))
+    merged = change if isinstance(change, list) else {k: v for k, v in (held | dict(change)).items() if v is not None}  # type: ignore[call-overload]
+    path.write_text(json.dumps(merged), encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"text encoder .*copy.*(name a)") as refused:
+        load_text_encoder(str(tmp_path / "copy"))
+    assert "\n" not in str(refused.value)

@@ -136,7 +136,7 @@ def test_one_pair_alone_is_the_plain_model() -> None:
     tokenizer = TextTokenizer(train_tokenizer(data.texts, vocabulary=200), max_length=16)
     torch.manual_seed(0)
     encoder = TextEncoder(TextEncoderConfig(vocabulary=tokenizer.vocabulary, dim=32, layers=2, heads=4, max_length=16))
-    training = ItemTextTraining(recipe, encoder, tokenizer, data, learned, domains=[])
+    training = ItemTextTraining(recipe, encoder, tokenizer, data, learned, domains=[], seed=0)
     training.remember(None)
     (start, end), _ = learned.spans
     batch = TextBatch(0, np.arange(start, end), general=False)
@@ -186,6 +186,38 @@ def test_an_expert_added_learns_its_domain(learned: tuple[Part, TextData]) -> No
     *_, more = add_domain(replace(SMALL, loop=loop), part, named, domain="z", seed=0)
     assert isinstance(more, Part)
     assert recall(more, named) > recall(part, named) + 0.1
+
+
+def test_a_new_expert_leaves_the_bits_of_the_others_whatever_would_move_them() -> None:
+    """From a checkpoint, with decay, weights mixed with the start's, and random words for the general expert."""
+    data, loop = world(items=40), LoopConfig(epochs=2, learning_rate=3e-3, warmup_steps=1, weight_decay=10.0)
+    recipe = replace(SMALL, start="packaged", width=None, layers=1, offered=(), keep=0.5, salad_stay=1.0, loop=loop)
+    old = part_of(recipe, data)
+    named = TextData(data.texts, ["z"] * len(data.texts), data.pairs)
+    *_, new = add_domain(recipe, old, named, domain="z", seed=0)
+    assert isinstance(new, Part)
+    for domain in ("x", "y", None):
+        before, after = (
+            ItemTextEncoder.from_part(part).encode(data.texts, domains=[domain] * len(data.texts))
+            for part in (old, new)
+        )
+        np.testing.assert_array_equal(before, after)
+
+
+@pytest.mark.parametrize("pair", [(1, 12), (2, 20)])
+def test_random_nesting_meets_every_size_that_is_offered(pair: tuple[int, int]) -> None:
+    data = world(items=20)
+    recipe = replace(SMALL, nesting="sampled", dims=20, offered=((1, 12),), expert_layers=0)
+    learned, drawn = members(data.pairs, data.domains), set[tuple[int, int]]()
+    tokenizer = TextTokenizer(train_tokenizer(data.texts, vocabulary=200), max_length=16)
+    encoder = TextEncoder(TextEncoderConfig(vocabulary=tokenizer.vocabulary, dim=32, layers=2, heads=4, max_length=16))
+    training = ItemTextTraining(recipe, encoder, tokenizer, data, learned, domains=[], seed=0)
+    generator = np.random.default_rng(0)
+    for _ in range(50):
+        drawn |= set(training._random_pairs(generator))
+    assert pair in drawn
+    assert max(dims for _, dims in drawn) == 20
+    assert recipe.alone(1, 12).nesting == "fixed"
 
 
 def test_an_interrupted_run_goes_on_to_the_same_bits(learned: tuple[Part, TextData], tmp_path: Path) -> None:
