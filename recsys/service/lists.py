@@ -117,8 +117,8 @@ class ListQuestions:
         if not len(rows):
             because = "has nothing to go by, or nothing that may be shown: send what it knows, or leave encoder out"
             degraded.append(Degraded("encoder", f"{encoder} {because}"))
-        elif not len(past) and encoder != POPULAR:
-            degraded += _found_by(item_ids, why[0])
+        elif encoder != POPULAR:
+            degraded += _found_by(item_ids, why[0], known=len(past) > 0)
         if len(rows) < options.k:
             degraded.append(Degraded("k", f"only {len(rows)} of the {options.k} items asked for can be shown"))
         groups = live.lists.groups(rows)
@@ -303,12 +303,14 @@ def _other_order(encoder: ListEncoder) -> str:
     return f"no encoder here is sensitive to order, {encoder.name} answers: train playlist-seq2seq"
 
 
-def _found_by(item_ids: Sequence[str], why: Sequence[Why]) -> Iterator[Degraded]:
-    """What answers for a list of which no item is known."""
+def _found_by(item_ids: Sequence[str], why: Sequence[Why], *, known: bool) -> Iterator[Degraded]:
+    """What answers where it is popularity, or for a list of which no item is `known`."""
     missing = "no item of the list is known" if item_ids else "nothing is known of the name"
+    if known:
+        missing = "the lists learned from do not tell what goes with these items"
     if {name for _, names in why for name in names} == {POPULAR}:
         yield Degraded("items" if item_ids else "name", f"{missing}: popular items answer")
-    elif item_ids:
+    elif item_ids and not known:
         yield Degraded("items", f"{missing}: its name alone answers")
 
 

@@ -119,6 +119,14 @@ def test_items_of_one_group_are_kept_apart_when_asked(client: TestClient, served
     assert groups(1000) == min(4, len({str(kind[named]) for kind in kinds.values()}))
 
 
+def test_where_popularity_answers_for_items_that_are_known_it_is_told(client: TestClient) -> None:
+    client.put("/v1/items/solo", json={"title": "of which no list tells anything"})
+    told = asked(client, "continue", item_ids=["solo"], k=3)["degraded"]
+    assert [one["what"] for one in told] == ["items"]
+    assert told[0]["why"] == "the lists learned from do not tell what goes with these items: popular items answer"
+    assert asked(client, "continue", item_ids=["solo"], k=3, encoder="popular")["degraded"][0]["why"] != told[0]["why"]
+
+
 def test_what_is_excluded_stays_away(client: TestClient, served: Served) -> None:
     past = list(served[2].world.successor)[:3]
     first = ids(asked(client, "continue", item_ids=past, k=5))
