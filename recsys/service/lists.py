@@ -221,15 +221,15 @@ class ListQuestions:
         if encoder is not None and vector is not None and not vector.any() and options.encoder is None:
             encoder, vector = self._instead(live, encoder, past, degraded)
             kept = options.order is None or encoder.order_sensitive == (options.order == "sensitive")
-        if not kept and encoder is not None:
-            degraded.append(Degraded("order", _other_order(encoder)))
         if encoder is not None and vector is not None and vector.any():
+            if not kept:
+                degraded.append(Degraded("order", _other_order(encoder)))
             used: str = encoder.name
             reader: ListReader = self._reader(live, encoder)
         elif (name or "").strip():
             used, reader, vector = NAMES, ByNames(), ngrams([name])
             degraded.append(Degraded("items", "no item to compare: lists with similar names are shown"))
-            if kept and options.order is not None:
+            if options.order is not None:
                 degraded.append(Degraded("order", "names have no order of items"))
         elif encoder is None:
             raise NotReady(NO_PARTS)

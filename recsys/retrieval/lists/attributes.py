@@ -42,6 +42,9 @@ class ListAttributes(SparseSource):
         self.known = np.diff(groups.indptr) > 0
         self._ones = self.known.astype(np.float32)
         self._says = sp.csr_matrix(groups.T @ sp.diags_array(weights)).astype(np.float32)
+        first, of_kind = np.full(groups.shape[0], kinds), groups.indices < kinds
+        np.minimum.at(first, np.repeat(np.arange(len(first)), np.diff(groups.indptr))[of_kind], groups.indices[of_kind])
+        self._kind = np.where(first < kinds, first, -1)
 
     def opinions(self, queries: Sequence[Query]) -> sp.csr_matrix:
         """By the share of a list's items that have a value."""
@@ -52,9 +55,8 @@ class ListAttributes(SparseSource):
     def kind(self, rows: Rows) -> NDArray[np.int64]:
         """(rows,): what number of group each item is of by the attribute that says so, such as its artist; -1 for none."""
         out = np.full(len(rows), -1, dtype=np.int64)
-        for place in np.flatnonzero(rows < self.groups.shape[0]):
-            values = self.groups.indices[self.groups.indptr[rows[place]] : self.groups.indptr[rows[place] + 1]]
-            out[place] = min((value for value in values.tolist() if value < self.kinds), default=-1)
+        inside = rows < len(self._kind)
+        out[inside] = self._kind[rows[inside]]
         return out
 
     def part(self, name: str) -> Part:

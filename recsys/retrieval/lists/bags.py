@@ -8,9 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from recsys.data.playlists import Playlists
 from recsys.retrieval.lists.words import WIDTH, word_bags
-from recsys.retrieval.neighbours import interactions
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,17 +42,16 @@ class Bags:
         return cls(sp.csr_matrix(held, shape=(len(held[2]) - 1, WIDTH)), arrays[f"{name}_rarity"])
 
 
-def named_bags(lists: Playlists) -> Bags:
+def named_bags(names: Sequence[str | None]) -> Bags:
     """The words of the names."""
-    return _fitted(word_bags(lists.names))
+    return _fitted(word_bags(names))
 
 
-def told_bags(lists: Playlists) -> Bags:
-    """The words of the texts of the items: each weighs the root of the share of the list's items that say it, so that a name is
-    found in what its list holds even where the list is called otherwise."""
-    held = interactions(lists.data)
+def told_bags(held: sp.csr_matrix, texts: Sequence[str]) -> Bags:
+    """The words of the `texts` of the items that lists hold (lists, items): each weighs the root of the share of a list's items
+    that say it, so that a name is found in what its list holds even where the list is called otherwise."""
     shares = sp.diags_array((1 / np.maximum(np.diff(held.indptr), 1)).astype(np.float32)) @ held
-    told = sp.csr_matrix(shares @ word_bags(lists.data.texts))
+    told = sp.csr_matrix(shares @ word_bags(texts))
     told.data = np.sqrt(told.data)
     return _fitted(told)
 

@@ -14,7 +14,7 @@ from scipy.sparse.linalg import svds
 DIM = 96
 """Of the contents."""
 SMALL = 200
-"""With no more lists, or items, all of the decomposition is computed."""
+"""With no more lists, or items, the products of these with each other are taken apart: a matrix that small."""
 RIDGE = 0.3
 RARITY = 0.5
 """An item weighs its rarity to this power; one of fewer than `FEW` lists says nothing of others."""
@@ -76,12 +76,16 @@ def _contents(held: sp.csr_matrix, shares: NDArray[np.float32]) -> NDArray[np.fl
     some = sp.csr_matrix((held @ sp.diags_array(weights))[:, counts >= FEW])
     lengths = np.sqrt(np.asarray(some.multiply(some).sum(axis=1)).ravel())
     unit = sp.csr_matrix(sp.diags_array(1 / np.maximum(lengths, 1e-9)) @ some)
-    if min(unit.shape) <= max(SMALL, DIM):
-        left, strength, _ = np.linalg.svd(unit.toarray(), full_matrices=False)
-        left, strength = left[:, :DIM], strength[:DIM]
-    else:
+    if min(unit.shape) > max(SMALL, DIM):
         left, strength, _ = svds(unit, k=DIM, rng=SEED)
-    found = _unit(left * strength)
+        places = left * strength
+    elif unit.shape[0] < unit.shape[1]:
+        strength, left = np.linalg.eigh((unit @ unit.T).toarray())
+        places = (left * np.sqrt(np.maximum(strength, 0)))[:, -DIM:]
+    else:
+        _, right = np.linalg.eigh((unit.T @ unit).toarray())
+        places = unit @ right[:, -DIM:]
+    found = _unit(places)
     centred = found - shares @ found / max(float(shares.sum()), 1e-9)
     return _unit(np.where(lengths[:, None] > 0, centred, 0)).astype(np.float32)
 

@@ -139,9 +139,9 @@ class ListNames(SparseSource):
 
 def fit_list_names(lists: Playlists, config: ListNamesConfig) -> ListNames:
     """All lists as possible neighbours; a text encoder reads names where `lists.read` holds what it has read."""
-    held, names, words, shares = interactions(lists.data), ngrams(lists.names), named_bags(lists), lists.shares()
+    held, names, words, shares = interactions(lists.data), ngrams(lists.names), named_bags(lists.names), lists.shares()
     guess = fit_guess(held, names=names, words=words.vectors, read=lists.read, shares=shares)
-    told = told_bags(lists)
+    told = told_bags(held, lists.data.texts)
     return ListNames(
         held, names=names, words=words, told=told, guess=guess, read=lists.read, shares=shares, config=config
     )

@@ -34,7 +34,7 @@ def told(lists: Playlists) -> Playlists:
 
 
 def fitted(lists: Playlists) -> Guess:
-    words, names = named_bags(lists).vectors, ngrams(lists.names)
+    words, names = named_bags(lists.names).vectors, ngrams(lists.names)
     return fit_guess(interactions(lists.data), names=names, words=words, read=lists.read, shares=lists.shares())
 
 
@@ -48,7 +48,7 @@ def test_a_list_is_found_by_the_words_of_its_items_though_it_is_called_otherwise
 
 def test_words_of_items_weigh_the_root_of_their_share_and_their_rarity() -> None:
     lists = told(playlists({"a": [0, 1, 3], "b": [2], "c": [3, 4], "d": [0, 2, 3, 4]}))
-    bags, asking = told_bags(lists), ["Lute, rain?", "unheard of"]
+    bags, asking = told_bags(interactions(lists.data), lists.data.texts), ["Lute, rain?", "unheard of"]
     held = interactions(lists.data).toarray()
     shares = held / held.sum(axis=1, keepdims=True) @ word_bags(lists.data.texts).toarray()
     rarity = np.log(5 / np.maximum((shares > 0).sum(axis=0), 1)) * (shares > 0).any(axis=0)
@@ -79,7 +79,7 @@ def test_the_guess_is_ridge_regression_to_the_contents(
     shares = lists.shares().astype(np.float64)
     assert sorted(shares) == [0.5] * 2 + [1] * 7
     np.testing.assert_allclose(np.linalg.norm(found.contents, axis=1), 1, rtol=1e-5)
-    x = features(ngrams(lists.names), named_bags(lists).vectors, lists.read).astype(np.float64)
+    x = features(ngrams(lists.names), named_bags(lists.names).vectors, lists.read).astype(np.float64)
     scaled = np.sqrt(shares)[:, None]
     rows = np.vstack([scaled * x, np.sqrt(guess.RIDGE) * np.eye(x.shape[1])])  # ridge as least squares with more rows
     naive = np.linalg.lstsq(
@@ -112,6 +112,30 @@ def test_contents_are_alike_where_lists_share_items_and_many_lists_are_taken_apa
     monkeypatch.setattr(guess, "SMALL", 10**6)
     dense = fitted(lists).contents
     np.testing.assert_allclose(sparse @ sparse.T, dense @ dense.T, atol=1e-4)
+
+
+def test_few_lists_of_many_items_have_the_contents_that_all_of_the_decomposition_gives() -> None:
+    lists = playlists({name: SEASONS[name] for name in list(SEASONS)[:5]} | {"all": list(range(8))})
+    held = interactions(lists.data).toarray()
+    counts = held.sum(axis=0)
+    assert len(held) < (counts >= guess.FEW).sum()
+    weighed = (held * np.log(7 / counts) ** guess.RARITY)[:, counts >= guess.FEW]
+    naive = weighed / np.linalg.norm(weighed, axis=1, keepdims=True)
+    naive -= naive.mean(axis=0)
+    naive /= np.linalg.norm(naive, axis=1, keepdims=True)
+    found = fitted(lists).contents
+    np.testing.assert_allclose(found @ found.T, naive @ naive.T, atol=1e-5)
+
+
+def test_a_word_has_the_column_of_its_hash() -> None:
+    words = word_bags(["lute", "flute", "lute flute", None])
+    x = features(np.zeros((4, 2), dtype=np.float32), words, None)
+    assert x.shape == (4, 2 + guess.COLUMNS)
+    assert [np.flatnonzero(row).tolist() for row in x[:2]] == [
+        [2 + words[i].indices[0] % guess.COLUMNS] for i in range(2)
+    ]
+    np.testing.assert_array_equal(x[2], x[0] + x[1])
+    assert not x[3].any()
 
 
 @pytest.mark.parametrize("lists", [{"a": [0]}, {"a": [], "b": []}, {"a": [0, 1], "b": [2]}])
