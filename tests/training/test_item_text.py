@@ -3,83 +3,26 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from fastapi.testclient import TestClient
 from numpy.typing import NDArray
 
-from api.app import create_app
 from models.encoders.text import TextEncoder, TextEncoderConfig
 from models.errors import ConfigError
 from models.pretrained import load_text_encoder
-from recsys.bundle import Part, load_bundle
-from recsys.data.item_text import ItemTextEncoder, cut, text_part
+from recsys.bundle import Part
+from recsys.data.item_text import ItemTextEncoder, text_part
 from recsys.data.pairs import Pairs
 from recsys.data.tokens import TextTokenizer, collate_tokens, train_tokenizer
-from recsys.errors import BundleError, InvalidRequest, NotReady
-from recsys.evaluation.partners import partner_recall
-from recsys.retrieval import sizes
-from recsys.service import Recommender
-from recsys.store import Store
-from recsys.store.records import ItemDraft
 from recsys.training.item_text import add_domain, train
-from recsys.training.jobs import Saved, train_from_store
 from recsys.training.loop import Epoch, LoopConfig
-from recsys.training.recipes import Plan, Progress
-from recsys.training.text_batches import TextBatch, members, text_batches
-from recsys.training.text_recipe import ItemTextRecipe, TextData
+from recsys.training.text_batches import TextBatch, members
+from recsys.training.text_recipe import TextData
 from recsys.training.text_salad import random_texts
 from recsys.training.text_steps import ItemTextTraining
-from tests.worlds import Planted
-
-COLOURS = ["red", "blue", "green", "pink", "gold", "grey"]
-NUMBERS = ["one", "two", "three", "four", "five", "six"]
-SMALL = ItemTextRecipe(
-    start="random",
-    layers=2,
-    width=32,
-    heads=4,
-    vocabulary=200,
-    offered=((1, 8), (2, 32)),
-    expert_layers=1,
-    expert_pairs=1,
-    texts=24,
-    half_precision="off",
-    loop=LoopConfig(epochs=4, learning_rate=3e-3, warmup_steps=5),
-)
-
-
-def world(*, items: int = 80) -> TextData:
-    """Every text has a colour and a number among other words; in domain x items of a colour go together, in y of a number."""
-    generator = np.random.default_rng(0)
-    kinds = generator.integers(6, size=(items, 2))
-    texts = [
-        f"w{generator.integers(40)} {COLOURS[colour]} w{generator.integers(40)} {NUMBERS[number]}"
-        for colour, number in kinds
-    ]
-    same = [
-        (a, b)
-        for a in range(items)
-        for b in range(a + 2, items, 2)  # even items are of x, odd ones of y
-        if kinds[a, a % 2] == kinds[b, a % 2]
-    ]
-    return TextData(
-        texts, ["xy"[item % 2] for item in range(items)], Pairs(np.array(same), np.ones(len(same), dtype=np.int64))
-    )
-
-
-def part_of(recipe: ItemTextRecipe, data: TextData, **more: object) -> Part:
-    *_, last = train(recipe, data, seed=0, **more)  # type: ignore[arg-type]
-    assert isinstance(last, Part)
-    return last
-
-
-def recall(part: Part, data: TextData, *, layers: int | None = None, dims: int = 32) -> float:
-    vectors = ItemTextEncoder.from_part(part).encode(data.texts, domains=data.domains, layers=layers)
-    return float(partner_recall(cut(vectors, dims), data.pairs.rows)[1].mean())
+from tests.training.texts import SMALL, part_of, recall, world
 
 
 @pytest.fixture(scope="module")
@@ -299,208 +242,6 @@ def test_random_texts_are_of_the_words_and_lengths_of_those_given() -> None:
     words = np.concatenate([text[1:-1] for text in found])
     assert {word: round(float(np.mean(words == word)), 1) for word in (7, 8, 9)} == {7: 0.2, 8: 0.2, 9: 0.6}
     assert random_texts([np.array([1, 2])], np.random.default_rng(0)) == []
-
-
-class TestBatches:
-    def test_a_batch_is_of_one_domain_with_partners_inside(self) -> None:
-        data = world()
-        learned = members(data.pairs, data.domains)
-        generator = np.random.default_rng(0)
-        for batch in text_batches(learned, texts=12, beside=2, power=0.5, general=0.0, generator=generator):
-            rows = learned.rows[batch.members]
-            assert {data.domains[row] for row in rows} == {learned.domains[batch.domain]}
-            assert len(set(rows.tolist())) == len(rows) <= 12
-            together = {tuple(sorted(pair)) for pair in data.pairs.rows.tolist()}
-            assert any((a, b) in together for a in rows.tolist() for b in rows.tolist())
-
-    def test_small_domains_are_met_by_the_root_of_their_size(self) -> None:
-        big = [(a, a + 1) for a in range(0, 400)]
-        small = [(500 + a, 501 + a) for a in range(24)]
-        domains = ["big" if row < 450 else "small" for row in range(600)]
-        learned = members(Pairs(np.array(big + small), np.ones(424, dtype=np.int64)), domains)
-        generator = np.random.default_rng(0)
-        drawn = [
-            learned.domains[batch.domain]
-            for _ in range(30)
-            for batch in text_batches(learned, texts=8, beside=1, power=0.5, general=0.0, generator=generator)
-        ]
-        assert drawn.count("small") / len(drawn) == pytest.approx(0.2, abs=0.03)  # 5 of 20 + 5
-
-    def test_a_share_of_the_batches_hides_its_label(self) -> None:
-        learned = members(world().pairs, world().domains)
-        generator = np.random.default_rng(0)
-        hidden = [
-            batch.general
-            for _ in range(60)
-            for batch in text_batches(learned, texts=12, beside=1, power=0.5, general=0.1, generator=generator)
-        ]
-        assert np.mean(hidden) == pytest.approx(0.1, abs=0.03)
-
-
-class TestFromTheStore:
-    PLAN = Plan(
-        text_encoder="hashed",
-        include_seen=False,
-        overrides={
-            "item-text": {
-                "start": "random",
-                "layers": 2,
-                "width": 16,
-                "heads": 2,
-                "vocabulary": 200,
-                "offered": [[1, 16], [2, 8]],
-                "expert_pairs": 1,
-                "held_out": 0.2,
-                "pairs": {"lists": 2},
-                "loop": {"epochs": 2},
-            }
-        },
-    )
-
-    def run(self, store: Store, folder: Path, plan: Plan, **more: Any) -> Saved:
-        facts = list(
-            train_from_store(store, plan, model="item-text", folder=str(folder / "b"), checkpoints=folder / "c", **more)
-        )
-        assert any(isinstance(fact, Progress) and "to learn" in fact.fact for fact in facts)
-        assert isinstance(facts[-1], Saved)
-        return facts[-1]
-
-    def test_the_command_saves_one_part_with_figures_for_each_setting(self, trained: Planted, tmp_path: Path) -> None:
-        store = Store.open(trained.copy(tmp_path).url)
-        part = load_bundle(self.run(store, tmp_path, self.PLAN).uri).part("item-text")
-        settings = part.figures["settings"]
-        assert [(one["layers"], one["dims"]) for one in settings] == [(1, 16), (2, 8), (2, 16)]
-        assert all(0 <= one["recall@10"] <= 1 and one["texts_per_second"] > 0 for one in settings)
-        assert all(one["interval"][0] <= one["recall@10"] <= one["interval"][1] and one["queries"] for one in settings)
-        assert all(one["of_separate"] is None for one in settings)
-        assert not list((tmp_path / "c").glob("*"))
-        store.close()
-
-    def test_a_size_that_falls_behind_a_model_of_its_own_is_withheld_over_http(
-        self, trained: Planted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        store = Store.open(trained.copy(tmp_path).url)
-        table = {**self.PLAN.overrides["item-text"], "compare": True, "expert_layers": 2}
-        uri = self.run(store, tmp_path, replace(self.PLAN, overrides={"item-text": table})).uri
-        settings = load_bundle(uri).part("item-text").figures["settings"]
-        first, second = (one["of_separate"] for one in settings[:-1])
-        assert first != second
-        assert settings[-1]["of_separate"] is None
-        monkeypatch.setattr(sizes, "BAR", (first + second) / 2)
-        recommender = Recommender(store, bundle=uri)
-        with TestClient(create_app(recommender)) as client:
-            (part,) = client.get("/v1/models").json()["parts"]
-            withheld = [one["withheld"] is not None for one in part["sizes"]]
-            assert withheld == [first < second, second < first, False]
-            for size, hidden in zip(part["sizes"], withheld, strict=True):
-                asked = {"query": "anything", "layers": size["layers"], "dims": size["dims"]}
-                why = [one["why"] for one in client.post("/v1/search", json=asked).json()["degraded"]]
-                assert bool(why) == hidden
-                assert all("is withheld: it keeps" in one and "answered at 2 layers" in one for one in why)
-        recommender.close()
-        store.close()
-
-    def test_sizes_cannot_be_compared_without_items_held_out(self, trained: Planted, tmp_path: Path) -> None:
-        store = Store.open(trained.copy(tmp_path).url)
-        table = {**self.PLAN.overrides["item-text"], "compare": True, "held_out": 0.0}
-        with pytest.raises(InvalidRequest, match="compare=true with held_out=0"):
-            self.run(store, tmp_path, replace(self.PLAN, overrides={"item-text": table}))
-        store.close()
-
-    def test_a_domain_is_added_and_no_other_vector_changes_a_bit(self, trained: Planted, tmp_path: Path) -> None:
-        planted = trained.copy(tmp_path)
-        store = Store.open(planted.url)
-        names = {0: "x", 1: "y", 2: "x"}
-
-        def labelled(names: dict[int, str]) -> None:
-            items = [store.item(item_id) for item_id in planted.world.cluster]
-            store.put_items(
-                [
-                    ItemDraft(
-                        item_id=item.item_id,
-                        title=item.title,
-                        attributes=item.attributes,
-                        domain=names.get(planted.world.cluster[item.item_id]),
-                    )
-                    for item in items
-                ]
-            )
-
-        labelled(names)
-        first = self.run(store, tmp_path, self.PLAN, name="first").uri
-        with pytest.raises(NotReady, match="0 pairs of items of z that go together"):
-            self.run(store, tmp_path, self.PLAN, given=[first], domain="z")
-        labelled(names | {3: "z"})
-        second = self.run(store, tmp_path, self.PLAN, name="second", given=[first], domain="z").uri
-        old, new = (ItemTextEncoder.from_part(load_bundle(uri).part("item-text")) for uri in (first, second))
-        assert (old.domains, new.domains) == (("x", "y"), ("x", "y", "z"))
-        texts = [store.item(item_id).title or "" for item_id in planted.world.cluster]
-        for domain in ("x", "y", None, "unheard of"):
-            for layers, vectors in old.encode_exits(texts, domains=[domain] * len(texts)).items():
-                again = new.encode_exits(texts, domains=[domain] * len(texts))[layers]
-                np.testing.assert_array_equal(again, vectors)
-        assert not np.array_equal(new.encode(texts, domains=["z"] * len(texts)), old.encode(texts))
-        assert [one["dims"] for one in load_bundle(second).part("item-text").figures["added"]["z"]] == [16, 8, 16]
-        with pytest.raises(InvalidRequest, match="has an expert for 'z' already; its domains are x, y, z"):
-            self.run(store, tmp_path, self.PLAN, given=[second], domain="z")
-        built = {**self.PLAN.overrides["item-text"], "layers": 5, "offered": [[1, 16]]}
-        with pytest.raises(
-            InvalidRequest, match=r"layers, offered: .* is built already; for one more domain you may change"
-        ):
-            self.run(store, tmp_path, replace(self.PLAN, overrides={"item-text": built}), given=[first], domain="z")
-        store.close()
-
-    def test_a_domain_is_added_to_one_encoder_with_experts_alone(self, trained: Planted, tmp_path: Path) -> None:
-        store = Store.open(trained.copy(tmp_path).url)
-        with pytest.raises(InvalidRequest, match="a domain is added to the encoder of one bundle"):
-            self.run(store, tmp_path, self.PLAN, domain="z")
-        with pytest.raises(BundleError, match="holds no text encoder"):
-            self.run(store, tmp_path, self.PLAN, domain="z", given=[trained.bundle])
-        dense = self.run(store, tmp_path, self.PLAN, name="dense").uri
-        with pytest.raises(InvalidRequest, match="has one expert for all: train `item-text` on items of two or more"):
-            self.run(store, tmp_path, self.PLAN, domain="z", given=[dense])
-        store.close()
-
-    def test_a_run_is_not_resumed_after_items_went_to_other_domains(self, trained: Planted, tmp_path: Path) -> None:
-        planted = trained.copy(tmp_path)
-        store = Store.open(planted.url)
-
-        def epochs(*, resume: bool, stop: int | None = None) -> list[str]:
-            facts = train_from_store(
-                store,
-                self.PLAN,
-                model="item-text",
-                folder=str(tmp_path / "b"),
-                checkpoints=tmp_path / "c",
-                resume=resume,
-            )
-            told = list[str]()
-            for fact in facts:
-                if isinstance(fact, Progress) and fact.fact.startswith("epoch"):
-                    told.append(fact.fact.split(",")[0])
-                    if len(told) == stop:
-                        facts.close()
-                        break
-            return told
-
-        assert epochs(resume=False, stop=1) == ["epoch 1"]
-        items = [store.item(item_id) for item_id in planted.world.cluster]
-        store.put_items(
-            [
-                ItemDraft(item_id=item.item_id, title=item.title, attributes=item.attributes, domain="new")
-                for item in items
-            ]
-        )
-        assert epochs(resume=True, stop=1) == ["epoch 1"]
-        assert epochs(resume=True) == ["epoch 2"]
-        store.close()
-
-    def test_too_few_pairs_are_said(self, trained: Planted, tmp_path: Path) -> None:
-        store = Store.open(trained.copy(tmp_path).url)
-        rare = {**self.PLAN.overrides["item-text"], "pairs": {"lists": 140}}
-        with pytest.raises(NotReady, match=r"import more lists, or lower `lists` \(140\)"):
-            self.run(store, tmp_path, replace(self.PLAN, overrides={"item-text": rare}))
-        store.close()
 
 
 def test_a_text_without_a_domain_is_asked_among_items_read_by_their_experts(learned: tuple[Part, TextData]) -> None:
