@@ -15,7 +15,7 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent.parent
 KEPT = ROOT / "artifacts" / "benchmarks"
-CODE = ("recsys", "models", "features")
+CODE = ("recsys", "models", "features", "tests/benchmarks")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

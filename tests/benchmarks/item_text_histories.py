@@ -1,4 +1,4 @@
-"""`sasrec-text` on the catalogue's own text encoder and on frozen MiniLM: the same events, settings and seed.
+"""`sasrec-text` and `sasrec-hybrid` on the catalogue's own text encoder and on frozen MiniLM: the same events, settings and seed.
 
 The encoder learns from the events that both fits of a sequence model may learn from, so that neither has seen a target.
 """
@@ -23,6 +23,8 @@ from recsys.training.recipes import Plan
 from tests.benchmarks.harness import place, say
 
 SETS = ("amazon_industrial", "amazon_games")
+MODELS = ("sasrec-text", "sasrec-hybrid")
+TEXTS = ("frozen", "item-text")
 USERS = 4000
 """Users of a set that take part: the larger one is drawn from, or its trainings alone would take the hour."""
 
@@ -31,7 +33,7 @@ ENCODER = {"offered": [], "expert_layers": 0, "held_out": 0.0, "max_length": 32,
 
 
 def gain(data: Path, name: str) -> dict[str, NDArray[np.float64]]:
-    """NDCG@10 on test of each user, for `frozen` and `item-text`."""
+    """NDCG@10 on test of each user, for each `MODEL TEXTS`."""
     files = [data / name / "items.parquet", data / name / "interactions.parquet"]
     kept = place("item-text-histories", name, USERS, ENCODER, files=files)
     figures = kept / "figures.npz"
@@ -41,8 +43,9 @@ def gain(data: Path, name: str) -> dict[str, NDArray[np.float64]]:
         store = _store(kept, files)
         encoder = _train(store, kept, replace(PLAN, overrides={"item-text": ENCODER}), model="item-text")
         made = {
-            kind: _ndcg(store, kept, replace(PLAN, text_encoder=text), kind=kind)
-            for kind, text in {"frozen": "packaged", "item-text": encoder}.items()
+            f"{model} {kind}": _ndcg(store, kept, replace(PLAN, text_encoder=text), model=model, kind=kind)
+            for kind, text in zip(TEXTS, ("packaged", encoder), strict=True)
+            for model in MODELS
         }
         store.close()
         beside = figures.with_suffix(".partial.npz")
@@ -74,10 +77,8 @@ def _train(store: Store, folder: Path, plan: Plan, *, model: str, name: str | No
     return next(fact.uri for fact in facts if isinstance(fact, Saved))
 
 
-def _ndcg(store: Store, folder: Path, plan: Plan, *, kind: str) -> NDArray[np.float64]:
-    bundle = load_bundle(_train(store, folder, plan, model="sasrec-text", name=f"sasrec-text-{kind}"))
+def _ndcg(store: Store, folder: Path, plan: Plan, *, model: str, kind: str) -> NDArray[np.float64]:
+    bundle = load_bundle(_train(store, folder, plan, model=model, name=f"{model}-{kind}"))
     work = material(store, plan)
-    (found,) = measure(
-        deploy(bundle), split(work.data).test, items=work.data.items, include_seen=False, names=["sasrec-text"]
-    )
+    (found,) = measure(deploy(bundle), split(work.data).test, items=work.data.items, include_seen=False, names=[model])
     return found.ndcg

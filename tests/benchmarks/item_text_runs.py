@@ -14,10 +14,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from models.encoders.text import with_experts
 from models.pretrained import load_text_encoder
 from recsys.bundle import Bundle, Part, load_bundle, save_bundle
 from recsys.data.item_text import ItemTextEncoder, cut, text_part
 from recsys.data.pairs import Pairs
+from recsys.data.tokens import TextTokenizer
 from recsys.evaluation.partners import partner_recall
 from recsys.training.item_text import train
 from recsys.training.text_recipe import NAME, ItemTextRecipe, TextData
@@ -86,7 +88,7 @@ def run(data: Path, name: str) -> Recalls:
     if not kept.exists() or (kind == "served" and not _encoder(data).exists()):
         split = protocol(data, most=None if kind in ("served", "frozen") else SMALL_PAIRS)
         started, cpu = time.monotonic(), time.process_time()
-        part = _frozen(int(rest[0])) if kind == "frozen" else _trained(kind, rest, split)
+        part = frozen(int(rest[0])) if kind == "frozen" else _trained(kind, rest, split)
         spent = {"seconds": np.array([time.monotonic() - started]), "cpu": np.array([time.process_time() - cpu])}
         gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         asked = {"only": rest, "without": list(LEFT_OUT)}.get(kind, sorted(set(split.domains)))
@@ -111,7 +113,7 @@ def across(data: Path, name: str) -> Recalls:
     if not kept.exists():
         run(data, name)
         split = protocol(data)
-        part = _frozen(6) if name == "frozen 6" else load_bundle(str(_encoder(data))).part(NAME)
+        part = frozen(6) if name == "frozen 6" else load_bundle(str(_encoder(data))).part(NAME)
         encoder, label = ItemTextEncoder.from_part(part), np.array(split.domains)
         items = encoder.encode(split.texts, domains=split.domains)
         found = Recalls()
@@ -144,11 +146,19 @@ def _encoder(data: Path) -> Path:
     return place("item-text", "encoder", SERVED, files=[pairs_file(data)])
 
 
-def _frozen(layers: int) -> Part:
-    pretrained = load_text_encoder("packaged", layers=layers)
-    return text_part(
-        pretrained.encoder, name="frozen", tokenizer=pretrained.tokenizer, domains=[], offered=[(layers, 384)]
-    )
+def frozen(layers: int, *exits: int) -> Part:
+    """The first `layers` of the packaged checkpoint as they are; it may be stopped after `exits`, too."""
+    read = load_text_encoder("packaged", layers=layers)
+    offered = [(at, 384) for at in (*exits, layers)]
+    return text_part(read.encoder, name="frozen", tokenizer=read.tokenizer, domains=[], offered=offered)
+
+
+def routed(domains: Sequence[str]) -> Part:
+    """The same with an expert for each of `domains` in as many layers as the served encoder has."""
+    read = load_text_encoder("packaged")
+    cls = TextTokenizer(read.tokenizer, max_length=SERVED.max_length).cls
+    mixed = with_experts(read.encoder, experts=len(domains) + 1, layers=SERVED.expert_layers, cls=cls)
+    return text_part(mixed, name="routed", tokenizer=read.tokenizer, domains=domains, offered=SERVED.offered)
 
 
 def _trained(kind: str, rest: Sequence[str], split: Protocol) -> Part:
