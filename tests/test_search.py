@@ -21,6 +21,7 @@ from recsys.indexes.build import Kind
 from recsys.indexes.funnel import FunnelIndex
 from recsys.retrieval.deployed import Deployed
 from recsys.service import Answer, Options, Question, Recommender
+from recsys.service.questions import MAX_K
 from recsys.service.reading import Reading
 from recsys.settings import Settings
 from recsys.store import Store
@@ -123,6 +124,26 @@ def test_excluded_and_deleted_items_are_not_found(recommender: Recommender) -> N
     assert without.items[0] == first[1]
     recommender.delete_item(first[0].item_id)
     assert recommender.find("claw hammer", options=Options(k=1)).items[0] == first[1]
+
+
+def test_a_text_of_which_nothing_is_known_is_answered_and_told(recommender: Recommender) -> None:
+    answer = recommender.find("\U0001f3b8\U0001f525", options=Options(k=3))
+    assert len(answer.items) == 3
+    assert [(one.what, "knows nothing" in one.why) for one in answer.degraded] == [("query", True)]
+    assert not recommender.find("hammer \U0001f3b8", options=Options(k=3)).degraded
+
+
+@pytest.mark.parametrize("title", [None, "", "<b></b>"])
+def test_items_without_a_text_are_near_to_no_question_until_they_have_one(
+    recommender: Recommender, title: str | None
+) -> None:
+    everything = Options(k=MAX_K)
+    recommender.put_items([ItemDraft(item_id="silent", title=title)])
+    assert "silent" not in [item.item_id for item in recommender.find("claw hammer", options=everything).items]
+    recommender.put_items([ItemDraft(item_id="silent", title="claw hammer")])
+    assert "silent" in [item.item_id for item in recommender.find("claw hammer", options=everything).items]
+    recommender.put_items([ItemDraft(item_id="silent", title=title)])
+    assert "silent" not in [item.item_id for item in recommender.find("claw hammer", options=everything).items]
 
 
 @pytest.mark.parametrize("text", [text for text in ODD if text_of(text, {})])

@@ -61,6 +61,10 @@ class ItemTextEncoder:
         """The same after each of `exits`, for the price of the deepest alone."""
         return self._read(texts, domains, self.exits)
 
+    def knows(self, text: str) -> bool:
+        """Is any word of `text` in the vocabulary?"""
+        return self._tokenizer.knows(legal(text))
+
     def head(self, text: str) -> str:
         """As much of `text`, from its start, as is read."""
         return self._tokenizer.head(legal(text))

@@ -47,6 +47,10 @@ class TextEncoder(Protocol):
         """Vectors (texts, dim) of unit length, never NaN; a text without a single letter has one too."""
         ...
 
+    def knows(self, text: str) -> bool:
+        """Is any word of `text` one that it tells from others? The vectors of all other texts are alike."""
+        ...
+
     def head(self, text: str) -> str:
         """As much of `text`, from its start, as is read."""
         ...
@@ -73,6 +77,9 @@ class BertText:
     def encode(self, texts: Sequence[str]) -> Vectors:
         general = np.zeros(len(texts), dtype=np.int64)
         return exits_of(self._model, self._tokenizer, texts, experts=general, exits=[self._layers])[self._layers]
+
+    def knows(self, text: str) -> bool:
+        return self._tokenizer.knows(legal(text))
 
     def head(self, text: str) -> str:
         return self._tokenizer.head(legal(text))
@@ -103,6 +110,10 @@ class PretrainedText:
             distinct.tolist(), batch_size=self._batch_size, show_progress_bar=False, convert_to_numpy=True
         )
         return unit(np.asarray(vectors, dtype=np.float32))[place]
+
+    def knows(self, text: str) -> bool:
+        tokenizer = self._model.tokenizer
+        return any(token != tokenizer.unk_token_id for token in tokenizer.encode(legal(text), add_special_tokens=False))
 
     def head(self, text: str) -> str:
         tokenizer, length = self._model.tokenizer, self._model.max_seq_length
@@ -135,6 +146,9 @@ class HashedNgrams:
         for row, text in zip(out, texts, strict=True):
             row[:] = self._project(legal(unicodedata.normalize("NFKC", text).casefold()))
         return unit(out)
+
+    def knows(self, text: str) -> bool:
+        return bool(text)
 
     def head(self, text: str) -> str:
         return text

@@ -17,7 +17,11 @@ from models.errors import ConfigError
 
 Tokens = NDArray[np.int64]
 
-SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+UNKNOWN = "[UNK]"
+SPACE = "▁"
+"""What stands for a blank in a vocabulary that is trained here."""
+
+SPECIAL = ("[PAD]", UNKNOWN, "[CLS]", "[SEP]", "[MASK]")
 
 
 class TextTokenizer:
@@ -46,6 +50,11 @@ class TextTokenizer:
         """The token numbers of each text."""
         return [np.array(one.ids, dtype=np.int64) for one in self._tokenizer.encode_batch(list(texts))]
 
+    def knows(self, text: str) -> bool:
+        """Is any part of `text` in the vocabulary?"""
+        read = self._tokenizer.encode(text, add_special_tokens=False).tokens
+        return any(token.strip(SPACE) not in ("", UNKNOWN) for token in read)
+
     def head(self, text: str) -> str:
         """As much of `text`, from its start, as becomes tokens: all of it where it is not cut."""
         read = self._tokenizer.encode(text)
@@ -57,9 +66,9 @@ def train_tokenizer(texts: Iterable[str], *, vocabulary: int = 8000) -> str:
 
     The trainers of WordPiece and Unigram number their pieces otherwise in each run; this one gives the same bits.
     """
-    tokenizer = Tokenizer(BPE(unk_token="[UNK]"))
+    tokenizer = Tokenizer(BPE(unk_token=UNKNOWN))
     tokenizer.normalizer = normalizers.Sequence([NFKC(), BertNormalizer(lowercase=True)])
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([Metaspace(), Punctuation()])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([Metaspace(SPACE), Punctuation()])
     trainer = BpeTrainer(vocab_size=vocabulary, special_tokens=list(SPECIAL), show_progress=False)
     tokenizer.train_from_iterator(texts, trainer)
     ends = [(name, tokenizer.token_to_id(name)) for name in ("[CLS]", "[SEP]")]

@@ -33,6 +33,9 @@ log = logging.getLogger(__name__)
 
 Vectors = NDArray[np.float32]
 
+TITLE = "title: "
+"""What a question begins with, read as the title of an item."""
+
 UNREAD = ""
 """The hash of no text."""
 
@@ -61,6 +64,7 @@ class Reading:
         self._text_index, self._indexes = text_index, indexes
         self._names = names
         self._read = dict[str, str]()
+        self._silent = np.zeros(0, dtype=np.bool_)  # by row; replaced, never changed: readers hold no lock
         self._loading = threading.Lock()
         self._loaded = not self._names
         self._encoder: TextEncoder | None = None
@@ -78,11 +82,16 @@ class Reading:
     def unread(self, items: Iterable[Item], catalogue: Catalogue) -> list[Item]:
         """Those of `items` whose text is not the one that the sources know them by. They count as read from now on."""
         found = []
+        silent = np.zeros(len(catalogue), dtype=np.bool_)
+        silent[: len(self._silent)] = self._silent
         for item in items if self._names else ():
-            now = text_hash(item_text(item.title, item.attributes), item.domain)
+            text = item_text(item.title, item.attributes)
+            silent[catalogue.row(item.item_id)] = not text
+            now = text_hash(text, item.domain)
             if now != self._read.get(item.item_id, self._trained(item.item_id, catalogue)):
                 self._read[item.item_id] = now
                 found.append(item)
+        self._silent = silent
         return found
 
     def learned(self, items: Sequence[Item]) -> Mapping[int, Vectors]:
@@ -145,13 +154,20 @@ class Reading:
         return source.of_texts(SpacedVectors(space, vectors))
 
     def unmet(self, text: str) -> list[Unmet]:
-        """What of a question that is `text` is not met: where it is long, its end is not read."""
+        """What of a question that is `text` is not met: nothing in it is known, or it is long and its end is not read."""
         encoder = self.encoder()
+        if encoder and not encoder.knows(text.removeprefix(TITLE)):
+            return [("query", "the text encoder knows nothing in it: what is shown is near to no word")]
         head = text if encoder is None else encoder.head(text)
         if len(head) == len(text) <= LONGEST:
             return []
-        read = len(head.removeprefix("title: "))
+        read = len(head.removeprefix(TITLE))
         return [("query", f"only its first {read:,} characters are read: send the words that matter")]
+
+    def with_text(self, allowed: Allowed) -> Allowed:
+        """The rows of `allowed` whose items have a text: those without one are near to no question."""
+        silent = self._silent[: len(allowed)]
+        return allowed & ~np.pad(silent, (0, len(allowed) - len(silent)))
 
     def within(self, domain: str, catalogue: Catalogue, allowed: Allowed) -> tuple[Allowed, list[Unmet]]:
         """The rows of `allowed` that are of `domain`, and what of it is not met."""

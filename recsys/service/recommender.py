@@ -313,6 +313,8 @@ class Recommender:
         degraded += live.unknown(options.allow or (), what="allow", why="unknown items, which cannot be shown")
         degraded += live.unknown(options.exclude, what="exclude", why=UNKNOWN_EXCLUDED)
         query = self._query(live, past, options)
+        if question.text is not None and self._live.reading:
+            query = replace(query, allowed=self._live.reading.with_text(query.allowed))
         if question.domain is not None and self._live.reading:
             kept, unmet = self._live.reading.within(question.domain, live.catalogue, query.allowed)
             query, degraded = replace(query, allowed=kept), degraded + [Degraded(*one) for one in unmet]

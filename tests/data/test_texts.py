@@ -77,11 +77,19 @@ class Counting:
         self.asked += texts
         return HashedNgrams(dim=self.dim).encode(texts)
 
+    def knows(self, text: str) -> bool:
+        return bool(text)
+
     def head(self, text: str) -> str:
         return text
 
 
 class TestEveryEncoder:
+    def test_it_knows_words_and_says_when_it_knows_nothing(self, encoder: TextEncoder) -> None:
+        assert encoder.knows("claw hammer")
+        assert encoder.knows("\U0001f3b8 guitar \ud800")
+        assert not encoder.knows("")
+
     def test_odd_texts_have_vectors_of_length_one(self, encoder: TextEncoder) -> None:
         vectors = encoder.encode(ODD)
         assert vectors.dtype == np.float32
