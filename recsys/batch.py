@@ -4,7 +4,7 @@ Users are read, scored and written a piece at a time, so memory does not grow wi
 own until all are there; an interrupted run goes on after the last one.
 """
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -16,7 +16,7 @@ import pyarrow as pa
 from recsys.batch_run import Run, entries, identity
 from recsys.data.history import History
 from recsys.errors import InputFileError
-from recsys.service import MAX_HISTORY, Options, Recommender
+from recsys.service import MAX_HISTORY, Degraded, Options, Recommender
 from recsys.store import Store
 
 PIECE = 2000
@@ -36,14 +36,19 @@ SCHEMA = pa.schema(
     ]
 )
 
-User = tuple[str, History]
+User = tuple[str, History, bool]
+"""An id, the history, and whether something of it is unknown."""
+
+UNKNOWN = "history"
+"""What `Done.told` calls users of whose history not all is known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """Users written so far, those of an interrupted run included."""
+    """Users written so far, those of an interrupted run included. `told` says of how many something was not done as asked."""
 
     users: int
+    told: Mapping[str, int]
 
 
 def recommend_all(
@@ -64,24 +69,26 @@ def recommend_all(
     try:
         while piece := list(islice(users, PIECE)):
             blocks = [_table(recommender, piece[i : i + BLOCK], options) for i in range(0, len(piece), BLOCK)]
-            run.add(pa.concat_tables(blocks), [user for user, _ in piece])
-            yield Done(run.done)
+            run.add(
+                pa.concat_tables(blocks), [user for user, *_ in piece], [UNKNOWN for *_, unknown in piece if unknown]
+            )
+            yield Done(run.done, run.told)
         run.finish(out)
     except OSError as error:
         raise InputFileError(
             f"{out} not written: {error}; free space or choose another place, then run again"
         ) from error
-    yield Done(run.done)
+    yield Done(run.done, run.told)
 
 
 def _table(recommender: Recommender, users: Sequence[User], options: Options) -> pa.Table:
     """The answers of some users, column by column."""
-    found, why = recommender.search([history for _, history in users], options)
+    found, why = recommender.search([history for _, history, _ in users], options)
     item_ids, real = recommender.catalogue.item_ids, found.rows >= 0
     users_of = np.repeat(np.arange(len(users)), real.sum(axis=1))
     bundle = recommender.bundle.uri if recommender.bundle else None
     columns = [
-        pa.array([user for user, _ in users], pa.string()).take(pa.array(users_of)),
+        pa.array([user for user, *_ in users], pa.string()).take(pa.array(users_of)),
         real.cumsum(axis=1, dtype=np.int32)[real],
         pa.array([item_ids[row] for row in found.rows[real].tolist()], pa.string()),
         found.scores[real],
@@ -95,7 +102,7 @@ def _table(recommender: Recommender, users: Sequence[User], options: Options) ->
 
 def _stored(recommender: Recommender, store: Store, after: str | None) -> Iterator[User]:
     while page := store.users(after=after, limit=PIECE):
-        yield from zip(page, recommender.stored_histories(page), strict=True)
+        yield from ((user, past, False) for user, past in zip(page, recommender.stored_histories(page), strict=True))
         after = page[-1]
 
 
@@ -106,6 +113,8 @@ def _sent(recommender: Recommender, path: Path, after: str | None) -> Iterator[U
         for batch in histories.collect_batches(chunk_size=PIECE):
             for user, item_ids in batch.iter_rows():
                 if after is None or user > after:  # both compare code points
-                    yield user, recommender.sent_history(item_ids[-MAX_HISTORY:], [])  # as much as of a stored user
+                    degraded = list[Degraded]()
+                    past = recommender.sent_history(item_ids[-MAX_HISTORY:], degraded)  # as much as of a stored user
+                    yield user, past, bool(degraded)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise InputFileError(f"{path} cannot be read: {error}") from error

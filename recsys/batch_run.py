@@ -47,9 +47,10 @@ def entries(path: Path, *, owner: str, name: str | None = None) -> pl.LazyFrame:
     if name is not None and name in has:
         named = pl.col(owner, name).is_not_null() & pl.col("item_id").is_null()
         lacking &= ~pl.all_horizontal(named)
-    if incomplete := found.select(lacking.sum()).collect().item():
+    incomplete, first = found.select(lacking.sum(), lacking.arg_max().alias("first")).collect().row(0)
+    if incomplete:
         raise InputFileError(
-            f"{path}: {incomplete} rows lack a {owner}, item_id or position: fill them in or take them out"
+            f"{path}: {incomplete} rows lack a {owner}, item_id or position, first row {first + 1}: fill them in or take them out"
         )
     return found
 

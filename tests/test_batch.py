@@ -58,6 +58,25 @@ def test_histories_of_a_file_need_not_be_stored(served: Served, tmp_path: Path, 
     assert set(rows.filter(pl.col("user_id") == "b")["source"]) == {"popular"}
 
 
+def test_users_with_unknown_items_are_counted_also_of_a_run_that_goes_on(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = next(iter(served[2].world.successor))
+    frame = pl.DataFrame(
+        {"user_id": ["a", "a", "b", "c"], "item_id": [known, "ghost", known, "other ghost"], "position": [0, 1, 0, 0]}
+    )
+    frame.write_csv(path := tmp_path / "h.csv")
+    monkeypatch.setattr(batch, "PIECE", 1)
+    recommender, store, _ = served
+    first = recommend_all(recommender, store, tmp_path / "out.parquet", options=Options(k=5), histories=path)
+    assert next(first).told == {batch.UNKNOWN: 1}
+    first.close()
+    *_, last = recommend_all(recommender, store, tmp_path / "out.parquet", options=Options(k=5), histories=path)
+    assert (last.users, dict(last.told)) == (3, {batch.UNKNOWN: 2})
+    *_, stored = recommend_all(recommender, store, tmp_path / "stored.parquet", options=Options(k=5))
+    assert not stored.told
+
+
 def test_of_a_history_without_end_the_last_events_count(served: Served, tmp_path: Path) -> None:
     first, second = list(served[2].world.successor)[:2]
     long = pl.DataFrame(
@@ -109,7 +128,11 @@ def test_a_damaged_note_starts_anew(served: Served, tmp_path: Path) -> None:
         ("h.txt", "x", "use .csv, .jsonl or .parquet"),
         ("h.parquet", "no parquet", "cannot be read"),
         ("h.csv", "user_id,item_id,position\na,b,first\n", "cannot be read"),
-        ("h.csv", "user_id,item_id,position\na,b,1\na,,2\nb,c,\n", "2 rows lack a user_id, item_id or position"),
+        (
+            "h.csv",
+            "user_id,item_id,position\na,b,1\na,,2\nb,c,\n",
+            "2 rows lack a user_id, item_id or position, first row 2:",
+        ),
     ],
 )
 def test_a_bad_file_is_refused(served: Served, tmp_path: Path, name: str, content: str, message: str) -> None:

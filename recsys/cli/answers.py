@@ -94,7 +94,7 @@ def batch(
     holds: Annotated[str | None, typer.Option(help="Similar lists: an item that they hold.")] = None,
 ) -> None:
     """Score all users, or lists, into a Parquet file. An interrupted run goes on when it is started again."""
-    from recsys.batch import recommend_all
+    from recsys.batch import UNKNOWN, recommend_all
 
     of_users: dict[str, Any] = {"include_seen": include_seen, "layers": layers, "dims": dims}
     onwards: dict[str, Any] = {
@@ -123,11 +123,11 @@ def batch(
     with open_recommender(Settings(), bundle=bundle) as (recommender, store), console.status("scoring") as status:
         options = replace(_options(k, encoder, layers, dims), include_seen=include_seen)
         tell(recommender.unmet(options))
-        users = 0
         for done in recommend_all(recommender, store, out, options=options, histories=histories):
-            users = done.users
-            status.update(f"{users:,} users")
-    console.print(f"{out}: {users:,} users", soft_wrap=True)
+            status.update(f"{done.users:,} users")
+    console.print(f"{out}: {done.users:,} users", soft_wrap=True)
+    if unknown := done.told.get(UNKNOWN):
+        console.print(f"  {unknown:,} with items that the store does not hold: these were left out")
 
 
 def _batch_lists(
