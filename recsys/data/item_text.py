@@ -14,6 +14,7 @@ from torch import Tensor
 
 from models.encoders.text import TextEncoder, TextEncoderConfig
 from models.errors import ConfigError
+from models.pretrained import load_text_encoder
 from recsys.bundle import Bundle, Part, load_bundle
 from recsys.data.collate import length_buckets
 from recsys.data.tokens import TextTokenizer, collate_tokens
@@ -195,6 +196,20 @@ def text_part(
         **(about or {}),
     }
     return Part(name=name, kind=KIND, config=config, arrays=arrays)
+
+
+def checkpoint_part(
+    checkpoint: str, *, layers: int | None = None, max_length: int | None = None, exits: Sequence[int] = ()
+) -> Part:
+    """The first `layers` (default: all) of a checkpoint as it is, untrained; it may also be asked after `exits`.
+
+    Raises:
+        ConfigError: as `load_text_encoder`.
+    """
+    read = load_text_encoder(checkpoint, layers=layers, max_length=max_length)
+    config = read.encoder.config
+    offered = [(at, config.dim) for at in (*exits, config.layers)]
+    return text_part(read.encoder, name=checkpoint, tokenizer=read.tokenizer, domains=[], offered=offered)
 
 
 def carried(bundle: Bundle) -> Part | None:

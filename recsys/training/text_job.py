@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.bundle import Bundle, Part
-from recsys.data.item_text import ItemTextEncoder, cut, encoder_in
+from recsys.data.item_text import ItemTextEncoder, checkpoint_part, cut, encoder_in
 from recsys.data.lists import Lists
 from recsys.data.pairs import Pairs, mine, split_items
 from recsys.data.texts import text_hash
 from recsys.errors import InvalidRequest, NotReady
+from recsys.evaluation.metrics import Interval
 from recsys.evaluation.partners import macro, partner_recall
 from recsys.retrieval.sizes import BAR
 from recsys.training.item_text import add_domain, train
@@ -62,7 +63,13 @@ def item_text_bundle(plan: Plan, store_lists: Lists) -> Iterator[Progress | Bund
         train(recipe, data, seed=plan.seed, device=plan.device, checkpoint=checkpoint, resume=plan.resume)
     )
     yield Progress(NAME, "measuring every size offered")
-    figures = measured(ItemTextEncoder.from_part(part, device=plan.device), data, held)
+    start = None
+    if recipe.start != "random":
+        untrained = checkpoint_part(recipe.start, max_length=recipe.max_length)
+        start = ItemTextEncoder.from_part(untrained, device=plan.device)
+    figures = measured(ItemTextEncoder.from_part(part, device=plan.device), data, held, start=start)
+    if gain := figures["with_minus_without"]:
+        yield Progress(NAME, f"recall@10 of items held out, minus that of {recipe.start}: {Interval(**gain)}")
     if recipe.compare:
         yield from _compared(figures["settings"], recipe, data, held, plan=plan)
     yield _bundle(plan, store_lists, data, replace(part, figures=figures))
@@ -173,13 +180,17 @@ def split(found: Lists, recipe: ItemTextRecipe, *, seed: int, domain: str | None
     return data, HeldOut(np.flatnonzero(held), pairs.touching(held))
 
 
-def measured(encoder: ItemTextEncoder, data: TextData, held: HeldOut) -> dict[str, Any]:
+def measured(
+    encoder: ItemTextEncoder, data: TextData, held: HeldOut, *, start: ItemTextEncoder | None = None
+) -> dict[str, Any]:
     """Recall@10 of held-out items, macro mean over domains with its interval, and texts a second of each (layers, dims) that is
     offered. `of_separate` is unknown until a model of that size is trained alone.
+
+    `with_minus_without` is what the whole encoder gains over `start`, the checkpoint untrained, paired by query.
     """
     rows = np.unique(np.concatenate([data.pairs.rows.ravel(), held.pairs.rows.ravel()]))
     texts, domains = [data.texts[row] for row in rows], [data.domains[row] for row in rows]
-    settings = []
+    settings, recalls = [], list[NDArray[np.float64]]()
     for layers in sorted({layers for layers, _ in encoder.offered}):
         started = time.perf_counter()
         encoder.encode(texts[:TIMED], domains=domains[:TIMED], layers=layers)
@@ -199,7 +210,11 @@ def measured(encoder: ItemTextEncoder, data: TextData, held: HeldOut) -> dict[st
                     "of_separate": None,
                 }
             )
-    return {"validation_recall@10": settings[-1]["recall@10"], "settings": settings}
+    gain = None
+    if start and recalls:
+        before = _recalls(start.encode(texts, domains=domains), rows, domains, held)
+        gain = asdict(macro([after - first for after, first in zip(recalls, before, strict=True)]))
+    return {"validation_recall@10": settings[-1]["recall@10"], "with_minus_without": gain, "settings": settings}
 
 
 def _recalls(

@@ -17,7 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from recsys.data.item_text import ItemTextEncoder
+from recsys.data.item_text import ItemTextEncoder, checkpoint_part
 from recsys.evaluation.metrics import Interval, bootstrap
 from recsys.evaluation.partners import macro
 from tests.benchmarks import item_text_funnel
@@ -28,7 +28,6 @@ from tests.benchmarks.item_text_runs import (
     SEED,
     Recalls,
     across,
-    frozen,
     pairs_file,
     protocol,
     routed,
@@ -133,7 +132,9 @@ def speed(data: Path) -> Iterator[Row]:
     read = protocol(data)
     some = np.random.default_rng(SEED).permutation(len(read.texts))[:SPOKEN]
     texts, domains = [read.texts[row] for row in some], [read.domains[row] for row in some]
-    dense, mixed = (ItemTextEncoder.from_part(part) for part in (frozen(6, 3), routed(_domains(data))))
+    dense, mixed = (
+        ItemTextEncoder.from_part(part) for part in (checkpoint_part("packaged", exits=[3]), routed(_domains(data)))
+    )
     plain = [None] * len(texts)
     whole, half, experts = _rates([(dense, texts, plain, 6), (dense, texts, plain, 3), (mixed, texts, domains, 6)])
     n = len(texts)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from models.encoders.text import with_experts
 from models.pretrained import load_text_encoder
 from recsys.bundle import Bundle, Part, load_bundle, save_bundle
-from recsys.data.item_text import ItemTextEncoder, cut, text_part
+from recsys.data.item_text import ItemTextEncoder, checkpoint_part, cut, text_part
 from recsys.data.pairs import Pairs
 from recsys.data.tokens import TextTokenizer
 from recsys.evaluation.partners import partner_recall
@@ -88,7 +88,7 @@ def run(data: Path, name: str) -> Recalls:
     if not kept.exists() or (kind == "served" and not _encoder(data).exists()):
         split = protocol(data, most=None if kind in ("served", "frozen") else SMALL_PAIRS)
         started, cpu = time.monotonic(), time.process_time()
-        part = frozen(int(rest[0])) if kind == "frozen" else _trained(kind, rest, split)
+        part = checkpoint_part("packaged", layers=int(rest[0])) if kind == "frozen" else _trained(kind, rest, split)
         spent = {"seconds": np.array([time.monotonic() - started]), "cpu": np.array([time.process_time() - cpu])}
         gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         asked = {"only": rest, "without": list(LEFT_OUT)}.get(kind, sorted(set(split.domains)))
@@ -113,7 +113,7 @@ def across(data: Path, name: str) -> Recalls:
     if not kept.exists():
         run(data, name)
         split = protocol(data)
-        part = frozen(6) if name == "frozen 6" else load_bundle(str(_encoder(data))).part(NAME)
+        part = checkpoint_part("packaged") if name == "frozen 6" else load_bundle(str(_encoder(data))).part(NAME)
         encoder, label = ItemTextEncoder.from_part(part), np.array(split.domains)
         items = encoder.encode(split.texts, domains=split.domains)
         found = Recalls()
@@ -144,13 +144,6 @@ def vectors(data: Path) -> NDArray[np.float32]:
 def _encoder(data: Path) -> Path:
     """Where the served encoder lies."""
     return place("item-text", "encoder", SERVED, files=[pairs_file(data)])
-
-
-def frozen(layers: int, *exits: int) -> Part:
-    """The first `layers` of the packaged checkpoint as they are; it may be stopped after `exits`, too."""
-    read = load_text_encoder("packaged", layers=layers)
-    offered = [(at, 384) for at in (*exits, layers)]
-    return text_part(read.encoder, name="frozen", tokenizer=read.tokenizer, domains=[], offered=offered)
 
 
 def routed(domains: Sequence[str]) -> Part:

@@ -18,7 +18,24 @@ from recsys.store import Store
 from recsys.store.records import ItemDraft
 from recsys.training.jobs import Saved, train_from_store
 from recsys.training.recipes import Plan, Progress
+from recsys.training.text_job import HeldOut, measured
+from tests.training.texts import SMALL, part_of, world
 from tests.worlds import Planted
+
+
+def test_what_one_encoder_gains_over_another_is_what_the_other_loses() -> None:
+    data = world()
+    held = HeldOut(np.arange(80), data.pairs)
+    little, much = (
+        ItemTextEncoder.from_part(part_of(replace(SMALL, loop=replace(SMALL.loop, epochs=epochs)), data))
+        for epochs in (1, 4)
+    )
+    gain, loss = (
+        measured(one, data, held, start=other)["with_minus_without"] for one, other in ((much, little), (little, much))
+    )
+    assert gain["low"] > 0
+    assert loss["mean"] == pytest.approx(-gain["mean"])
+    assert gain["low"] < gain["mean"] < gain["high"]
 
 
 class TestFromTheStore:
@@ -57,7 +74,27 @@ class TestFromTheStore:
         assert all(0 <= one["recall@10"] <= 1 and one["texts_per_second"] > 0 for one in settings)
         assert all(one["interval"][0] <= one["recall@10"] <= one["interval"][1] and one["queries"] for one in settings)
         assert all(one["of_separate"] is None for one in settings)
+        assert part.figures["with_minus_without"] is None  # it started from nothing
         assert not list((tmp_path / "c").glob("*"))
+        store.close()
+
+    def test_an_encoder_that_learned_nothing_gains_nothing_over_its_start(
+        self, trained: Planted, tmp_path: Path
+    ) -> None:
+        store = Store.open(trained.copy(tmp_path).url)
+        table = {
+            "start": "packaged",
+            "offered": [],
+            "expert_layers": 0,
+            "salad_stay": 0.0,
+            "held_out": 0.2,
+            "pairs": {"lists": 2},
+            "loop": {"epochs": 1, "learning_rate": 1e-12},
+        }
+        uri = self.run(store, tmp_path, replace(self.PLAN, overrides={"item-text": table})).uri
+        figures = load_bundle(uri).part("item-text").figures
+        assert figures["settings"][-1]["queries"] > 0
+        assert figures["with_minus_without"] == {"mean": 0.0, "low": 0.0, "high": 0.0}
         store.close()
 
     def test_a_size_that_falls_behind_a_model_of_its_own_is_withheld_over_http(
