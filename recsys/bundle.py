@@ -95,6 +95,17 @@ def absolute(uri: str) -> str:
     return str(root if "file" in _protocols(fs) else uri.rstrip("/"))
 
 
+def check_free(folder: str, name: str) -> None:
+    """Does nothing while there is no `folder`/`name` yet.
+
+    Raises:
+        BundleError: there is one.
+    """
+    fs, root = _open(folder)
+    if fs.exists(final := f"{root}/{name}"):
+        raise BundleError(f"{final} is there already: choose another name")
+
+
 def save_bundle(bundle: Bundle, folder: str, *, name: str | None = None) -> str:
     """Writes `bundle` into the new folder `folder`/`name` and gives its URI; without a name one is made from the time.
 
@@ -105,10 +116,9 @@ def save_bundle(bundle: Bundle, folder: str, *, name: str | None = None) -> str:
         BundleError: the place is taken or cannot be written.
     """
     name = name or f"{bundle.default}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
+    check_free(folder, name)
     fs, root = _open(folder)
     final = f"{root}/{name}"
-    if fs.exists(final):
-        raise BundleError(f"{final} is there already: choose another name")
     local = "file" in _protocols(fs)
     work = f"{root}/.{name}.{uuid.uuid4().hex[:6]}.partial" if local else final
     files = _files(bundle)

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -255,6 +256,58 @@ def test_questions_of_all_kinds_are_answered_together_as_alone(recommender: Reco
         "part 'markov",
         "give either ",
     ]
+
+
+def test_another_domain_alone_is_another_reader(recommender: Recommender) -> None:
+    recommender.put_items([ItemDraft(item_id="lute", title="acoustic lute", domain="tools")])
+    best = recommender.find("acoustic lute", domain="tools", options=Options(k=1)).items[0]
+    assert (best.item_id, round(best.score, 3)) == ("lute", 1.0)
+    music = recommender.find("acoustic lute", domain="music", options=Options(k=MAX_K)).items
+    assert "lute" not in [item.item_id for item in music]
+
+
+def test_a_text_that_no_encoder_takes_stops_nothing_else(
+    recommender: Recommender, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    real = ItemTextEncoder.encode_exits
+
+    def encode_exits(self: ItemTextEncoder, texts: Sequence[str], **more: Any) -> Any:
+        if any("poison" in text for text in texts):
+            raise RuntimeError("no such token")
+        return real(self, texts, **more)
+
+    monkeypatch.setattr(ItemTextEncoder, "encode_exits", encode_exits)
+    recommender.put_items([ItemDraft(item_id="bad", title="poison")])
+    assert "texts of 1 items cannot be read, bad the first" in caplog.text
+    recommender.put_items([ItemDraft(item_id="good", title="claw hammer two")])
+    found = [item.item_id for item in recommender.find("claw hammer two", options=Options(k=MAX_K)).items]
+    assert "good" in found
+    assert "bad" not in found
+    recommender.put_items([ItemDraft(item_id="bad", title="claw hammer three")])
+    found = [item.item_id for item in recommender.find("claw hammer three", options=Options(k=MAX_K)).items]
+    assert "bad" in found
+
+
+@pytest.mark.parametrize("encoder", ["item-text", "markov"])
+def test_items_without_a_text_are_no_neighbours_where_texts_alone_count(recommender: Recommender, encoder: str) -> None:
+    recommender.put_items([ItemDraft(item_id=one, title=title) for one, title in (("mute", None), ("dumb", "<p></p>"))])
+    answer = recommender.similar("mute", options=Options(k=MAX_K, encoder=encoder))
+    by_text = encoder == "item-text"
+    assert ("dumb" in [item.item_id for item in answer.items]) != by_text
+    assert ("item" in said(answer)) == by_text
+    assert "item" not in said(recommender.similar("lute", options=Options(k=3, encoder=encoder)))
+
+
+def test_popular_items_stand_in_where_a_bundle_has_no_part_for_them(store: Store, sized: str, tmp_path: Path) -> None:
+    bundle = load_bundle(sized)
+    alone = replace(bundle, parts={"item-text": bundle.parts["item-text"]}, default="item-text")
+    recommender = Recommender(store, bundle=save_bundle(alone, str(tmp_path), name="alone"))
+    answer = recommender.recommend(history=["no such item"], options=Options(k=5))
+    counts = store.item_counts()
+    assert [item.source for item in answer.items] == ["popular"] * 5
+    assert counts[answer.items[0].item_id] == max(counts.values())
+    assert "popular items are shown" in answer.degraded[-1].why
+    recommender.close()
 
 
 def test_a_changed_text_encodes_that_item_alone_at_all_exits(

@@ -155,6 +155,10 @@ def stored_model(part: Part) -> tuple[TextEncoder, TextTokenizer]:
     held = {name: weight.shape for name, weight in weights.items()}
     if other := sorted(name for name, _ in settled.items() ^ held.items()):
         raise ConfigError(f"its weights and its settings do not have the same {other[0]}")
+    if (named := len(part.config["domains"])) != max(0, config.experts - 1):
+        raise ConfigError(f"it names {named} domains for {config.experts} experts, of which one is general")
+    if broken := sorted(name for name, weight in weights.items() if not weight.isfinite().all()):
+        raise ConfigError(f"its weights {broken[0]} are not all numbers")
     model.load_state_dict(weights)
     tokenizer = TextTokenizer(part.arrays[TOKENIZER].tobytes().decode(), max_length=config.max_length)
     if tokenizer.vocabulary > config.vocabulary:
@@ -170,6 +174,8 @@ def _check_size(config: TextEncoderConfig, weights: Mapping[str, Tensor], offere
         raise ConfigError(
             f"its weights have {layers} layers of width {width}, its settings {config.layers} of {config.dim}"
         )
+    if not offered:
+        raise ConfigError("it offers no size")
     for at, dims in offered:
         if not (1 <= at <= layers and 1 <= dims <= width):
             raise ConfigError(f"it offers {at} layers x {dims} dims, and has 1 to {layers} x 1 to {width}")
@@ -184,10 +190,16 @@ def text_part(
     offered: Sequence[tuple[int, int]],
     about: dict[str, Any] | None = None,
 ) -> Part:
-    """`model` as it is stored, in half precision; `about` is kept beside it."""
+    """`model` as it is stored, in half precision; `about` is kept beside it.
+
+    Raises:
+        ConfigError: some weight is no number, or too large for half precision.
+    """
     arrays = {
         WEIGHTS + key: value.detach().cpu().numpy().astype(np.float16) for key, value in model.state_dict().items()
     }
+    if broken := sorted(key for key, array in arrays.items() if not np.isfinite(array).all()):
+        raise ConfigError(f"{broken[0]} are not all numbers in half precision: train with a lower learning rate")
     arrays[TOKENIZER] = np.frombuffer(tokenizer.encode(), dtype=np.uint8)
     config = {
         "encoder": asdict(model.config),

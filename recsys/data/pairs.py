@@ -101,9 +101,10 @@ def _capped(pairs: Pairs, domain: NDArray[np.int64], config: PairsConfig) -> Pai
     met = np.bincount(pairs.rows.ravel(), weights=np.repeat(pairs.counts, 2), minlength=len(domain))
     expected = met[pairs.rows].prod(axis=1) / met.sum()
     worth = pairs.counts * np.maximum(np.log(pairs.counts / expected), 0)
-    kept = np.ones(len(pairs), dtype=np.bool_)
-    for end in (0, 1):
-        kept &= _rank_within(pairs.rows[:, end], worth) < config.most
+    ranks = _rank_within(pairs.rows.T.ravel(), np.tile(worth, 2)).reshape(
+        2, -1
+    )  # of either end among all pairs of its item
+    kept: NDArray[np.bool_] = np.all(ranks < config.most, axis=0)
     kept[kept] &= _rank_within(domain[pairs.rows[kept, 0]], worth[kept]) < config.domain_most
     return Pairs(pairs.rows[kept], pairs.counts[kept])
 

@@ -17,7 +17,7 @@ from recsys.retrieval.inner import InnerProductSource
 from recsys.retrieval.item_text import ItemTextSource, empty
 from recsys.retrieval.lists.encoder import PREFIX
 from recsys.retrieval.parts import restore
-from recsys.retrieval.popular import PopularSource
+from recsys.retrieval.popular import POPULAR, PopularSource
 from recsys.retrieval.sizes import Size, Unmet
 from recsys.retrieval.source import Candidates, Query, Source
 from recsys.retrieval.text import TextAware, TextSource
@@ -73,6 +73,10 @@ class Deployed:
         asked = (("layers", layers), ("dims", dims))
         return None, [(what, f"{name} has one size, its whole{way}") for what, n in asked if n is not None]
 
+    def goes_by_text(self, name: str) -> bool:
+        """Does the part `name` know nothing of an item but its text?"""
+        return isinstance(self.sources.get(name), ItemTextSource | TextSource)
+
     def reader(self) -> str:
         """The part that answers questions that are texts: one of several sizes before the text neighbours.
 
@@ -88,16 +92,16 @@ class Deployed:
         )
 
     def search(
-        self, queries: Sequence[Query], *, k: int, encoder: str | None, size: Size | None = None
+        self, queries: Sequence[Query], *, k: int, encoder: str | None, size: Size | None = None, fill: bool = True
     ) -> tuple[Candidates, list[list[Why]]]:
-        """The `k` best rows of each query, and per row why. Where the part finds too few, popular items fill the rest."""
+        """The `k` best rows of each query, and per row why. Where the part finds too few, popular items `fill` the rest."""
         name, source = self.name(encoder), self.source(encoder, size)
         if isinstance(source, FusionSource):
             found, why = source.explained(queries, k=k)
         else:
             found = source.search(queries, k=k)
             why = [[(name, (name,))] * int((rows >= 0).sum()) for rows in found.rows]
-        return self._filled(queries, found, why, k=k)
+        return self._filled(queries, found, why, k=k) if fill else (found, why)
 
     @property
     def text_encoders(self) -> frozenset[str]:
@@ -149,19 +153,19 @@ class Deployed:
     ) -> tuple[Candidates, list[list[Why]]]:
         """Popular items, scored below everything found, where a row of `found` ends early."""
         short = [i for i, rows in enumerate(found.rows) if (rows >= 0).sum() < k]
-        if not short or "popular" not in self.sources:
+        if not short or POPULAR not in self.sources:
             return found, why
         rows, scores = found.rows.copy(), found.scores.copy()
         for i in short:
             have = int((rows[i] >= 0).sum())
             rest = queries[i].allowed.copy()
             rest[rows[i, :have]] = False
-            more = self._lent["popular"].search([Query(queries[i].history, rest)], k=k - have)
+            more = self._lent[POPULAR].search([Query(queries[i].history, rest)], k=k - have)
             extra = more.rows[0][more.rows[0] >= 0]
             floor = float(scores[i, have - 1]) if have else 1.0
             rows[i, have : have + len(extra)] = extra
             scores[i, have : have + len(extra)] = floor - np.arange(1, len(extra) + 1, dtype=np.float32) / STEPS
-            why[i] = [*why[i], *[("popular", ("popular",))] * len(extra)]
+            why[i] = [*why[i], *[(POPULAR, (POPULAR,))] * len(extra)]
         return Candidates(rows, scores), why
 
 
@@ -187,4 +191,4 @@ def deploy(bundle: Bundle) -> Deployed:
 def popular_only(counts: NDArray[np.int64]) -> Deployed:
     """What answers while nothing is trained: items by their number of events, `counts` (items,)."""
     scores = np.log1p(counts).astype(np.float32)
-    return Deployed({"popular": PopularSource(scores, config={})}, {}, "popular")
+    return Deployed({POPULAR: PopularSource(scores, config={})}, {}, POPULAR)

@@ -13,6 +13,9 @@ from recsys.errors import within
 from recsys.indexes.index import fill, nothing
 from recsys.retrieval.source import Allowed, Candidates, Query, Scores
 
+POPULAR = "popular"
+"""What the source is called that stands in where others find nothing."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PopularConfig:

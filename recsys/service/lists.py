@@ -20,6 +20,7 @@ from recsys.retrieval.lists.encoder import ListEncoder
 from recsys.retrieval.lists.parts import reads
 from recsys.retrieval.lists.sparse import ListQuery
 from recsys.retrieval.lists.words import ngrams
+from recsys.retrieval.popular import POPULAR
 from recsys.retrieval.source import Allowed
 from recsys.service.list_filters import nearest
 from recsys.service.list_questions import (
@@ -44,8 +45,6 @@ SIMILAR, CONTINUING = SimilarOptions(), ContinueOptions()
 POOL = 200
 """Candidates from which alternatives are chosen, at least, and twice what they hold: a writer knows not all of them. Ten times as
 many where some may not stand together."""
-POPULAR = "popular"
-"""The source that has an opinion on anything, whatever is asked."""
 
 
 class ListQuestions:

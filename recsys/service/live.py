@@ -14,13 +14,14 @@ from pathlib import Path
 
 import numpy as np
 
-from recsys.bundle import load_bundle
+from recsys.bundle import Bundle, load_bundle
 from recsys.data.catalogue import Catalogue
 from recsys.data.kept import KeptHistories
 from recsys.errors import BundleError, StoreError
 from recsys.indexes.build import Kind
 from recsys.retrieval.deployed import Deployed, deploy, popular_only
 from recsys.retrieval.lists.deployed import deploy_lists
+from recsys.retrieval.popular import POPULAR
 from recsys.service.questions import MAX_HISTORY
 from recsys.service.reading import Reading
 from recsys.service.renewal import Renewal
@@ -113,7 +114,7 @@ class Live:
         try:
             if named := uri or (record and record.uri):
                 bundle = load_bundle(named)
-                live = Snapshot(deploy(bundle), deploy_lists(bundle), Catalogue(bundle.item_ids), bundle)
+                live = Snapshot(self._deployed(bundle), deploy_lists(bundle), Catalogue(bundle.item_ids), bundle)
                 if not live.recommends:
                     self._trouble = (
                         f"{bundle.uri} has parts for lists alone: `recsys train blend` has some for items",
@@ -135,6 +136,13 @@ class Live:
             self._trouble = (str(error),)
         item_ids = tuple(item.item_id for page in self._store.items() for item in page)
         return Snapshot(self._popular(item_ids), NO_LISTS, Catalogue(item_ids), None)
+
+    def _deployed(self, bundle: Bundle) -> Deployed:
+        """The parts of `bundle` with popular items, which stand in where those that it has find nothing."""
+        found = deploy(bundle)
+        if POPULAR in found.sources:
+            return found
+        return found.with_source(POPULAR, self._popular(bundle.item_ids).sources[POPULAR])
 
     def _popular(self, item_ids: Sequence[str]) -> Deployed:
         """What stands in for a part that recommends."""
@@ -160,7 +168,13 @@ class Live:
     def _learn(self, items: Sequence[Item]) -> None:
         if self.reading and items:
             live = self.snapshot
-            read = self.reading.learned(items)
+            try:
+                read = self.reading.learned(items)
+            except StoreError:
+                raise
+            except Exception:  # whatever a text encoder makes of one text: all else goes on
+                log.exception("texts of %d items cannot be read, %s the first", len(items), items[0].item_id)
+                return
             if read:
                 rows = live.catalogue.rows(item.item_id for item in items)
                 deployed, lists = live.deployed.with_items(rows, read), live.lists.with_items(rows, read[max(read)])

@@ -164,8 +164,12 @@ class Reading:
         read = len(head.removeprefix(TITLE))
         return [("query", f"only its first {read:,} characters are read: send the words that matter")]
 
+    def is_silent(self, row: int) -> bool:
+        """Has the item at `row` no text?"""
+        return row < len(self._silent) and bool(self._silent[row])
+
     def with_text(self, allowed: Allowed) -> Allowed:
-        """The rows of `allowed` whose items have a text: those without one are near to no question."""
+        """The rows of `allowed` whose items have a text: those without one are near to nothing but each other."""
         silent = self._silent[: len(allowed)]
         return allowed & ~np.pad(silent, (0, len(allowed) - len(silent)))
 

@@ -133,7 +133,7 @@ class Recommender:
             except RecsysError as error:
                 answers |= {place: error for place, _ in group}
                 continue
-            found, why = live.deployed.search(queries, k=k, encoder=name, size=size)
+            found, why = live.deployed.search(queries, k=k, encoder=name, size=size, fill=not texts)
             for (place, one), rows, scores, reasons in zip(
                 group, found.rows.tolist(), found.scores.tolist(), why, strict=True
             ):
@@ -170,8 +170,9 @@ class Recommender:
             InvalidRequest: `k` or `encoder` is out of range.
         """
         live = self._live.snapshot
-        size, _ = live.deployed.size(options.encoder, layers=options.layers, dims=options.dims)
-        queries = [self._query(live, past, options) for past in histories]
+        name = live.deployed.name(options.encoder)
+        size, _ = live.deployed.size(name, layers=options.layers, dims=options.dims)
+        queries = [self._query(live, past, options, name=name) for past in histories]
         return live.deployed.search(queries, k=options.k, encoder=options.encoder, size=size)
 
     def unmet(self, options: Options) -> list[Degraded]:
@@ -300,6 +301,8 @@ class Recommender:
                 if row is None or row >= len(live.catalogue) or not live.catalogue.active[row]:
                     raise NotFound(f"unknown item {item_id!r}: PUT it first or leave it out")
                 past, options = History.undated(live.catalogue.rows([item_id])), replace(options, include_seen=False)
+                if live.deployed.goes_by_text(name) and self._live.reading and self._live.reading.is_silent(row):
+                    degraded.append(Degraded("item", f"it has no text, and {name} goes by nothing else"))
             case Question(user_id=None, history=None, item_id=None, text=str() as text):
                 past, question = History.undated(NO_ROWS), replace(question, text=readable(text))
             case _:
@@ -312,9 +315,7 @@ class Recommender:
             )
         degraded += live.unknown(options.allow or (), what="allow", why="unknown items, which cannot be shown")
         degraded += live.unknown(options.exclude, what="exclude", why=UNKNOWN_EXCLUDED)
-        query = self._query(live, past, options)
-        if question.text is not None and self._live.reading:
-            query = replace(query, allowed=self._live.reading.with_text(query.allowed))
+        query = self._query(live, past, options, name=name)
         if question.domain is not None and self._live.reading:
             kept, unmet = self._live.reading.within(question.domain, live.catalogue, query.allowed)
             query, degraded = replace(query, allowed=kept), degraded + [Degraded(*one) for one in unmet]
@@ -335,7 +336,7 @@ class Recommender:
             one.degraded.extend(Degraded(*unmet) for unmet in self._live.reading.unmet(text))
         return [replace(one.query, vector=vector) for one, vector in zip(asked, vectors, strict=True)]
 
-    def _query(self, live: Snapshot, past: History, options: Options) -> Query:
+    def _query(self, live: Snapshot, past: History, options: Options, *, name: str) -> Query:
         if not 1 <= options.k <= MAX_K:
             raise InvalidRequest(f"k={options.k}: ask for 1 to {MAX_K} items")
         seen = self.include_seen if options.include_seen is None else options.include_seen
@@ -343,7 +344,10 @@ class Recommender:
         if options.exclude:
             without.append(live.catalogue.rows(options.exclude))
         only = None if options.allow is None else live.catalogue.rows(options.allow)
-        return Query(past, allowed(live.catalogue.active, only=only, without=without))
+        shown = allowed(live.catalogue.active, only=only, without=without)
+        if self._live.reading and live.deployed.goes_by_text(name):
+            shown = self._live.reading.with_text(shown)
+        return Query(past, shown)
 
     def _shown(
         self, live: Snapshot, asked: _Prepared, rows: Sequence[int], scores: Sequence[float], why: Sequence[Why]

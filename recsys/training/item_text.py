@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -47,6 +48,7 @@ def train(
         domains=domains,
         general=recipe.label_dropout if model.config.experts else 0.0,
         name=name,
+        about={"recipe": asdict(recipe), "seed": seed},
         seed=seed,
         checkpoint=checkpoint,
         resume=resume,
@@ -88,6 +90,7 @@ def add_domain(
         domains=[*start.config["domains"], domain],
         general=0.0,
         name=start.name,
+        about={key: start.config[key] for key in ("recipe", "seed")},  # what all that is shared was trained with
         seed=seed,
         checkpoint=checkpoint,
         resume=resume,
@@ -104,6 +107,7 @@ def _taught(
     domains: Sequence[str],
     general: float,
     name: str,
+    about: dict[str, Any],
     seed: int,
     checkpoint: Path | None,
     resume: bool,
@@ -139,7 +143,7 @@ def _taught(
         tokenizer=tokenizer.definition,
         domains=domains,
         offered=teacher.pairs,
-        about={"recipe": asdict(recipe), "seed": seed},
+        about=about,
     )
 
 

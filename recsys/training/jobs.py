@@ -11,7 +11,7 @@ from typing import Any
 
 from features.splits import TEST, VALIDATION
 from models.zoo import LIST_MODELS
-from recsys.bundle import Bundle, Part, load_bundle, read_manifest, save_bundle
+from recsys.bundle import Bundle, Part, check_free, load_bundle, read_manifest, save_bundle
 from recsys.data.build import dataset, text_vectors
 from recsys.data.dataset import Dataset
 from recsys.data.item_text import KIND, ItemTextEncoder, encoder_in
@@ -100,6 +100,9 @@ def train_from_store(
     """
     if domain is not None and (model != ITEM_TEXT or len(given) != 1):
         raise InvalidRequest(f"a domain is added to the encoder of one bundle: `recsys train {ITEM_TEXT} --with URI`")
+    check_known([] if model in ("blend", ITEM_TEXT, *LIST_MODELS) else [model], settings=plan.overrides)
+    if name is not None:
+        check_free(folder, name)  # both before what takes long
     if model == ITEM_TEXT:
         start = load_bundle(given[0]) if domain is not None else None
         yield from _text_encoder(
@@ -111,7 +114,6 @@ def train_from_store(
             store, plan, model=model, folder=folder, name=name, checkpoints=checkpoints, resume=resume
         )
         return
-    check_known([] if model == "blend" else [model], settings=plan.overrides)  # before what takes long
     yield Progress(model, "reading the store and encoding item texts")
     work = material(store, plan)
     place = checkpoints / _run_hash(work)

@@ -11,7 +11,7 @@ from models.encoders.text import TextEncoder, TextEncoderConfig, with_experts
 from models.errors import ConfigError
 from models.pretrained import load_sentence_encoder, load_text_encoder
 from recsys.bundle import Bundle, Part, load_bundle, save_bundle
-from recsys.data.item_text import ItemTextEncoder, carried, cut, from_bundle, text_part
+from recsys.data.item_text import ItemTextEncoder, carried, cut, from_bundle, stored_model, text_part
 from recsys.data.texts import text_encoder, text_hash
 from recsys.data.tokens import TextTokenizer, train_tokenizer
 from recsys.errors import BundleError
@@ -127,6 +127,7 @@ def test_what_it_was_not_trained_for_is_refused(encoder: ItemTextEncoder) -> Non
             OFFERED,
             "its weights and its settings do not have the same domains.weight",
         ),
+        ({}, [], "it offers no size"),
         ({}, [(4, 16)], "it offers 4 layers x 16 dims, and has 1 to 3 x 1 to 16"),
         ({}, [(3, 32)], "it offers 3 layers x 32 dims, and has 1 to 3 x 1 to 16"),
     ],
@@ -139,6 +140,27 @@ def test_settings_that_the_weights_do_not_fit_are_refused_in_one_line(
     with pytest.raises(BundleError, match=why) as found:
         ItemTextEncoder.from_part(wrong)
     assert "\n" not in str(found.value)
+
+
+@pytest.mark.parametrize("domains", [[], ["tools"], ["tools", "music", "films"]])
+def test_domains_that_are_not_as_many_as_the_experts_are_refused(domains: list[str]) -> None:
+    part = random_part()
+    with pytest.raises(BundleError, match=f"it names {len(domains)} domains for 3 experts, of which one is general"):
+        ItemTextEncoder.from_part(replace(part, config=part.config | {"domains": domains}))
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf])
+def test_weights_that_are_no_numbers_are_neither_read_nor_stored(broken: float) -> None:
+    part = random_part()
+    name = next(name for name in part.arrays if name.startswith("weights.layers.1."))
+    array = part.arrays[name].copy()
+    array.flat[3] = broken
+    with pytest.raises(BundleError, match="are not all numbers"):
+        ItemTextEncoder.from_part(replace(part, arrays=part.arrays | {name: array}))
+    model, tokenizer = stored_model(part)
+    next(model.parameters()).data.flatten()[0] = broken
+    with pytest.raises(ConfigError, match="are not all numbers in half precision: train with a lower learning rate"):
+        text_part(model, name="x", tokenizer=tokenizer.definition, domains=["tools", "music"], offered=OFFERED)
 
 
 def test_a_part_that_is_no_text_encoder_is_refused(tmp_path: Path) -> None:

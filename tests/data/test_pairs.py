@@ -46,6 +46,13 @@ def test_an_item_keeps_its_best_pairs() -> None:
     assert found.rows.tolist() == [[0, 1], [3, 4]]
 
 
+def test_an_item_with_many_partners_on_either_side_keeps_no_more_than_others() -> None:
+    hub, most = 4, 2
+    lists = [[hub, other] for other in (0, 1, 2, 3, 5, 6, 7, 8) for _ in range(3)]
+    found = mine(*flat(lists), domains=["x"] * 9, config=PairsConfig(window=1, lists=2, most=most))
+    assert (found.rows == hub).any(axis=1).sum() == most
+
+
 def test_a_domain_keeps_its_best_pairs() -> None:
     lists = [[0, 1]] * 9 + [[2, 3]] * 3 + [[5, 6]] * 2
     found = mine(*flat(lists), domains=DOMAINS, config=PairsConfig(lists=2, domain_most=1))

@@ -1,8 +1,9 @@
 """`item-text` finds what goes together, resumes to the same bits, and teaches every setting that it offers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,11 +19,13 @@ from recsys.data.pairs import Pairs
 from recsys.data.tokens import TextTokenizer, collate_tokens, train_tokenizer
 from recsys.training.item_text import add_domain, train
 from recsys.training.loop import Epoch, LoopConfig
-from recsys.training.text_batches import TextBatch, members
+from recsys.training.text_batches import Members, TextBatch, members
 from recsys.training.text_recipe import TextData
 from recsys.training.text_salad import random_texts
 from recsys.training.text_steps import ItemTextTraining
 from tests.training.texts import SMALL, part_of, recall, world
+
+Step = Callable[..., tuple[ItemTextTraining, Members]]
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +95,62 @@ def test_one_pair_alone_is_the_plain_model() -> None:
         others = [i for i, other in enumerate(texts) if other != text and i not in partners]
         losses.append((1 + scores[row, others].sum() / scores[row, partners]).log().mean())
     torch.testing.assert_close(training(batch, np.random.default_rng(0)), torch.stack(losses).mean())
+
+
+@pytest.fixture
+def step() -> Step:
+    """A training of the small world with random vectors in its tables, without dropout: every call costs the same."""
+    data = world(items=40)
+    learned = members(data.pairs, data.domains)
+    tokenizer = TextTokenizer(train_tokenizer(data.texts, vocabulary=200), max_length=16)
+
+    def made(**change: Any) -> tuple[ItemTextTraining, Members]:
+        torch.manual_seed(0)
+        config = TextEncoderConfig(vocabulary=tokenizer.vocabulary, dim=32, layers=2, heads=4, max_length=16)
+        recipe = replace(SMALL, dropout=0.0, expert_layers=0, **change)
+        training = ItemTextTraining(recipe, TextEncoder(config), tokenizer, data, learned, domains=[], seed=0)
+        training.remember(None)
+        return training, learned
+
+    return made
+
+
+def test_sizes_are_drawn_to_the_rankings_of_the_whole_as_much_as_is_asked(step: Step) -> None:
+    losses = []
+    for align in (0.0, 1.0, 3.0):
+        training, learned = step(align=align)
+        batch = TextBatch(0, np.arange(*learned.spans[0]), general=False)
+        losses.append(float(training(batch, np.random.default_rng(0)).detach()))
+    assert losses[1] > losses[0]
+    assert losses[2] - losses[0] == pytest.approx(3 * (losses[1] - losses[0]), rel=1e-3)
+
+
+@pytest.mark.parametrize("general", [True, False])
+def test_a_batch_that_hides_its_domain_is_compared_with_what_the_domain_s_expert_made(
+    step: Step, *, general: bool
+) -> None:
+    """Of its own texts, too: the table has their vectors by the expert, and keeps them."""
+    training, learned = step(offered=())
+    start, _ = learned.spans[0]
+    batch = TextBatch(0, np.arange(start, start + 8), general=general)
+    table = training.last(2)
+    before = float(training(batch, np.random.default_rng(0)).detach())
+    table[start : start + 8] = torch.randn(8, 32, generator=torch.Generator().manual_seed(1))
+    kept = table.clone()
+    after = float(training(batch, np.random.default_rng(0)).detach())
+    assert (abs(after - before) > 1e-3) == general
+    assert torch.equal(table, kept) == general
+
+
+def test_experts_learn_at_their_own_rate() -> None:
+    data = world(items=40)
+    still, moved = (part_of(replace(SMALL, expert_rate=rate), data).arrays for rate in (0.0, 3.0))
+    first = [name for name in still if ".experts.1." in name]
+    assert first
+    for name in first:
+        other = name.replace(".experts.1.", ".experts.2.")
+        assert np.array_equal(still[name], still[other])  # copies of one, as at the start
+        assert not np.array_equal(moved[name], moved[other])
 
 
 def test_frozen_layers_keep_their_bits() -> None:

@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 from api.app import create_app
 from recsys.bundle import load_bundle
 from recsys.data.item_text import ItemTextEncoder
+from recsys.data.lists import lists
 from recsys.errors import BundleError, InvalidRequest, NotReady
 from recsys.retrieval import sizes
 from recsys.service import Recommender
@@ -18,7 +19,8 @@ from recsys.store import Store
 from recsys.store.records import ItemDraft
 from recsys.training.jobs import Saved, train_from_store
 from recsys.training.recipes import Plan, Progress
-from recsys.training.text_job import HeldOut, measured
+from recsys.training.text_job import HeldOut, measured, split
+from recsys.training.text_recipe import ItemTextRecipe
 from tests.training.texts import SMALL, part_of, world
 from tests.worlds import Planted
 
@@ -149,7 +151,7 @@ class TestFromTheStore:
 
         labelled(names)
         first = self.run(store, tmp_path, self.PLAN, name="first").uri
-        with pytest.raises(NotReady, match="0 pairs of items of z that go together"):
+        with pytest.raises(NotReady, match="0 pairs of items with a text of z that go together"):
             self.run(store, tmp_path, self.PLAN, given=[first], domain="z")
         labelled(names | {3: "z"})
         second = self.run(store, tmp_path, self.PLAN, name="second", given=[first], domain="z").uri
@@ -216,9 +218,69 @@ class TestFromTheStore:
         assert epochs(resume=True) == ["epoch 2"]
         store.close()
 
+    def test_a_second_domain_is_added_with_the_settings_of_the_first(self, trained: Planted, tmp_path: Path) -> None:
+        planted = trained.copy(tmp_path)
+        store = Store.open(planted.url)
+        items = [store.item(item_id) for item_id in planted.world.cluster]
+
+        def labelled(names: dict[int, str]) -> None:
+            found = {item.item_id: names.get(planted.world.cluster[item.item_id]) for item in items}
+            store.put_items(
+                [ItemDraft(item_id=item.item_id, title=item.title, domain=found[item.item_id]) for item in items]
+            )
+
+        table = {**self.PLAN.overrides["item-text"], "keep": 0.3, "loop": {"epochs": 1, "weight_decay": 0.1}}
+        plan = replace(self.PLAN, overrides={"item-text": table})
+        uri, names = "", {0: "x", 1: "y"}
+        labelled(names)
+        uri = self.run(store, tmp_path, plan, name="first").uri
+        recipe = load_bundle(uri).part("item-text").config["recipe"]
+        for number, domain in ((2, "z"), (3, "w")):
+            labelled(names := names | {number: domain})
+            uri = self.run(store, tmp_path, plan, name=domain, given=[uri], domain=domain).uri
+        assert ItemTextEncoder.from_part(load_bundle(uri).part("item-text")).domains == ("x", "y", "z", "w")
+        assert load_bundle(uri).part("item-text").config["recipe"] == recipe
+        assert recipe["keep"] == 0.3
+        store.close()
+
+    def test_nothing_is_learned_of_items_held_out_nor_of_items_without_a_text(
+        self, trained: Planted, tmp_path: Path
+    ) -> None:
+        store = Store.open(trained.copy(tmp_path).url)
+        found = lists(store, holdout="none")
+        recipe = replace(ItemTextRecipe(), held_out=0.3)
+        data, held = split(found, recipe, seed=0)
+        assert len(held.rows) > 5
+        assert not np.isin(data.pairs.rows, held.rows).any()
+        assert np.isin(held.pairs.rows, held.rows).any(axis=1).all()
+        silent = set(np.unique(data.pairs.rows)[:5].tolist())
+        texts = tuple("" if row in silent else text for row, text in enumerate(found.texts))
+        data, held = split(replace(found, texts=texts), recipe, seed=0)
+        assert not np.isin(np.concatenate([data.pairs.rows, held.pairs.rows]), list(silent)).any()
+        with pytest.raises(NotReady, match="0 pairs of items with a text"):
+            split(replace(found, texts=("",) * len(texts)), recipe, seed=0)
+        store.close()
+
+    @pytest.mark.parametrize("model", ["item-text", "set", "playlist-seq2seq"])
+    def test_what_is_misspelt_or_taken_is_said_before_anything_is_read(
+        self, trained: Planted, tmp_path: Path, model: str
+    ) -> None:
+        store = Store.open(trained.copy(tmp_path).url)
+        (tmp_path / "taken").mkdir()
+        for plan, name, error, why in (
+            (replace(self.PLAN, overrides={"itemtext": {}}), "free", InvalidRequest, "unknown model 'itemtext'"),
+            (self.PLAN, "taken", BundleError, "taken is there already: choose another name"),
+        ):
+            facts = train_from_store(
+                store, plan, model=model, folder=str(tmp_path), name=name, checkpoints=tmp_path / "c"
+            )
+            with pytest.raises(error, match=why):
+                next(facts)
+        store.close()
+
     def test_too_few_pairs_are_said(self, trained: Planted, tmp_path: Path) -> None:
         store = Store.open(trained.copy(tmp_path).url)
         rare = {**self.PLAN.overrides["item-text"], "pairs": {"lists": 140}}
-        with pytest.raises(NotReady, match=r"import more lists, or lower `lists` \(140\)"):
+        with pytest.raises(NotReady, match=r"import more lists, titles or attributes, or lower `lists` \(140\)"):
             self.run(store, tmp_path, replace(self.PLAN, overrides={"item-text": rare}))
         store.close()
