@@ -161,9 +161,12 @@ def _message(error: Mapping[str, Any]) -> str:
         return "is needed" if len(error["loc"]) > 1 else "a JSON body is needed"
     if error["type"] == "extra_forbidden":
         return "there is no such field: correct its name or leave it out"
+    if error["type"] in ("dict_type", "model_type", "model_attributes_type", "dataclass_type"):
+        return "is a JSON object, in braces"
+    told = str(error["msg"]).replace(" after validation", "")
     if error["type"] in ("too_long", "too_short") and isinstance(error["input"], str):
-        return str(error["msg"]).replace("item", "character").replace(" after validation", "")
-    return _short(str(error["msg"]))
+        return told.replace("item", "character")
+    return _short(told)
 
 
 def _short(text: str) -> str:

@@ -199,7 +199,7 @@ def test_a_size_that_is_not_served_is_answered_larger_and_said(recommender: Reco
         recommender.recommend(history=["hammer"], options=Options(layers=1, dims=8, encoder="item-text")),
     ):
         assert said(answer) == ["layers", "dims"]
-        assert "1 layers x 8 dims is withheld: it keeps 0.900 of what a model" in answer.degraded[0].why
+        assert "1 layer x 8 dims is withheld: it keeps 0.900 of what a model" in answer.degraded[0].why
         assert answer.degraded[0].why.endswith("answered at 2 layers x 16 dims")
     with pytest.raises(InvalidRequest, match="layers=7: item-text has 1 to 3"):
         recommender.find("claw hammer", options=Options(layers=7))

@@ -126,6 +126,8 @@ def batch(
         for done in recommend_all(recommender, store, out, options=options, histories=histories):
             status.update(f"{done.users:,} users")
     console.print(f"{out}: {done.users:,} users", soft_wrap=True)
+    if not done.users:
+        console.print("  nobody to score: import events, or send --histories FILE")
     if unknown := done.told.get(UNKNOWN):
         console.print(f"  {unknown:,} with items that the store does not hold: these were left out")
 

@@ -26,7 +26,7 @@ class Size:
     dims: int
 
     def __str__(self) -> str:
-        return f"{self.layers} layers x {self.dims} dims"
+        return f"{self.layers} layer{'s' * (self.layers > 1)} x {self.dims} dim{'s' * (self.dims > 1)}"
 
 
 @dataclass(frozen=True, slots=True)

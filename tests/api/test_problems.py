@@ -152,10 +152,12 @@ def test_every_answer_carries_a_request_id_of_its_own(client: TestClient) -> Non
             "body.items.0.title: Value should have at most 10000 characters, not 50000",
         ),
         ("/v1/search", {"query": ""}, "body.query: Value should have at least 1 character, not 0"),
-        ("/v1/items:batch", {"items": []}, "body.items: List should have at least 1 item after validation, not 0"),
+        ("/v1/items:batch", {"items": []}, "body.items: List should have at least 1 item, not 0"),
+        ("/v1/items:batch", {"items": ["a"]}, "body.items.0: is a JSON object, in braces"),
+        ("/v1/items:batch", ["a"], "body: is a JSON object, in braces"),
     ],
 )
-def test_the_length_of_a_text_is_told_in_characters(
-    client: TestClient, path: str, body: dict[str, object], detail: str
+def test_what_is_too_long_or_of_another_kind_is_told_in_the_words_of_the_sender(
+    client: TestClient, path: str, body: object, detail: str
 ) -> None:
     assert assert_problem(client.post(path, json=body), 422) == detail

@@ -129,6 +129,11 @@ def test_recommend_similar_and_batch(full: Shell, trained: Planted) -> None:
     assert second in full("similar", first, "--k", "3", "--encoder", "markov")
     assert "150 users" in full("batch", "--out", "all.parquet", "--k", "2")
     assert pl.read_parquet(full.folder / "all.parquet").height == 300
+    (full.folder / "h.csv").write_text(f"user_id,item_id,position\na,{first},0\na,ghost,1\n")
+    told = full("batch", "--out", "sent.parquet", "--histories", "h.csv")
+    assert "1 with items that the store does not hold: these were left out" in told
+    (full.folder / "none.csv").write_text("user_id,item_id,position\n")
+    assert "nobody to score" in full("batch", "--out", "none.parquet", "--histories", "none.csv")
 
 
 def test_lists_are_continued_and_compared(full: Shell, trained: Planted) -> None:

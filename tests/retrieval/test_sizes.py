@@ -46,7 +46,7 @@ def test_another_size_is_answered_at_the_next_larger_and_said(
     assert size == Size(*answered)
     assert [what for what, _ in unmet] == changed
     for _, why in unmet:
-        assert f"item-text does not offer {layers or 3} layers x {dims} dims, but 1 layers x 8 dims, " in why
+        assert f"item-text does not offer {Size(layers or 3, dims)}, but 1 layer x 8 dims, " in why
         assert why.endswith(f"answered at {size}")
 
 
@@ -57,7 +57,7 @@ def test_a_size_below_its_bar_is_withheld_and_says_by_how_much() -> None:
     assert size == Size(2, 16)
     assert unmet[0] == (
         "layers",
-        "1 layers x 8 dims is withheld: it keeps 0.941 of what a model of that size trained alone reaches, below 0.97; "
+        "1 layer x 8 dims is withheld: it keeps 0.941 of what a model of that size trained alone reaches, below 0.97; "
         "answered at 2 layers x 16 dims",
     )
     assert sizes.choose(layers=1, dims=None)[0] == Size(2, 16)

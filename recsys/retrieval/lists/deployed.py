@@ -25,7 +25,7 @@ CONTINUE = "continue"
 """The fusion that continues lists."""
 FREE = ("set", "weighted", "mean")
 """Encoders that a question without an encoder takes, the first that is there."""
-NO_PARTS = "the bundle has no parts for lists: import playlists, run `recsys train blend`, then restart"
+NO_PARTS = "the bundle has no parts for lists: run `recsys train blend` over a store with playlists, then restart"
 NAMES = "names"
 """What answers where a list has a name and nothing else."""
 
