@@ -162,7 +162,7 @@ def _message(error: Mapping[str, Any]) -> str:
     if error["type"] == "extra_forbidden":
         return "there is no such field: correct its name or leave it out"
     if error["type"] in ("dict_type", "model_type", "model_attributes_type", "dataclass_type"):
-        return "is a JSON object, in braces"
+        return "has to be a JSON object, in braces"
     told = str(error["msg"]).replace(" after validation", "")
     if error["type"] in ("too_long", "too_short") and isinstance(error["input"], str):
         return told.replace("item", "character")

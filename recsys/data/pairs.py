@@ -101,10 +101,8 @@ def _capped(pairs: Pairs, domain: NDArray[np.int64], config: PairsConfig) -> Pai
     met = np.bincount(pairs.rows.ravel(), weights=np.repeat(pairs.counts, 2), minlength=len(domain))
     expected = met[pairs.rows].prod(axis=1) / met.sum()
     worth = pairs.counts * np.maximum(np.log(pairs.counts / expected), 0)
-    ranks = _rank_within(pairs.rows.T.ravel(), np.tile(worth, 2)).reshape(
-        2, -1
-    )  # of either end among all pairs of its item
-    kept: NDArray[np.bool_] = np.all(ranks < config.most, axis=0)
+    ends = pairs.rows.T.ravel()  # an item's pairs are ranked together, whichever end of them it is
+    kept: NDArray[np.bool_] = np.all(_rank_within(ends, np.tile(worth, 2)).reshape(2, -1) < config.most, axis=0)
     kept[kept] &= _rank_within(domain[pairs.rows[kept, 0]], worth[kept]) < config.domain_most
     return Pairs(pairs.rows[kept], pairs.counts[kept])
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from recsys.bundle import Bundle, load_bundle
+from recsys.bundle import load_bundle
 from recsys.data.catalogue import Catalogue
 from recsys.data.kept import KeptHistories
 from recsys.errors import BundleError, StoreError
@@ -114,12 +114,15 @@ class Live:
         try:
             if named := uri or (record and record.uri):
                 bundle = load_bundle(named)
-                live = Snapshot(self._deployed(bundle), deploy_lists(bundle), Catalogue(bundle.item_ids), bundle)
+                live = Snapshot(deploy(bundle), deploy_lists(bundle), Catalogue(bundle.item_ids), bundle)
                 if not live.recommends:
                     self._trouble = (
                         f"{bundle.uri} has parts for lists alone: `recsys train blend` has some for items",
                     )
                     live = replace(live, deployed=self._popular(bundle.item_ids))
+                elif POPULAR not in live.deployed.sources:  # which stands in where the others find nothing
+                    popular = self._popular(bundle.item_ids).sources[POPULAR]
+                    live = replace(live, deployed=live.deployed.with_source(POPULAR, popular))
                 self.reading = Reading(
                     self._store,
                     bundle,
@@ -136,13 +139,6 @@ class Live:
             self._trouble = (str(error),)
         item_ids = tuple(item.item_id for page in self._store.items() for item in page)
         return Snapshot(self._popular(item_ids), NO_LISTS, Catalogue(item_ids), None)
-
-    def _deployed(self, bundle: Bundle) -> Deployed:
-        """The parts of `bundle` with popular items, which stand in where those that it has find nothing."""
-        found = deploy(bundle)
-        if POPULAR in found.sources:
-            return found
-        return found.with_source(POPULAR, self._popular(bundle.item_ids).sources[POPULAR])
 
     def _popular(self, item_ids: Sequence[str]) -> Deployed:
         """What stands in for a part that recommends."""

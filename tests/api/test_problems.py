@@ -153,8 +153,8 @@ def test_every_answer_carries_a_request_id_of_its_own(client: TestClient) -> Non
         ),
         ("/v1/search", {"query": ""}, "body.query: Value should have at least 1 character, not 0"),
         ("/v1/items:batch", {"items": []}, "body.items: List should have at least 1 item, not 0"),
-        ("/v1/items:batch", {"items": ["a"]}, "body.items.0: is a JSON object, in braces"),
-        ("/v1/items:batch", ["a"], "body: is a JSON object, in braces"),
+        ("/v1/items:batch", {"items": ["a"]}, "body.items.0: has to be a JSON object, in braces"),
+        ("/v1/items:batch", ["a"], "body: has to be a JSON object, in braces"),
     ],
 )
 def test_what_is_too_long_or_of_another_kind_is_told_in_the_words_of_the_sender(

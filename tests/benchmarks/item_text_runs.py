@@ -147,7 +147,7 @@ def _encoder(data: Path) -> Path:
 
 
 def routed(domains: Sequence[str]) -> Part:
-    """The same with an expert for each of `domains` in as many layers as the served encoder has."""
+    """The packaged checkpoint as it is, with an expert for each of `domains` in as many layers as the served encoder has."""
     read = load_text_encoder("packaged")
     cls = TextTokenizer(read.tokenizer, max_length=SERVED.max_length).cls
     mixed = with_experts(read.encoder, experts=len(domains) + 1, layers=SERVED.expert_layers, cls=cls)

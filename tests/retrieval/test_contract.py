@@ -109,7 +109,7 @@ class TestEverySource:
 
     def test_unknown_items_in_a_history_are_passed_over(self, source: Source, width: int) -> None:
         with_it, without = [query(rows, allowed=width) for rows in ([4, width - 1, 9, width - 2], [4, 9])]
-        same(source.search([with_it], k=10), source.search([without], k=10))
+        assert_same(source.search([with_it], k=10), source.search([without], k=10))
 
     def test_an_item_without_events_says_nothing_in_a_source_of_ids(
         self, name: str, source: Source, planted: World, width: int
@@ -118,7 +118,7 @@ class TestEverySource:
         if name in (*TEXTS, "fusion"):
             assert not np.array_equal(source.search([with_it], k=10).scores, source.search([without], k=10).scores)
         else:
-            same(source.search([with_it], k=10), source.search([without], k=10))
+            assert_same(source.search([with_it], k=10), source.search([without], k=10))
 
     def test_items_never_trained_on_are_silent_but_for_their_text(
         self, name: str, source: Source, planted: World, width: int
@@ -143,13 +143,13 @@ class TestEverySource:
         together = source.search(many, k=6)
         for i in (0, 7, 20, 25, 255, 256, 299):
             alone = source.search([many[i]], k=6)
-            same(Candidates(together.rows[i : i + 1], together.scores[i : i + 1]), alone)
+            assert_same(Candidates(together.rows[i : i + 1], together.scores[i : i + 1]), alone)
 
     def test_threads_get_the_same_answers(self, source: Source, questions: list[Query]) -> None:
         alone = source.search(questions, k=8)
         with ThreadPoolExecutor(4) as pool:
             for found in pool.map(lambda _: source.search(questions, k=8), range(8)):
-                same(found, alone)
+                assert_same(found, alone)
 
     def test_what_is_asked_is_not_changed(self, source: Source, questions: list[Query]) -> None:
         before = [(question.history.rows.copy(), question.allowed.copy()) for question in questions]
@@ -184,7 +184,7 @@ def walks(planted: World) -> list[Query]:
     return asked
 
 
-def same(found: Candidates, expected: Candidates) -> None:
+def assert_same(found: Candidates, expected: Candidates) -> None:
     """The same rows at the same scores; those level with each other may change places."""
     close(found.scores, expected.scores)
     for scores, rows, others in zip(expected.scores, found.rows, expected.rows, strict=True):
