@@ -41,7 +41,7 @@ def entries(path: Path, *, owner: str, name: str | None = None) -> pl.LazyFrame:
     if missing:
         raise InputFileError(f"{path} has no column {missing[0]!r}: {owner}, item_id and position are needed")
     found = frame.select(
-        *(pl.col(name).cast(pl.String) for name in text if name in has), pl.col("position").cast(pl.Int64)
+        *(pl.col(name).cast(pl.String) for name in text if name in has), pl.col("position").cast(pl.Int64, strict=False)
     )
     lacking = pl.any_horizontal(pl.col(owner, "item_id", "position").is_null())
     if name is not None and name in has:
@@ -50,7 +50,8 @@ def entries(path: Path, *, owner: str, name: str | None = None) -> pl.LazyFrame:
     incomplete, first = found.select(lacking.sum(), lacking.arg_max().alias("first")).collect().row(0)
     if incomplete:
         raise InputFileError(
-            f"{path}: {incomplete} rows lack a {owner}, item_id or position, first row {first + 1}: fill them in or take them out"
+            f"{path}: {incomplete} rows lack a {owner}, item_id or position, first row {first + 1}: fill them in, positions as "
+            "whole numbers, or take them out"
         )
     return found
 

@@ -127,7 +127,7 @@ def test_a_damaged_note_starts_anew(served: Served, tmp_path: Path) -> None:
         ("h.csv", "user_id,item_id\na,b\n", "has no column 'position'"),
         ("h.txt", "x", "use .csv, .jsonl or .parquet"),
         ("h.parquet", "no parquet", "cannot be read"),
-        ("h.csv", "user_id,item_id,position\na,b,first\n", "cannot be read"),
+        ("h.csv", "user_id,item_id,position\na,b,first\n", "1 rows lack a user_id, item_id or position, first row 1:"),
         (
             "h.csv",
             "user_id,item_id,position\na,b,1\na,,2\nb,c,\n",
