@@ -77,16 +77,15 @@ class TextEncoder(nn.Module):
         self.config = config
         self.tokens = nn.Embedding(config.vocabulary, config.dim)
         self.positions = nn.Embedding(config.max_length, config.dim)
-        self.domains = nn.Embedding(config.experts, config.dim) if config.experts else None
+        self.domains = nn.ParameterList(torch.empty(config.dim) for _ in range(config.experts))
         self.norm = nn.LayerNorm(config.dim, eps=config.norm_eps)
         self.dropout = nn.Dropout(config.dropout)
         dense = config.layers - config.expert_layers
         self.layers = nn.ModuleList(
             TextLayer(config, experts=config.experts if number >= dense else 0) for number in range(config.layers)
         )
-        for table in (self.tokens, self.positions, self.domains):
-            if table is not None:
-                nn.init.normal_(table.weight, std=0.02)
+        for weight in (self.tokens.weight, self.positions.weight, *self.domains):
+            nn.init.normal_(weight, std=0.02)
 
     def forward(
         self, batch: TokenBatch, *, layers: int | None = None, dims: int | None = None
@@ -121,9 +120,10 @@ class TextEncoder(nn.Module):
     def embed(self, batch: TokenBatch) -> Float[Tensor, "batch time dim"]:
         """Token vectors before the first layer."""
         x = self.tokens(batch.tokens)
-        if self.domains is not None:
-            own = self.domains(_experts(batch))
-            x = torch.cat([own[:, None], x[:, 1:]], dim=1)
+        if self.config.experts:
+            present, own = torch.unique(_experts(batch), return_inverse=True)
+            read = torch.stack([self.domains[expert] for expert in present.tolist()])  # absent ones get no gradient
+            x = torch.cat([read[own][:, None], x[:, 1:]], dim=1)
         return self.dropout(self.norm(x + self.positions.weight[: x.shape[1]]))
 
     def _routing(self, batch: TokenBatch) -> Routing | None:
@@ -139,7 +139,7 @@ def with_experts(encoder: TextEncoder, *, experts: int, layers: int, cls: int) -
     if encoder.config.experts:
         raise ConfigError(f"this encoder has {encoder.config.experts} experts already; use with_expert to add one")
     wide = TextEncoder(replace(encoder.config, experts=experts, expert_layers=layers))
-    own = encoder.state_dict() | {"domains.weight": encoder.tokens.weight[cls].repeat(experts, 1)}
+    own = encoder.state_dict() | {f"domains.{expert}": encoder.tokens.weight[cls] for expert in range(experts)}
     for name in wide.state_dict():
         if ".feed.experts." in name:
             layer, _, rest = name.partition(".experts.")
@@ -153,16 +153,16 @@ def with_expert(encoder: TextEncoder) -> TextEncoder:
         raise ConfigError("this encoder is dense: use with_experts first")
     count = encoder.config.experts
     wide = TextEncoder(replace(encoder.config, experts=count + 1))
-    own = dict(encoder.state_dict())
-    own["domains.weight"] = torch.cat([own["domains.weight"], own["domains.weight"][:1]])
+    own = encoder.state_dict() | {f"domains.{count}": encoder.domains[0]}
     for name in wide.state_dict():
         own.setdefault(name, own[name.replace(f".experts.{count}.", ".experts.0.")])
     return _filled(wide, own, encoder)
 
 
 def expert_parameters(encoder: TextEncoder, expert: int) -> list[nn.Parameter]:
-    """The feed-forward weights that `expert` alone uses; its row of `domains` is beside them."""
-    return [weight for name, weight in encoder.named_parameters() if f".feed.experts.{expert}." in name]
+    """What `expert` alone uses: the token of its domain and its feed-forward weights."""
+    feeds = [weight for name, weight in encoder.named_parameters() if f".feed.experts.{expert}." in name]
+    return [encoder.domains[expert], *feeds]
 
 
 def _filled(wide: TextEncoder, weights: dict[str, Tensor], like: TextEncoder) -> TextEncoder:

@@ -149,6 +149,8 @@ def stored_model(part: Part) -> tuple[TextEncoder, TextTokenizer]:
         for name, array in part.arrays.items()
         if name.startswith(WEIGHTS)
     }
+    if "domains.weight" in weights:  # as it was stored before each token had a weight of its own
+        weights |= {f"domains.{number}": token for number, token in enumerate(weights.pop("domains.weight"))}
     _check_size(config, weights, part.config["offered"])
     model = TextEncoder(config)
     settled = {name: weight.shape for name, weight in model.state_dict().items()}

@@ -77,12 +77,8 @@ def add_domain(
     model.requires_grad_(requires_grad=False)
     for weight in expert_parameters(model, new):
         weight.requires_grad_()
-    assert model.domains is not None
-    model.domains.weight.requires_grad_()  # the rows of other domains are not read, and so have no gradient
     yield from _taught(
-        replace(  # decay, or weights mixed with the start's, could move the other domains' bits; the general expert stands still
-            recipe, keep=0.0, salad_stay=0.0, loop=replace(recipe.loop, weight_decay=0.0)
-        ),
+        replace(recipe, keep=0.0, salad_stay=0.0),  # all that others read stands still
         (model.to(device), tokenizer),
         data,
         members(data.pairs, data.domains),
@@ -114,7 +110,8 @@ def _taught(
 ) -> Iterator[Epoch | Part]:
     """Trains an encoder with its tokenizer, whose experts read `domains`; a share `general` of the batches hides its own."""
     model, tokenizer = encoder
-    start = {key: weight.clone() for key, weight in model.state_dict().items()}
+    mixed = recipe.keep and recipe.start != "random"
+    start = {key: weight.clone() for key, weight in model.state_dict().items()} if mixed else {}
     teacher = ItemTextTraining(recipe, model, tokenizer, data, learned, domains=domains, seed=seed)
     teacher.remember(whole)
     yield from run(
@@ -135,7 +132,7 @@ def _taught(
         resume=resume,
         faster=lambda name: recipe.expert_rate if ".experts." in name or ".domains." in name else 1.0,
     )
-    if recipe.keep and recipe.start != "random":
+    if mixed:
         _interpolate(model, start, keep=recipe.keep)
     yield text_part(
         teacher.encoder,
@@ -180,8 +177,8 @@ def _start(
         whole = found if found.config.layers > recipe.layers else None
         tokenizer = TextTokenizer(pretrained.tokenizer, max_length=model.config.max_length)
     named = learned.named(recipe.expert_pairs)
-    if recipe.expert_layers and len(named) > 1:
-        model = with_experts(model, experts=len(named) + 1, layers=recipe.expert_layers, cls=tokenizer.cls)
+    if recipe.depth and len(named) > 1:
+        model = with_experts(model, experts=len(named) + 1, layers=recipe.depth, cls=tokenizer.cls)
     for frozen in (model.tokens, model.positions, model.norm, *model.layers[: recipe.frozen]) if recipe.frozen else ():
         frozen.requires_grad_(False)
     return model, tokenizer, whole

@@ -150,7 +150,7 @@ def routed(domains: Sequence[str]) -> Part:
     """The packaged checkpoint as it is, with an expert for each of `domains` in as many layers as the served encoder has."""
     read = load_text_encoder("packaged")
     cls = TextTokenizer(read.tokenizer, max_length=SERVED.max_length).cls
-    mixed = with_experts(read.encoder, experts=len(domains) + 1, layers=SERVED.expert_layers, cls=cls)
+    mixed = with_experts(read.encoder, experts=len(domains) + 1, layers=SERVED.depth, cls=cls)
     return text_part(mixed, name="routed", tokenizer=read.tokenizer, domains=domains, offered=SERVED.offered)
 
 

@@ -125,7 +125,7 @@ def test_what_it_was_not_trained_for_is_refused(encoder: ItemTextEncoder) -> Non
         (
             {"experts": 0, "expert_layers": 0},
             OFFERED,
-            "its weights and its settings do not have the same domains.weight",
+            "its weights and its settings do not have the same domains.0",
         ),
         ({}, [], "it offers no size"),
         ({}, [(4, 16)], "it offers 4 layers x 16 dims, and has 1 to 3 x 1 to 16"),
@@ -140,6 +140,16 @@ def test_settings_that_the_weights_do_not_fit_are_refused_in_one_line(
     with pytest.raises(BundleError, match=why) as found:
         ItemTextEncoder.from_part(wrong)
     assert "\n" not in str(found.value)
+
+
+def test_a_part_that_holds_the_tokens_of_its_domains_in_one_table_is_read(encoder: ItemTextEncoder) -> None:
+    part = random_part()
+    tokens = {name: array for name, array in part.arrays.items() if name.startswith("weights.domains.")}
+    others = {name: array for name, array in part.arrays.items() if name not in tokens}
+    before = replace(part, arrays=others | {"weights.domains.weight": np.stack(list(tokens.values()))})
+    for domain in ("tools", "music", None):
+        found = ItemTextEncoder.from_part(before).encode(TEXTS, domains=[domain] * 4)
+        np.testing.assert_array_equal(found, encoder.encode(TEXTS, domains=[domain] * 4))
 
 
 @pytest.mark.parametrize("domains", [[], ["tools"], ["tools", "music", "films"]])
