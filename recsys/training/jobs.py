@@ -4,7 +4,7 @@ import hashlib
 import json
 import shutil
 import uuid
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -117,6 +117,7 @@ def train_from_store(
     yield Progress(model, "reading the store and encoding item texts")
     work = material(store, plan)
     place = checkpoints / _run_hash(work)
+    yield from _start_over(model, place, resume=resume)
     running = replace(work.plan, checkpoints=place, resume=resume)
     bundles = {uri: load_bundle(uri) for uri in given}
     of_lists = [uri for uri, bundle in bundles.items() if bundle.default.startswith(PREFIX)]
@@ -168,6 +169,7 @@ def _text_encoder(
     else:
         place = checkpoints / _hash(asked)
         facts = item_text_bundle(replace(plan, checkpoints=place, resume=resume), found)
+    yield from _start_over(ITEM_TEXT, place, resume=resume)
     for fact in facts:
         match fact:
             case Progress():
@@ -190,6 +192,7 @@ def _list_encoder(
         text = text_vectors(store, reader, found.data)
         plan = replace(plan, text_encoder_hash=reader.hash)
     place = checkpoints / run_name(found, plan, model)
+    yield from _start_over(model, place, resume=resume)
     for fact in list_bundle(model, found, text, replace(plan, checkpoints=place, resume=resume)):
         match fact:
             case Progress():
@@ -199,6 +202,14 @@ def _list_encoder(
                 store.add_bundle(uri, read_manifest(uri))
                 shutil.rmtree(place, ignore_errors=True)
                 yield Saved(uri, fact)
+
+
+def _start_over(model: str, place: Path, *, resume: bool) -> Iterator[Progress]:
+    """Says so where a run is to be resumed of which nothing is kept."""
+    if resume and not place.exists():
+        yield Progress(
+            model, f"{place.parent} holds nothing of this run (its settings and data may have changed): from the start"
+        )
 
 
 def _named(plan: Plan) -> TextEncoder:

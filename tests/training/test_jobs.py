@@ -1,6 +1,7 @@
 """From the store to a bundle: resumed, composed from parts, or refused."""
 
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -71,11 +72,24 @@ def test_an_interrupted_run_is_resumed_to_the_same_bits(
             store, plan, model="sasrec", folder=str(tmp_path / "b"), checkpoints=tmp_path / "c", resume=True
         )
     )
-    epochs = [fact.fact for fact in again if isinstance(fact, Progress) and "fit epoch" in fact.fact]
-    assert epochs[0].startswith(first)
+    told = [fact.fact for fact in again if isinstance(fact, Progress)]
+    assert not any("from the start" in fact for fact in told)
+    assert next(fact for fact in told if "fit epoch" in fact).startswith(first)
     assert isinstance(again[-1], Saved)
     assert again[-1].bundle.parts["sasrec"].hash == whole.bundle.parts["sasrec"].hash
     assert not list((tmp_path / "c").glob("*"))
+
+
+@pytest.mark.parametrize("model", ["markov", "item-text", "set"])
+def test_a_run_of_which_nothing_is_kept_is_said_to_start_over(store: Store, tmp_path: Path, model: str) -> None:
+    facts = train_from_store(
+        store, PLAN, model=model, folder=str(tmp_path / "b"), checkpoints=tmp_path / "c", resume=True
+    )
+    told = [fact.fact for fact in islice(facts, 3) if isinstance(fact, Progress)]
+    facts.close()
+    assert (
+        f"{tmp_path / 'c'} holds nothing of this run (its settings and data may have changed): from the start" in told
+    )
 
 
 def test_a_blend_takes_parts_trained_before(store: Store, tmp_path: Path) -> None:
