@@ -227,7 +227,9 @@ def _validation_table(saved: "Saved") -> None:
     from recsys.data.item_text import carried
 
     if saved.bundle.default == "item-text" and (encoder := carried(saved.bundle)) is not None:
-        _sizes_table(encoder, title=saved.uri)
+        for added in (None, *encoder.figures.get("added", {})):
+            _sizes_table(encoder, added, title=f"{saved.uri}, {added} added" if added else saved.uri)
+        console.print("recall@10: macro mean over domains; 95 % bootstrap intervals over queries")
         return
     table = Table("part", "validation NDCG@10", "blended", title=saved.uri)
     blended = saved.bundle.parts["blend"].config["sources"] if "blend" in saved.bundle.parts else []
@@ -242,19 +244,18 @@ def _validation_table(saved: "Saved") -> None:
         console.print(f"{name} is left out of the blend: {reason}", soft_wrap=True)
 
 
-def _sizes_table(encoder: "Part", *, title: str) -> None:
+def _sizes_table(encoder: "Part", added: str | None, *, title: str) -> None:
     from rich.table import Table
 
     from recsys.retrieval.sizes import sizes_of
 
     table = Table("layers", "dims", "recall@10 of items held out", "queries", "texts/s", "withheld", title=title)
-    for one in sizes_of(encoder).settings:
+    for one in sizes_of(encoder, added=added).settings:
         recall, (low, high) = one.figures.get("recall@10"), one.figures.get("interval") or (0, 0)
         shown = "" if recall is None else f"{recall:.4f} [{low:.4f}, {high:.4f}]"
         about = (str(one.figures.get(name, "")) for name in ("queries", "texts_per_second"))
         table.add_row(str(one.size.layers), str(one.size.dims), shown, *about, one.withheld or "")
     console.print(table)
-    console.print("macro mean over domains; 95 % bootstrap intervals over queries")
 
 
 def _report_table(report: "Report") -> None:

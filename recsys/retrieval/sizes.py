@@ -86,9 +86,10 @@ class Sizes:
         return f"{self.name} does not offer {size}, but {', '.join(map(str, self.served))}"
 
 
-def sizes_of(part: Part) -> Sizes:
-    """What the text encoder stored as `part` offers, with the figures measured on it."""
-    measured = {Size(one["layers"], one["dims"]): one for one in part.figures.get("settings", [])}
+def sizes_of(part: Part, *, added: str | None = None) -> Sizes:
+    """What the text encoder stored as `part` offers, with the figures measured on it, or on the domain `added` to it alone."""
+    figures = part.figures.get("settings", []) if added is None else part.figures["added"][added]
+    measured = {Size(one["layers"], one["dims"]): one for one in figures}
     sizes = sorted(Size(layers, dims) for layers, dims in part.config["offered"])
     return Sizes(part.name, tuple(_setting(size, measured.get(size, {}), sizes[-1]) for size in sizes))
 

@@ -123,6 +123,36 @@ offered = [[1, 8]]
         )
 
 
+def test_what_a_domain_that_was_added_has_stands_in_a_table_of_its_own(full: Shell, trained: Planted) -> None:
+    (full.folder / "run.toml").write_text(
+        """[item-text]
+start = "random"
+layers = 1
+width = 16
+heads = 2
+vocabulary = 200
+offered = [[1, 8]]
+expert_pairs = 1
+held_out = 0.2
+"""
+    )
+
+    def labelled(domains: str) -> None:
+        rows = [f"{item},{item},{domains[cluster]}" for item, cluster in trained.world.cluster.items()]
+        (full.folder / "items.csv").write_text("\n".join(["item_id,title,domain", *rows]))
+        full("import", "items", "items.csv")
+
+    labelled("xyyyyyyy")
+    full("train", "item-text", "--config", "run.toml", "--out", "text")
+    labelled("xyzyyyyy")
+    out = full("train", "item-text", "--config", "run.toml", "--with", "text", "--add-domain", "z", "--out", "wider")
+    figures = json.loads((full.folder / "wider" / "manifest.json").read_text())["parts"]["item-text"]["figures"]
+    before, after = out.split("wider, z added")
+    for table, settings in ((before, figures["settings"]), (after, figures["added"]["z"])):
+        for one in settings:
+            assert f"{one['recall@10']:.4f} [{one['interval'][0]:.4f}, {one['interval'][1]:.4f}]" in table
+
+
 def test_recommend_similar_and_batch(full: Shell, trained: Planted) -> None:
     first, second = next(iter(trained.world.successor.items()))
     assert second in full("recommend", "--history", first, "--k", "1")
