@@ -77,11 +77,15 @@ def train_tokenizer(texts: Iterable[str], *, vocabulary: int = 8000) -> str:
 
 
 def collate_tokens(
-    texts: Sequence[Tokens], *, experts: Sequence[int] | None = None, device: torch.device | str = "cpu"
+    texts: Sequence[Tokens],
+    *,
+    experts: Sequence[int] | None = None,
+    length: int | None = None,
+    device: torch.device | str = "cpu",
 ) -> TokenBatch:
-    """Token numbers of each text, padded on the right to the longest; `experts` has one number per text."""
+    """Token numbers of each text, padded on the right to `length` (default: the longest); `experts` has one number per text."""
     lengths = np.array([len(text) for text in texts])
-    real = np.arange(max(1, int(lengths.max(initial=0)))) < lengths[:, None]
+    real = np.arange(length or max(1, int(lengths.max(initial=0)))) < lengths[:, None]
     tokens = np.zeros(real.shape, dtype=np.int64)
     tokens[real] = np.concatenate([*texts, np.empty(0, dtype=np.int64)])
     expert = None if experts is None else torch.tensor(list(experts), dtype=torch.int64, device=device)

@@ -58,7 +58,7 @@ class ItemTextRecipe:
     compare: bool = False
     pairs: PairsConfig = field(default_factory=PairsConfig)
     half_precision: Literal["auto", "on", "off"] = "auto"
-    loop: LoopConfig = field(default_factory=lambda: LoopConfig(epochs=1, learning_rate=3e-4, weight_decay=0.01))
+    loop: LoopConfig = field(default_factory=lambda: LoopConfig(epochs=2, learning_rate=3e-4, weight_decay=0.01))
 
     def __post_init__(self) -> None:
         within(self, layers=(1, inf), heads=(1, inf), vocabulary=(1, inf), expert_pairs=(1, inf), texts=(2, inf))

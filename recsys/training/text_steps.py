@@ -28,6 +28,11 @@ from recsys.training.text_salad import random_texts
 TOKENS = 768
 """Padded tokens that go through the encoder at once in training: short texts do not wait for long ones."""
 
+COLUMNS, BLOCK = 8, 256
+"""In half precision batches are padded to multiples of so many columns and about so many tokens: a processor keeps a kernel of
+a megabyte for every shape that it multiplies, and with a shape for each batch these fill more memory than the encoder does.
+"""
+
 
 class ItemTextTraining(nn.Module):
     """The encoder with the last vectors of every text that it learns from, one table for each exit; called, it is the loss."""
@@ -124,14 +129,20 @@ class ItemTextTraining(nn.Module):
     def _read(
         self, encoder: TextEncoder, texts: Sequence[Tokens], *, exits: Sequence[int], expert: int
     ) -> dict[int, Tensor]:
+        columns, block = (COLUMNS, BLOCK) if self.in_half else (1, 1)
         lengths = np.array([len(text) for text in texts], dtype=np.int64)
+        lengths = np.minimum(-(-lengths // columns) * columns, encoder.config.max_length)
         order: list[NDArray[np.int64]] = []
         made: list[dict[int, Tensor]] = []
         with self._autocast():
             for piece in length_buckets(lengths, tokens=TOKENS, generator=np.random.default_rng(0)):
-                experts = [expert] * len(piece) if encoder.config.experts else None
-                read = collate_tokens([texts[place] for place in piece], experts=experts, device=self.device)
-                made.append({layers: x.float() for layers, x in encoder.exits(read, exits).items()})
+                length = int(lengths[piece].max())
+                filled = np.pad(piece, (0, -len(piece) % max(1, block // length)), mode="edge")
+                experts = [expert] * len(filled) if encoder.config.experts else None
+                read = collate_tokens(
+                    [texts[place] for place in filled], experts=experts, length=length, device=self.device
+                )
+                made.append({layers: x[: len(piece)].float() for layers, x in encoder.exits(read, exits).items()})
                 order.append(piece)
         back = torch.from_numpy(np.argsort(np.concatenate(order))).to(self.device)
         return {layers: torch.cat([one[layers] for one in made])[back] for layers in exits}

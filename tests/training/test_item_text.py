@@ -10,6 +10,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from models.batch import TokenBatch
 from models.encoders.text import TextEncoder, TextEncoderConfig
 from models.errors import ConfigError
 from models.pretrained import load_text_encoder
@@ -113,6 +114,32 @@ def step() -> Step:
         return training, learned
 
     return made
+
+
+def test_in_half_precision_few_shapes_are_multiplied_and_vectors_stay_what_they_are(
+    step: Step, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kernel is kept for every shape; texts of several lengths, so many at a time, have dozens."""
+    shapes = set[tuple[int, ...]]()
+    found, embed = [], TextEncoder.embed
+
+    def watched(self: TextEncoder, read: TokenBatch) -> torch.Tensor:
+        shapes.add(tuple(read.tokens.shape))
+        return embed(self, read)
+
+    monkeypatch.setattr(TextEncoder, "embed", watched)
+    for half in ("off", "on"):
+        training, learned = step(half_precision=half)
+        training.tokens = [tokens[: 3 + row % 14] for row, tokens in enumerate(training.tokens)]
+        training.eval()
+        shapes.clear()
+        with torch.no_grad():
+            some = [training.encode(learned.rows[:count], expert=0)[2] for count in range(1, len(learned.rows) + 1)]
+        found.append(torch.cat(some))
+        if half == "on":
+            assert {length for _, length in shapes} <= {8, 16}
+            assert all(rows % (256 // length) == 0 for rows, length in shapes)
+    torch.testing.assert_close(found[0], found[1], atol=0.05, rtol=0.05)
 
 
 def test_sizes_are_drawn_to_the_rankings_of_the_whole_as_much_as_is_asked(step: Step) -> None:
