@@ -77,7 +77,9 @@ class TextEncoder(nn.Module):
         self.config = config
         self.tokens = nn.Embedding(config.vocabulary, config.dim)
         self.positions = nn.Embedding(config.max_length, config.dim)
-        self.domains = nn.ParameterList(torch.empty(config.dim) for _ in range(config.experts))
+        self.domains = nn.ParameterList(
+            torch.empty(config.dim) for _ in range(config.experts)
+        )  # apart, as `Experts` are
         self.norm = nn.LayerNorm(config.dim, eps=config.norm_eps)
         self.dropout = nn.Dropout(config.dropout)
         dense = config.layers - config.expert_layers
@@ -122,7 +124,7 @@ class TextEncoder(nn.Module):
         x = self.tokens(batch.tokens)
         if self.config.experts:
             present, own = torch.unique(_experts(batch), return_inverse=True)
-            read = torch.stack([self.domains[expert] for expert in present.tolist()])  # absent ones get no gradient
+            read = torch.stack([self.domains[expert] for expert in present.tolist() or [0]])
             x = torch.cat([read[own][:, None], x[:, 1:]], dim=1)
         return self.dropout(self.norm(x + self.positions.weight[: x.shape[1]]))
 

@@ -83,7 +83,10 @@ def collate_tokens(
     length: int | None = None,
     device: torch.device | str = "cpu",
 ) -> TokenBatch:
-    """Token numbers of each text, padded on the right to `length` (default: the longest); `experts` has one number per text."""
+    """Token numbers of each text, padded on the right to the longest, or to `length` where none is longer.
+
+    `experts` has one number per text.
+    """
     lengths = np.array([len(text) for text in texts])
     real = np.arange(length or max(1, int(lengths.max(initial=0)))) < lengths[:, None]
     tokens = np.zeros(real.shape, dtype=np.int64)

@@ -4,7 +4,7 @@ Which are offered stands in its part, what each was measured to cost and give am
 a model of its size that was trained alone is withheld: whoever asks for it gets the next larger one, and is told.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,16 +88,22 @@ class Sizes:
 
 def sizes_of(part: Part, *, added: str | None = None) -> Sizes:
     """What the text encoder stored as `part` offers, with the figures measured on it, or on the domain `added` to it alone."""
-    figures = part.figures.get("settings", []) if added is None else part.figures["added"][added]
-    measured = {Size(one["layers"], one["dims"]): one for one in figures}
+    whole = _by_size(part.figures.get("settings", []))
+    measured = whole if added is None else _by_size(part.figures["added"][added])
     sizes = sorted(Size(layers, dims) for layers, dims in part.config["offered"])
-    return Sizes(part.name, tuple(_setting(size, measured.get(size, {}), sizes[-1]) for size in sizes))
+    settings = []
+    for size in sizes:
+        figures = {name: value for name, value in measured.get(size, {}).items() if name not in ("layers", "dims")}
+        share = None if size == sizes[-1] else whole.get(size, {}).get("of_separate")
+        settings.append(Setting(size, figures, _why_withheld(share)))
+    return Sizes(part.name, tuple(settings))
 
 
-def _setting(size: Size, measured: Mapping[str, Any], whole: Size) -> Setting:
-    figures = {name: value for name, value in measured.items() if name not in ("layers", "dims")}
-    share = figures.get("of_separate")
-    withheld = None
-    if share is not None and share < BAR and size != whole:
-        withheld = f"it keeps {share:.3f} of what a model of that size trained alone reaches, below {BAR}"
-    return Setting(size, figures, withheld)
+def _by_size(figures: Sequence[Mapping[str, Any]]) -> dict[Size, Mapping[str, Any]]:
+    return {Size(one["layers"], one["dims"]): one for one in figures}
+
+
+def _why_withheld(share: float | None) -> str | None:
+    if share is None or share >= BAR:
+        return None
+    return f"it keeps {share:.3f} of what a model of that size trained alone reaches, below {BAR}"

@@ -78,7 +78,9 @@ def add_domain(
     for weight in expert_parameters(model, new):
         weight.requires_grad_()
     yield from _taught(
-        replace(recipe, keep=0.0, salad_stay=0.0),  # all that others read stands still
+        replace(
+            recipe, keep=0.0, salad_stay=0.0
+        ),  # only the new expert learns, and freely: all that others read stands still
         (model.to(device), tokenizer),
         data,
         members(data.pairs, data.domains),
@@ -110,8 +112,8 @@ def _taught(
 ) -> Iterator[Epoch | Part]:
     """Trains an encoder with its tokenizer, whose experts read `domains`; a share `general` of the batches hides its own."""
     model, tokenizer = encoder
-    mixed = recipe.keep and recipe.start != "random"
-    start = {key: weight.clone() for key, weight in model.state_dict().items()} if mixed else {}
+    interpolated = recipe.keep > 0 and recipe.start != "random"
+    start = {key: weight.clone() for key, weight in model.state_dict().items()} if interpolated else {}
     teacher = ItemTextTraining(recipe, model, tokenizer, data, learned, domains=domains, seed=seed)
     teacher.remember(whole)
     yield from run(
@@ -132,7 +134,7 @@ def _taught(
         resume=resume,
         faster=lambda name: recipe.expert_rate if ".experts." in name or ".domains." in name else 1.0,
     )
-    if mixed:
+    if interpolated:
         _interpolate(model, start, keep=recipe.keep)
     yield text_part(
         teacher.encoder,

@@ -206,10 +206,9 @@ def _list_encoder(
 
 def _start_over(model: str, place: Path, *, resume: bool) -> Iterator[Progress]:
     """Says so where a run is to be resumed of which nothing is kept."""
-    if resume and not place.exists():
-        yield Progress(
-            model, f"{place.parent} holds nothing of this run (its settings and data may have changed): from the start"
-        )
+    if resume and not any(place.rglob("*.ckpt")):
+        told = "holds no checkpoint of this run (its settings or data may have changed): from the start"
+        yield Progress(model, f"{place.parent} {told}")
 
 
 def _named(plan: Plan) -> TextEncoder:

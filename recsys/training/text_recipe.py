@@ -62,9 +62,11 @@ class ItemTextRecipe:
 
     def __post_init__(self) -> None:
         within(self, layers=(1, inf), heads=(1, inf), vocabulary=(1, inf), expert_pairs=(1, inf), texts=(2, inf))
-        within(self, max_length=(3, inf), temperature=(1e-3, inf), beside=(0, inf), align=(0, inf), stay=(0, inf))
+        within(self, max_length=(4, inf), temperature=(1e-3, inf), beside=(0, inf), align=(0, inf), stay=(0, inf))
         within(self, general_stay=(0, inf), salad_stay=(0, inf), power=(0, 10), expert_rate=(0, 100))
-        within(self, frozen=(0, self.layers), dropout=(0, 0.9), label_dropout=(0, 1), keep=(0, 1), held_out=(0, 0.9))
+        within(
+            self, frozen=(0, self.layers - 1), dropout=(0, 0.9), label_dropout=(0, 1), keep=(0, 1), held_out=(0, 0.9)
+        )
         for name in ("width", "dims", "hard_negatives"):
             if getattr(self, name) is not None:
                 within(self, **{name: (1, inf)})

@@ -26,11 +26,13 @@ from recsys.training.text_recipe import ItemTextRecipe, TextData
 from recsys.training.text_salad import random_texts
 
 TOKENS = 768
-"""Padded tokens that go through the encoder at once in training: short texts do not wait for long ones."""
+"""Padded tokens that go through the encoder at once in training, or up to a quarter more where rows are padded, too: short texts
+do not wait for long ones.
+"""
 
 COLUMNS, BLOCK = 8, 256
-"""In half precision batches are padded to multiples of so many columns and about so many tokens: a processor keeps a kernel of
-a megabyte for every shape that it multiplies, and with a shape for each batch these fill more memory than the encoder does.
+"""On a processor, batches in half precision are padded to multiples of so many columns and about so many tokens: a kernel of a
+megabyte is kept for every shape that is multiplied, and with a shape for each batch these fill more memory than the encoder.
 """
 
 
@@ -129,7 +131,7 @@ class ItemTextTraining(nn.Module):
     def _read(
         self, encoder: TextEncoder, texts: Sequence[Tokens], *, exits: Sequence[int], expert: int
     ) -> dict[int, Tensor]:
-        columns, block = (COLUMNS, BLOCK) if self.in_half else (1, 1)
+        columns, block = (COLUMNS, BLOCK) if self.in_half and self.device.type == "cpu" else (1, 1)
         lengths = np.array([len(text) for text in texts], dtype=np.int64)
         lengths = np.minimum(-(-lengths // columns) * columns, encoder.config.max_length)
         order: list[NDArray[np.int64]] = []

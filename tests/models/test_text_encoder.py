@@ -184,6 +184,10 @@ class TestExperts:
         wide = specialised(encoder, experts=2, layers=2)
         torch.testing.assert_close(wide(batch([5, 3])), wide(batch([5, 3], experts=[0, 0])))
 
+    def test_no_text_has_no_vector(self, encoder: TextEncoder) -> None:
+        nothing = TokenBatch(torch.zeros(0, 3, dtype=torch.int64), torch.ones(0, 3, dtype=torch.bool))
+        assert specialised(encoder, experts=2, layers=3)(nothing).shape == (0, 16)
+
     def test_an_encoder_has_its_experts_once(self, encoder: TextEncoder) -> None:
         with pytest.raises(ConfigError, match="2 experts already"):
             with_experts(with_experts(encoder, experts=2, layers=1, cls=CLS), experts=2, layers=1, cls=CLS)

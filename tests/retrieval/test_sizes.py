@@ -27,6 +27,15 @@ def test_sizes_come_cheapest_first_with_what_was_measured() -> None:
     assert all(one["withheld"] is None for one in shown)
 
 
+def test_a_domain_that_was_added_has_figures_of_its_own_and_the_sizes_that_are_served() -> None:
+    settings = [{"layers": 1, "dims": 8, "recall@10": 0.2, "of_separate": 0.5}]
+    added = {"films": [{"layers": 1, "dims": 8, "recall@10": 0.7, "of_separate": None}]}
+    found = sizes_of(replace(PART, figures={"settings": settings, "added": added}), added="films").settings[0]
+    assert found.figures["recall@10"] == 0.7
+    assert found.withheld is not None
+    assert "0.500" in found.withheld
+
+
 @pytest.mark.parametrize(
     ("layers", "dims", "answered"),
     [(None, None, (3, 16)), (1, None, (1, 8)), (1, 8, (1, 8)), (2, None, (2, 16)), (2, 16, (2, 16)), (3, 16, (3, 16))],

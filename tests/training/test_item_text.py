@@ -18,6 +18,7 @@ from recsys.bundle import Part
 from recsys.data.item_text import ItemTextEncoder, text_part
 from recsys.data.pairs import Pairs
 from recsys.data.tokens import TextTokenizer, collate_tokens, train_tokenizer
+from recsys.errors import InvalidRequest
 from recsys.training.item_text import add_domain, train
 from recsys.training.loop import Epoch, LoopConfig
 from recsys.training.text_batches import Members, TextBatch, members
@@ -187,6 +188,19 @@ def test_frozen_layers_keep_their_bits() -> None:
     moved = {name for name in start if not np.array_equal(start[name], end[name])}
     assert not {name for name in moved if "layers.0." in name or "tokens" in name or "positions" in name}
     assert any("layers.1." in name for name in moved)
+
+
+@pytest.mark.parametrize(("change", "depth"), [({}, 2), ({"frozen": 1}, 1), ({"expert_layers": 1}, 1)])
+def test_every_layer_that_learns_has_experts_unless_fewer_are_asked_for(change: dict[str, int], depth: int) -> None:
+    recipe = replace(SMALL, **{"expert_layers": None, **change})  # type: ignore[arg-type]
+    arrays = part_of(replace(recipe, loop=replace(recipe.loop, epochs=1)), world(items=40)).arrays
+    assert len({name.split(".")[2] for name in arrays if ".experts.1." in name}) == depth
+    assert recipe.alone(1, 8).depth == 1
+
+
+def test_a_recipe_in_which_nothing_would_learn_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match="frozen=2: must lie between 0 and 1"):
+        replace(SMALL, frozen=2)
 
 
 def test_domains_of_few_pairs_are_read_by_the_general_expert() -> None:

@@ -88,8 +88,23 @@ def test_a_run_of_which_nothing_is_kept_is_said_to_start_over(store: Store, tmp_
     told = [fact.fact for fact in islice(facts, 3) if isinstance(fact, Progress)]
     facts.close()
     assert (
-        f"{tmp_path / 'c'} holds nothing of this run (its settings and data may have changed): from the start" in told
+        f"{tmp_path / 'c'} holds no checkpoint of this run (its settings or data may have changed): from the start"
+        in told
     )
+
+
+def test_a_run_that_was_stopped_before_its_first_checkpoint_starts_over(store: Store, tmp_path: Path) -> None:
+    common = {"model": "sasrec", "folder": str(tmp_path / "b"), "checkpoints": tmp_path / "c"}
+    facts = train_from_store(store, PLAN, **common)  # type: ignore[arg-type]
+    while "epoch 1" not in getattr(next(facts), "fact", ""):
+        pass
+    facts.close()
+    assert [path.suffix for path in (tmp_path / "c").rglob("*.*")].count(".lock") == 1
+    for path in (tmp_path / "c").rglob("*.ckpt"):
+        path.unlink()
+    again = train_from_store(store, PLAN, resume=True, **common)  # type: ignore[arg-type]
+    assert any("from the start" in getattr(fact, "fact", "") for fact in islice(again, 2))
+    again.close()
 
 
 def test_a_blend_takes_parts_trained_before(store: Store, tmp_path: Path) -> None:
