@@ -80,7 +80,8 @@ class TextAsked(Incoming):
 
     query: Annotated[Text, Field(min_length=1, max_length=100_000)] = Field(description="Markup is taken out")
     domain: Annotated[Text, Field(max_length=200)] | None = Field(
-        None, description="Find items of this domain alone; where the encoder has an expert for it, that one reads"
+        None,
+        description="Find items of this domain alone; where the encoder has an expert for it, that one reads. Left out, all do",
     )
     k: int = Field(10, strict=True, ge=1, le=1000, description="How many items")
     allow: Ids | None = Field(None, description="Show these item ids alone, as many as the body holds; left out: all")

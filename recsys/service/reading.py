@@ -145,11 +145,12 @@ class Reading:
             raise NotReady("; ".join(self.trouble) or "no part of this bundle reads texts: train a blend")
         texts, domains = [text for text, _ in asked], [domain for _, domain in asked]
         if isinstance(source, TextSource):
-            whole = encoder.encode(texts, domains=domains) if isinstance(encoder, ItemTextEncoder) else None
-            return source.of_texts(encoder.encode(texts) if whole is None else whole)
+            if isinstance(encoder, ItemTextEncoder):
+                return source.of_texts(encoder.encode_questions(texts, domains=domains))
+            return source.of_texts(encoder.encode(texts))
         assert isinstance(encoder, ItemTextEncoder)
         assert size is not None
-        vectors = cut(encoder.encode(texts, domains=domains, layers=size.layers), size.dims)
+        vectors = cut(encoder.encode_questions(texts, domains=domains, layers=size.layers), size.dims)
         space = Space(encoder=encoder.hash, layers=size.layers, dims=size.dims)
         return source.of_texts(SpacedVectors(space, vectors))
 

@@ -66,7 +66,7 @@ def served(data: Path) -> Iterator[Row]:
 def among_all(data: Path) -> Iterator[Row]:
     """The same with the items of all domains as candidates, as a search has them; asked with the domain and without."""
     tuned, frozen = in_two_workers(across, [(data, "served"), (data, "frozen 6")])
-    for kind, asked in {"asked with their domain": "", "asked without": " general"}.items():
+    for kind, asked in {"asked with their domain": "", "asked without": " nobody"}.items():
         ours, theirs = ({domain: runs[domain + asked] for domain in _domains(data)} for runs in (tuned, frozen))
         gain = macro([ours[domain] - theirs[domain] for domain in ours], seed=SEED)
         shown = {"item-text": _means(ours), "frozen": _means(theirs), "minus": str(gain)}

@@ -106,9 +106,7 @@ def run(data: Path, name: str) -> Recalls:
 
 
 def across(data: Path, name: str) -> Recalls:
-    """`served` or `frozen 6` among the items of all domains at once; ` general`: asked by the general expert, as a text is whose
-    domain nobody names.
-    """
+    """`served` or `frozen 6` among the items of all domains at once; ` nobody`: asked as a text is whose domain nobody names."""
     kept = place("item-text", "across", name, SERVED, SEED, files=[pairs_file(data)]).with_suffix(".npz")
     if not kept.exists():
         run(data, name)
@@ -117,7 +115,7 @@ def across(data: Path, name: str) -> Recalls:
         encoder, label = ItemTextEncoder.from_part(part), np.array(split.domains)
         items = encoder.encode(split.texts, domains=split.domains)
         found = Recalls()
-        for kind, asked in {"": items, " general": encoder.encode(split.texts) if encoder.domains else items}.items():
+        for kind, asked in {"": items, " nobody": encoder.encode_questions(split.texts)}.items():
             queries, recalls = partner_recall(items, split.asked.rows, asked=asked)
             found |= {f"{domain}{kind}": recalls[label[queries] == domain] for domain in np.unique(label)}
         beside = kept.with_suffix(".partial.npz")

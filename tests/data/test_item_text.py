@@ -65,6 +65,18 @@ def test_the_domain_decides_who_reads(encoder: ItemTextEncoder) -> None:
     np.testing.assert_array_equal(none, encoder.encode(TEXTS))
 
 
+def test_a_question_without_a_domain_is_the_mean_of_what_all_experts_read(encoder: ItemTextEncoder) -> None:
+    domains = ["tools", None, "unheard of", None]
+    asked = encoder.encode_questions(TEXTS, domains=domains, layers=2)
+    for text, domain, vector in zip(TEXTS, domains, asked, strict=True):
+        read = encoder.encode([text] * 3, domains=[domain] * 3 if domain else [None, "tools", "music"], layers=2)
+        mean = read.mean(axis=0)
+        np.testing.assert_allclose(vector, mean / np.linalg.norm(mean), atol=1e-6)
+    dense = ItemTextEncoder.from_part(random_part(experts=False))
+    np.testing.assert_allclose(dense.encode_questions(TEXTS), dense.encode(TEXTS), atol=1e-6)
+    assert encoder.encode_questions([]).shape == (0, 16)
+
+
 def test_the_packaged_weights_give_the_vectors_of_sentence_transformers() -> None:
     pretrained = load_text_encoder("packaged")
     part = text_part(pretrained.encoder, name="t", tokenizer=pretrained.tokenizer, domains=[], offered=[(6, 384)])
