@@ -114,8 +114,9 @@ def across(data: Path, name: str) -> Recalls:
         part = checkpoint_part("packaged") if name == "frozen 6" else load_bundle(str(_encoder(data))).part(NAME)
         encoder, label = ItemTextEncoder.from_part(part), np.array(split.domains)
         items = encoder.encode(split.texts, domains=split.domains)
-        found = Recalls()
-        for kind, asked in {"": items, " nobody": encoder.encode_questions(split.texts)}.items():
+        found, asking, nobody = Recalls(), np.unique(split.asked.rows), items.copy()
+        nobody[asking] = encoder.encode_questions([split.texts[row] for row in asking])
+        for kind, asked in {"": items, " nobody": nobody}.items():
             queries, recalls = partner_recall(items, split.asked.rows, asked=asked)
             found |= {f"{domain}{kind}": recalls[label[queries] == domain] for domain in np.unique(label)}
         beside = kept.with_suffix(".partial.npz")
