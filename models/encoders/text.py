@@ -77,9 +77,8 @@ class TextEncoder(nn.Module):
         self.config = config
         self.tokens = nn.Embedding(config.vocabulary, config.dim)
         self.positions = nn.Embedding(config.max_length, config.dim)
-        self.domains = nn.ParameterList(
-            torch.empty(config.dim) for _ in range(config.experts)
-        )  # apart, as `Experts` are
+        # tokens of domains are weights of their own, as experts are: an absent one has no gradient
+        self.domains = nn.ParameterList(torch.empty(config.dim) for _ in range(config.experts))
         self.norm = nn.LayerNorm(config.dim, eps=config.norm_eps)
         self.dropout = nn.Dropout(config.dropout)
         dense = config.layers - config.expert_layers

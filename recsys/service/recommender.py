@@ -319,6 +319,8 @@ class Recommender:
         if question.domain is not None and self._live.reading:
             kept, unmet = self._live.reading.within(question.domain, live.catalogue, query.allowed)
             query, degraded = replace(query, allowed=kept), degraded + [Degraded(*one) for one in unmet]
+            if live.catalogue.of_domain(question.domain) is None:
+                question = replace(question, domain=None)  # all are searched, so all experts read
         return _Prepared(question, name, size, query, degraded)
 
     def _reader(self, live: Snapshot, options: Options) -> str:

@@ -31,7 +31,7 @@ do not wait for long ones.
 """
 
 COLUMNS, BLOCK = 8, 256
-"""On a processor, batches in half precision are padded to multiples of so many columns and about so many tokens: a kernel of a
+"""On a CPU, batches in half precision are padded to multiples of so many columns and about so many tokens: a kernel of a
 megabyte is kept for every shape that is multiplied, and with a shape for each batch these fill more memory than the encoder.
 """
 

@@ -29,6 +29,16 @@ class Shell:
         return " ".join(result.output.split())
 
 
+SMALL_ENCODER = """[item-text]
+start = "random"
+layers = 2
+width = 16
+heads = 2
+vocabulary = 200
+offered = [[1, 8]]
+"""
+
+
 @pytest.fixture
 def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
     monkeypatch.chdir(tmp_path)
@@ -101,16 +111,7 @@ def test_evaluate_writes_table_json_and_plot_and_notes_the_figures(full: Shell) 
 
 
 def test_a_text_encoder_is_trained_and_every_size_shows_its_recall(full: Shell) -> None:
-    (full.folder / "run.toml").write_text(
-        """[item-text]
-start = "random"
-layers = 2
-width = 16
-heads = 2
-vocabulary = 200
-offered = [[1, 8]]
-"""
-    )
+    (full.folder / "run.toml").write_text(SMALL_ENCODER)
     out = full("train", "item-text", "--config", "run.toml", "--out", "text")
     figures = json.loads((full.folder / "text" / "manifest.json").read_text())["parts"]["item-text"]["figures"]
     for one in figures["settings"]:
@@ -124,18 +125,7 @@ offered = [[1, 8]]
 
 
 def test_what_a_domain_that_was_added_has_stands_in_a_table_of_its_own(full: Shell, trained: Planted) -> None:
-    (full.folder / "run.toml").write_text(
-        """[item-text]
-start = "random"
-layers = 1
-width = 16
-heads = 2
-vocabulary = 200
-offered = [[1, 8]]
-expert_pairs = 1
-held_out = 0.2
-"""
-    )
+    (full.folder / "run.toml").write_text(f"{SMALL_ENCODER}expert_pairs = 1\nheld_out = 0.2\n")
 
     def labelled(domains: str) -> None:
         rows = [f"{item},{item},{domains[cluster]}" for item, cluster in trained.world.cluster.items()]

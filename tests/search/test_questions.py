@@ -67,6 +67,7 @@ def test_an_unknown_domain_is_searched_in_all_and_said(recommender: Recommender)
     assert [(one.what, one.why) for one in answer.degraded] == [
         ("domain", "no item is of domain 'films': all are searched")
     ]
+    assert answer.items == recommender.find("claw hammer", options=Options(k=3)).items
     recommender.put_items([ItemDraft(item_id="alien", title="Alien", domain="films")])
     answer = recommender.find("claw hammer", domain="films", options=Options(k=1))
     assert [item.item_id for item in answer.items] == ["alien"]
