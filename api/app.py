@@ -11,9 +11,9 @@ from fastapi.routing import APIRoute
 from api import problems
 from api.deps import Service
 from api.metrics import Metrics
+from api.micro_batching import Together
 from api.middleware import BodyLimit, EncodedPaths, Observed, Shedding
 from api.routes import events, items, page, playlists, recommendations, state, users
-from api.together import Together
 
 MAX_BODY = 5_000_000
 MAX_AT_WORK = 256

@@ -9,12 +9,12 @@ from fastapi import Depends, Request
 from api.metrics import Metrics
 from recsys.errors import RecsysError
 from recsys.service import Answer, Question, Readiness
-from recsys.service.list_questions import ContinuedList, ContinueOptions, SimilarLists, SimilarOptions
+from recsys.service.playlists.questions import ContinuedList, ContinueOptions, SimilarLists, SimilarOptions
 from recsys.store.records import Event, EventDraft, Item, ItemDraft, Playlist
 
 
 class Lists(Protocol):
-    """Questions about lists: `recsys.service.lists.ListQuestions`, or a stand-in."""
+    """Questions about lists: `recsys.service.playlists.service.ListQuestions`, or a stand-in."""
 
     def similar_to(
         self, playlist_id: str, options: SimilarOptions, *, request_id: str | None = None

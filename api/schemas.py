@@ -10,7 +10,7 @@ from pydantic.config import JsonDict
 from api.fields import Attributes, Finite, Id, Ids, Instant, Position, Text, refuse
 from recsys.retrieval.lists.encoder import STRENGTH
 from recsys.service import MAX_HISTORY, Options, Question
-from recsys.service.list_questions import MAX_ALTERNATIVES, ContinueOptions, SimilarOptions
+from recsys.service.playlists.questions import MAX_ALTERNATIVES, ContinueOptions, SimilarOptions
 from recsys.store.records import EventDraft, ItemDraft
 
 

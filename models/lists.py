@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from models.embeddings import ItemEmbedding
-from models.encoders.playlist import PlaylistConfig, PlaylistDecoder, PlaylistEncoder, Read, WriterState
+from models.encoders.seq2seq import PlaylistConfig, PlaylistDecoder, PlaylistEncoder, Read, WriterState
 from models.encoders.sets import SetConfig, SetEncoder
 
 AGAIN, ONWARD, END = 0, 1, 2

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from fsspec.implementations.local import LocalFileSystem
 
-from recsys.bundle import Bundle, Part, add_figures, load_bundle, read_manifest, save_bundle
+from recsys.bundle import Bundle, Part
+from recsys.bundle_io import add_figures, load_bundle, read_manifest, save_bundle
 from recsys.errors import BundleError
 from tests.failing import full_disk
 

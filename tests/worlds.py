@@ -10,7 +10,7 @@ from features.synthetic import World, planted
 from recsys.store import Store
 from recsys.store.records import EventDraft, ItemDraft
 from recsys.store.sessions import upgrade
-from recsys.training.jobs import Saved, train_from_store
+from recsys.training.job import Saved, train_from_store
 from recsys.training.recipes import Plan
 
 EPOCHS = {"sasrec": {"loop": {"epochs": 12}}, "sasrec-hybrid": {"loop": {"epochs": 12}}}

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from models.decoders.rules import Rules, State, Writer
+from models.decoders.constraints import Rules, State, Writer
 from models.errors import ConfigError
 
 Penalty = Callable[[int], Tensor]

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from models.decoders.beam import Beams, beam_search
-from models.decoders.rules import Rules, State, Writer
+from models.decoders.constraints import Rules, State, Writer
 from models.errors import ConfigError
 
 Overlap = Literal["set", "step"]

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from models.errors import ConfigError
 from models.pooling.mean import mean
-from models.pooling.total import total
+from models.pooling.sum import total
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

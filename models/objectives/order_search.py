@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from models.decoders.rules import State, Writer
+from models.decoders.constraints import State, Writer
 
 
 @torch.no_grad()

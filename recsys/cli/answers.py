@@ -94,7 +94,7 @@ def batch(
     holds: Annotated[str | None, typer.Option(help="Similar lists: an item that they hold.")] = None,
 ) -> None:
     """Score all users, or lists, into a Parquet file. An interrupted run goes on when it is started again."""
-    from recsys.batch import UNKNOWN, recommend_all
+    from recsys.batch.users import UNKNOWN, recommend_all
 
     of_users: dict[str, Any] = {"include_seen": include_seen, "layers": layers, "dims": dims}
     onwards: dict[str, Any] = {
@@ -139,8 +139,8 @@ def _batch_lists(
     bundle: str | None,
     options: dict[str, Any],
 ) -> None:
-    from recsys.batch_lists import score_lists
-    from recsys.service.list_questions import ContinueOptions, SimilarOptions
+    from recsys.batch.lists import score_lists
+    from recsys.service.playlists.questions import ContinueOptions, SimilarOptions
 
     wanted = ContinueOptions(**options) if task == "continue" else SimilarOptions(**options)
     with open_recommender(Settings(), bundle=bundle) as (recommender, store), console.status("scoring") as status:

@@ -22,7 +22,7 @@ def list_bundles() -> None:
 @bundles.command("activate")
 def activate(uri: Annotated[str, typer.Argument(help="As `recsys bundles list` shows it.")]) -> None:
     """Serve this bundle. One that is damaged is refused, and the one before stays."""
-    from recsys.bundle import absolute, load_bundle, read_manifest
+    from recsys.bundle_io import absolute, load_bundle, read_manifest
 
     uri = absolute(uri)
     load_bundle(uri)

@@ -12,7 +12,7 @@ from recsys.settings import Settings
 
 if TYPE_CHECKING:
     from recsys.importing.files import Report
-    from recsys.importing.layouts.found import Found, Kind
+    from recsys.importing.layouts.detect import Found, Kind
 
 db = typer.Typer(cls=Group, no_args_is_help=True, help="The database at RECSYS_DATABASE_URL.")
 imports = typer.Typer(
@@ -82,7 +82,7 @@ def run_imports(run: "Callable[..., Iterator[Report]]", files: "Iterable[Found]"
 
 
 def _found(files: list[Path], kind: "Kind", layout: str | None) -> "Iterator[Found]":
-    from recsys.importing.layouts.found import find
+    from recsys.importing.layouts.detect import find
 
     for path in files:
         yield from find(path, kind, layout=layout)

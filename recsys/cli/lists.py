@@ -38,7 +38,7 @@ def continue_list(
 ) -> None:
     """What comes after a stored list, a list given here, or a name alone."""
     from recsys.retrieval.lists.encoder import STRENGTH
-    from recsys.service.list_questions import ContinueOptions
+    from recsys.service.playlists.questions import ContinueOptions
 
     with open_recommender(Settings(), bundle=bundle) as (recommender, _):
         item_ids, name = _list(recommender, playlist, items, name)
@@ -76,7 +76,7 @@ def similar_lists(
     bundle: Bundle = None,
 ) -> None:
     """The stored lists most like a stored one, or one given here."""
-    from recsys.service.list_questions import SimilarOptions
+    from recsys.service.playlists.questions import SimilarOptions
 
     options = SimilarOptions(
         k=k,

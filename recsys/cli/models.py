@@ -13,10 +13,10 @@ from recsys.settings import Settings
 
 if TYPE_CHECKING:
     from recsys.bundle import Part
-    from recsys.evaluation.probing import Probed
+    from recsys.evaluation.probe_classifiers import Probed
     from recsys.evaluation.report import Report
     from recsys.store import Store
-    from recsys.training.jobs import Saved
+    from recsys.training.job import Saved
     from recsys.training.recipes import Plan
 
 Seed = Annotated[int, typer.Option(min=0, help="All randomness of the run comes from it.")]
@@ -81,7 +81,7 @@ def run_training(
     resume: bool = False,
 ) -> "Saved":
     """Trains with one line per fact, then a table of the validation figures."""
-    from recsys.training.jobs import Saved, train_from_store
+    from recsys.training.job import Saved, train_from_store
     from recsys.training.recipes import Progress
 
     folder, _, name = (out or "").rstrip("/").rpartition("/")
@@ -144,7 +144,7 @@ def run_continuation(store: "Store", *, bundle: str | None, out: Path) -> None:
 
     from rich.table import Table
 
-    from recsys.evaluation.continuation_run import continued
+    from recsys.evaluation.continuation_protocol import continued
 
     rows = []
     table = Table(
@@ -165,9 +165,9 @@ def run_continuation(store: "Store", *, bundle: str | None, out: Path) -> None:
 
 def run_evaluation(store: "Store", *, bundle: str | None, out: Path, seed: int, device: str) -> "Report":
     """Measures, prints, and notes the figures in the bundle."""
-    from recsys.bundle import add_figures
-    from recsys.evaluation.measure import Measured
+    from recsys.bundle_io import add_figures
     from recsys.evaluation.plots import save_plots
+    from recsys.evaluation.ranking_eval import Measured
     from recsys.evaluation.report import Report
     from recsys.evaluation.run import evaluate as measure
     from recsys.training.recipes import Progress
@@ -196,8 +196,8 @@ def run_probes(store: "Store", *, bundle: str | None, out: Path, category: str |
     from rich.table import Table
 
     from recsys.evaluation.plots import save_probe_plot
-    from recsys.evaluation.probe_run import probe_bundle
-    from recsys.evaluation.probing import Probed, save_probes
+    from recsys.evaluation.probe_classifiers import Probed, save_probes
+    from recsys.evaluation.probe_protocol import probe_bundle
 
     rows: list[Probed] = []
     table = Table("question", "encoder", "right", "sd of seeds", "chance", "logistic", "one layer", "lists")
@@ -224,7 +224,7 @@ def run_probes(store: "Store", *, bundle: str | None, out: Path, category: str |
 def _validation_table(saved: "Saved") -> None:
     from rich.table import Table
 
-    from recsys.data.item_text import carried
+    from recsys.encoders.catalogue import carried
 
     if saved.bundle.default == "item-text" and (encoder := carried(saved.bundle)) is not None:
         for added in (None, *encoder.figures.get("added", {})):
@@ -247,7 +247,7 @@ def _validation_table(saved: "Saved") -> None:
 def _sizes_table(encoder: "Part", added: str | None, *, title: str) -> None:
     from rich.table import Table
 
-    from recsys.retrieval.sizes import sizes_of
+    from recsys.retrieval.truncation import sizes_of
 
     table = Table("layers", "dims", "recall@10 of items held out", "queries", "texts/s", "withheld", title=title)
     for one in sizes_of(encoder, added=added).settings:

@@ -22,7 +22,7 @@ def quickstart(
     Works in the database of RECSYS_DATABASE_URL. Running it again trains anew on what is there.
     """
     from recsys.importing.files import import_events, import_items, import_playlists
-    from recsys.importing.layouts.found import Found
+    from recsys.importing.layouts.detect import Found
     from recsys.importing.samples import fetch, write_files
     from recsys.store.sessions import upgrade
     from recsys.training.recipes import Plan

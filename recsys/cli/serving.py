@@ -95,7 +95,7 @@ def _counted(store: "Store") -> str:
 
 
 def _bundle(settings: Settings) -> str:
-    from recsys.bundle import load_bundle
+    from recsys.bundle_io import load_bundle
     from recsys.errors import NotReady
 
     with open_store(settings) as store:
@@ -106,7 +106,7 @@ def _bundle(settings: Settings) -> str:
 
 
 def _text_encoder(settings: Settings) -> str:
-    from recsys.data.texts import text_encoder
+    from recsys.encoders.resolve import text_encoder
 
     return text_encoder(settings.text_encoder).name
 

@@ -1,4 +1,4 @@
-"""The data set that a store holds, and the text vectors of its items."""
+"""The data set that a store holds."""
 
 from typing import Literal, assert_never
 
@@ -10,7 +10,6 @@ from features.splits import FIT, leave_one_out, temporal, temporal_cuts
 from features.text import item_text_from_json
 from features.vocabulary import Vocabulary
 from recsys.data.dataset import Dataset
-from recsys.data.texts import TextEncoder, Vectors, stored_vectors
 from recsys.errors import NotReady
 from recsys.store import Store
 from recsys.store.frames import events_frame, items_frame, playlists_frame
@@ -56,11 +55,6 @@ def _lists_as_histories(store: Store) -> pl.LazyFrame:
     return entries.select(
         pl.col("playlist").alias("user"), "item", undated.alias("at"), "position", pl.col("arrival").cast(pl.Int64)
     )
-
-
-def text_vectors(store: Store, encoder: TextEncoder, dataset: Dataset) -> Vectors:
-    """Vectors (items, dim) of the data set's texts, kept in the store so that nothing is encoded twice."""
-    return stored_vectors(store, encoder, dataset.item_ids, dataset.texts, dataset.domains or None)
 
 
 def folded(events: pl.LazyFrame, holdout: Holdout) -> pl.LazyFrame:

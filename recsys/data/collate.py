@@ -1,10 +1,9 @@
-"""Histories to padded tensors, in batches of like length."""
+"""Histories to padded tensors."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from models.batch import FIRST_ITEM, ItemBatch, Timeline
 from recsys.data.history import Rows
@@ -20,21 +19,3 @@ def collate(histories: Sequence[Rows], *, device: torch.device | str = "cpu") ->
     order = np.broadcast_to(np.arange(width), items.shape).copy()
     when = Timeline(torch.from_numpy(real).to(device), torch.from_numpy(order).to(device))
     return ItemBatch(torch.from_numpy(items).to(device), when)
-
-
-def length_buckets(
-    lengths: NDArray[np.int64], *, tokens: int, generator: np.random.Generator
-) -> Iterator[NDArray[np.int64]]:
-    """Every index once, in batches whose padded size stays within `tokens` (one long history may exceed it alone).
-
-    Neighbours in length share a batch; ties and the order of batches are random.
-    """
-    order = np.lexsort((generator.random(len(lengths)), lengths))
-    batches, start = [], 0
-    for end in range(1, len(order) + 1):
-        full = end == len(order) or lengths[order[end]] * (end - start + 1) > tokens
-        if full:
-            batches.append(order[start:end])
-            start = end
-    for index in generator.permutation(len(batches)):
-        yield batches[index]

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,7 +17,6 @@ from features.vocabulary import Vocabulary
 from recsys.data.build import dataset
 from recsys.data.dataset import Dataset
 from recsys.data.history import Rows
-from recsys.data.texts import TextEncoder
 from recsys.errors import NotReady
 from recsys.store import Store
 from recsys.store.frames import items_frame, playlist_names_frame, playlists_frame
@@ -92,11 +91,11 @@ def deployable(lists: Playlists) -> Playlists:
     return replace(lists, data=replace(lists.data, folds=np.maximum(lists.data.folds, 1) - 1))
 
 
-def with_names_read(lists: Playlists, encoder: TextEncoder) -> Playlists:
-    """The same with what `encoder` reads in the names; zeros where a list has none."""
-    read = encoder.encode([name or "" for name in lists.names])
-    read[[not (name or "").strip() for name in lists.names]] = 0
-    return replace(lists, read=read)
+def with_names_read(lists: Playlists, encode: Callable[[Sequence[str]], NDArray[np.float32]]) -> Playlists:
+    """The same with the vectors that `encode` gives for the names; zeros where a list has none."""
+    vectors = encode([name or "" for name in lists.names])
+    vectors[[not (name or "").strip() for name in lists.names]] = 0
+    return replace(lists, read=vectors)
 
 
 def fold_of(rows: Rows, *, seed: int) -> int:

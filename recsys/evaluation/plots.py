@@ -7,9 +7,9 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from recsys.evaluation.metrics import Interval
-from recsys.evaluation.probing import Probed
+from recsys.evaluation.probe_classifiers import Probed
 from recsys.evaluation.report import Report
+from recsys.metrics.ranking import Interval
 
 
 def save_plots(report: Report, folder: Path) -> tuple[Path, ...]:

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from recsys.evaluation.measure import Measured
-from recsys.evaluation.metrics import Interval, bootstrap, paired
+from recsys.evaluation.ranking_eval import Measured
+from recsys.metrics.ranking import Interval, bootstrap, paired
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,17 +5,18 @@ from dataclasses import fields
 
 import numpy as np
 
-from recsys.bundle import Bundle, load_bundle
-from recsys.data.cases import split
-from recsys.data.item_text import ItemTextEncoder, carried
-from recsys.data.texts import stored_exits
+from recsys.bundle import Bundle
+from recsys.bundle_io import load_bundle
+from recsys.data.splits import split
+from recsys.encoders.cache import stored_exits
+from recsys.encoders.catalogue import ItemTextEncoder, carried
 from recsys.errors import BundleError, NotReady
-from recsys.evaluation.measure import Measured, measure
+from recsys.evaluation.ranking_eval import Measured, measure
 from recsys.evaluation.report import Report, report
-from recsys.retrieval.deployed import Deployed, deploy
 from recsys.retrieval.item_text import over_items
+from recsys.retrieval.serving import Deployed, deploy
 from recsys.store import Store
-from recsys.training.jobs import Material, material
+from recsys.training.job import Material, material
 from recsys.training.recipes import Plan, Progress, Trained, train_bundle
 
 REFERENCE = "simple-blend"

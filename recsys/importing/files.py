@@ -14,7 +14,7 @@ from pathlib import Path
 
 from recsys.errors import InputFileError, StoreError
 from recsys.importing import fields
-from recsys.importing.equal import Equal
+from recsys.importing.duplicate_counter import Equal
 from recsys.importing.readers import Reader, check_file, reader_of
 from recsys.importing.report import Rejects, Report, Row
 from recsys.store import Store

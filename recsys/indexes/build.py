@@ -4,11 +4,11 @@ from typing import Literal, assert_never
 
 from recsys.bundle import Part
 from recsys.errors import BundleError
-from recsys.indexes.approximate import HnswConfig, HnswIndex, build_hnsw
 from recsys.indexes.exact import ExactConfig, ExactIndex
 from recsys.indexes.funnel import FunnelConfig, FunnelIndex, build_funnel
+from recsys.indexes.hnsw import HnswConfig, HnswIndex, build_hnsw
 from recsys.indexes.index import Flags, Index, Vectors
-from recsys.indexes.quantised import IvfPqConfig, IvfPqIndex, build_ivf_pq
+from recsys.indexes.ivf_pq import IvfPqConfig, IvfPqIndex, build_ivf_pq
 
 IndexConfig = ExactConfig | HnswConfig | FunnelConfig | IvfPqConfig
 

@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from recsys.bundle import Part
-from recsys.data.units import unit
+from recsys.encoders.normalize import unit
 from recsys.errors import InvalidRequest
+from recsys.indexes.ann import products, stored_exact
 from recsys.indexes.exact import ExactConfig, ExactIndex
 from recsys.indexes.index import Allowed, Flags, Found, Rows, Vectors, best, fill, nothing, nth_largest, sealed
-from recsys.indexes.proposing import products, stored_exact
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

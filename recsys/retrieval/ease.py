@@ -13,7 +13,7 @@ from scipy.linalg import lapack
 
 from recsys.data.dataset import Dataset
 from recsys.errors import TrainingError, within
-from recsys.retrieval.linear import LinearSource, keep_largest
+from recsys.retrieval.item_item import LinearSource, keep_largest
 from recsys.retrieval.neighbours import interactions
 
 MAX_ITEMS = 20_000

@@ -21,7 +21,7 @@ from recsys.data.history import Rows
 from recsys.errors import InvalidRequest, within
 from recsys.indexes.build import IndexConfig, build
 from recsys.indexes.index import Index
-from recsys.retrieval.inner import InnerProductSource, stored, stored_index
+from recsys.retrieval.dense import InnerProductSource, stored, stored_index
 from recsys.retrieval.neighbours import interactions
 
 

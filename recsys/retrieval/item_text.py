@@ -15,19 +15,19 @@ from numpy.typing import NDArray
 
 from recsys.bundle import Part
 from recsys.data.history import Rows
-from recsys.data.units import unit
-from recsys.indexes.approximate import HnswConfig
+from recsys.encoders.normalize import unit
 from recsys.indexes.build import IndexConfig, Kind, suited
+from recsys.indexes.cache import build_or_load
 from recsys.indexes.exact import ExactConfig
 from recsys.indexes.funnel import FunnelConfig
+from recsys.indexes.hnsw import HnswConfig
 from recsys.indexes.index import Index
-from recsys.indexes.kept import build_or_load
-from recsys.indexes.quantised import IvfPqConfig
+from recsys.indexes.ivf_pq import IvfPqConfig
 from recsys.indexes.space import Space
-from recsys.retrieval.inner import InnerProductSource
-from recsys.retrieval.sizes import Size, Sizes, sizes_of
+from recsys.retrieval.dense import InnerProductSource
 from recsys.retrieval.source import Candidates, Query, Scores
 from recsys.retrieval.text import recent_mean
+from recsys.retrieval.truncation import Size, Sizes, sizes_of
 
 DECAY, WINDOW = 0.7, 20
 """How much less each older item of a history counts, and how many count."""

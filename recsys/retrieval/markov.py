@@ -11,7 +11,7 @@ import scipy.sparse as sp
 
 from recsys.data.dataset import Dataset
 from recsys.errors import within
-from recsys.retrieval.linear import LinearSource
+from recsys.retrieval.item_item import LinearSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from recsys.data.dataset import Dataset
 from recsys.errors import within
-from recsys.retrieval.linear import LinearSource
+from recsys.retrieval.item_item import LinearSource
 
 BLOCK = 4096
 """Items whose neighbours are found at once."""

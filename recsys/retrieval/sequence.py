@@ -15,7 +15,7 @@ from models.pooling.last import last
 from recsys.bundle import Part
 from recsys.data.history import Rows
 from recsys.indexes.index import Index
-from recsys.retrieval.inner import InnerProductSource, stored, stored_index
+from recsys.retrieval.dense import InnerProductSource, stored, stored_index
 
 
 class SequenceSource(InnerProductSource):

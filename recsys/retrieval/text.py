@@ -12,7 +12,7 @@ from recsys.bundle import Part
 from recsys.data.history import Rows
 from recsys.errors import within
 from recsys.indexes.index import Index
-from recsys.retrieval.inner import InnerProductSource, stored, stored_index
+from recsys.retrieval.dense import InnerProductSource, stored, stored_index
 
 
 @runtime_checkable

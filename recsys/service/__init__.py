@@ -1,6 +1,6 @@
 """The one object that the API, the command line and batch scoring all ask, with its questions and answers."""
 
-from recsys.service.questions import (
+from recsys.service.items.questions import (
     DEFAULT,
     MAX_HISTORY,
     MAX_K,

@@ -10,19 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from recsys.bundle import Bundle
-from recsys.data.catalogue import Catalogue
 from recsys.data.history import NO_ROWS, History
-from recsys.data.item_text import KIND
+from recsys.encoders.catalogue import KIND
 from recsys.errors import InvalidRequest, NotFound, NotReady, RecsysError
 from recsys.indexes.build import Kind
 from recsys.ranking.filters import allowed
 from recsys.retrieval.fusion import Why
 from recsys.retrieval.lists.encoder import PREFIX
-from recsys.retrieval.sizes import Size, sizes_of
 from recsys.retrieval.source import Candidates, Query
-from recsys.service.lists import ListQuestions
-from recsys.service.live import Live
-from recsys.service.questions import (
+from recsys.retrieval.truncation import Size, sizes_of
+from recsys.service.items.questions import (
     DEFAULT,
     MAX_HISTORY,
     MAX_K,
@@ -34,8 +31,11 @@ from recsys.service.questions import (
     Readiness,
     Scored,
 )
-from recsys.service.reading import readable
-from recsys.service.snapshot import Snapshot
+from recsys.service.playlists.service import ListQuestions
+from recsys.service.state.catalogue import Catalogue
+from recsys.service.state.live import Live
+from recsys.service.state.snapshot import Snapshot
+from recsys.service.state.text_service import readable
 from recsys.store import Store
 from recsys.store.journal import Journal
 from recsys.store.records import Event, EventDraft, Impression, Item, ItemDraft, Playlist

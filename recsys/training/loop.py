@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from recsys.errors import TrainingError, within
-from recsys.training.resume import alone, load_checkpoint, save_checkpoint
+from recsys.training.checkpoints import alone, load_checkpoint, save_checkpoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

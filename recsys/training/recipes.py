@@ -13,19 +13,19 @@ from models.encoders.sequence import SequenceConfig
 from models.zoo import LIST_MODELS, SEQUENCE_MODELS
 from recsys.bundle import Bundle, Part
 from recsys.data.build import Holdout
-from recsys.data.cases import Split, split
 from recsys.data.dataset import Dataset
-from recsys.data.texts import text_hash
+from recsys.data.splits import Split, split
+from recsys.encoders.base import text_hash
 from recsys.errors import InvalidRequest, TrainingError
 from recsys.retrieval.fusion import Fusion
-from recsys.retrieval.parts import fit, restore
+from recsys.retrieval.registry import fit, restore
 from recsys.retrieval.source import Source
-from recsys.training.fusion import DEPTH, choose, collect
+from recsys.training.blending import DEPTH, choose, collect
+from recsys.training.item_text.config import NAME as ITEM_TEXT
 from recsys.training.loop import Epoch, LoopConfig
 from recsys.training.overrides import overridden
 from recsys.training.sequence import VALIDATION_CASES, SequenceRecipe, for_refit, train
-from recsys.training.sources import SIMPLE, choose_source, ndcg_at_10
-from recsys.training.text_recipe import NAME as ITEM_TEXT
+from recsys.training.tuning import SIMPLE, choose_source, ndcg_at_10
 
 BLEND = ("popular", "recent", "markov", "item-neighbours", "ease", "als", "text", "sasrec", "sasrec-hybrid")
 """What the default model is blended from, where it helps."""

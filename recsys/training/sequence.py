@@ -20,14 +20,15 @@ from models.objectives.gbce import beta, gbce
 from models.objectives.softmax import full_softmax, sampled_softmax
 from models.pooling.last import last
 from recsys.bundle import Part
-from recsys.data.cases import Cases
-from recsys.data.collate import collate, length_buckets
+from recsys.data.collate import collate
 from recsys.data.dataset import Dataset
 from recsys.data.sampling import NegativeSampler, Proposal
+from recsys.data.splits import Cases
+from recsys.encoders.batching import length_buckets
 from recsys.errors import within
-from recsys.evaluation.metrics import dense_ranks, ndcg
+from recsys.metrics.ranking import dense_ranks, ndcg
 from recsys.training.loop import Epoch, LoopConfig, run
-from recsys.training.start import spectral_start
+from recsys.training.svd_init import spectral_start
 
 RESIDUAL_START = 0.1
 """Length at which ids start beside a text: longer ones drown it, which costs where histories are short."""

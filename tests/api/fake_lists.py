@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from recsys.errors import InvalidRequest, NotFound
 from recsys.service import Degraded, Scored
-from recsys.service.list_questions import (
+from recsys.service.playlists.questions import (
     Alternative,
     ContinuedList,
     ContinueOptions,

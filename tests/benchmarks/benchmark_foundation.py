@@ -19,7 +19,7 @@ from fastapi.testclient import TestClient
 from httpx2 import Response
 
 from api.app import create_app
-from recsys.evaluation.metrics import bootstrap
+from recsys.metrics.ranking import bootstrap
 from recsys.service import Recommender
 from recsys.settings import Settings
 from recsys.store import Store

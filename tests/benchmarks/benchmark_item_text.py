@@ -17,9 +17,9 @@ import polars as pl
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from recsys.data.item_text import ItemTextEncoder, checkpoint_part
-from recsys.evaluation.metrics import Interval, bootstrap
-from recsys.evaluation.partners import macro
+from recsys.encoders.catalogue import ItemTextEncoder, checkpoint_part
+from recsys.metrics.pair_recall import macro
+from recsys.metrics.ranking import Interval, bootstrap
 from tests.benchmarks import item_text_funnel
 from tests.benchmarks.harness import Row, at_least, in_two_workers, main
 from tests.benchmarks.item_text_histories import MODELS, SETS, TEXTS, gain

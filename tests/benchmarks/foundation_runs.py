@@ -14,16 +14,17 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from recsys.bundle import Bundle, load_bundle, save_bundle
-from recsys.data.cases import split
-from recsys.evaluation.measure import measure
+from recsys.bundle import Bundle
+from recsys.bundle_io import load_bundle, save_bundle
+from recsys.data.splits import split
+from recsys.evaluation.ranking_eval import measure
 from recsys.importing.files import import_events, import_items
-from recsys.retrieval.deployed import deploy
+from recsys.retrieval.serving import deploy
 from recsys.store import Store
 from recsys.store.sessions import upgrade
-from recsys.training.jobs import Material, material
+from recsys.training.job import Material, material
 from recsys.training.recipes import BLEND, Fits, Plan, Trained, train_bundle
-from recsys.training.sources import SIMPLE
+from recsys.training.tuning import SIMPLE
 from tests.benchmarks.harness import KEPT, ROOT, place, say
 
 PLAN = Plan(text_encoder="packaged", include_seen=False)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from recsys.data.units import unit
+from recsys.encoders.normalize import unit
 from recsys.indexes.exact import ExactConfig, ExactIndex
 from recsys.indexes.funnel import FunnelConfig, FunnelIndex
 from tests.benchmarks.harness import Row, say

@@ -11,14 +11,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from recsys.bundle import load_bundle
-from recsys.data.cases import split
-from recsys.evaluation.measure import measure
+from recsys.bundle_io import load_bundle
+from recsys.data.splits import split
+from recsys.evaluation.ranking_eval import measure
 from recsys.importing.files import import_events, import_items
-from recsys.retrieval.deployed import deploy
+from recsys.retrieval.serving import deploy
 from recsys.store import Store
 from recsys.store.sessions import upgrade
-from recsys.training.jobs import Saved, material, train_from_store
+from recsys.training.job import Saved, material, train_from_store
 from recsys.training.recipes import Plan
 from tests.benchmarks.harness import place, say
 

@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 
 from models.encoders.text import with_experts
 from models.pretrained import load_text_encoder
-from recsys.bundle import Bundle, Part, load_bundle, save_bundle
-from recsys.data.item_text import ItemTextEncoder, checkpoint_part, cut, text_part
-from recsys.data.pairs import Pairs
-from recsys.data.tokens import TextTokenizer
-from recsys.evaluation.partners import partner_recall
-from recsys.training.item_text import train
-from recsys.training.text_recipe import NAME, ItemTextRecipe, TextData
+from recsys.bundle import Bundle, Part
+from recsys.bundle_io import load_bundle, save_bundle
+from recsys.data.cooccurrence import Pairs
+from recsys.encoders.catalogue import ItemTextEncoder, checkpoint_part, cut, text_part
+from recsys.encoders.tokenizer import TextTokenizer
+from recsys.metrics.pair_recall import partner_recall
+from recsys.training.item_text.config import NAME, ItemTextRecipe, TextData
+from recsys.training.item_text.train import train
 from tests.benchmarks.harness import place, say
 
 SEED, HELD_OUT, SMALL_PAIRS = 0, 0.3, 2500

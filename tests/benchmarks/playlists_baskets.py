@@ -13,7 +13,7 @@ from models.encoders.deep_sets import DeepSetsConfig
 from models.encoders.set_process import ProcessConfig
 from models.encoders.set_transformer import SetTransformerConfig
 from models.encoders.sets import SetPooling, set_pooling
-from recsys.evaluation.metrics import bootstrap, paired
+from recsys.metrics.ranking import bootstrap, paired
 from recsys.retrieval.lists.encoder import Decoding
 from tests.benchmarks.harness import Row, in_two_workers, say
 from tests.benchmarks.playlists_data import lists

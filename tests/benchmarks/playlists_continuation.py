@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from recsys.bundle import Bundle
+from recsys.data.continuation_cases import ListCases, list_cases
 from recsys.data.playlists import Playlists, split_playlists, with_names_read
-from recsys.data.texts import text_encoder
-from recsys.data.withheld import ListCases, list_cases
-from recsys.evaluation.continuation import LISTED, Figures, figures
-from recsys.evaluation.metrics import paired
-from recsys.retrieval.lists.deployed import CONTINUE, DeployedLists, deploy_lists
-from recsys.training.list_fusion import list_queries
-from recsys.training.list_sources import train_list_parts
+from recsys.encoders.resolve import text_encoder
+from recsys.metrics.continuation import LISTED, Figures, figures
+from recsys.metrics.ranking import paired
+from recsys.retrieval.lists.serving import CONTINUE, DeployedLists, deploy_lists
+from recsys.training.lists.fusion import list_queries
+from recsys.training.lists.sources import train_list_parts
 from recsys.training.recipes import Plan, Progress
 from tests.benchmarks.harness import Row, at_least, say
 from tests.benchmarks.playlists_data import lists
@@ -29,7 +29,7 @@ SIMPLE = ("popular", "item-neighbours", "markov", "als")
 @cache
 def read(data: Path) -> Playlists:
     """The lists, and what the default text encoder reads in their names."""
-    return with_names_read(lists(data, "mpd_popular"), text_encoder(READER))
+    return with_names_read(lists(data, "mpd_popular"), text_encoder(READER).encode)
 
 
 @cache

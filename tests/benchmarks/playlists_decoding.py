@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from features.splits import TEST
-from recsys.evaluation.metrics import bootstrap, paired
+from recsys.metrics.ranking import bootstrap, paired
 from recsys.retrieval.lists.encoder import STRENGTH
-from recsys.service.list_questions import ContinuedList, ContinueOptions
+from recsys.service.playlists.questions import ContinuedList, ContinueOptions
 from recsys.service.recommender import Recommender
 from recsys.store import Store
 from tests.benchmarks.harness import Row, at_least, say

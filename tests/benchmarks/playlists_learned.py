@@ -13,14 +13,14 @@ import numpy as np
 
 from recsys.bundle import Bundle, Part
 from recsys.data.playlists import split_playlists
-from recsys.evaluation.metrics import Interval, bootstrap, paired, user_means
+from recsys.metrics.ranking import Interval, bootstrap, paired, user_means
 from recsys.retrieval.lists.continuation import Continuation
-from recsys.retrieval.lists.deployed import CONTINUE, DeployedLists, deploy_lists
 from recsys.retrieval.lists.encoder import PREFIX
 from recsys.retrieval.lists.neighbours import ListNeighboursConfig
+from recsys.retrieval.lists.serving import CONTINUE, DeployedLists, deploy_lists
 from recsys.retrieval.source import Source
-from recsys.training.list_fusion import fit_continuation
-from recsys.training.list_sources import fit_sources, train_list_parts
+from recsys.training.lists.fusion import fit_continuation
+from recsys.training.lists.sources import fit_sources, train_list_parts
 from recsys.training.recipes import Plan, Progress
 from tests.benchmarks.harness import Row, say
 from tests.benchmarks.playlists_continuation import READER, SEED, SIZES, cases, continued, deployed, read

@@ -7,13 +7,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from recsys.bundle import Bundle, load_bundle, save_bundle
-from recsys.data.texts import text_encoder
+from recsys.bundle import Bundle
+from recsys.bundle_io import load_bundle, save_bundle
+from recsys.encoders.resolve import text_encoder
 from recsys.retrieval.lists.encoder import PREFIX
 from recsys.retrieval.lists.parts import restore_encoder
 from recsys.retrieval.lists.seq2seq import Seq2seqLists
 from recsys.retrieval.lists.sets import SetLists
-from recsys.training.list_job import list_bundle, list_recipe
+from recsys.training.lists.encoders import list_bundle, list_recipe
 from recsys.training.recipes import Plan
 from tests.benchmarks.harness import in_two_workers, peak_megabytes, place, say
 from tests.benchmarks.playlists_data import files, lists

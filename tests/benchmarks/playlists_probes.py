@@ -10,8 +10,8 @@ from scipy.stats import t
 
 from features.splits import FIT
 from recsys.data.playlists import Playlists
-from recsys.evaluation.metrics import Interval
-from recsys.evaluation.probing import SEEDS, Probed, probe_all
+from recsys.evaluation.probe_classifiers import SEEDS, Probed, probe_all
+from recsys.metrics.ranking import Interval
 from recsys.retrieval.lists.mean import MEAN, fit_mean
 from tests.benchmarks.harness import Row, in_two_workers, say
 from tests.benchmarks.playlists_data import lists

@@ -14,18 +14,18 @@ import torch
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from recsys.data.catalogue import Catalogue
 from recsys.data.playlists import split_playlists
-from recsys.data.units import unit
+from recsys.encoders.normalize import unit
 from recsys.indexes.build import build
 from recsys.indexes.exact import ExactConfig, ExactIndex
 from recsys.retrieval.lists.mean import WEIGHTED, MeanEncoder, fit_mean
-from recsys.service.list_filters import nearest
-from recsys.service.list_questions import SimilarOptions
-from recsys.service.stored_lists import ListsNow, suited_to_lists
+from recsys.service.playlists.playlist_index import ListsNow, suited_to_lists
+from recsys.service.playlists.questions import SimilarOptions
+from recsys.service.playlists.search import nearest
+from recsys.service.state.catalogue import Catalogue
 from recsys.store import Store
 from recsys.store.sessions import upgrade
-from recsys.training.start import spectral_start
+from recsys.training.svd_init import spectral_start
 from tests.benchmarks.harness import Row, say
 from tests.benchmarks.playlists_data import lists
 from tests.benchmarks.playlists_parts import encoder as learned

@@ -3,10 +3,12 @@
 import shutil
 from pathlib import Path
 
-from recsys.bundle import Bundle, read_manifest, save_bundle
-from recsys.data.texts import text_encoder, text_hash
-from recsys.retrieval.lists.deployed import CONTINUE
+from recsys.bundle import Bundle
+from recsys.bundle_io import read_manifest, save_bundle
+from recsys.encoders.base import text_hash
+from recsys.encoders.resolve import text_encoder
 from recsys.retrieval.lists.encoder import PREFIX
+from recsys.retrieval.lists.serving import CONTINUE
 from recsys.store import Store
 from recsys.store.records import ItemDraft
 from recsys.store.sessions import upgrade

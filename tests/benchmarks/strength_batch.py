@@ -18,10 +18,10 @@ import faiss
 import numpy as np
 import torch
 
-from recsys.bundle import load_bundle
+from recsys.bundle_io import load_bundle
 from recsys.cli import app
-from recsys.indexes.approximate import HnswIndex
-from recsys.retrieval.parts import restore
+from recsys.indexes.hnsw import HnswIndex
+from recsys.retrieval.registry import restore
 from recsys.retrieval.sequence import SequenceSource
 from tests.benchmarks.harness import ROOT, Row, peak_megabytes, say
 from tests.benchmarks.strength_world import World, rows_of_users, with_fewer, world

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from recsys.bundle import load_bundle
-from recsys.data.catalogue import Catalogue
-from recsys.indexes.approximate import HnswIndex
+from recsys.bundle_io import load_bundle
 from recsys.indexes.exact import ExactConfig, ExactIndex
-from recsys.retrieval.parts import restore
+from recsys.indexes.hnsw import HnswIndex
+from recsys.retrieval.registry import restore
 from recsys.retrieval.sequence import SequenceSource
+from recsys.service.state.catalogue import Catalogue
 from tests.benchmarks.harness import Row, at_least
 from tests.benchmarks.strength_world import bodies, copies, world
 

@@ -20,15 +20,16 @@ from numpy.typing import NDArray
 from sqlalchemy import make_url
 
 from features.text import item_text
-from recsys.bundle import Bundle, Part, load_bundle, save_bundle
-from recsys.data.catalogue import Catalogue
-from recsys.data.texts import text_hash
-from recsys.retrieval.linear import LinearSource
-from recsys.retrieval.parts import restore
+from recsys.bundle import Bundle, Part
+from recsys.bundle_io import load_bundle, save_bundle
+from recsys.encoders.base import text_hash
+from recsys.retrieval.item_item import LinearSource
+from recsys.retrieval.registry import restore
+from recsys.service.state.catalogue import Catalogue
 from recsys.store import Store
 from recsys.store.records import ItemDraft
 from recsys.store.sessions import upgrade
-from recsys.training.jobs import material
+from recsys.training.job import material
 from recsys.training.recipes import BLEND, Plan, Trained, train_bundle
 from tests.benchmarks.foundation_runs import imported
 from tests.benchmarks.harness import place, say

@@ -9,9 +9,10 @@ import pytest
 from features.errors import SchemaError
 from features.splits import FIT, TEST, VALIDATION
 from features.synthetic import planted
-from recsys.data.build import Holdout, dataset, text_vectors
-from recsys.data.cases import split
-from recsys.data.texts import HashedNgrams
+from recsys.data.build import Holdout, dataset
+from recsys.data.splits import split
+from recsys.encoders.cache import stored_vectors
+from recsys.encoders.hashed import HashedNgrams
 from recsys.errors import NotReady
 from recsys.store import Store
 from recsys.store.records import EventDraft, ItemDraft
@@ -123,6 +124,6 @@ def test_no_case_is_answered_by_what_was_learned(store: Store, holdout: Holdout)
 def test_text_vectors_stand_row_by_row_beside_the_items(store: Store) -> None:
     fill(store, {"u": "abc"})
     data, encoder = dataset(store, holdout="none"), HashedNgrams()
-    vectors = text_vectors(store, encoder, data)
+    vectors = stored_vectors(store, encoder, data.item_ids, data.texts)
     np.testing.assert_array_equal(vectors, encoder.encode(data.texts))
     assert store.vectors(encoder.hash, ["a"])

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.batch import FIRST_ITEM, PADDING
-from recsys.data.collate import collate, length_buckets
+from recsys.data.collate import collate
+from recsys.encoders.batching import length_buckets
 
 HISTORIES = st.lists(st.lists(st.integers(0, 9), max_size=6), min_size=1, max_size=6)
 

@@ -12,21 +12,22 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from features.synthetic import genre_lists
-from recsys.bundle import Bundle, Part, save_bundle
+from recsys.bundle import Bundle, Part
+from recsys.bundle_io import save_bundle
 from recsys.cli import app
 from recsys.data.history import Rows
 from recsys.data.playlists import Playlists, playlists, with_folds
 from recsys.errors import BundleError, InvalidRequest, NotReady
 from recsys.evaluation.plots import save_probe_plot
-from recsys.evaluation.probe_run import probe_bundle
+from recsys.evaluation.probe_classifiers import NEAREST, Probed, probe_all, save_probes
+from recsys.evaluation.probe_protocol import probe_bundle
 from recsys.evaluation.probes import category_attribute, category_numbers, probes
-from recsys.evaluation.probing import NEAREST, Probed, probe_all, save_probes
 from recsys.retrieval.lists.encoder import ListEncoder
 from recsys.retrieval.lists.mean import MEAN, fit_mean
 from recsys.store import Store
 from recsys.store.records import ItemDraft
 from recsys.store.sessions import upgrade
-from tests.training.lists import dataset, trained
+from tests.training.lists.worlds import dataset, trained
 
 WORLD = genre_lists(lists=700, items=60, genres=4, stay=0.85, shortest=4, longest=40, seed=3)
 ATTRIBUTES = tuple({"genre": f"genre {own}", "id": str(n), "rare": "x"} for n, own in enumerate(WORLD.genre))

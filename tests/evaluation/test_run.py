@@ -7,19 +7,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recsys.bundle import load_bundle, save_bundle
-from recsys.data.cases import split
+from recsys.bundle_io import load_bundle, save_bundle
+from recsys.data.splits import split
 from recsys.errors import BundleError, NotReady
-from recsys.evaluation.measure import Measured
-from recsys.evaluation.metrics import hits
 from recsys.evaluation.plots import save_plots
+from recsys.evaluation.ranking_eval import Measured
 from recsys.evaluation.report import Report, report
 from recsys.evaluation.run import BASELINES, evaluate
+from recsys.metrics.ranking import hits
 from recsys.service import Options, Recommender
 from recsys.store import Store
 from recsys.store.records import EventDraft
 from recsys.store.sessions import upgrade
-from recsys.training.jobs import Saved, material, train_from_store
+from recsys.training.job import Saved, material, train_from_store
 from tests.worlds import PLAN, Planted
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from recsys.errors import InputFileError
 from recsys.importing.files import Report, import_events, import_items, import_playlists
-from recsys.importing.layouts.found import LAYOUTS, Kind, find
+from recsys.importing.layouts.detect import LAYOUTS, Kind, find
 from recsys.store import Store
 from recsys.store.records import Item
 

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from recsys.indexes.approximate import HnswConfig
 from recsys.indexes.build import IndexConfig, build
 from recsys.indexes.exact import ExactConfig
 from recsys.indexes.funnel import FunnelConfig
+from recsys.indexes.hnsw import HnswConfig
 from recsys.indexes.index import Flags, Found, Index, Rows, Vectors
-from recsys.indexes.quantised import IvfPqConfig
+from recsys.indexes.ivf_pq import IvfPqConfig
 
 GRAPH = HnswConfig(neighbours=8, build=40, search=16)
 """Asks its graph from a few hundred rows on."""

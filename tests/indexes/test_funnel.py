@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recsys.data.units import unit
+from recsys.encoders.normalize import unit
 from recsys.errors import BundleError, InvalidRequest
 from recsys.indexes.build import build, restore
 from recsys.indexes.exact import ExactConfig

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from models.decoders.beam import beam_search
+from models.decoders.constraints import Rules
 from models.decoders.diverse_beam import Overlap, diverse_beam_search
-from models.decoders.rules import Rules
-from models.encoders.playlist import PlaylistConfig, WriterState
+from models.encoders.seq2seq import PlaylistConfig, WriterState
 from models.errors import ConfigError
 from models.lists import ONWARD, PlaylistModel
 from tests.models.timelines import timeline

@@ -9,14 +9,14 @@ import numpy as np
 from models.encoders.sequence import SequenceConfig
 from models.zoo import SEQUENCE_MODELS
 from recsys.bundle import Part
-from recsys.data.cases import split
+from recsys.data.splits import split
 from recsys.retrieval.ease import EaseConfig
 from recsys.retrieval.factors import AlsConfig, BprConfig
 from recsys.retrieval.fusion import Fusion, FusionSource
 from recsys.retrieval.markov import MarkovConfig
 from recsys.retrieval.neighbours import NeighboursConfig
-from recsys.retrieval.parts import SourceConfig, StoredSource, fit, restore
 from recsys.retrieval.popular import PopularConfig
+from recsys.retrieval.registry import SourceConfig, StoredSource, fit, restore
 from recsys.retrieval.text import TextConfig
 from recsys.training.loop import LoopConfig
 from recsys.training.sequence import SequenceRecipe, train

@@ -1,4 +1,4 @@
-"""What every source promises, whatever it is made of: walked over the kinds that `recsys.retrieval.parts` lists."""
+"""What every source promises, whatever it is made of: walked over the kinds that `recsys.retrieval.registry` lists."""
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recsys.bundle import Bundle, load_bundle, save_bundle
-from recsys.data.cases import split
+from recsys.bundle import Bundle
+from recsys.bundle_io import load_bundle, save_bundle
+from recsys.data.splits import split
 from recsys.retrieval.fusion import Fusion, FusionSource
-from recsys.retrieval.parts import StoredSource, restore
+from recsys.retrieval.registry import StoredSource, restore
 from recsys.retrieval.source import Candidates, Query, Source
 from recsys.retrieval.text import TextAware
 from tests.retrieval.kinds import CONFIGS, FOR_ALL, KINDS, ORDERED, SINGLE, TEXTS, again, blended, listed

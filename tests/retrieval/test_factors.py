@@ -9,9 +9,9 @@ from implicit.bpr import BayesianPersonalizedRanking
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from recsys.data.cases import split
+from recsys.data.splits import split
 from recsys.errors import InvalidRequest
-from recsys.evaluation.metrics import dense_ranks, ndcg
+from recsys.metrics.ranking import dense_ranks, ndcg
 from recsys.ranking.filters import over_catalogue
 from recsys.retrieval.factors import AlsConfig, AlsSource, BprConfig, BprSource, fit_als, fit_bpr
 from recsys.retrieval.neighbours import interactions

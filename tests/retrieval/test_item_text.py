@@ -5,20 +5,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recsys.data.item_text import ItemTextEncoder, cut
-from recsys.data.units import unit
+from recsys.encoders.catalogue import ItemTextEncoder, cut
+from recsys.encoders.normalize import unit
 from recsys.errors import BundleError
 from recsys.indexes import build as kinds
-from recsys.indexes.approximate import HnswConfig
 from recsys.indexes.build import IndexConfig, Kind
 from recsys.indexes.exact import ExactConfig, ExactIndex
 from recsys.indexes.funnel import FunnelConfig, FunnelIndex
+from recsys.indexes.hnsw import HnswConfig
 from recsys.indexes.index import Found, Index
-from recsys.indexes.quantised import IvfPqConfig
+from recsys.indexes.ivf_pq import IvfPqConfig
 from recsys.retrieval.item_text import ItemTextSource, SpacedVectors, over_items, suited_size
-from recsys.retrieval.sizes import Size, sizes_of
 from recsys.retrieval.source import Query
-from tests.data.test_item_text import random_part
+from recsys.retrieval.truncation import Size, sizes_of
+from tests.encoders.test_catalogue import random_part
 from tests.indexes.reference import clusters, recall
 from tests.retrieval.worlds import query
 
@@ -157,7 +157,7 @@ def test_indexes_of_all_sizes_are_built_before_the_first_question(
         built.append(config)
         return build(config, vectors, known=known)
 
-    monkeypatch.setattr("recsys.indexes.kept.build", noted)
+    monkeypatch.setattr("recsys.indexes.cache.build", noted)
     source = over_items(PART, exits, known=np.ones(40, dtype=np.bool_), kind="hnsw")
     assert len(built) == len(SIZES)
     for size in SIZES:

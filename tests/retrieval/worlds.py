@@ -10,7 +10,8 @@ from features.splits import leave_one_out
 from features.synthetic import planted
 from recsys.data.dataset import Dataset
 from recsys.data.history import History, Rows
-from recsys.data.texts import HashedNgrams, Vectors
+from recsys.encoders.base import Vectors
+from recsys.encoders.hashed import HashedNgrams
 from recsys.retrieval.source import Allowed, Query
 
 NEW = 2

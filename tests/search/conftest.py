@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from recsys.bundle import load_bundle, save_bundle
+from recsys.bundle_io import load_bundle, save_bundle
 from recsys.service import Recommender
 from recsys.store import Store
 from recsys.store.records import ItemDraft
-from tests.data.test_item_text import random_part
+from tests.encoders.test_catalogue import random_part
 from tests.worlds import Planted
 
 

@@ -8,22 +8,23 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recsys.bundle import Bundle, load_bundle, save_bundle
+from recsys.bundle import Bundle
+from recsys.bundle_io import load_bundle, save_bundle
 from recsys.cli.shared import open_recommender
-from recsys.data.catalogue import Catalogue
-from recsys.data.item_text import ItemTextEncoder
+from recsys.encoders.catalogue import ItemTextEncoder
 from recsys.indexes import build as kinds
 from recsys.indexes.build import Kind
 from recsys.indexes.funnel import FunnelIndex
-from recsys.retrieval.deployed import Deployed
+from recsys.retrieval.serving import Deployed
 from recsys.service import Options, Recommender
-from recsys.service.questions import MAX_K
-from recsys.service.reading import Reading
+from recsys.service.items.questions import MAX_K
+from recsys.service.state.catalogue import Catalogue
+from recsys.service.state.text_service import Reading
 from recsys.settings import Settings
 from recsys.store import Store
 from recsys.store.records import ItemDraft
 from recsys.store.sessions import upgrade
-from tests.data.test_item_text import random_part
+from tests.encoders.test_catalogue import random_part
 from tests.search.sizes import Served
 from tests.worlds import Planted
 

@@ -10,17 +10,18 @@ import polars as pl
 import pytest
 
 from features.text import item_text as text_of
-from recsys.batch import recommend_all
-from recsys.bundle import Bundle, load_bundle, read_manifest, save_bundle
-from recsys.data.item_text import ItemTextEncoder, cut
+from recsys.batch.users import recommend_all
+from recsys.bundle import Bundle
+from recsys.bundle_io import load_bundle, read_manifest, save_bundle
+from recsys.encoders.catalogue import ItemTextEncoder, cut
 from recsys.errors import BundleError, InvalidRequest, NotReady, RecsysError
 from recsys.service import Answer, Options, Question, Recommender
-from recsys.service.questions import MAX_K
+from recsys.service.items.questions import MAX_K
 from recsys.store import Store
 from recsys.store.records import ItemDraft
 from recsys.store.sessions import upgrade
-from tests.data.test_item_text import random_part
-from tests.data.test_texts import ODD
+from tests.encoders.test_catalogue import random_part
+from tests.encoders.test_encoders import ODD
 from tests.search.sizes import SIZES, Served, said
 from tests.worlds import Planted
 

@@ -6,15 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from recsys.bundle import Bundle, load_bundle, save_bundle
+from recsys.bundle import Bundle
+from recsys.bundle_io import load_bundle, save_bundle
 from recsys.errors import BundleError
 from recsys.evaluation.report import Report
 from recsys.evaluation.run import evaluate
 from recsys.service import Options, Recommender
 from recsys.store import Store
 from recsys.store.records import ItemDraft
-from recsys.training.jobs import Saved, train_from_store
-from tests.data.test_item_text import random_part
+from recsys.training.job import Saved, train_from_store
+from tests.encoders.test_catalogue import random_part
 from tests.worlds import PLAN, Planted
 
 

@@ -178,7 +178,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 import torch
-from recsys.data.cases import split
+from recsys.data.splits import split
 from recsys.training.loop import LoopConfig
 from recsys.training.sequence import SequenceRecipe, train
 from models.encoders.sequence import SequenceConfig

@@ -10,12 +10,12 @@ import torch.fx.experimental._config
 from models.embeddings import ItemKind
 from models.encoders.sequence import SequenceConfig
 from recsys.bundle import Part
-from recsys.data.cases import split
-from recsys.data.texts import HashedNgrams
-from recsys.retrieval.parts import restore
+from recsys.data.splits import split
+from recsys.encoders.hashed import HashedNgrams
+from recsys.retrieval.registry import restore
 from recsys.training.loop import LoopConfig
 from recsys.training.sequence import SequenceModel, SequenceRecipe, _Objective, _windows, train
-from recsys.training.sources import ndcg_at_10
+from recsys.training.tuning import ndcg_at_10
 from tests.training.planted import dataset
 
 DATA = dataset()

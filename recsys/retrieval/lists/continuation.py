@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.bundle import Part
-from recsys.data.withheld import Order
+from recsys.data.continuation_cases import Order
 from recsys.errors import BundleError
 from recsys.retrieval.fusion import Fusion, FusionSource, Why
 from recsys.retrieval.lists.sparse import BLOCK

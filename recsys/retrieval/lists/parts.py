@@ -11,20 +11,20 @@ from recsys.errors import BundleError
 from recsys.indexes.build import build
 from recsys.indexes.exact import ExactConfig
 from recsys.indexes.index import best, fill, nothing
-from recsys.retrieval import parts
+from recsys.retrieval import registry as parts
 from recsys.retrieval.factors import AlsSource
-from recsys.retrieval.linear import LinearSource
+from recsys.retrieval.item_item import LinearSource
 from recsys.retrieval.lists.attributes import ListAttributes
 from recsys.retrieval.lists.encoder import PREFIX, Continuer, ListEncoder
+from recsys.retrieval.lists.entity_names import ListSpelt
 from recsys.retrieval.lists.mean import MeanEncoder
-from recsys.retrieval.lists.named import ListNamed
-from recsys.retrieval.lists.names import ListNames
+from recsys.retrieval.lists.name_blend import ListNamed
+from recsys.retrieval.lists.name_neighbours import ListNames
 from recsys.retrieval.lists.neighbours import ListNeighbours
 from recsys.retrieval.lists.seq2seq import Seq2seqLists
 from recsys.retrieval.lists.sets import SetLists
-from recsys.retrieval.lists.spelt import ListSpelt
-from recsys.retrieval.parts import StoredSource
 from recsys.retrieval.popular import PopularSource
+from recsys.retrieval.registry import StoredSource
 from recsys.retrieval.source import Candidates, Query, Scores, Source
 
 

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.batch import Timeline
-from models.decoders.rules import Writer
-from models.encoders.playlist import PlaylistConfig, Read, WriterState
+from models.decoders.constraints import Writer
+from models.encoders.seq2seq import PlaylistConfig, Read, WriterState
 from models.lists import ONWARD, PlaylistModel
 from recsys.data.history import Rows
-from recsys.retrieval.lists.learned import LearnedLists
+from recsys.retrieval.lists.neural import LearnedLists
 
 
 class Seq2seqLists(LearnedLists[PlaylistModel]):

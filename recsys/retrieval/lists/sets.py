@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.batch import FIRST_ITEM, ItemBatch
+from models.decoders.constraints import Writer
 from models.decoders.pointer import PointerConfig, PointerDecoder, PointerState, Seen
-from models.decoders.rules import Writer
 from models.encoders.sets import SetConfig, SetPooling
 from models.lists import SetModel
 from recsys.bundle import Part
 from recsys.data.collate import collate
 from recsys.data.history import Rows
-from recsys.retrieval.lists.learned import LearnedLists, tensors
+from recsys.retrieval.lists.neural import LearnedLists, tensors
 
 LOWEST = float(np.finfo(np.float32).min)
 

@@ -10,7 +10,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from recsys.data.texts import HashedNgrams, text_hash
+from recsys.encoders.base import text_hash
+from recsys.encoders.hashed import HashedNgrams
 
 NGRAMS = HashedNgrams(dim=512)
 WIDTH = 2**16

@@ -5,9 +5,9 @@ from typing import cast
 
 import pytest
 
-from recsys.data.withheld import Order
-from recsys.retrieval.lists.deployed import DeployedLists
+from recsys.data.continuation_cases import Order
 from recsys.retrieval.lists.encoder import ListEncoder
+from recsys.retrieval.lists.serving import DeployedLists
 
 
 @dataclass

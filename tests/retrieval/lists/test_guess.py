@@ -7,10 +7,10 @@ import pytest
 
 from recsys.data.playlists import Playlists
 from recsys.errors import InvalidRequest
-from recsys.retrieval.lists import guess
-from recsys.retrieval.lists.bags import named_bags, told_bags
-from recsys.retrieval.lists.guess import Guess, features, fit_guess
-from recsys.retrieval.lists.names import ListNames, ListNamesConfig, fit_list_names
+from recsys.retrieval.lists import name_regression as guess
+from recsys.retrieval.lists.name_neighbours import ListNames, ListNamesConfig, fit_list_names
+from recsys.retrieval.lists.name_regression import Guess, features, fit_guess
+from recsys.retrieval.lists.tfidf import named_bags, told_bags
 from recsys.retrieval.lists.words import ngrams, word_bags
 from recsys.retrieval.neighbours import interactions
 from tests.retrieval.lists.worlds import asked, playlists

@@ -9,7 +9,7 @@ from models.zoo import LIST_MODELS
 from recsys.retrieval.lists.encoder import Decoding
 from recsys.retrieval.lists.seq2seq import Seq2seqLists
 from recsys.retrieval.lists.sets import SetLists
-from tests.training.lists import GENRES, ITEMS, TEXT, WORLD, dataset, trained
+from tests.training.lists.worlds import GENRES, ITEMS, TEXT, WORLD, dataset, trained
 
 Learned = Seq2seqLists | SetLists
 NEW = ITEMS + 5

@@ -7,9 +7,9 @@ import pytest
 
 from recsys.errors import InvalidRequest
 from recsys.retrieval.lists.attributes import ListAttributesConfig, fit_list_attributes
-from recsys.retrieval.lists.named import ListNamed, ListNamedConfig
-from recsys.retrieval.lists.names import ListNamesConfig, fit_list_names
-from recsys.retrieval.lists.spelt import ListSpeltConfig, fit_list_spelt
+from recsys.retrieval.lists.entity_names import ListSpeltConfig, fit_list_spelt
+from recsys.retrieval.lists.name_blend import ListNamed, ListNamedConfig
+from recsys.retrieval.lists.name_neighbours import ListNamesConfig, fit_list_names
 from recsys.retrieval.lists.words import folded, runs
 from tests.retrieval.lists.worlds import ARTISTS, ITEMS, asked, playlists
 

@@ -1,0 +1,253 @@
+"""How a bundle is written, whole or not at all, and read back.
+
+A bundle is a folder, local or behind any fsspec URL: `manifest.json`, `vocabulary.json`, `texts.json` and one safetensors
+file per part. The manifest holds each part's settings, hash and measured figures, the protocol and library versions, and
+the SHA-256 of every file, itself included. It is written last: a folder without a manifest is no bundle.
+"""
+
+import hashlib
+import json
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load as read_safetensors
+from safetensors.numpy import save as write_safetensors
+
+from recsys.bundle import Bundle, Part, vocabulary_hash
+from recsys.errors import BundleError
+
+FORMAT = 1
+MANIFEST, VOCABULARY, TEXTS = "manifest.json", "vocabulary.json", "texts.json"
+LIBRARIES = ("torch", "transformers", "faiss-cpu", "implicit", "numpy", "safetensors")
+
+
+def absolute(uri: str) -> str:
+    """One name for one place, wherever it is asked from: a local folder by its whole path, anything else as it is.
+
+    Raises:
+        BundleError: no file system knows such a URI.
+    """
+    fs, root = _open(uri)
+    return str(root if "file" in _protocols(fs) else uri.rstrip("/"))
+
+
+def check_free(folder: str, name: str) -> None:
+    """Does nothing while there is no `folder`/`name` yet.
+
+    Raises:
+        BundleError: there is one.
+    """
+    fs, root = _open(folder)
+    if fs.exists(final := f"{root}/{name}"):
+        raise BundleError(f"{final} is there already: choose another name")
+
+
+def save_bundle(bundle: Bundle, folder: str, *, name: str | None = None) -> str:
+    """Writes `bundle` into the new folder `folder`/`name` and gives its URI; without a name one is made from the time.
+
+    On a local disk the files are written beside and renamed into place; elsewhere the manifest comes last. Either way a
+    half-written bundle is never seen as one.
+
+    Raises:
+        BundleError: the place is taken or cannot be written.
+    """
+    name = name or f"{bundle.default}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
+    check_free(folder, name)
+    fs, root = _open(folder)
+    final = f"{root}/{name}"
+    local = "file" in _protocols(fs)
+    work = f"{root}/.{name}.{uuid.uuid4().hex[:6]}.partial" if local else final
+    files = _files(bundle)
+    manifest = _manifest(bundle, {path: _digest(content) for path, content in files.items()})
+    try:
+        for path, content in (*files.items(), (MANIFEST, manifest)):
+            fs.makedirs(f"{work}/{path}".rsplit("/", 1)[0], exist_ok=True)
+            fs.pipe_file(f"{work}/{path}", content)
+        if local:
+            Path(work).rename(final)
+    except BaseException as error:
+        _discard(fs, work)
+        if not isinstance(error, OSError):
+            raise
+        raise BundleError(
+            f"bundle not written to {folder}: {error}; free space or choose another place, then retry"
+        ) from error
+    return str(final if local else fs.unstrip_protocol(final))
+
+
+def load_bundle(uri: str) -> Bundle:
+    """The bundle at `uri`, every file checked against the manifest.
+
+    Raises:
+        BundleError: missing, damaged, made for another vocabulary, or written by an incompatible version.
+    """
+    fs, root = _open(uri)
+    manifest = _read_manifest(fs, root)
+    contents = {path: _read_checked(fs, root, path, digest) for path, digest in manifest["files"].items()}
+    item_ids = tuple(json.loads(contents[VOCABULARY]))
+    if vocabulary_hash(item_ids) != manifest["vocabulary_hash"]:
+        raise BundleError(f"{root} was fitted over another vocabulary than it holds; restore it or train again")
+    parts = {
+        name: Part(
+            name=name,
+            kind=entry["kind"],
+            config=entry["config"],
+            figures=entry["figures"],
+            arrays=_arrays(contents[entry["file"]], f"{root}/{entry['file']}"),
+        )
+        for name, entry in manifest["parts"].items()
+    }
+    for name, part in parts.items():
+        if part.hash != manifest["parts"][name]["hash"]:
+            raise BundleError(f"part {name!r} of {root} is not the one that was saved; restore it or train again")
+    return Bundle(
+        parts=parts,
+        default=manifest["default"],
+        item_ids=item_ids,
+        about=manifest["about"],
+        texts=tuple(json.loads(contents[TEXTS])),
+        uri=uri,
+    )
+
+
+def add_figures(uri: str, figures: Mapping[str, Mapping[str, Any]]) -> None:
+    """Notes measured figures of parts in the manifest; nothing else of the bundle changes.
+
+    Raises:
+        BundleError: there is no such bundle, or it cannot be written.
+    """
+    fs, root = _open(uri)
+    manifest = _read_manifest(fs, root)
+    for name, part in manifest["parts"].items():
+        part["figures"] |= figures.get(name, {})
+    try:
+        fs.pipe_file(f"{root}/{MANIFEST}.partial", _signed(manifest))
+        fs.mv(f"{root}/{MANIFEST}.partial", f"{root}/{MANIFEST}")
+    except OSError as error:
+        raise BundleError(f"{root}/{MANIFEST} not written: {error}; free space, then evaluate again") from error
+
+
+def read_manifest(uri: str) -> dict[str, Any]:
+    """The manifest alone, for listings.
+
+    Raises:
+        BundleError: missing or of an incompatible version.
+    """
+    return _read_manifest(*_open(uri))
+
+
+def _files(bundle: Bundle) -> dict[str, bytes]:
+    files = {
+        VOCABULARY: json.dumps(bundle.item_ids, ensure_ascii=False).encode(),
+        TEXTS: json.dumps(bundle.texts).encode(),
+    }
+    for part in bundle.parts.values():
+        arrays = {name: np.ascontiguousarray(array) for name, array in part.arrays.items()}
+        files[f"parts/{part.name}.safetensors"] = write_safetensors(arrays)
+    return files
+
+
+def _manifest(bundle: Bundle, digests: dict[str, str]) -> bytes:
+    parts = {
+        part.name: {
+            "kind": part.kind,
+            "config": part.config,
+            "hash": part.hash,
+            "figures": part.figures,
+            "file": f"parts/{part.name}.safetensors",
+        }
+        for part in bundle.parts.values()
+    }
+    manifest = {
+        "format": FORMAT,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "default": bundle.default,
+        "about": bundle.about,
+        "vocabulary_hash": vocabulary_hash(bundle.item_ids),
+        "libraries": {name: version(name) for name in LIBRARIES},
+        "parts": parts,
+        "files": digests,
+    }
+    return _signed(manifest)
+
+
+def _signed(manifest: Mapping[str, Any]) -> bytes:
+    """The manifest as it is stored: JSON that ends with the SHA-256 of all before."""
+    rest = {key: value for key, value in manifest.items() if key != "sha256"}
+    return _json(rest | {"sha256": _digest(_json(rest))})
+
+
+def _json(manifest: Mapping[str, Any]) -> bytes:
+    return json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False).encode()
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _open(uri: str) -> tuple[Any, str]:
+    try:
+        fs, root = fsspec.url_to_fs(uri)
+    except (ValueError, ImportError) as error:
+        raise BundleError(f"{uri} cannot be opened: {error}") from error
+    return fs, root
+
+
+def _discard(fs: Any, folder: str) -> None:
+    """Takes away what a failed save has left, as far as that can be done."""
+    with suppress(OSError):
+        fs.rm(folder, recursive=True)
+
+
+def _read_manifest(fs: Any, root: str) -> dict[str, Any]:
+    path = f"{root}/{MANIFEST}"
+    content = _read(fs, path, f"no bundle at {root}: {MANIFEST} is missing; train one with `recsys train blend`")
+    try:
+        manifest: dict[str, Any] = json.loads(content)
+        if manifest.get("format", FORMAT) != FORMAT:
+            raise BundleError(
+                f"{root} has bundle format {manifest['format']}; this version reads {FORMAT}: train again"
+            )
+        intact = _signed(manifest) == content
+    except (ValueError, AttributeError) as error:
+        raise BundleError(f"{path} is damaged ({error}); restore it or train again") from error
+    if not intact:
+        raise BundleError(f"{path} is damaged: its SHA-256 is not the one it ends with; restore it or train again")
+    return manifest
+
+
+def _read_checked(fs: Any, root: str, path: str, digest: str) -> bytes:
+    content = _read(fs, f"{root}/{path}", f"{root}/{path} is missing; restore it or train again")
+    if _digest(content) != digest:
+        raise BundleError(f"{root}/{path} is damaged: its SHA-256 is not the manifest's; restore it or train again")
+    return content
+
+
+def _read(fs: Any, path: str, missing: str) -> bytes:
+    try:
+        content: bytes = fs.cat_file(path)
+    except FileNotFoundError as error:
+        raise BundleError(missing) from error
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read: {error}") from error
+    return content
+
+
+def _arrays(content: bytes, path: str) -> dict[str, NDArray[Any]]:
+    try:
+        return read_safetensors(content)
+    except SafetensorError as error:
+        raise BundleError(f"{path} is no safetensors file ({error}); train again") from error
+
+
+def _protocols(fs: Any) -> tuple[str, ...]:
+    return (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)

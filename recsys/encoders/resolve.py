@@ -1,0 +1,33 @@
+"""The text encoder that a setting names."""
+
+from pathlib import Path
+
+from models.pretrained import mean_bert, packaged_folder
+from recsys.bundle_io import MANIFEST
+from recsys.encoders.base import TextEncoder
+from recsys.encoders.catalogue import from_bundle
+from recsys.encoders.hashed import HashedNgrams
+from recsys.encoders.sentence import BertText, PretrainedText
+
+
+def text_encoder(name: str, *, device: str = "cpu") -> TextEncoder:
+    """`auto`: the packaged encoder where it is installed, else `hashed`; a bundle by its URI; anything else by its name.
+
+    Raises:
+        ConfigError: the encoder cannot be loaded.
+        BundleError: the bundle is damaged, or has no text encoder.
+    """
+    if "://" in name or (name.strip() and (Path(name).expanduser() / MANIFEST).is_file()):
+        return from_bundle(name, device=device)
+    if name == "auto":
+        name = "packaged" if packaged_folder() else "hashed"
+    if name == "hashed":
+        return HashedNgrams()
+    return BertText(name, device=device) if mean_bert(name) else PretrainedText(name, device=device)
+
+
+def has_weights(encoder: TextEncoder, trained: str) -> bool:
+    """Is `trained` the hash of `encoder`? Bundles of earlier versions hold the one that a BERT has for sentence-transformers."""
+    if encoder.hash == trained:
+        return True
+    return isinstance(encoder, BertText) and PretrainedText(encoder.name).hash == trained

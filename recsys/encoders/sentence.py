@@ -1,0 +1,80 @@
+"""Texts to vectors by a frozen pretrained sentence encoder."""
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+
+from models.pretrained import encoder_hash, load_sentence_encoder, load_text_encoder, weights_hash
+from recsys.encoders.base import Vectors
+from recsys.encoders.catalogue import exits_of
+from recsys.encoders.normalize import legal, unit
+from recsys.encoders.tokenizer import TextTokenizer
+
+
+class BertText:
+    """A sentence encoder that `models.pretrained.mean_bert` knows, read by our own network: the same vectors, sooner.
+
+    Raises:
+        ConfigError: it cannot be loaded.
+    """
+
+    def __init__(self, name: str, *, device: str = "cpu") -> None:
+        self.name = name
+        read = load_text_encoder(name)
+        self._model = read.encoder.to(device)
+        self._tokenizer = TextTokenizer(read.tokenizer, max_length=read.encoder.config.max_length)
+        self.dim, self._layers = read.encoder.config.dim, read.encoder.config.layers
+
+    @cached_property
+    def hash(self) -> str:
+        return encoder_hash(self._model, self._tokenizer.definition)
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        general = np.zeros(len(texts), dtype=np.int64)
+        return exits_of(self._model, self._tokenizer, texts, experts=general, exits=[self._layers])[self._layers]
+
+    def knows(self, text: str) -> bool:
+        return self._tokenizer.knows(legal(text))
+
+    def head(self, text: str) -> str:
+        return self._tokenizer.head(legal(text))
+
+
+class PretrainedText:
+    """Any other sentence encoder: a folder or a hub name. Texts of like length share a batch.
+
+    Raises:
+        ConfigError: it cannot be loaded.
+    """
+
+    def __init__(self, name: str, *, device: str = "cpu", batch_size: int = 64) -> None:
+        self.name = name
+        self._batch_size = batch_size
+        self._model = load_sentence_encoder(name, device=device)
+        self.dim = int(self._model.get_embedding_dimension() or 0)
+
+    @cached_property
+    def hash(self) -> str:
+        return weights_hash(self._model)
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        if not texts:
+            return np.empty((0, self.dim), dtype=np.float32)
+        distinct, place = np.unique(np.array([legal(text) for text in texts], dtype=object), return_inverse=True)
+        vectors = self._model.encode(  # sorts by length before it cuts batches
+            distinct.tolist(), batch_size=self._batch_size, show_progress_bar=False, convert_to_numpy=True
+        )
+        return unit(np.asarray(vectors, dtype=np.float32))[place]
+
+    def knows(self, text: str) -> bool:
+        tokenizer = self._model.tokenizer
+        return any(token != tokenizer.unk_token_id for token in tokenizer.encode(legal(text), add_special_tokens=False))
+
+    def head(self, text: str) -> str:
+        tokenizer, length = self._model.tokenizer, self._model.max_seq_length
+        if length is None or not getattr(tokenizer, "is_fast", False):  # it cannot tell where it stops
+            return text
+        read = tokenizer(legal(text), truncation=True, max_length=length, return_offsets_mapping=True, verbose=False)
+        whole = len(read["input_ids"]) < length
+        return text if whole else text[: max(end for _, end in read["offset_mapping"])]

@@ -1,0 +1,48 @@
+"""The stored lists that a question about similar ones is answered with."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.data.history import NO_ROWS
+from recsys.retrieval.lists.encoder import ListVectors
+from recsys.service.playlists.playlist_index import ListsNow
+from recsys.service.playlists.questions import SimilarOptions
+from recsys.store import Store
+
+
+def nearest(
+    store: Store, now: ListsNow, key: str, vector: ListVectors, options: SimilarOptions, *, without: str | None
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """(rows, cosines) of the lists most like `vector` (1, dim) as the reader `key` reads them, best first.
+
+    The list `without` is looked for with the others and left out afterwards: a million flags take longer than the search.
+    """
+    own = NO_ROWS if without is None else now.lists.rows([without])
+    wanted = min(options.k, max(1, len(now.active)))
+    flags = _shown(store, now, options)
+    found = now.indexes[key].search(vector, k=wanted + len(own), allowed=None if flags is None else flags[None])
+    rows, scores = found.rows[0], found.scores[0]
+    kept = (rows >= 0) & ~np.isin(rows, own)
+    return rows[kept][:wanted], scores[kept][:wanted]
+
+
+def _shown(store: Store, now: ListsNow, options: SimilarOptions) -> NDArray[np.bool_] | None:
+    """A flag for each list; None: all of them."""
+    kept = (options.min_length, options.max_length, options.holds, options.name_contains)
+    if all(one is None for one in kept):
+        return None
+    lists, lengths = now.lists, now.lengths
+    flags = now.active.copy()
+    if options.min_length is not None:
+        flags &= lengths >= options.min_length
+    if options.max_length is not None:
+        flags &= lengths <= options.max_length
+    if options.holds is not None:
+        holding = np.zeros(len(flags), dtype=np.bool_)
+        rows = lists.rows(store.playlists_holding(options.holds))
+        holding[rows[rows < len(flags)]] = True
+        flags &= holding
+    if options.name_contains is not None:
+        part = options.name_contains.casefold()
+        flags &= np.fromiter((part in (name or "").casefold() for name in lists.titles[: len(flags)]), dtype=np.bool_)
+    return flags

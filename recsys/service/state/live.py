@@ -1,0 +1,177 @@
+"""What answers at this moment, kept in step with the store.
+
+One immutable snapshot holds the sources of the active bundle and the catalogue they speak of. Whatever is written, here or by
+another process, replaces the snapshot; who took the old one works on it to the end.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from recsys.bundle_io import load_bundle
+from recsys.errors import BundleError, StoreError
+from recsys.indexes.build import Kind
+from recsys.retrieval.lists.serving import deploy_lists
+from recsys.retrieval.popular import POPULAR
+from recsys.retrieval.serving import Deployed, deploy, popular_only
+from recsys.service.items.questions import MAX_HISTORY
+from recsys.service.state.background_rebuild import Renewal
+from recsys.service.state.catalogue import Catalogue
+from recsys.service.state.history_cache import KeptHistories
+from recsys.service.state.snapshot import NO_LISTS, Snapshot
+from recsys.service.state.text_service import Reading
+from recsys.store import Store
+from recsys.store.records import Item
+
+log = logging.getLogger(__name__)
+
+EVERY = 0.2
+"""Seconds after which the store is asked again whether another process wrote something."""
+
+
+class Live:
+    """The snapshot, the histories and the reading of texts behind it. Any number of threads may read; writers take turns.
+
+    `reading` is None while no bundle answers; `away` says that the store did not answer lately.
+
+    Raises (constructor):
+        BundleError: the bundle named cannot be read.
+        StoreError: the store does not answer.
+    """
+
+    def __init__(
+        self, store: Store, *, bundle: str | None, device: str, text_index: Kind, indexes: Path | None
+    ) -> None:
+        self._store, self._device, self._text_index, self._indexes = store, device, text_index, indexes
+        self._writing = threading.RLock()
+        self._trouble: tuple[str, ...] = ()
+        self.away = False
+        self._renewal = Renewal(lambda: self.snapshot, self._exchange)
+        self._counted, self.due = store.changes(), 0.0
+        self.reading: Reading | None = None
+        self.snapshot = self._load(bundle)
+        self._begin()
+        self._renewal.start_if_due()
+        self.histories = KeptHistories(store, self.snapshot.catalogue.row, limit=MAX_HISTORY)
+
+    def follow(self) -> None:
+        """Applies what other processes wrote, where the store was not asked lately. While it is applied, others go on."""
+        if time.monotonic() < self.due or not self._writing.acquire(blocking=False):
+            return
+        try:
+            self._apply()
+            self.away = False
+        except StoreError:
+            log.exception("changes of other processes were not read")
+            self.away = True
+        finally:
+            self.due = time.monotonic() + EVERY
+            self._writing.release()
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """What is written to the store inside is part of every answer afterwards. Nothing is applied when it fails."""
+        with self._writing:
+            yield
+            self._apply()
+
+    @property
+    def trouble(self) -> tuple[str, ...]:
+        """Why no bundle answers, or what of it cannot be used."""
+        return self._trouble + (self.reading.trouble if self.reading else ())
+
+    def warm_up(self) -> None:
+        """Loads the text encoder now, so that the first new item, or the first text asked for, does not wait for it."""
+        if self.reading and (encoder := self.reading.encoder()):
+            encoder.encode(["warm"])
+
+    def settle(self) -> None:
+        """Waits until indexes that are being renewed in the background are in their places."""
+        self._renewal.wait()
+
+    def _exchange(self, change: Callable[[Snapshot], Snapshot]) -> None:
+        with self._writing:
+            self.snapshot = change(self.snapshot)
+
+    def _apply(self) -> None:
+        """Makes everything that the store holds by now part of the next answer. Writers take turns."""
+        counted = self._store.changes()
+        if counted != self._counted:
+            if items := self._store.items_since(self._counted):
+                self._learn(self._publish(items))
+                self._renewal.start_if_due()
+            self.histories.doubt()
+            self._counted = counted
+
+    def _load(self, uri: str | None) -> Snapshot:
+        record = None if uri else self._store.active_bundle()
+        try:
+            if named := uri or (record and record.uri):
+                bundle = load_bundle(named)
+                live = Snapshot(deploy(bundle), deploy_lists(bundle), Catalogue(bundle.item_ids), bundle)
+                if not live.recommends:
+                    self._trouble = (
+                        f"{bundle.uri} has parts for lists alone: `recsys train blend` has some for items",
+                    )
+                    live = replace(live, deployed=self._popular(bundle.item_ids))
+                elif POPULAR not in live.deployed.sources:  # which stands in where the others find nothing
+                    popular = self._popular(bundle.item_ids).sources[POPULAR]
+                    live = replace(live, deployed=live.deployed.with_source(POPULAR, popular))
+                self.reading = Reading(
+                    self._store,
+                    bundle,
+                    live.text_encoders,
+                    device=self._device,
+                    text_index=self._text_index,
+                    indexes=self._indexes,
+                )
+                return live
+            self._trouble = ("no active bundle: run `recsys train blend`, then restart",)
+        except BundleError as error:
+            if uri:  # asked for by name: say so at once
+                raise
+            self._trouble = (str(error),)
+        item_ids = tuple(item.item_id for page in self._store.items() for item in page)
+        return Snapshot(self._popular(item_ids), NO_LISTS, Catalogue(item_ids), None)
+
+    def _popular(self, item_ids: Sequence[str]) -> Deployed:
+        """What stands in for a part that recommends."""
+        counts = self._store.item_counts()
+        return popular_only(np.array([counts.get(item_id, 0) for item_id in item_ids], dtype=np.int64))
+
+    def _begin(self) -> None:
+        """All items of the store, and by their texts those that are new since the training."""
+        unread = [item for page in self._store.items() for item in self._publish(page)]
+        if self.reading:
+            self._learn(unread)
+            deployed = self.reading.filled(self.snapshot.deployed, self.snapshot.catalogue)
+            self.snapshot = replace(self.snapshot, deployed=deployed)
+
+    def _publish(self, items: Sequence[Item]) -> list[Item]:
+        """Makes stored items, new or changed, part of the next answer. Gives those whose text the sources do not know yet."""
+        catalogue = self.snapshot.catalogue
+        shown = [item for item in items if item.active]
+        catalogue.put([(item.item_id, item.title, item.domain) for item in shown])
+        catalogue.delete([item.item_id for item in items if not item.active])
+        return self.reading.unread(shown, catalogue) if self.reading else []
+
+    def _learn(self, items: Sequence[Item]) -> None:
+        if self.reading and items:
+            live = self.snapshot
+            try:
+                read = self.reading.learned(items)
+            except StoreError:
+                raise
+            except Exception:  # whatever a text encoder makes of one text: all else goes on
+                log.exception("texts of %d items cannot be read, %s the first", len(items), items[0].item_id)
+                return
+            if read:
+                rows = live.catalogue.rows(item.item_id for item in items)
+                deployed, lists = live.deployed.with_items(rows, read), live.lists.with_items(rows, read[max(read)])
+                self.snapshot = replace(live, deployed=deployed, lists=lists)

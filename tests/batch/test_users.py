@@ -1,0 +1,169 @@
+"""Batch scoring: row for row what the service answers, whole or resumable, in bounded pieces."""
+
+import json
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import polars as pl
+import pytest
+
+from recsys.batch import users as batch
+from recsys.batch.users import recommend_all
+from recsys.errors import InputFileError, InvalidRequest
+from recsys.service import MAX_HISTORY, Options, Recommender
+from recsys.store import Store
+from tests.failing import full_disk
+from tests.worlds import Planted
+
+Served = tuple[Recommender, Store, Planted]
+
+
+def score(served: Served, out: Path, **more: Any) -> pl.DataFrame:
+    recommender, store, _ = served
+    for _ in recommend_all(recommender, store, out, options=more.pop("options", Options(k=5)), **more):
+        pass
+    return pl.read_parquet(out)
+
+
+def test_row_for_row_what_the_service_answers(served: Served, tmp_path: Path) -> None:
+    rows = score(served, tmp_path / "out.parquet")
+    assert rows.columns == ["user_id", "rank", "item_id", "score", "source", "bundle"]
+    assert rows["user_id"].n_unique() == 150
+    for user in ("user-0000", "user-0077", "user-0149"):
+        answer = served[0].recommend(user_id=user, options=Options(k=5))
+        mine = rows.filter(pl.col("user_id") == user)
+        assert mine["rank"].to_list() == [1, 2, 3, 4, 5]
+        assert mine["item_id"].to_list() == [item.item_id for item in answer.items]
+        assert mine["source"].to_list() == [item.source for item in answer.items]
+        assert mine["score"].to_list() == pytest.approx([item.score for item in answer.items], rel=1e-5)
+        assert set(mine["bundle"]) == {answer.bundle}
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_histories_of_a_file_need_not_be_stored(served: Served, tmp_path: Path, kind: str) -> None:
+    items = list(served[2].world.successor)[:3]
+    frame = pl.DataFrame({"user_id": ["007"] * 3 + ["b"], "item_id": [*items, "unknown"], "position": [2, 1, 0, 0]})
+    path = tmp_path / f"histories.{kind}"
+    match kind:
+        case "csv":
+            frame.write_csv(path)
+        case "jsonl":
+            frame.write_ndjson(path)
+        case _:
+            frame.write_parquet(path)
+    rows = score(served, tmp_path / "out.parquet", histories=path)
+    answer = served[0].recommend(history=items[::-1], options=Options(k=5))
+    assert rows.filter(pl.col("user_id") == "007")["item_id"].to_list() == [item.item_id for item in answer.items]
+    assert set(rows.filter(pl.col("user_id") == "b")["source"]) == {"popular"}
+
+
+def test_users_with_unknown_items_are_counted_also_of_a_run_that_goes_on(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = next(iter(served[2].world.successor))
+    frame = pl.DataFrame(
+        {"user_id": ["a", "a", "b", "c"], "item_id": [known, "ghost", known, "other ghost"], "position": [0, 1, 0, 0]}
+    )
+    frame.write_csv(path := tmp_path / "h.csv")
+    monkeypatch.setattr(batch, "PIECE", 1)
+    recommender, store, _ = served
+    first = recommend_all(recommender, store, tmp_path / "out.parquet", options=Options(k=5), histories=path)
+    assert next(first).told == {batch.UNKNOWN: 1}
+    first.close()
+    *_, last = recommend_all(recommender, store, tmp_path / "out.parquet", options=Options(k=5), histories=path)
+    assert (last.users, dict(last.told)) == (3, {batch.UNKNOWN: 2})
+    *_, stored = recommend_all(recommender, store, tmp_path / "stored.parquet", options=Options(k=5))
+    assert not stored.told
+
+
+def test_of_a_history_without_end_the_last_events_count(served: Served, tmp_path: Path) -> None:
+    first, second = list(served[2].world.successor)[:2]
+    long = pl.DataFrame(
+        {"user_id": "u", "item_id": [first] * MAX_HISTORY + [second], "position": range(MAX_HISTORY + 1)}
+    )
+    long.write_parquet(tmp_path / "h.parquet")
+    rows = score(served, tmp_path / "out.parquet", histories=tmp_path / "h.parquet")
+    answer = served[0].recommend(history=[first] * (MAX_HISTORY - 1) + [second], options=Options(k=5))
+    assert rows["item_id"].to_list() == [item.item_id for item in answer.items]
+
+
+def test_an_interrupted_run_goes_on_where_it_stopped(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch, "PIECE", 40)
+    recommender, store, _ = served
+    whole = score(served, tmp_path / "whole.parquet")
+    out = tmp_path / "out.parquet"
+    started = recommend_all(recommender, store, out, options=Options(k=5))
+    assert [next(started).users, next(started).users] == [40, 80]
+    started.close()
+    assert not out.exists()
+    with patch.object(recommender, "search", wraps=recommender.search) as search:
+        assert score(served, out).equals(whole)
+    assert [len(call.args[0]) for call in search.call_args_list] == [40, 30]
+    assert not list(tmp_path.glob(".out*"))
+
+
+def test_a_run_with_other_options_starts_anew(served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch, "PIECE", 40)
+    started = recommend_all(served[0], served[1], tmp_path / "out.parquet", options=Options(k=5))
+    next(started)
+    started.close()
+    rows = score(served, tmp_path / "out.parquet", options=Options(k=3))
+    assert set(rows["rank"]) == {1, 2, 3}
+
+
+def test_a_damaged_note_starts_anew(served: Served, tmp_path: Path) -> None:
+    folder = tmp_path / ".out.parquet.partial"
+    folder.mkdir()
+    (folder / "run.json").write_text("{")
+    assert score(served, tmp_path / "out.parquet")["user_id"].n_unique() == 150
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("h.csv", "user_id,item_id\na,b\n", "has no column 'position'"),
+        ("h.txt", "x", "use .csv, .jsonl or .parquet"),
+        ("h.parquet", "no parquet", "cannot be read"),
+        ("h.csv", "user_id,item_id,position\na,b,first\n", "1 rows lack a user_id, item_id or position, first row 1:"),
+        (
+            "h.csv",
+            "user_id,item_id,position\na,b,1\na,,2\nb,c,\n",
+            "2 rows lack a user_id, item_id or position, first row 2:",
+        ),
+    ],
+)
+def test_a_bad_file_is_refused(served: Served, tmp_path: Path, name: str, content: str, message: str) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(InputFileError, match=message):
+        score(served, tmp_path / "out.parquet", histories=tmp_path / name)
+
+
+def test_a_missing_file_and_bad_options_are_refused(served: Served, tmp_path: Path) -> None:
+    with pytest.raises(InputFileError, match="cannot be read"):
+        score(served, tmp_path / "out.parquet", histories=tmp_path / "none.csv")
+    with pytest.raises(InvalidRequest, match="k=0"):
+        score(served, tmp_path / "out.parquet", options=Options(k=0))
+
+
+def test_the_note_tells_how_far_it_went(served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch, "PIECE", 40)
+    started = recommend_all(served[0], served[1], tmp_path / "out.parquet", options=Options())
+    next(started)
+    note = json.loads((tmp_path / ".out.parquet.partial" / "run.json").read_text())
+    assert (note["done"], note["pieces"], note["last"]) == (40, 1, "user-0039")
+
+
+@pytest.mark.parametrize("room", [0, 1000])
+def test_a_disk_that_fills_up_leaves_no_file_and_the_run_goes_on_later(
+    served: Served, tmp_path: Path, room: int
+) -> None:
+    whole = score(served, tmp_path / "whole.parquet")
+    out = tmp_path / "out.parquet"
+    with full_disk(room), pytest.raises(InputFileError, match=r"not written: .*free space .*then run again"):
+        score(served, out)
+    assert not out.exists()
+    assert score(served, out).equals(whole)
+    assert not list(tmp_path.glob(".out*"))

@@ -1,0 +1,45 @@
+"""Histories and playlists as lists, without what is withheld and what is deleted."""
+
+from pathlib import Path
+
+import pytest
+
+from recsys.data.corpus import Lists, lists
+from recsys.errors import NotReady
+from recsys.store import Store
+from recsys.store.records import EventDraft, ItemDraft
+from recsys.store.sessions import upgrade
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    upgrade(f"sqlite:///{tmp_path}/s.db")
+    store = Store.open(f"sqlite:///{tmp_path}/s.db")
+    store.put_items([ItemDraft(item_id=i, title=i.upper(), domain="x" if i < "d" else None) for i in "abcde"])
+    return store
+
+
+def told(found: Lists) -> list[str]:
+    whole: dict[int, str] = {}
+    for row, owner in zip(found.rows.tolist(), found.owners.tolist(), strict=True):
+        whole[owner] = whole.get(owner, "") + found.item_ids[row]
+    return sorted(whole.values())
+
+
+def test_it_learns_from_what_is_not_withheld(store: Store) -> None:
+    store.add_events([EventDraft(user_id="u", item_id=i, position=n) for n, i in enumerate("edcba")])
+    store.add_events([EventDraft(user_id="v", item_id=i, position=n) for n, i in enumerate("ab")])
+    store.put_playlist("u", None, ["c", "a", "b"])
+    store.delete_item("d")
+    assert told(lists(store, holdout="leave-one-out")) == ["ab", "cab", "ec"]
+    found = lists(store, holdout="none")
+    assert told(found) == ["ab", "cab", "ecba"]
+    assert found.texts == ("title: A", "title: B", "title: C", "title: E")
+    assert found.domains == ("x", "x", "x", None)
+
+
+def test_playlists_are_enough(store: Store) -> None:
+    with pytest.raises(NotReady, match="holds no lists"):
+        lists(store, holdout="leave-one-out")
+    store.put_playlist("p", None, ["b", "a"])
+    assert told(lists(store, holdout="leave-one-out")) == ["ba"]

@@ -1,0 +1,257 @@
+"""The recurrent reader and writer of lists: against torch's own recurrences, and what a list's vector keeps and loses."""
+
+from dataclasses import asdict, replace
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.nn.functional import cosine_similarity, cross_entropy, normalize
+from torch.nn.utils.rnn import pack_padded_sequence
+
+from models.encoders.seq2seq import PlaylistConfig, PlaylistDecoder, PlaylistEncoder, Read, nearness, turn
+from models.errors import ConfigError, ShapeError
+from models.lists import AGAIN, PlaylistModel
+from tests.models.timelines import timeline
+
+SMALL = PlaylistConfig(dim=6, hidden=5, max_length=12, dropout=0.3)
+VARIANTS = [
+    SMALL,
+    replace(SMALL, cell="lstm", layers=2),
+    replace(SMALL, bidirectional=True),
+    replace(SMALL, backwards=True, conditioned=False),
+    replace(SMALL, bidirectional=True, attention=True, cell="lstm"),
+]
+
+
+def encoder(config: PlaylistConfig) -> PlaylistEncoder:
+    torch.manual_seed(1)
+    return PlaylistEncoder(config).double().eval()
+
+
+def decoder(config: PlaylistConfig) -> PlaylistDecoder:
+    torch.manual_seed(2)
+    return PlaylistDecoder(config).double().eval()
+
+
+def lists(*lengths: int, width: int | None = None) -> Tensor:
+    generator = torch.Generator().manual_seed(sum(lengths))
+    return torch.randn(len(lengths), width or max(lengths), 6, dtype=torch.float64, generator=generator)
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_the_vector_is_that_of_torchs_packed_bidirectional_recurrence(cell: str) -> None:
+    mine = encoder(replace(SMALL, bidirectional=True, cell=cell, counting=False, nearness=0))  # type: ignore[arg-type]
+    kind = nn.GRU if cell == "gru" else nn.LSTM
+    theirs = kind(6, 5, batch_first=True, bidirectional=True).double()
+    state: dict[str, Tensor] = {}
+    for suffix, reader in zip(("", "_reverse"), mine.readers, strict=True):
+        state |= {f"{name}{suffix}": value for name, value in reader.state_dict().items()}
+    theirs.load_state_dict(state)
+    x, lengths = lists(7, 3, 1), [7, 3, 1]
+    _, last = theirs(pack_padded_sequence(x, torch.tensor(lengths), batch_first=True))
+    last = last[0] if cell == "lstm" else last
+    torch.testing.assert_close(mine(x, timeline(*lengths)).vector, torch.cat([last[0], last[1]], dim=-1))
+
+
+@pytest.mark.parametrize("config", VARIANTS)
+@given(length=st.integers(1, 6), padding=st.integers(1, 6))
+def test_padding_and_company_never_change_a_list(config: PlaylistConfig, length: int, padding: int) -> None:
+    x = lists(length, length + padding, 2)
+    together = encoder(config)(x, timeline(length, length + padding, 2)).vector[0]
+    alone = encoder(config)(x[:1, :length], timeline(length)).vector[0]
+    torch.testing.assert_close(together, alone)
+
+
+def test_with_tied_readers_turning_a_list_swaps_the_halves_of_its_vector() -> None:
+    model = encoder(replace(SMALL, bidirectional=True))
+    model.readers[1].load_state_dict(model.readers[0].state_dict())
+    x, when = lists(6, 4), timeline(6, 4)
+    there, back = model(x, when).vector, model(turn(x, torch.tensor([6, 4])), when).vector
+    torch.testing.assert_close(back, torch.cat(there.chunk(2, dim=-1)[::-1], dim=-1))
+
+
+def test_reading_backwards_is_reading_the_list_turned_round() -> None:
+    forwards, backwards = encoder(SMALL), encoder(replace(SMALL, backwards=True))
+    x, lengths = lists(6, 4), torch.tensor([6, 4])
+    torch.testing.assert_close(backwards(x, timeline(6, 4)).vector, forwards(turn(x, lengths), timeline(6, 4)).vector)
+
+
+@pytest.mark.parametrize("config", VARIANTS)
+def test_an_empty_list_has_a_vector_of_zeros_and_can_be_written_from(config: PlaylistConfig) -> None:
+    read = encoder(config)(lists(3, 0, width=3), timeline(3, 0, width=3))
+    assert not read.vector[1].any()
+    write = decoder(config)
+    _, queries = write(write.start(read), lists(2, 2))
+    assert torch.isfinite(queries).all()
+
+
+def test_lists_are_compared_by_the_last_state_beside_the_means_of_states_items_and_grains() -> None:
+    read = encoder(SMALL)(lists(4, 2), timeline(4, 2))
+    x = lists(4, 2)[1, :2]
+    cosine = float(cosine_similarity(x[0], x[1], dim=0))
+    grain = x.new_tensor([cosine / 2, 0, 0, max(0.0, -cosine) / 2, max(0.0, -cosine) / 2])  # of the first item 0 - 0
+    torch.testing.assert_close(
+        read.whole[1], torch.cat([read.states[1, 1], read.states[1, :2].mean(dim=0), x.mean(dim=0), grain])
+    )
+
+
+def test_a_swap_where_two_runs_meet_shows_in_the_grain() -> None:
+    runs = torch.eye(6, dtype=torch.float64)[[0, 0, 0, 1, 1, 1]][None]
+    swapped = runs[:, [0, 0, 3, 2, 4, 5]]
+    model, when = encoder(SMALL), timeline(6)
+    torch.testing.assert_close(model(swapped, when).bag, model(runs, when).bag)
+    ordered, mixed = model(runs, when).grain[0], model(swapped, when).grain[0]
+    assert mixed[0] < ordered[0]  # neighbours are less alike
+    assert mixed[3] > ordered[3]  # and some are more like the one but last
+
+
+@torch.inference_mode()
+def test_the_reader_counts() -> None:
+    """Of one item repeated, the state without counting runs into a fixed point; with it, lengths stay apart."""
+    x = lists(1).expand(1, 200, 6)
+
+    def apart(config: PlaylistConfig) -> float:
+        model = encoder(replace(config, max_length=200))
+        return float((model(x[:, :150], timeline(150)).vector - model(x, timeline(200)).vector).abs().max())
+
+    assert apart(SMALL) > 1e-3 > 1e-9 > apart(replace(SMALL, counting=False))
+
+
+@given(length=st.integers(1, 6), before=st.integers(1, 8))
+def test_the_reader_is_told_how_like_each_item_is_to_those_before_it(length: int, before: int) -> None:
+    x = lists(length)
+    told = nearness(x, before=before)
+    for at in range(length):
+        for back in range(1, before + 1):
+            expected = cosine_similarity(x[0, at], x[0, at - back], dim=0) if back <= at else torch.tensor(0.0).double()
+            torch.testing.assert_close(told[0, at, back - 1], expected)
+
+
+def test_the_order_of_items_changes_the_vector() -> None:
+    x = lists(5)
+    swapped = x[:, [0, 2, 1, 3, 4]]
+    model = encoder(SMALL)
+    assert not torch.allclose(model(x, timeline(5)).vector, model(swapped, timeline(5)).vector, atol=1e-4)
+
+
+@pytest.mark.parametrize("config", VARIANTS)
+def test_writing_step_by_step_equals_writing_at_once_also_with_beams_reordered(config: PlaylistConfig) -> None:
+    read, write = encoder(config)(lists(5, 3), timeline(5, 3)), decoder(config)
+    written = lists(4, 4)
+    _, whole = write(write.start(read), written)
+    state, order = write.start(read).chosen(torch.tensor([1, 0, 1])), torch.tensor([1, 0, 1])
+    for step in range(4):
+        state, query = write(state, written[order][:, step : step + 1])
+        torch.testing.assert_close(query[:, 0], whole[order, step])
+
+
+@torch.inference_mode()
+def test_attention_is_its_formula() -> None:
+    config = replace(SMALL, attention=True)
+    write, read = decoder(config), encoder(config)(lists(4, 2), timeline(4, 2))
+    state = torch.randn(2, 5, dtype=torch.float64)
+    attention = write.attention
+    assert attention is not None
+    for row, length in ((0, 4), (1, 2)):
+        scores = [
+            float(attention.score.weight @ torch.tanh(attention.of_state(state[row]) + attention.of_read(h)))
+            for h in read.states[row, :length]
+        ]
+        weights = torch.tensor(scores, dtype=torch.float64).softmax(0)
+        expected = sum(w * h for w, h in zip(weights, read.states[row], strict=False))
+        torch.testing.assert_close(attention(state, read)[row, 0], expected)
+
+
+def trained(config: PlaylistConfig, table: Tensor, batch: Tensor, *, steps: int, rate: float = 1e-2) -> PlaylistModel:
+    """An autoencoder of the lists `batch` (lists, time) over fixed item vectors."""
+    torch.manual_seed(0)
+    model = PlaylistModel(config, temperature=0.1)
+    optimizer = torch.optim.Adam(model.parameters(), lr=rate)
+    when = timeline(*[batch.shape[1]] * len(batch))
+    for _ in range(steps):
+        loss = cross_entropy(logits(model, table, batch, batch).flatten(0, 1), batch.flatten())
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+        optimizer.step()
+    assert when.real.all()
+    return model.eval()
+
+
+def logits(model: PlaylistModel, table: Tensor, source: Tensor, target: Tensor) -> Tensor:
+    scale = table.shape[1] ** 0.5
+    read: Read = model.encoder(table[source] * scale, timeline(*[source.shape[1]] * len(source)))
+    return model.queries(read, AGAIN, table[target] * scale)[:, :-1] @ table.T
+
+
+@torch.inference_mode()
+def greedy_accuracy(model: PlaylistModel, table: Tensor, batch: Tensor) -> float:
+    """Share of items that are written again without being shown what should have been written."""
+    scale = table.shape[1] ** 0.5
+    read = model.encoder(table[batch] * scale, timeline(*[batch.shape[1]] * len(batch)))
+    state, x, right = model.decoder.start(read), model.begin(AGAIN, batch=len(batch)), 0
+    for wanted in batch.T:
+        state, query = model.step(state, x)
+        chosen = (query @ table.T).argmax(dim=1)
+        right += int((chosen == wanted).sum())
+        x = table[chosen][:, None] * scale
+    return right / batch.numel()
+
+
+def test_the_vector_alone_holds_32_lists() -> None:
+    """Without attention the writer knows a list by its vector only, so an overfitted one proves what that holds."""
+    generator = torch.Generator().manual_seed(0)
+    table = normalize(torch.randn(40, 16, generator=generator), dim=-1)
+    batch = torch.randint(40, (32, 10), generator=generator)
+    model = trained(PlaylistConfig(dim=16, hidden=64, dropout=0.0), table, batch, steps=150)
+    assert greedy_accuracy(model, table, batch) > 0.99
+
+
+def test_a_source_read_backwards_is_learned_to_be_copied_in_fewer_steps() -> None:
+    """The first item to be written was then the last one read (Sutskever et al., section 3.3)."""
+    generator = torch.Generator().manual_seed(1)
+    table = normalize(torch.randn(20, 16, generator=generator), dim=-1)
+    pool = torch.randint(20, (1500, 6), generator=generator)
+
+    def steps_to_copy(config: PlaylistConfig) -> int:
+        torch.manual_seed(0)
+        model = PlaylistModel(config, temperature=0.1)
+        optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
+        for step in range(1, 601):
+            batch = pool[torch.randint(len(pool), (32,))]
+            scores = logits(model, table, batch, batch)
+            loss = cross_entropy(scores.flatten(0, 1), batch.flatten())
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            if (scores.argmax(-1) == batch).float().mean() >= 0.9:
+                return step
+        return 601
+
+    plain = PlaylistConfig(dim=16, hidden=48, dropout=0.0, conditioned=False)
+    assert steps_to_copy(replace(plain, backwards=True)) < steps_to_copy(plain)
+
+
+def test_longer_lists_than_it_takes_are_refused() -> None:
+    with pytest.raises(ShapeError, match="13 items: this encoder takes 12; cut the list"):
+        encoder(SMALL)(lists(13), timeline(13))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"hidden": 0}, "at least 1"),
+        ({"dropout": 1.0}, "must be in"),
+        ({"backwards": True, "bidirectional": True}, "contradict each other"),
+    ],
+)
+def test_settings_that_make_no_model_are_refused(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        PlaylistConfig(**settings)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("config", VARIANTS)
+def test_the_settings_survive_json(config: PlaylistConfig) -> None:
+    assert PlaylistConfig(**asdict(config)) == config

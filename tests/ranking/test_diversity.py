@@ -1,0 +1,99 @@
+"""Several lists out of one set of scores: the rule by hand, beam search over the same scores, and what each penalty does."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from models.decoders.beam import beam_search
+from models.decoders.constraints import Rules
+from models.decoders.diverse_beam import diverse_beam_search
+from recsys.ranking.diversity import alternatives
+from recsys.retrieval.lists.encoder import Decoding
+
+SCORES = np.array([5, 4, 3, 2, 1, 0], dtype=np.float32)
+GROUPS = np.array([0, 0, 0, 1, -1, -1], dtype=np.int64)
+THREE = Decoding(length=2, alternatives=3, strength=0.0)
+
+
+def lists(wanted: Decoding) -> list[list[int]]:
+    return [one.tolist() for one in alternatives(SCORES, GROUPS, wanted)]
+
+
+def test_an_item_loses_for_each_earlier_list_that_holds_it() -> None:
+    assert lists(replace(THREE, strength=100)) == [[0, 1], [2, 3], [4, 5]]
+    assert lists(replace(THREE, strength=1.5)) == [[0, 1], [0, 2]]  # 5 4 3, then 3.5 2.5 3, then 2 2.5 1.5
+
+
+def test_lists_of_the_same_items_are_one() -> None:
+    assert lists(THREE) == [[0, 1]]
+
+
+def test_an_item_loses_for_each_earlier_one_of_its_group_and_none_where_it_has_no_group() -> None:
+    one = replace(THREE, alternatives=1)
+    assert lists(replace(one, length=4, same_group=100)) == [[0, 3, 4, 5]]
+    assert lists(replace(one, length=3, same_group=1.5)) == [[0, 1, 3]]  # 3.5 2.5 2 1, then 1 2 1
+
+
+@pytest.mark.parametrize(("most", "found"), [(1, [0, 3, 4, 5]), (2, [0, 1, 3, 4]), (3, [0, 1, 2, 3])])
+def test_of_one_group_there_are_no_more_than_may_be(most: int, found: list[int]) -> None:
+    one = replace(THREE, alternatives=1, length=4, most_of_group=most)
+    assert lists(one) == [found]
+    assert lists(replace(one, length=6))[0][:4] == found
+    assert len(lists(replace(one, length=6))[0]) == 3 + most
+
+
+def test_where_candidates_run_out_lists_are_shorter() -> None:
+    assert [len(one) for one in lists(replace(THREE, length=10, same_group=1))] == [6]
+    assert alternatives(SCORES[:0], GROUPS[:0], THREE) == []
+
+
+class Unconditioned:
+    """A writer to which what is written makes no difference."""
+
+    def __init__(self, scores: Tensor) -> None:
+        self.log_p = scores.log_softmax(0)[None]
+
+    def start(self) -> tuple[None, Tensor]:
+        return None, self.log_p
+
+    def step(self, state: None, written: Tensor) -> tuple[None, Tensor]:
+        return state, self.log_p.expand(len(written), -1)
+
+    def chosen(self, state: None, rows: Tensor) -> None:  # noqa: ARG002  (there is no state)
+        return state
+
+
+@given(
+    seed=st.integers(0, 500),
+    length=st.integers(1, 6),
+    width=st.integers(1, 4),
+    strength=st.floats(0.1, 5),
+    same_group=st.floats(0, 3),
+    most=st.none() | st.integers(1, 3),
+)
+def test_beam_search_over_scores_that_nothing_conditions_finds_the_same(
+    seed: int, length: int, width: int, strength: float, same_group: float, most: int | None
+) -> None:
+    """A beam of any width for the first list; for later ones groups of one beam, which keep away from what earlier ones hold."""
+    generator = np.random.default_rng(seed)
+    scores, groups = generator.normal(size=12).astype(np.float32), generator.integers(-1, 3, size=12)
+    rules = Rules(
+        allowed=torch.ones(12, dtype=torch.bool),
+        group=torch.from_numpy(groups),
+        same_group=same_group,
+        most_of_group=most,
+    )
+    writer = Unconditioned(torch.from_numpy(scores).double())
+    wanted = Decoding(
+        length=length, alternatives=3, strength=strength, same_group=same_group, most_of_group=most, width=width
+    )
+    mine = [sorted(one.tolist()) for one in alternatives(scores, groups, wanted)]
+    assert mine[0] == sorted(beam_search(writer, length=length, width=width, rules=rules).items[0].tolist())
+    found = diverse_beam_search(writer, length=length, groups=3, width=1, strength=strength, rules=rules)
+    theirs = [sorted(beams.items[0].tolist()) for beams in found]
+    assert mine == [one for i, one in enumerate(theirs) if one not in theirs[:i]]

@@ -1,0 +1,183 @@
+"""From the store to a bundle: resumed, composed from parts, or refused."""
+
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from recsys.bundle_io import load_bundle
+from recsys.encoders.base import text_hash
+from recsys.errors import BundleError, InvalidRequest, NotReady
+from recsys.store import Store
+from recsys.store.records import EventDraft, ItemDraft
+from recsys.store.sessions import upgrade
+from recsys.training.job import Saved, material, train_from_store
+from recsys.training.recipes import Plan, Progress
+from tests.worlds import PLAN, Planted
+
+SHORT = replace(PLAN, overrides={name: {"loop": {"epochs": 3}} for name in ("sasrec", "sasrec-hybrid")})
+
+
+@pytest.fixture
+def store(trained: Planted, tmp_path: Path) -> Store:
+    return Store.open(trained.copy(tmp_path).url)
+
+
+def run(store: Store, folder: Path, *, model: str, plan: Plan = SHORT, **more: object) -> Saved:
+    facts = train_from_store(
+        store,
+        plan,
+        model=model,
+        folder=str(folder / "bundles"),
+        checkpoints=folder / "checkpoints",
+        **more,  # type: ignore[arg-type]
+    )
+    saved = [fact for fact in facts if isinstance(fact, Saved)]
+    assert len(saved) == 1
+    return saved[0]
+
+
+def test_the_manifest_says_how_the_bundle_came_about(trained: Planted) -> None:
+    bundle = load_bundle(trained.bundle)
+    assert bundle.about["protocol"] == "leave-one-out"
+    assert bundle.about["data"]["events"] == 1500
+    assert bundle.about["seed"] == 0
+    assert len(bundle.about["text_encoder_hash"]) == 64
+    assert bundle.about["include_seen"] is False
+    assert bundle.texts[0] == text_hash(material(Store.open(trained.url), PLAN).data.texts[0])
+
+
+@pytest.mark.parametrize(
+    ("seen", "first"), [(3, "fit epoch 3"), (6, "refit epoch 1"), (7, "refit epoch 2")]
+)  # of the first line, 5 epochs with validation, 2 of the refit
+def test_an_interrupted_run_is_resumed_to_the_same_bits(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seen: int, first: str
+) -> None:
+    plan = replace(PLAN, overrides={"sasrec": {"loop": {"epochs": 5}}})
+
+    def best_is_the_second() -> None:
+        figures = iter([0.1, 0.5, 0.4, 0.3, 0.2])
+        monkeypatch.setattr("recsys.training.sequence._validate", lambda *_: next(figures))
+
+    best_is_the_second()
+    whole = run(store, tmp_path / "whole", model="sasrec", plan=plan)
+    assert whole.bundle.parts["sasrec"].config["recipe"]["loop"]["stop"] == 2
+    best_is_the_second()
+    facts = train_from_store(store, plan, model="sasrec", folder=str(tmp_path / "b"), checkpoints=tmp_path / "c")
+    assert isinstance([next(facts) for _ in range(seen)][-1], Progress)
+    facts.close()
+    again = list(
+        train_from_store(
+            store, plan, model="sasrec", folder=str(tmp_path / "b"), checkpoints=tmp_path / "c", resume=True
+        )
+    )
+    told = [fact.fact for fact in again if isinstance(fact, Progress)]
+    assert not any("from the start" in fact for fact in told)
+    assert next(fact for fact in told if "fit epoch" in fact).startswith(first)
+    assert isinstance(again[-1], Saved)
+    assert again[-1].bundle.parts["sasrec"].hash == whole.bundle.parts["sasrec"].hash
+    assert not list((tmp_path / "c").glob("*"))
+
+
+@pytest.mark.parametrize("model", ["markov", "item-text", "set"])
+def test_a_run_of_which_nothing_is_kept_is_said_to_start_over(store: Store, tmp_path: Path, model: str) -> None:
+    facts = train_from_store(
+        store, PLAN, model=model, folder=str(tmp_path / "b"), checkpoints=tmp_path / "c", resume=True
+    )
+    told = [fact.fact for fact in islice(facts, 3) if isinstance(fact, Progress)]
+    facts.close()
+    assert (
+        f"{tmp_path / 'c'} holds no checkpoint of this run (its settings or data may have changed): from the start"
+        in told
+    )
+
+
+def test_a_run_that_was_stopped_before_its_first_checkpoint_starts_over(store: Store, tmp_path: Path) -> None:
+    common = {"model": "sasrec", "folder": str(tmp_path / "b"), "checkpoints": tmp_path / "c"}
+    facts = train_from_store(store, PLAN, **common)  # type: ignore[arg-type]
+    while "epoch 1" not in getattr(next(facts), "fact", ""):
+        pass
+    facts.close()
+    assert [path.suffix for path in (tmp_path / "c").rglob("*.*")].count(".lock") == 1
+    for path in (tmp_path / "c").rglob("*.ckpt"):
+        path.unlink()
+    again = train_from_store(store, PLAN, resume=True, **common)  # type: ignore[arg-type]
+    assert any("from the start" in getattr(fact, "fact", "") for fact in islice(again, 2))
+    again.close()
+
+
+def test_a_blend_takes_parts_trained_before(store: Store, tmp_path: Path) -> None:
+    uris = [run(store, tmp_path, model=name, name=name).uri for name in ("sasrec", "sasrec-hybrid")]
+    blend = run(store, tmp_path, model="blend", given=uris)
+    for name, uri in zip(("sasrec", "sasrec-hybrid"), uris, strict=True):
+        assert blend.bundle.parts[name].hash == load_bundle(uri).parts[name].hash
+    assert {"blend", "simple-blend", "plain-blend"} <= set(blend.bundle.parts)
+
+
+def test_parts_of_other_events_are_refused(store: Store, tmp_path: Path) -> None:
+    uri = run(store, tmp_path, model="markov", name="markov").uri
+    store.add_events([EventDraft(user_id="late", item_id="item-000")])
+    with pytest.raises(BundleError, match="other events"):
+        run(store, tmp_path, model="blend", given=[uri])
+
+
+def test_a_taken_place_is_refused(store: Store, tmp_path: Path) -> None:
+    run(store, tmp_path, model="popular", name="mine")
+    with pytest.raises(BundleError, match="there already"):
+        run(store, tmp_path, model="popular", name="mine")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"sasrec": {"tau": 1}}, r"\[sasrec\] has no setting 'tau': choose one of items"),
+        ({"sasrec": {"encoder": {"dim": "wide"}}}, r"\[sasrec.encoder\] dim='wide'"),
+        ({"sasrec": {"loop": 3}}, r"write it as a table \[sasrec.loop\]"),
+        ({"sasrecc": {}}, "unknown model 'sasrecc'"),
+        ({"sasrec": {"encoder": {"layers": 0}}}, r"\[sasrec.encoder\] .*must be at least 1"),
+        ({"sasrec": {"loop": {"accumulate": 0}}}, r"\[sasrec.loop\] accumulate=0: must be at least 1"),
+        ({"sasrec": {"temperature": 0.0}}, r"\[sasrec\] temperature=0.0: must be at least 0.001"),
+        ({"sasrec": 3}, r"write the settings of a part as a table \[sasrec\]"),
+        ({"ease": {"rigde": 1.0}}, r"\[ease\] has no setting 'rigde'"),
+        ({"ease": {"keep": 0}}, r"\[ease\] keep=0: must be at least 1"),
+        ({"ease": {"decay": 1.5}}, r"\[ease\] decay=1.5: must lie between 0 and 1"),
+    ],
+)
+def test_settings_that_do_not_exist_are_refused(
+    store: Store, tmp_path: Path, overrides: dict[str, dict[str, object]], message: str
+) -> None:
+    model = "ease" if "ease" in overrides else "sasrec"
+    with pytest.raises(InvalidRequest, match=message):
+        run(store, tmp_path, model=model, plan=replace(PLAN, overrides=overrides))
+
+
+def test_a_model_that_does_not_exist_is_said_before_anything_is_read(store: Store, tmp_path: Path) -> None:
+    facts = train_from_store(store, PLAN, model="bert", folder=str(tmp_path), checkpoints=tmp_path)
+    with pytest.raises(InvalidRequest, match="unknown model 'bert'"):
+        next(facts)
+
+
+def test_settings_of_a_source_are_fixed_and_the_rest_is_chosen(store: Store, tmp_path: Path) -> None:
+    saved = run(store, tmp_path, model="ease", plan=replace(PLAN, overrides={"ease": {"ridge": 77.0}}))
+    assert saved.bundle.parts["ease"].config["fit"]["ease"]["ridge"] == 77.0
+
+
+def test_deployed_bundles_withhold_nothing(store: Store, tmp_path: Path) -> None:
+    saved = run(store, tmp_path, model="popular", plan=replace(PLAN, deploy=True))
+    held_back = run(store, tmp_path, model="popular")
+    assert (
+        saved.bundle.parts["popular"].arrays["scores"].sum() > held_back.bundle.parts["popular"].arrays["scores"].sum()
+    )
+
+
+def test_too_little_to_learn_from_is_said(tmp_path: Path) -> None:
+    upgrade(f"sqlite:///{tmp_path}/s.db")
+    store = Store.open(f"sqlite:///{tmp_path}/s.db")
+    with pytest.raises(NotReady, match="no events"):
+        run(store, tmp_path, model="popular")
+    store.put_items([ItemDraft(item_id="a")])
+    store.add_events([EventDraft(user_id="u", item_id="a"), EventDraft(user_id="u", item_id="a")])
+    with pytest.raises(NotReady, match="3 or more events"):
+        run(store, tmp_path, model="popular")
+    store.close()
