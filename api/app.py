@@ -11,8 +11,8 @@ from fastapi.routing import APIRoute
 from api import problems
 from api.deps import Service
 from api.metrics import Metrics
-from api.micro_batching import Together
-from api.middleware import BodyLimit, EncodedPaths, Observed, Shedding
+from api.micro_batching import MicroBatcher
+from api.middleware import BodySizeLimitMiddleware, LoadSheddingMiddleware, RawPathMiddleware, RequestContextMiddleware
 from api.routes import events, items, page, playlists, recommendations, state, users
 
 MAX_BODY = 5_000_000
@@ -29,7 +29,7 @@ def create_app(recommender: Service, *, max_body: int = MAX_BODY, max_at_work: i
 
     Bodies over `max_body` bytes are refused, and requests beyond `max_at_work` at once.
     """
-    together = Together(recommender.answer)
+    together = MicroBatcher(recommender.answer)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -52,10 +52,10 @@ def create_app(recommender: Service, *, max_body: int = MAX_BODY, max_at_work: i
     problems.install(app)
     for routes in (recommendations, items, events, playlists, users, state, page):
         app.include_router(routes.router)
-    app.add_middleware(EncodedPaths)
-    app.add_middleware(BodyLimit, limit=max_body)
-    app.add_middleware(Shedding, limit=max_at_work)
-    app.add_middleware(Observed, metrics=app.state.metrics)  # added last, runs first
+    app.add_middleware(RawPathMiddleware)
+    app.add_middleware(BodySizeLimitMiddleware, limit=max_body)
+    app.add_middleware(LoadSheddingMiddleware, limit=max_at_work)
+    app.add_middleware(RequestContextMiddleware, metrics=app.state.metrics)  # added last, runs first
     _document_problems(app)
     return app
 

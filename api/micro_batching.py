@@ -11,13 +11,13 @@ from collections.abc import Callable, Sequence
 from recsys.errors import Busy, RecsysError
 from recsys.service import Answer, Question
 
-AT_ONCE = 32
+MAX_BATCH = 32
 """Questions in one pass: beyond, those who came first would wait for the others without gain."""
 
 Waiting = tuple[Question, asyncio.Future[Answer], asyncio.AbstractEventLoop]
 
 
-class Together:
+class MicroBatcher:
     """Hands questions to `answer` (`Recommender.answer`), as many as wait. Beyond `limit` waiting ones it refuses at once.
 
     The thread is woken when it sleeps, not for each question: waking one costs more than many a question.
@@ -71,13 +71,13 @@ class Together:
                     loop.call_soon_threadsafe(_settle, done)
 
     def _next(self) -> list[Waiting]:
-        """Those who wait, up to `AT_ONCE`; sleeps while there are none, and gives none only at the end."""
+        """Those who wait, up to `MAX_BATCH`; sleeps while there are none, and gives none only at the end."""
         with self._changed:
             while not self._waiting and not self._closing:
                 self._idle = True
                 self._changed.wait()
             self._idle = False
-            return [self._waiting.popleft() for _ in range(min(AT_ONCE, len(self._waiting)))]
+            return [self._waiting.popleft() for _ in range(min(MAX_BATCH, len(self._waiting)))]
 
     def _answered(self, questions: Sequence[Question]) -> Sequence[Answer | Exception]:
         try:

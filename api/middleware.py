@@ -28,7 +28,7 @@ ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
-class Observed:
+class RequestContextMiddleware:
     """Gives each request an id, measures it, and adds the headers that every answer has."""
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
@@ -62,7 +62,7 @@ class Observed:
             self.metrics.request(method=scope["method"], route=route, status=status, seconds=seconds)
 
 
-class Shedding:
+class LoadSheddingMiddleware:
     """Beyond `limit` requests at work it says at once that the service is busy, instead of letting a queue grow.
 
     What tells how the service is stays answered: `OPEN`.
@@ -89,7 +89,7 @@ class Shedding:
             self._at_work -= 1
 
 
-class BodyLimit:
+class BodySizeLimitMiddleware:
     """Refuses bodies over `limit` bytes. What is announced too long is thrown away piece by piece, never collected.
 
     FastAPI's own `max_body_size` would do, but answers in plain text.
@@ -136,7 +136,7 @@ class BodyLimit:
                 return
 
 
-class EncodedPaths:
+class RawPathMiddleware:
     """Routes paths as they were sent, still percent-encoded, so that an id may hold anything.
 
     Servers decode before routing; then `/v1/items/a%2Fsimilar` could not name the item `a/similar`, and a line break at

@@ -70,12 +70,12 @@ class Problem(BaseModel):
 
 
 def schemas() -> dict[str, Any]:
-    """The JSON schemas that `documented` refers to, by name."""
+    """The JSON schemas that `error_responses` refers to, by name."""
     _, found = models_json_schema([(Problem, "serialization")], ref_template="#/components/schemas/{model}")
     return dict(found["$defs"])
 
 
-def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """These errors, and those that every route can give, for the `responses` of a route."""
     schema = {"$ref": "#/components/schemas/Problem"}
     content = {"application/problem+json": {"schema": schema}}

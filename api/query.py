@@ -1,7 +1,7 @@
 """Options in the query string of a route that has to be quick.
 
 FastAPI's `Query()` models look at the type of each field anew in every request, which takes as long as all else that such a
-route does before it asks. Here pydantic reads the whole query at once; `documented` tells OpenAPI what FastAPI would have.
+route does before it asks. Here pydantic reads the whole query at once; `query_parameters` tells OpenAPI what FastAPI would have.
 """
 
 from functools import cache
@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 M = TypeVar("M", bound=BaseModel)
 
 
-def read(model: type[M], request: Request) -> M:
+def parse_query(model: type[M], request: Request) -> M:
     """The query of `request` as `model`; of a name that is no list's the last value counts.
 
     Raises:
@@ -34,7 +34,7 @@ def read(model: type[M], request: Request) -> M:
         raise RequestValidationError([{**one, "loc": ("query", *one["loc"])} for one in found]) from error
 
 
-def documented(model: type[BaseModel]) -> dict[str, Any]:
+def query_parameters(model: type[BaseModel]) -> dict[str, Any]:
     """The fields of `model` as parameters of an operation: for `openapi_extra`."""
     schema = model.model_json_schema()
     parameters = list[dict[str, Any]]()

@@ -14,11 +14,11 @@ from recsys.service.playlists.questions import MAX_ALTERNATIVES, ContinueOptions
 from recsys.store.records import EventDraft, ItemDraft
 
 
-class Incoming(BaseModel):
+class RequestModel(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class Outgoing(BaseModel):
+class ResponseModel(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
 
@@ -26,7 +26,7 @@ Layers = Annotated[int, Field(ge=1, le=1000, description="Layers of the text enc
 Dims = Annotated[int, Field(ge=1, le=100_000, description="Numbers of each text vector to compare; left out: all")]
 
 
-class Asked(Incoming):
+class RecommendQuery(RequestModel):
     """How to answer: `include_seen` left out takes the rule of the bundle, `encoder` left out its default part.
 
     `layers` and `dims` choose one of the `sizes` that the part offers in /v1/models; another is answered at the next larger one.
@@ -54,7 +54,7 @@ class Asked(Incoming):
         )
 
 
-class SimilarAsked(Incoming):
+class SimilarItemsQuery(RequestModel):
     k: int = Field(10, ge=1, le=1000, description="How many items")
     encoder: Annotated[Text, Field(max_length=200)] | None = Field(None, description="Name of a part in /v1/models")
     allow: list[Id] | None = Field(None, max_length=1000, description="Show these item ids alone; left out: all")
@@ -73,7 +73,7 @@ class SimilarAsked(Incoming):
         )
 
 
-class TextAsked(Incoming):
+class SearchRequest(RequestModel):
     """Words to find items by. What the encoder was trained on decides in what language, and how long a text it reads."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"query": "a space opera with robots", "k": 5}]})
@@ -95,14 +95,14 @@ class TextAsked(Incoming):
         return Question(text=self.query, domain=self.domain, options=options)
 
 
-class Found(Incoming):
+class ItemQuery(RequestModel):
     query: Annotated[Text, Field(max_length=200)] = Field(
         "", description="Part of a title or id, in any case; empty: the first items", examples=["star"]
     )
     limit: int = Field(20, ge=1, le=100)
 
 
-class HistoryAsked(Asked):
+class RecommendRequest(RecommendQuery):
     """A history sent along, oldest item first, which is used for this answer and not stored; or that of a stored user."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"history": ["50", "181"], "k": 10}]})
@@ -123,7 +123,7 @@ class HistoryAsked(Asked):
         return self
 
 
-class Scored(Outgoing):
+class Scored(ResponseModel):
     item_id: str
     title: str | None
     score: float = Field(description="Comparable within one answer only")
@@ -131,7 +131,7 @@ class Scored(Outgoing):
     sources: list[str] = Field(description="All sources that had an opinion")
 
 
-class Degraded(Outgoing):
+class Degraded(ResponseModel):
     what: str
     why: str
 
@@ -147,7 +147,7 @@ RECOMMENDATIONS: JsonDict = {
 }
 
 
-class Recommendations(Outgoing):
+class Recommendations(ResponseModel):
     """Items best first, what they come from, and what could not be done as asked."""
 
     model_config = ConfigDict(from_attributes=True, json_schema_extra={"examples": [RECOMMENDATIONS]})
@@ -159,7 +159,7 @@ class Recommendations(Outgoing):
     degraded: list[Degraded] = Field(description="What was asked and not done, and why")
 
 
-class ItemContent(Incoming):
+class ItemContent(RequestModel):
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"title": "Star Wars", "attributes": {"year": 1977, "genres": ["Sci-Fi"]}}]}
     )
@@ -178,11 +178,11 @@ class NewItem(ItemContent):
     item_id: Id
 
 
-class ItemBatch(Incoming):
+class ItemBatch(RequestModel):
     items: list[NewItem] = Field(min_length=1, max_length=1000)
 
 
-class StoredItem(Outgoing):
+class StoredItem(ResponseModel):
     item_id: str
     domain: str | None
     title: str | None
@@ -193,7 +193,7 @@ class Items(BaseModel):
     items: list[StoredItem]
 
 
-class NewEvent(Incoming):
+class NewEvent(RequestModel):
     """Without `event_id` the store makes one; with it, sending the event again changes nothing."""
 
     model_config = ConfigDict(
@@ -219,7 +219,7 @@ OneOrMany = Annotated[
 ]
 
 
-class StoredEvent(Outgoing):
+class StoredEvent(ResponseModel):
     event_id: str
     user_id: str
     item_id: str
@@ -233,14 +233,14 @@ class Events(BaseModel):
     events: list[StoredEvent]
 
 
-class PlaylistContent(Incoming):
+class PlaylistContent(RequestModel):
     model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Saturday", "item_ids": ["50", "181", "50"]}]})
 
     name: Annotated[Text, Field(max_length=1000)] | None = None
     item_ids: list[Id] = Field(max_length=MAX_HISTORY, description="In order; repeats are kept")
 
 
-class StoredPlaylist(Outgoing):
+class StoredPlaylist(ResponseModel):
     playlist_id: str
     name: str | None
     item_ids: Sequence[str]
@@ -259,7 +259,7 @@ class SizeOffered(BaseModel):
 LISTED: JsonDict = {"item_ids": ["50", "181"], "name": "Space", "k": 10}
 
 
-class SimilarListsAsked(Incoming):
+class SimilarListsQuery(RequestModel):
     """Which lists, of those that are stored."""
 
     k: int = Field(10, ge=1, le=1000, description="How many lists")
@@ -286,7 +286,7 @@ class SimilarListsAsked(Incoming):
         )
 
 
-class ListAsked(SimilarListsAsked):
+class SimilarListsRequest(SimilarListsQuery):
     """A list sent along. It is used for this answer and not stored; its name is used where no item of it is known."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [LISTED | {"order": "free"}]})
@@ -297,7 +297,7 @@ class ListAsked(SimilarListsAsked):
     )
 
 
-class ContinueAsked(Incoming):
+class ContinueRequest(RequestModel):
     """A list sent along, and how it should go on. A list without items is continued by its name."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [LISTED | {"alternatives": 3}]})
@@ -338,14 +338,14 @@ class ContinueAsked(Incoming):
         )
 
 
-class ScoredList(Outgoing):
+class ScoredList(ResponseModel):
     playlist_id: str
     name: str | None
     length: int = Field(description="Number of items")
     score: float = Field(description="Cosine of the two lists' vectors")
 
 
-class SimilarLists(Outgoing):
+class SimilarLists(ResponseModel):
     """Stored lists, most similar first."""
 
     request_id: str
@@ -355,11 +355,11 @@ class SimilarLists(Outgoing):
     degraded: list[Degraded] = Field(description="What was asked and not done, and why")
 
 
-class Alternative(Outgoing):
+class Alternative(ResponseModel):
     items: list[Scored]
 
 
-class ContinuedList(Outgoing):
+class ContinuedList(ResponseModel):
     """Continuations, the likeliest first."""
 
     request_id: str

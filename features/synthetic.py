@@ -33,7 +33,7 @@ def planted(
     follow: float = 0.8,
     seed: int = 0,
 ) -> World:
-    """Users who take an item's one successor with probability `follow`, else any item, each alike; one event a minute.
+    """Users who take an item's one successor with probability `poll_changes`, else any item, each alike; one event a minute.
 
     Successors run in a ring through each cluster, and the items of a cluster share the words of their text. So the best
     possible next-item hit rate is `follow + (1 - follow) / items`, a text model that knows the cluster finds the successor

@@ -11,10 +11,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from models.embeddings import ItemEmbedding
-from models.encoders.seq2seq import PlaylistConfig, PlaylistDecoder, PlaylistEncoder, Read, WriterState
+from models.encoders.seq2seq import EncoderOutput, PlaylistConfig, PlaylistDecoder, PlaylistEncoder, WriterState
 from models.encoders.sets import SetConfig, SetEncoder
 
-AGAIN, ONWARD, END = 0, 1, 2
+RECONSTRUCT, CONTINUE, EOS = 0, 1, 2
 """What a writer begins with, to write the list again or what would follow; and what stands behind a list's last item."""
 
 
@@ -29,7 +29,7 @@ class PlaylistModel(nn.Module):
         self.edges = nn.Parameter(torch.randn(3, config.dim) * config.dim**-0.5)
 
     def edge(self, which: int) -> Float[Tensor, " dim"]:
-        """The unit vector of `AGAIN`, `ONWARD` or `END`."""
+        """The unit vector of `RECONSTRUCT`, `CONTINUE` or `EOS`."""
         return F.normalize(self.edges[which], dim=-1)
 
     def begin(self, which: int, *, batch: int) -> Float[Tensor, "batch 1 dim"]:
@@ -37,7 +37,7 @@ class PlaylistModel(nn.Module):
         return self.edge(which).expand(batch, 1, -1) * self.config.dim**0.5
 
     def queries(
-        self, read: Read, which: int, written: Float[Tensor, "batch time dim"]
+        self, read: EncoderOutput, which: int, written: Float[Tensor, "batch time dim"]
     ) -> Float[Tensor, "batch longer dim"]:
         """One query more than `written` has items: before each of them, and behind the last."""
         inputs = torch.cat([self.begin(which, batch=len(written)), written], dim=1)
@@ -72,16 +72,16 @@ class SetModel(nn.Module):
         return F.normalize(self.encoder(x, count, real), dim=-1) / self.temperature
 
 
-Body = TypeVar("Body", PlaylistModel, SetModel)
+Backbone = TypeVar("Backbone", PlaylistModel, SetModel)
 
 
-class ListModel(nn.Module, Generic[Body]):
+class ListModel(nn.Module, Generic[Backbone]):
     """A `body` with the item vectors that it is trained together with."""
 
-    def __init__(self, items: ItemEmbedding, body: Body) -> None:
+    def __init__(self, items: ItemEmbedding, body: Backbone) -> None:
         super().__init__()
         self.items = items
-        self.body: Body = body
+        self.body: Backbone = body
 
     def table(self, rows: Int[Tensor, " rows"] | None = None) -> Float[Tensor, "items dim"]:
         """Unit vectors of all items, or of `rows` alone."""

@@ -50,7 +50,7 @@ class TrainingError(RecsysError):
     """A training run that cannot go on, such as one whose loss is no longer finite."""
 
 
-def within(settings: object, **bounds: tuple[float, float]) -> None:
+def check_ranges(settings: object, **bounds: tuple[float, float]) -> None:
     """Does nothing while each named number of `settings` lies within its (lowest, highest), both included.
 
     Raises:

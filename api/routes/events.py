@@ -4,20 +4,20 @@ from fastapi import APIRouter
 
 from api.deps import RecommenderDep
 from api.fields import PathId
-from api.problems import documented
+from api.problems import error_responses
 from api.schemas import Events, NewEvent, OneOrMany, StoredEvent
 
 router = APIRouter(tags=["events"])
 
 
-@router.post("/v1/events", status_code=201, responses=documented(404, 409, 413, 415))
+@router.post("/v1/events", status_code=201, responses=error_responses(404, 409, 413, 415))
 def add_events(sent: OneOrMany, recommender: RecommenderDep) -> Events:
     """Stores one event or an array of up to 10,000, all or none. An unknown item is refused, a new user is not."""
     drafts = [event.draft() for event in ([sent] if isinstance(sent, NewEvent) else sent)]
     return Events(events=[StoredEvent.model_validate(event) for event in recommender.add_events(drafts)])
 
 
-@router.delete("/v1/events/{event_id:path}", status_code=204, responses=documented(404))
+@router.delete("/v1/events/{event_id:path}", status_code=204, responses=error_responses(404))
 def delete_event(event_id: PathId, recommender: RecommenderDep) -> None:
     """Forgets the event."""
     recommender.delete_event(event_id)

@@ -6,39 +6,39 @@ from fastapi import APIRouter, Query
 
 from api.deps import RecommenderDep
 from api.fields import PathId
-from api.problems import documented
-from api.schemas import Found, ItemBatch, ItemContent, Items, StoredItem
+from api.problems import error_responses
+from api.schemas import ItemBatch, ItemContent, ItemQuery, Items, StoredItem
 
 router = APIRouter(tags=["items"])
 
 
-@router.get("/v1/items", responses=documented())
-def find_items(asked: Annotated[Found, Query()], recommender: RecommenderDep) -> Items:
+@router.get("/v1/items", responses=error_responses())
+def find_items(asked: Annotated[ItemQuery, Query()], recommender: RecommenderDep) -> Items:
     """Items whose title or id holds `query`."""
     found = recommender.find_items(asked.query, limit=asked.limit)
     return Items(items=[StoredItem.model_validate(item) for item in found])
 
 
-@router.post("/v1/items:batch", responses=documented(413, 415))
+@router.post("/v1/items:batch", responses=error_responses(413, 415))
 def put_items(batch: ItemBatch, recommender: RecommenderDep) -> Items:
     """Stores up to 1000 items at once, all or none; those that exist are replaced."""
     stored = recommender.put_items([item.draft(item.item_id) for item in batch.items])
     return Items(items=[StoredItem.model_validate(item) for item in stored])
 
 
-@router.put("/v1/items/{item_id:path}", responses=documented(413, 415))
+@router.put("/v1/items/{item_id:path}", responses=error_responses(413, 415))
 def put_item(item_id: PathId, content: ItemContent, recommender: RecommenderDep) -> StoredItem:
     """Stores the item, or replaces it."""
     return StoredItem.model_validate(recommender.put_items([content.draft(item_id)])[0])
 
 
-@router.get("/v1/items/{item_id:path}", responses=documented(404))
+@router.get("/v1/items/{item_id:path}", responses=error_responses(404))
 def get_item(item_id: PathId, recommender: RecommenderDep) -> StoredItem:
     """The item as it is stored."""
     return StoredItem.model_validate(recommender.item(item_id))
 
 
-@router.delete("/v1/items/{item_id:path}", status_code=204, responses=documented(404))
+@router.delete("/v1/items/{item_id:path}", status_code=204, responses=error_responses(404))
 def delete_item(item_id: PathId, recommender: RecommenderDep) -> None:
     """Takes the item out of every later answer. Events about it are kept."""
     recommender.delete_item(item_id)

@@ -6,38 +6,38 @@ from fastapi import APIRouter, Query
 
 from api.deps import RecommenderDep, RequestIdDep
 from api.fields import PathId
-from api.problems import documented
+from api.problems import error_responses
 from api.schemas import (
-    ContinueAsked,
     ContinuedList,
-    ListAsked,
+    ContinueRequest,
     PlaylistContent,
     SimilarLists,
-    SimilarListsAsked,
+    SimilarListsQuery,
+    SimilarListsRequest,
     StoredPlaylist,
 )
 
 router = APIRouter(tags=["playlists"])
 
 
-@router.post("/v1/playlists/similar", responses=documented(413, 415, 503))
-def similar_to_list(asked: ListAsked, recommender: RecommenderDep, request_id: RequestIdDep) -> SimilarLists:
+@router.post("/v1/playlists/similar", responses=error_responses(413, 415, 503))
+def similar_to_list(asked: SimilarListsRequest, recommender: RecommenderDep, request_id: RequestIdDep) -> SimilarLists:
     """The stored lists most like the one in the body, which need not be stored."""
     found = recommender.lists.similar(asked.item_ids, asked.name, asked.options(), request_id=request_id)
     return SimilarLists.model_validate(found)
 
 
-@router.post("/v1/playlists/continue", responses=documented(413, 415, 503))
-def continue_list(asked: ContinueAsked, recommender: RecommenderDep, request_id: RequestIdDep) -> ContinuedList:
+@router.post("/v1/playlists/continue", responses=error_responses(413, 415, 503))
+def continue_list(asked: ContinueRequest, recommender: RecommenderDep, request_id: RequestIdDep) -> ContinuedList:
     """What comes after the list in the body: by its items, or by its name alone."""
     found = recommender.lists.continued(asked.item_ids, asked.name, asked.options(), request_id=request_id)
     return ContinuedList.model_validate(found)
 
 
-@router.get("/v1/playlists/{playlist_id:path}/similar", responses=documented(404, 503))
+@router.get("/v1/playlists/{playlist_id:path}/similar", responses=error_responses(404, 503))
 def similar_playlists(
     playlist_id: PathId,
-    asked: Annotated[SimilarListsAsked, Query()],
+    asked: Annotated[SimilarListsQuery, Query()],
     recommender: RecommenderDep,
     request_id: RequestIdDep,
 ) -> SimilarLists:
@@ -46,20 +46,20 @@ def similar_playlists(
     return SimilarLists.model_validate(found)
 
 
-@router.put("/v1/playlists/{playlist_id:path}", responses=documented(404, 413, 415))
+@router.put("/v1/playlists/{playlist_id:path}", responses=error_responses(404, 413, 415))
 def put_playlist(playlist_id: PathId, content: PlaylistContent, recommender: RecommenderDep) -> StoredPlaylist:
     """Stores the list, or replaces it. An unknown item is refused."""
     stored = recommender.put_playlist(playlist_id, content.name, content.item_ids)
     return StoredPlaylist.model_validate(stored)
 
 
-@router.get("/v1/playlists/{playlist_id:path}", responses=documented(404))
+@router.get("/v1/playlists/{playlist_id:path}", responses=error_responses(404))
 def get_playlist(playlist_id: PathId, recommender: RecommenderDep) -> StoredPlaylist:
     """The list as it is stored."""
     return StoredPlaylist.model_validate(recommender.playlist(playlist_id))
 
 
-@router.delete("/v1/playlists/{playlist_id:path}", status_code=204, responses=documented(404))
+@router.delete("/v1/playlists/{playlist_id:path}", status_code=204, responses=error_responses(404))
 def delete_playlist(playlist_id: PathId, recommender: RecommenderDep) -> None:
     """Forgets the list; its items stay."""
     recommender.delete_playlist(playlist_id)

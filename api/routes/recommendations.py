@@ -6,8 +6,8 @@ from pydantic import TypeAdapter
 from api import query
 from api.deps import answered
 from api.fields import PathId
-from api.problems import documented
-from api.schemas import Asked, HistoryAsked, Recommendations, SimilarAsked, TextAsked
+from api.problems import error_responses
+from api.schemas import Recommendations, RecommendQuery, RecommendRequest, SearchRequest, SimilarItemsQuery
 from recsys.service import Answer, Question
 
 router = APIRouter(tags=["recommendations"])
@@ -18,8 +18,8 @@ ANSWER = TypeAdapter(Answer)
 # `async def`: what computes does so in the thread of `Together`, and these only wait for it.
 
 
-@router.post("/v1/recommendations", response_model=Recommendations, responses=documented(413, 415, 503))
-async def recommend(asked: HistoryAsked, request: Request) -> Response:
+@router.post("/v1/recommendations", response_model=Recommendations, responses=error_responses(413, 415, 503))
+async def recommend(asked: RecommendRequest, request: Request) -> Response:
     """The items that fit best after the history or user in the body, best first. Unknown ids are named in `degraded`."""
     question = Question(history=asked.history, user_id=asked.user_id, options=asked.options())
     return await _response(request, question)
@@ -28,27 +28,31 @@ async def recommend(asked: HistoryAsked, request: Request) -> Response:
 @router.get(
     "/v1/users/{user_id:path}/recommendations",
     response_model=Recommendations,
-    responses=documented(503),
-    openapi_extra=query.documented(Asked),
+    responses=error_responses(503),
+    openapi_extra=query.query_parameters(RecommendQuery),
 )
 async def recommend_for_user(user_id: PathId, request: Request) -> Response:
     """The items that fit best after the stored events of a user. An unknown user gets popular items, and is told so."""
-    return await _response(request, Question(user_id=user_id, options=query.read(Asked, request).options()))
+    return await _response(
+        request, Question(user_id=user_id, options=query.parse_query(RecommendQuery, request).options())
+    )
 
 
 @router.get(
     "/v1/items/{item_id:path}/similar",
     response_model=Recommendations,
-    responses=documented(404, 503),
-    openapi_extra=query.documented(SimilarAsked),
+    responses=error_responses(404, 503),
+    openapi_extra=query.query_parameters(SimilarItemsQuery),
 )
 async def similar_items(item_id: PathId, request: Request) -> Response:
     """The items that fit best beside one item, best first."""
-    return await _response(request, Question(item_id=item_id, options=query.read(SimilarAsked, request).options()))
+    return await _response(
+        request, Question(item_id=item_id, options=query.parse_query(SimilarItemsQuery, request).options())
+    )
 
 
-@router.post("/v1/search", response_model=Recommendations, responses=documented(413, 415, 503))
-async def search_text(asked: TextAsked, request: Request) -> Response:
+@router.post("/v1/search", response_model=Recommendations, responses=error_responses(413, 415, 503))
+async def search_text(asked: SearchRequest, request: Request) -> Response:
     """The items whose text is nearest to the one in the body, best first: by meaning, not by letters."""
     return await _response(request, asked.question())
 

@@ -4,13 +4,13 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from api.deps import MetricsDep, RecommenderDep
-from api.problems import documented, problem
+from api.problems import error_responses, problem
 from api.schemas import Health, Models, Ready
 
 router = APIRouter(tags=["service"])
 
 
-@router.get("/v1/models", responses=documented())
+@router.get("/v1/models", responses=error_responses())
 def models(recommender: RecommenderDep) -> Models:
     """The active bundle and its parts, with settings and measured figures."""
     return Models.model_validate(recommender.models())
@@ -22,7 +22,7 @@ async def health() -> Health:
     return Health(status="ok")
 
 
-@router.get("/readyz", response_model=Ready, responses=documented(503))
+@router.get("/readyz", response_model=Ready, responses=error_responses(503))
 async def ready(request: Request, recommender: RecommenderDep) -> Ready | Response:
     """200 when recommendations come from a trained bundle, else 503 with the reasons."""
     found = recommender.readiness()

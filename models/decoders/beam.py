@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from models.decoders.constraints import Rules, State, Writer
+from models.decoders.constraints import DecodingConstraints, State, StepDecoder
 from models.errors import ConfigError
 
 Penalty = Callable[[int], Tensor]
@@ -28,7 +28,7 @@ class Beams:
 
 @torch.inference_mode()
 def beam_search(
-    writer: Writer[State], *, length: int, width: int, rules: Rules, penalty: Penalty | None = None
+    writer: StepDecoder[State], *, length: int, width: int, rules: DecodingConstraints, penalty: Penalty | None = None
 ) -> Beams:
     """Up to `width` lists of `length` items; all are shorter where nothing is left that the rules allow.
 

@@ -13,7 +13,7 @@ State = TypeVar("State")
 
 
 @runtime_checkable
-class Writer(Protocol[State]):
+class StepDecoder(Protocol[State]):
     """A model that writes lists over a vocabulary, which may be any set of candidates."""
 
     def start(self) -> tuple[State, Tensor]:
@@ -30,7 +30,7 @@ class Writer(Protocol[State]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Rules:
+class DecodingConstraints:
     """`allowed` (vocabulary,) marks what may be written at all; no run of `block` items is written twice (1: no item comes
     twice, 0: anything goes).
 

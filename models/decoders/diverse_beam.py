@@ -15,20 +15,20 @@ from jaxtyping import Float
 from torch import Tensor
 
 from models.decoders.beam import Beams, beam_search
-from models.decoders.constraints import Rules, State, Writer
+from models.decoders.constraints import DecodingConstraints, State, StepDecoder
 from models.errors import ConfigError
 
 Overlap = Literal["set", "step"]
 
 
 def diverse_beam_search(
-    writer: Writer[State],
+    writer: StepDecoder[State],
     *,
     length: int,
     groups: int,
     width: int,
     strength: float,
-    rules: Rules,
+    rules: DecodingConstraints,
     overlap: Overlap = "set",
 ) -> list[Beams]:
     """The beams of each of `groups`, every one `width` wide with a pool of its own; the first is plain beam search.

@@ -67,7 +67,7 @@ class PlaylistConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class EncoderOutput:
     """What a reader makes of lists: their `vector`, the states after each item for a writer that attends, the plain mean of the
     items, and the `grain` of their order."""
 
@@ -87,9 +87,9 @@ class Read:
         """
         return torch.cat([self.vector, mean(self.states, self.real), self.bag, self.grain], dim=-1)
 
-    def chosen(self, rows: Int[Tensor, " kept"]) -> "Read":
+    def chosen(self, rows: Int[Tensor, " kept"]) -> "EncoderOutput":
         """Of these rows of the batch, in this order."""
-        return Read(self.vector[rows], self.states[rows], self.real[rows], self.bag[rows], self.grain[rows])
+        return EncoderOutput(self.vector[rows], self.states[rows], self.real[rows], self.bag[rows], self.grain[rows])
 
 
 class PlaylistEncoder(nn.Module):
@@ -104,7 +104,7 @@ class PlaylistEncoder(nn.Module):
         readings = 2 if config.bidirectional else 1
         self.readers = nn.ModuleList(_recurrent(config, inputs=config.dim) for _ in range(readings))
 
-    def forward(self, x: Float[Tensor, "batch time dim"], when: Timeline) -> Read:
+    def forward(self, x: Float[Tensor, "batch time dim"], when: Timeline) -> EncoderOutput:
         """Vectors and states of the lists `x`; what stands on padding is meaningless.
 
         Raises:
@@ -119,7 +119,7 @@ class PlaylistEncoder(nn.Module):
             read, _ = reader(self._told(turn(x, lengths) if turned else x))
             vectors.append(_after(read, lengths))
             states.append(turn(read, lengths) if turned else read)
-        return Read(
+        return EncoderOutput(
             torch.cat(vectors, dim=-1),
             torch.cat(states, dim=-1),
             when.real,
@@ -163,7 +163,7 @@ class WriterState:
 
     hidden: Float[Tensor, "layers batch hidden"]
     cell: Float[Tensor, "layers batch hidden"] | None
-    read: Read
+    read: EncoderOutput
 
     def chosen(self, rows: Int[Tensor, " kept"]) -> "WriterState":
         """The states of these rows of the batch, in this order; a row may be taken more than once."""
@@ -184,7 +184,7 @@ class PlaylistDecoder(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.to_query = nn.Linear(config.hidden + config.width * config.attention, config.dim)
 
-    def start(self, read: Read) -> WriterState:
+    def start(self, read: EncoderOutput) -> WriterState:
         """States that nothing has been written from yet."""
         begun = torch.tanh(self.begin(read.vector)).view(len(read.vector), -1, self.config.hidden)
         begun = begun.transpose(0, 1).contiguous()
@@ -231,7 +231,7 @@ class AdditiveAttention(nn.Module):
         self.of_read = nn.Linear(config.width, config.hidden, bias=False)
         self.score = nn.Linear(config.hidden, 1, bias=False)
 
-    def forward(self, state: Float[Tensor, "batch hidden"], read: Read) -> Float[Tensor, "batch 1 width"]:
+    def forward(self, state: Float[Tensor, "batch hidden"], read: EncoderOutput) -> Float[Tensor, "batch 1 width"]:
         """What the writer in `state` reads; zeros from an empty list."""
         scores = self.score(torch.tanh(self.of_state(state)[:, None] + self.of_read(read.states))).squeeze(-1)
         weights = scores.masked_fill(~read.real, torch.finfo(scores.dtype).min).softmax(dim=-1) * read.real

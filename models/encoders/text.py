@@ -19,7 +19,7 @@ from models.feedforward.dense import Dense
 from models.feedforward.experts import Experts, Routing, route
 from models.mixers.bidirectional import BidirectionalAttention
 from models.pooling.mean import mean
-from models.pooling.nested import cut
+from models.pooling.nested import truncate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +98,7 @@ class TextEncoder(nn.Module):
             ShapeError: texts longer than `max_length`.
         """
         at = self.config.layers if layers is None else layers
-        return cut(self.exits(batch, {at})[at], dims)
+        return truncate(self.exits(batch, {at})[at], dims)
 
     def exits(self, batch: TokenBatch, layers: Collection[int]) -> dict[int, Float[Tensor, "batch dim"]]:
         """Mean vectors, not normalised, after each of `layers` in one pass that ends with the deepest of them."""

@@ -9,34 +9,38 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-IMPOSSIBLE = -1e4
+MASKED_LOGIT = -1e4
 """A logit that no softmax sees, finite so that a row of nothing else has no NaN in its gradient."""
 
 
-def ranking(logits: Float[Tensor, "queries keys"], partners: Bool[Tensor, "queries keys"]) -> Float[Tensor, ""]:
+def multiple_negatives_loss(
+    logits: Float[Tensor, "queries keys"], partners: Bool[Tensor, "queries keys"]
+) -> Float[Tensor, ""]:
     """Mean over queries, and within each over its partners, of the partner's cross-entropy among the negatives.
 
     One partner is never the negative of another. Other keys that are no negative, as the query itself and its equals, have
-    the logit `IMPOSSIBLE`. A query without any partner counts nothing. Where queries and keys are the same items, both
+    the logit `MASKED_LOGIT`. A query without any partner counts nothing. Where queries and keys are the same items, both
     directions of a pair are learned: the loss is symmetric.
     """
-    others = logits.masked_fill(partners, IMPOSSIBLE).logsumexp(dim=1, keepdim=True)
+    others = logits.masked_fill(partners, MASKED_LOGIT).logsumexp(dim=1, keepdim=True)
     losses = torch.logaddexp(logits, others) - logits
     share = partners.to(logits.dtype)
     share = share / share.sum(dim=1, keepdim=True).clamp(min=1e-9)
     return (share * losses).sum() / partners.any(dim=1).sum().clamp(min=1)
 
 
-def hardest(
+def keep_hard_negatives(
     logits: Float[Tensor, "queries keys"], partners: Bool[Tensor, "queries keys"], *, negatives: int
 ) -> Float[Tensor, "queries keys"]:
     """The logits with all but each query's `negatives` largest negatives made impossible; partners stay."""
     kept = min(negatives, logits.shape[1])
-    floor = logits.detach().masked_fill(partners, IMPOSSIBLE).topk(kept, dim=1).values[:, -1:]
-    return logits.masked_fill((logits < floor) & ~partners, IMPOSSIBLE)
+    floor = logits.detach().masked_fill(partners, MASKED_LOGIT).topk(kept, dim=1).values[:, -1:]
+    return logits.masked_fill((logits < floor) & ~partners, MASKED_LOGIT)
 
 
-def alignment(student: Float[Tensor, "queries keys"], teacher: Float[Tensor, "queries keys"]) -> Float[Tensor, ""]:
+def distillation_kl(
+    student: Float[Tensor, "queries keys"], teacher: Float[Tensor, "queries keys"]
+) -> Float[Tensor, ""]:
     """Kullback-Leibler divergence from the teacher's ranking to the student's, both as logits; the teacher learns nothing.
 
     Rankings are aligned, not coordinates, so that the two may differ in width. Source: Starbucks (arXiv:2410.13230) and 2DMSE

@@ -11,12 +11,12 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from models.decoders.constraints import State, Writer
+from models.decoders.constraints import State, StepDecoder
 
 
 @torch.no_grad()
 def sampled_order(
-    writer: Writer[State], targets: Int[Tensor, "batch size"], real: Bool[Tensor, "batch size"], *, seed: int
+    writer: StepDecoder[State], targets: Int[Tensor, "batch size"], real: Bool[Tensor, "batch size"], *, seed: int
 ) -> Int[Tensor, "batch size"]:
     """The targets (elements of the writer's vocabulary) of each row in an order drawn from the model; padding stays at the end.
 

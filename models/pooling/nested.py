@@ -10,7 +10,7 @@ from torch import Tensor
 from models.errors import ConfigError
 
 
-def cut(x: Float[Tensor, "batch dim"], dims: int | None) -> Float[Tensor, "batch cut"]:
+def truncate(x: Float[Tensor, "batch dim"], dims: int | None) -> Float[Tensor, "batch cut"]:
     """The first `dims` numbers of each row at length 1 (None: all of them); a row of zeros stays one.
 
     Raises:

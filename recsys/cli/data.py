@@ -12,7 +12,7 @@ from recsys.settings import Settings
 
 if TYPE_CHECKING:
     from recsys.importing.files import Report
-    from recsys.importing.layouts.detect import Found, Kind
+    from recsys.importing.layouts.detect import ImportFile, Kind
 
 db = typer.Typer(cls=Group, no_args_is_help=True, help="The database at RECSYS_DATABASE_URL.")
 imports = typer.Typer(
@@ -64,7 +64,9 @@ def playlists(files: Files, layout: Named = None, dry_run: DryRun = False) -> No
     run_imports(import_playlists, _found(files, "playlists", layout), dry_run=dry_run)
 
 
-def run_imports(run: "Callable[..., Iterator[Report]]", files: "Iterable[Found]", *, dry_run: bool = False) -> None:
+def run_imports(
+    run: "Callable[..., Iterator[Report]]", files: "Iterable[ImportFile]", *, dry_run: bool = False
+) -> None:
     """Imports the files and says what became of their rows; rejected ones are written beside as `FILE.rejected.jsonl`,
     those of a dry run as `FILE.would-be-rejected.jsonl`.
     """
@@ -81,11 +83,11 @@ def run_imports(run: "Callable[..., Iterator[Report]]", files: "Iterable[Found]"
                 _say(path, report, rejects, dry_run=dry_run)
 
 
-def _found(files: list[Path], kind: "Kind", layout: str | None) -> "Iterator[Found]":
-    from recsys.importing.layouts.detect import find
+def _found(files: list[Path], kind: "Kind", layout: str | None) -> "Iterator[ImportFile]":
+    from recsys.importing.layouts.detect import detect
 
     for path in files:
-        yield from find(path, kind, layout=layout)
+        yield from detect(path, kind, layout=layout)
 
 
 def _say(path: Path, report: "Report", rejects: Path, *, dry_run: bool) -> None:

@@ -167,7 +167,7 @@ def run_evaluation(store: "Store", *, bundle: str | None, out: Path, seed: int, 
     """Measures, prints, and notes the figures in the bundle."""
     from recsys.bundle_io import add_figures
     from recsys.evaluation.plots import save_plots
-    from recsys.evaluation.ranking_eval import Measured
+    from recsys.evaluation.ranking_eval import PartMetrics
     from recsys.evaluation.report import Report
     from recsys.evaluation.run import evaluate as measure
     from recsys.training.recipes import Progress
@@ -178,7 +178,7 @@ def run_evaluation(store: "Store", *, bundle: str | None, out: Path, seed: int, 
             match fact:
                 case Progress():
                     status.update(Text(f"{fact.part} {fact.fact}"))
-                case Measured():
+                case PartMetrics():
                     status.update(f"evaluated {fact.name}")
                 case Report():
                     report = fact
@@ -224,9 +224,9 @@ def run_probes(store: "Store", *, bundle: str | None, out: Path, category: str |
 def _validation_table(saved: "Saved") -> None:
     from rich.table import Table
 
-    from recsys.encoders.catalogue import carried
+    from recsys.encoders.catalogue import find_text_encoder
 
-    if saved.bundle.default == "item-text" and (encoder := carried(saved.bundle)) is not None:
+    if saved.bundle.default == "item-text" and (encoder := find_text_encoder(saved.bundle)) is not None:
         for added in (None, *encoder.figures.get("added", {})):
             _sizes_table(encoder, added, title=f"{saved.uri}, {added} added" if added else saved.uri)
         console.print("recall@10: macro mean over domains; 95 % bootstrap intervals over queries")
@@ -247,10 +247,10 @@ def _validation_table(saved: "Saved") -> None:
 def _sizes_table(encoder: "Part", added: str | None, *, title: str) -> None:
     from rich.table import Table
 
-    from recsys.retrieval.truncation import sizes_of
+    from recsys.retrieval.truncation import truncations_of
 
     table = Table("layers", "dims", "recall@10 of items held out", "queries", "texts/s", "withheld", title=title)
-    for one in sizes_of(encoder, added=added).settings:
+    for one in truncations_of(encoder, added=added).settings:
         recall, (low, high) = one.figures.get("recall@10"), one.figures.get("interval") or (0, 0)
         shown = "" if recall is None else f"{recall:.4f} [{low:.4f}, {high:.4f}]"
         about = (str(one.figures.get(name, "")) for name in ("queries", "texts_per_second"))

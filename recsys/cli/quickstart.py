@@ -22,7 +22,7 @@ def quickstart(
     Works in the database of RECSYS_DATABASE_URL. Running it again trains anew on what is there.
     """
     from recsys.importing.files import import_events, import_items, import_playlists
-    from recsys.importing.layouts.detect import Found
+    from recsys.importing.layouts.detect import ImportFile
     from recsys.importing.samples import fetch, write_files
     from recsys.store.sessions import upgrade
     from recsys.training.recipes import Plan
@@ -35,9 +35,9 @@ def quickstart(
         console.print(str(fact), soft_wrap=True)
     files = write_files(settings.data)
     upgrade(settings.database_url)
-    run_imports(import_items, map(Found, files.items))
-    run_imports(import_events, map(Found, files.events))
-    run_imports(import_playlists, map(Found, files.playlists))
+    run_imports(import_items, map(ImportFile, files.items))
+    run_imports(import_events, map(ImportFile, files.events))
+    run_imports(import_playlists, map(ImportFile, files.playlists))
     with open_store(settings) as store:
         plan = Plan(text_encoder=settings.text_encoder, include_seen=False, seed=seed, device=device(settings))
         saved = run_training(store, plan, settings, model="blend", resume=True)

@@ -12,12 +12,12 @@ from recsys.data.playlists import Playlists
 Order = Literal["sensitive", "free"]
 """Does the order of a list count? The seeds of a list are its first items, or any of them."""
 
-SEEDS = (0, 1, 5, 10, 25, 100)
+SEED_ITEM_COUNTS = (0, 1, 5, 10, 25, 100)
 """Items of a list that are shown; of none, its name alone."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ListCases:
+class ContinuationCases:
     """Case i: the list `numbers[i]`, called `names[i]`, of which `seeds[i]` is shown, goes on with the distinct items
     `withheld[i]`. `read` (cases, text_dim) is what a text encoder reads in the names, where one does."""
 
@@ -30,13 +30,15 @@ class ListCases:
     def __len__(self) -> int:
         return len(self.seeds)
 
-    def first(self, count: int) -> "ListCases":
+    def first(self, count: int) -> "ContinuationCases":
         """At most `count` of the cases."""
         read = None if self.read is None else self.read[:count]
-        return ListCases(self.numbers[:count], self.names[:count], self.seeds[:count], self.withheld[:count], read)
+        return ContinuationCases(
+            self.numbers[:count], self.names[:count], self.seeds[:count], self.withheld[:count], read
+        )
 
 
-def list_cases(lists: Playlists, *, seeds: int, order: Order, seed: int) -> ListCases:
+def continuation_cases(lists: Playlists, *, seeds: int, order: Order, seed: int) -> ContinuationCases:
     """One case for each list that has `seeds` items and others beside them; without seeds, for each that has a name."""
     numbers, names, shown, withheld = [], [], [], []
     for number, (name, rows) in enumerate(zip(lists.names, lists.rows(), strict=True)):
@@ -53,4 +55,4 @@ def list_cases(lists: Playlists, *, seeds: int, order: Order, seed: int) -> List
             withheld.append(rest)
     chosen_lists = np.array(numbers, dtype=np.int64)
     read = None if lists.read is None else lists.read[chosen_lists]
-    return ListCases(chosen_lists, tuple(names), tuple(shown), tuple(withheld), read)
+    return ContinuationCases(chosen_lists, tuple(names), tuple(shown), tuple(withheld), read)

@@ -41,18 +41,18 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def touching(self, chosen: NDArray[np.bool_]) -> "Pairs":
+    def any_in(self, chosen: NDArray[np.bool_]) -> "Pairs":
         """Those with at least one item among `chosen` (items,)."""
         kept = chosen[self.rows].any(axis=1) if len(self) else np.zeros(0, dtype=np.bool_)
         return Pairs(self.rows[kept], self.counts[kept])
 
-    def inside(self, chosen: NDArray[np.bool_]) -> "Pairs":
+    def both_in(self, chosen: NDArray[np.bool_]) -> "Pairs":
         """Those with both items among `chosen` (items,)."""
         kept = chosen[self.rows].all(axis=1) if len(self) else np.zeros(0, dtype=np.bool_)
         return Pairs(self.rows[kept], self.counts[kept])
 
 
-def mine(rows: Rows, owners: NDArray[np.int64], *, domains: Sequence[str | None], config: PairsConfig) -> Pairs:
+def mine_pairs(rows: Rows, owners: NDArray[np.int64], *, domains: Sequence[str | None], config: PairsConfig) -> Pairs:
     """Pairs of the lists in `rows`, where `owners` says whose each entry is; lists lie end to end, in their order."""
     label = {domain: number for number, domain in enumerate(dict.fromkeys(domains))}
     domain = np.array([label[one] for one in domains], dtype=np.int64)

@@ -18,7 +18,7 @@ from recsys.store.frames import events_frame, items_frame, playlists_frame
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Lists:
+class Corpus:
     """Catalogue rows end to end, `owners` says which list each entry is of; `texts` and `domains` have one entry per row."""
 
     item_ids: tuple[str, ...]
@@ -28,7 +28,7 @@ class Lists:
     owners: NDArray[np.int64]
 
 
-def lists(store: Store, *, holdout: Holdout) -> Lists:
+def read_corpus(store: Store, *, holdout: Holdout) -> Corpus:
     """Every history without the events that `holdout` withholds, and every playlist; deleted items are left out.
 
     Raises:
@@ -49,7 +49,7 @@ def lists(store: Store, *, holdout: Holdout) -> Lists:
     if not len(both):
         raise NotReady("the store holds no lists: run `recsys import events FILE` or `recsys import playlists FILE`")
     vocabulary = Vocabulary(tuple(items["item"]))
-    return Lists(
+    return Corpus(
         item_ids=vocabulary.items,
         texts=tuple(item_text_from_json(*row) for row in items.select("title", "attributes").iter_rows()),
         domains=tuple(items["domain"]),

@@ -10,7 +10,7 @@ from recsys.data.history import History, Rows
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Cases:
+class EvalCases:
     """Case i: `users[i]`, who had done `histories[i]`, did `targets[i]` next."""
 
     users: tuple[str, ...]
@@ -20,11 +20,11 @@ class Cases:
     def __len__(self) -> int:
         return len(self.targets)
 
-    def sample(self, size: int, *, seed: int) -> "Cases":
+    def sample(self, size: int, *, seed: int) -> "EvalCases":
         """At most `size` of the cases, in their order."""
         chosen = np.sort(np.random.default_rng(seed).permutation(len(self))[:size])
         histories = tuple(self.histories[i] for i in chosen)
-        return Cases(tuple(self.users[i] for i in chosen), histories, self.targets[chosen])
+        return EvalCases(tuple(self.users[i] for i in chosen), histories, self.targets[chosen])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,12 +32,12 @@ class Split:
     """`fit` and `validation` choose settings; a model refitted on `refit` with those settings is measured on `test`."""
 
     fit: Dataset
-    validation: Cases
+    validation: EvalCases
     refit: Dataset
-    test: Cases
+    test: EvalCases
 
 
-def split(dataset: Dataset) -> Split:
+def split_by_fold(dataset: Dataset) -> Split:
     """The data set taken apart along its folds."""
     return Split(
         fit=dataset.keep(dataset.folds < VALIDATION),
@@ -47,7 +47,7 @@ def split(dataset: Dataset) -> Split:
     )
 
 
-def _cases(dataset: Dataset, *, fold: int) -> Cases:
+def _cases(dataset: Dataset, *, fold: int) -> EvalCases:
     """One case per event of the fold, with everything before it as history."""
     events = np.flatnonzero(dataset.folds == fold)
     owners = np.searchsorted(dataset.starts, events, side="right") - 1
@@ -55,4 +55,4 @@ def _cases(dataset: Dataset, *, fold: int) -> Cases:
     histories = tuple(
         History(dataset.rows[start:event], dataset.at[start:event]) for start, event in zip(starts, events, strict=True)
     )
-    return Cases(tuple(dataset.users[owner] for owner in owners), histories, dataset.rows[events])
+    return EvalCases(tuple(dataset.users[owner] for owner in owners), histories, dataset.rows[events])

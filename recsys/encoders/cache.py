@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from recsys.encoders.base import TextEncoder, Vectors, text_hash
-from recsys.encoders.catalogue import ItemTextEncoder
+from recsys.encoders.catalogue import CatalogueTextEncoder
 from recsys.store import Store
 from recsys.store.vectors import LAYER
 
@@ -38,7 +38,7 @@ def stored_exits(
     layers: Sequence[int],
 ) -> dict[int, Vectors]:
     """The same after each of `layers`, some of the encoder's `exits`. Whatever is encoded is kept after all of these."""
-    read = list(domains) if domains is not None and isinstance(encoder, ItemTextEncoder) else [None] * len(texts)
+    read = list(domains) if domains is not None and isinstance(encoder, CatalogueTextEncoder) else [None] * len(texts)
     keys = [(i, text_hash(text, domain)) for i, text, domain in zip(item_ids, texts, read, strict=True)]
     held = {layer: store.vectors(encoder.hash, item_ids, layer=layer) for layer in layers}
     missing = [index for index, key in enumerate(keys) if any(key not in held[layer] for layer in layers)]
@@ -55,11 +55,11 @@ def stored_exits(
 
 def exits(encoder: TextEncoder) -> tuple[int, ...]:
     """The layers after which vectors of this encoder are kept, the whole encoder last."""
-    return encoder.exits if isinstance(encoder, ItemTextEncoder) else (LAYER,)
+    return encoder.exits if isinstance(encoder, CatalogueTextEncoder) else (LAYER,)
 
 
 def _encoded(encoder: TextEncoder, texts: Sequence[str], domains: Sequence[str | None]) -> dict[int, Vectors]:
-    if isinstance(encoder, ItemTextEncoder):
+    if isinstance(encoder, CatalogueTextEncoder):
         return encoder.encode_exits(texts, domains=domains)
     return {LAYER: encoder.encode(texts)}
 

@@ -18,7 +18,7 @@ from models.pretrained import load_text_encoder
 from recsys.bundle import Bundle, Part
 from recsys.bundle_io import load_bundle
 from recsys.encoders.batching import length_buckets
-from recsys.encoders.normalize import legal, unit
+from recsys.encoders.normalize import l2_normalize, sanitize_text
 from recsys.encoders.tokenizer import TextTokenizer, collate_tokens
 from recsys.errors import BundleError
 
@@ -31,7 +31,7 @@ TOKENS = 4096
 Vectors = NDArray[np.float32]
 
 
-class ItemTextEncoder:
+class CatalogueTextEncoder:
     """Reads texts by the expert of their domain; an unknown domain, or none, is read by the general expert.
 
     `offered` lists (layers, dims) pairs, cheapest first; the last is the whole encoder. `exits` are their layers. Vectors of
@@ -41,7 +41,7 @@ class ItemTextEncoder:
     def __init__(self, part: Part, *, device: str = "cpu") -> None:
         self.name, self.hash = part.name, part.hash
         self._part = part
-        model, self._tokenizer = stored_model(part)
+        model, self._tokenizer = load_text_model(part)
         self._model, config = model.to(device), model.config
         self.domains: tuple[str, ...] = tuple(part.config["domains"])
         self.offered: tuple[tuple[int, int], ...] = tuple((layers, dims) for layers, dims in part.config["offered"])
@@ -75,7 +75,7 @@ class ItemTextEncoder:
         spread = [text for text, own in zip(texts, readers, strict=True) for _ in own]
         read = self._read(spread, [domain for own in readers for domain in own], [layers])[layers]
         starts = np.cumsum([0, *map(len, readers[:-1])])
-        return unit(np.add.reduceat(read, starts))
+        return l2_normalize(np.add.reduceat(read, starts))
 
     def encode_exits(self, texts: Sequence[str], *, domains: Sequence[str | None] | None = None) -> dict[int, Vectors]:
         """The same after each of `exits`, for the price of the deepest alone."""
@@ -83,11 +83,11 @@ class ItemTextEncoder:
 
     def knows(self, text: str) -> bool:
         """Is any word of `text` in the vocabulary?"""
-        return self._tokenizer.knows(legal(text))
+        return self._tokenizer.knows(sanitize_text(text))
 
     def head(self, text: str) -> str:
         """As much of `text`, from its start, as is read."""
-        return self._tokenizer.head(legal(text))
+        return self._tokenizer.head(sanitize_text(text))
 
     def expert(self, domain: str | None) -> int:
         """The expert who reads texts of `domain`: 0, the general one, where it has none of its own."""
@@ -104,7 +104,7 @@ class ItemTextEncoder:
         return Part(name=name, kind=p.kind, config=p.config, arrays=p.arrays, figures=p.figures)
 
     @classmethod
-    def from_part(cls, part: Part, *, device: str = "cpu") -> "ItemTextEncoder":
+    def from_part(cls, part: Part, *, device: str = "cpu") -> "CatalogueTextEncoder":
         """The encoder that was stored as `part`.
 
         Raises:
@@ -124,7 +124,7 @@ class ItemTextEncoder:
         return self.layers if layers is None else layers
 
 
-def cut(vectors: Vectors, dims: int) -> Vectors:
+def truncate(vectors: Vectors, dims: int) -> Vectors:
     """The first `dims` numbers of each row, at length 1 again and contiguous.
 
     Raises:
@@ -132,7 +132,7 @@ def cut(vectors: Vectors, dims: int) -> Vectors:
     """
     if not 1 <= dims <= vectors.shape[1]:
         raise ConfigError(f"dims={dims}: these vectors have 1 to {vectors.shape[1]}")
-    return unit(vectors[:, :dims])
+    return l2_normalize(vectors[:, :dims])
 
 
 def exits_of(
@@ -145,7 +145,7 @@ def exits_of(
 ) -> dict[int, Vectors]:
     """Unit vectors (texts, dim) after each of `exits`, each text read by its expert; those of like length share a batch."""
     device = model.tokens.weight.device
-    tokens = tokenizer.encode([legal(text) for text in texts])
+    tokens = tokenizer.encode([sanitize_text(text) for text in texts])
     lengths = np.array([len(text) for text in tokens], dtype=np.int64)
     out = {layers: np.empty((len(texts), model.config.dim), dtype=np.float32) for layers in exits}
     for batch in length_buckets(lengths, tokens=TOKENS, generator=np.random.default_rng(0)):
@@ -153,10 +153,10 @@ def exits_of(
         with torch.inference_mode():
             for layers, vectors in model.exits(read, exits).items():
                 out[layers][batch] = vectors.float().cpu().numpy()
-    return {layers: unit(vectors) for layers, vectors in out.items()}
+    return {layers: l2_normalize(vectors) for layers, vectors in out.items()}
 
 
-def stored_model(part: Part) -> tuple[TextEncoder, TextTokenizer]:
+def load_text_model(part: Part) -> tuple[TextEncoder, TextTokenizer]:
     """The network and the tokenizer in `part`.
 
     Raises:
@@ -245,27 +245,27 @@ def checkpoint_part(
     return text_part(read.encoder, name=checkpoint, tokenizer=read.tokenizer, domains=[], offered=offered)
 
 
-def carried(bundle: Bundle) -> Part | None:
+def find_text_encoder(bundle: Bundle) -> Part | None:
     """The text encoder inside a bundle; None where its texts are read by one from elsewhere."""
     return next((part for part in bundle.parts.values() if part.kind == KIND), None)
 
 
-def from_bundle(uri: str, *, device: str = "cpu") -> ItemTextEncoder:
+def from_bundle(uri: str, *, device: str = "cpu") -> CatalogueTextEncoder:
     """The text encoder in the bundle at `uri`.
 
     Raises:
         BundleError: there is no bundle, or none in it.
     """
-    return ItemTextEncoder.from_part(encoder_in(load_bundle(uri)), device=device)
+    return CatalogueTextEncoder.from_part(require_text_encoder(load_bundle(uri)), device=device)
 
 
-def encoder_in(bundle: Bundle) -> Part:
+def require_text_encoder(bundle: Bundle) -> Part:
     """The text encoder inside a bundle.
 
     Raises:
         BundleError: there is none.
     """
-    part = carried(bundle)
+    part = find_text_encoder(bundle)
     if part is None:
         raise BundleError(f"{bundle.uri} holds no text encoder: name a bundle that `recsys train item-text` wrote")
     return part

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.encoders.base import Vectors
-from recsys.encoders.normalize import legal, unit
+from recsys.encoders.normalize import l2_normalize, sanitize_text
 
 
 class HashedNgrams:
@@ -31,8 +31,8 @@ class HashedNgrams:
     def encode(self, texts: Sequence[str]) -> Vectors:
         out = np.zeros((len(texts), self.dim), dtype=np.float32)
         for row, text in zip(out, texts, strict=True):
-            row[:] = self._project(legal(unicodedata.normalize("NFKC", text).casefold()))
-        return unit(out)
+            row[:] = self._project(sanitize_text(unicodedata.normalize("NFKC", text).casefold()))
+        return l2_normalize(out)
 
     def knows(self, text: str) -> bool:
         return bool(text)

@@ -3,16 +3,16 @@
 import numpy as np
 from numpy.typing import NDArray
 
-LONGEST = 8000
+MAX_CHARACTERS = 8000
 """Characters read of a text; encoders read less."""
 
 
-def legal(text: str) -> str:
+def sanitize_text(text: str) -> str:
     """Without lone surrogates, which no tokenizer takes, and cut."""
-    return text[:LONGEST].encode("utf-8", "replace").decode("utf-8")
+    return text[:MAX_CHARACTERS].encode("utf-8", "replace").decode("utf-8")
 
 
-def unit(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
+def l2_normalize(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
     """Rows of length 1; a row of zeros, or one that is not finite, becomes the first axis."""
     lengths = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
     usable = np.isfinite(lengths) & (lengths > 0)

@@ -7,7 +7,7 @@ from recsys.bundle_io import MANIFEST
 from recsys.encoders.base import TextEncoder
 from recsys.encoders.catalogue import from_bundle
 from recsys.encoders.hashed import HashedNgrams
-from recsys.encoders.sentence import BertText, PretrainedText
+from recsys.encoders.sentence import BertTextEncoder, SentenceTextEncoder
 
 
 def text_encoder(name: str, *, device: str = "cpu") -> TextEncoder:
@@ -23,11 +23,11 @@ def text_encoder(name: str, *, device: str = "cpu") -> TextEncoder:
         name = "packaged" if packaged_folder() else "hashed"
     if name == "hashed":
         return HashedNgrams()
-    return BertText(name, device=device) if mean_bert(name) else PretrainedText(name, device=device)
+    return BertTextEncoder(name, device=device) if mean_bert(name) else SentenceTextEncoder(name, device=device)
 
 
 def has_weights(encoder: TextEncoder, trained: str) -> bool:
     """Is `trained` the hash of `encoder`? Bundles of earlier versions hold the one that a BERT has for sentence-transformers."""
     if encoder.hash == trained:
         return True
-    return isinstance(encoder, BertText) and PretrainedText(encoder.name).hash == trained
+    return isinstance(encoder, BertTextEncoder) and SentenceTextEncoder(encoder.name).hash == trained

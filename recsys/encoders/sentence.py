@@ -8,11 +8,11 @@ import numpy as np
 from models.pretrained import encoder_hash, load_sentence_encoder, load_text_encoder, weights_hash
 from recsys.encoders.base import Vectors
 from recsys.encoders.catalogue import exits_of
-from recsys.encoders.normalize import legal, unit
+from recsys.encoders.normalize import l2_normalize, sanitize_text
 from recsys.encoders.tokenizer import TextTokenizer
 
 
-class BertText:
+class BertTextEncoder:
     """A sentence encoder that `models.pretrained.mean_bert` knows, read by our own network: the same vectors, sooner.
 
     Raises:
@@ -35,13 +35,13 @@ class BertText:
         return exits_of(self._model, self._tokenizer, texts, experts=general, exits=[self._layers])[self._layers]
 
     def knows(self, text: str) -> bool:
-        return self._tokenizer.knows(legal(text))
+        return self._tokenizer.knows(sanitize_text(text))
 
     def head(self, text: str) -> str:
-        return self._tokenizer.head(legal(text))
+        return self._tokenizer.head(sanitize_text(text))
 
 
-class PretrainedText:
+class SentenceTextEncoder:
     """Any other sentence encoder: a folder or a hub name. Texts of like length share a batch.
 
     Raises:
@@ -61,20 +61,26 @@ class PretrainedText:
     def encode(self, texts: Sequence[str]) -> Vectors:
         if not texts:
             return np.empty((0, self.dim), dtype=np.float32)
-        distinct, place = np.unique(np.array([legal(text) for text in texts], dtype=object), return_inverse=True)
+        distinct, place = np.unique(
+            np.array([sanitize_text(text) for text in texts], dtype=object), return_inverse=True
+        )
         vectors = self._model.encode(  # sorts by length before it cuts batches
             distinct.tolist(), batch_size=self._batch_size, show_progress_bar=False, convert_to_numpy=True
         )
-        return unit(np.asarray(vectors, dtype=np.float32))[place]
+        return l2_normalize(np.asarray(vectors, dtype=np.float32))[place]
 
     def knows(self, text: str) -> bool:
         tokenizer = self._model.tokenizer
-        return any(token != tokenizer.unk_token_id for token in tokenizer.encode(legal(text), add_special_tokens=False))
+        return any(
+            token != tokenizer.unk_token_id for token in tokenizer.encode(sanitize_text(text), add_special_tokens=False)
+        )
 
     def head(self, text: str) -> str:
         tokenizer, length = self._model.tokenizer, self._model.max_seq_length
         if length is None or not getattr(tokenizer, "is_fast", False):  # it cannot tell where it stops
             return text
-        read = tokenizer(legal(text), truncation=True, max_length=length, return_offsets_mapping=True, verbose=False)
+        read = tokenizer(
+            sanitize_text(text), truncation=True, max_length=length, return_offsets_mapping=True, verbose=False
+        )
         whole = len(read["input_ids"]) < length
         return text if whole else text[: max(end for _, end in read["offset_mapping"])]

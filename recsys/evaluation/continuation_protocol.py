@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.bundle_io import load_bundle
-from recsys.data.continuation_cases import SEEDS, Order, list_cases
+from recsys.data.continuation_cases import SEED_ITEM_COUNTS, Order, continuation_cases
 from recsys.data.playlists import playlists, split_playlists, with_names_read
-from recsys.encoders.catalogue import ItemTextEncoder, carried
+from recsys.encoders.catalogue import CatalogueTextEncoder, find_text_encoder
 from recsys.encoders.resolve import text_encoder
 from recsys.errors import BundleError, NotReady
 from recsys.metrics.continuation import LISTED, figures
@@ -66,16 +66,16 @@ def continued(store: Store, *, uri: str | None = None) -> Iterator[ContinuationR
     if found.data.item_ids[: len(bundle.item_ids)] != bundle.item_ids:
         raise BundleError(f"{bundle.uri} was trained on other items than the store holds now: train again")
     if deployed.text_encoders:
-        own = carried(bundle)
-        reader = ItemTextEncoder.from_part(own) if own else text_encoder(bundle.about["text_encoder"])
+        own = find_text_encoder(bundle)
+        reader = CatalogueTextEncoder.from_part(own) if own else text_encoder(bundle.about["text_encoder"])
         found = with_names_read(found, reader.encode)
     folds = split_playlists(found)
     if not len(folds.test):
         raise NotReady("no list was withheld: a twentieth of the playlists is, import more of them")
     known = folds.refit.data.counts() > 0
     for order in ORDERS:
-        for seeds in SEEDS:
-            cases = list_cases(folds.test, seeds=seeds, order=order, seed=0)
+        for seeds in SEED_ITEM_COUNTS:
+            cases = continuation_cases(folds.test, seeds=seeds, order=order, seed=0)
             if not len(cases):
                 continue
             queries = list_queries(cases, items=len(bundle.item_ids))

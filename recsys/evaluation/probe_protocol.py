@@ -11,7 +11,7 @@ from recsys.evaluation.probe_classifiers import SEEDS, Probed, probe_all
 from recsys.evaluation.probes import category_attribute
 from recsys.retrieval.lists.encoder import ListEncoder
 from recsys.retrieval.lists.mean import MEAN, WEIGHTED, fit_mean
-from recsys.retrieval.lists.neural import LearnedLists
+from recsys.retrieval.lists.neural import NeuralListEncoder
 from recsys.retrieval.lists.parts import is_encoder, list_parts, restore_encoder
 from recsys.store import Store
 
@@ -50,7 +50,7 @@ def probe_bundle(
 
 def _with_means(encoders: dict[str, ListEncoder], lists: Playlists) -> dict[str, ListEncoder]:
     """The encoders, and bags of words over the item vectors of the first that has some of its own."""
-    learned = next((one for one in encoders.values() if isinstance(one, LearnedLists)), None)
+    learned = next((one for one in encoders.values() if isinstance(one, NeuralListEncoder)), None)
     if learned is None:
         return encoders
     fit = lists.only(lists.folds == 0).data

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from recsys.evaluation.ranking_eval import Measured
+from recsys.evaluation.ranking_eval import PartMetrics
 from recsys.metrics.ranking import Interval, bootstrap, paired
 
 
@@ -58,7 +58,7 @@ class Report:
 
 
 def report(
-    measured: Sequence[Measured], *, reference: str, protocol: str, items: int, seed: int, bundle: str | None
+    measured: Sequence[PartMetrics], *, reference: str, protocol: str, items: int, seed: int, bundle: str | None
 ) -> Report:
     """The table of `measured`, best NDCG@10 first."""
     base = next((one for one in measured if one.name == reference), None)

@@ -7,11 +7,11 @@ import numpy as np
 
 from recsys.bundle import Bundle
 from recsys.bundle_io import load_bundle
-from recsys.data.splits import split
+from recsys.data.splits import split_by_fold
 from recsys.encoders.cache import stored_exits
-from recsys.encoders.catalogue import ItemTextEncoder, carried
+from recsys.encoders.catalogue import CatalogueTextEncoder, find_text_encoder
 from recsys.errors import BundleError, NotReady
-from recsys.evaluation.ranking_eval import Measured, measure
+from recsys.evaluation.ranking_eval import PartMetrics, measure
 from recsys.evaluation.report import Report, report
 from recsys.retrieval.item_text import over_items
 from recsys.retrieval.serving import Deployed, deploy
@@ -25,7 +25,7 @@ BASELINES = ("popular", "recent", "markov", "item-neighbours", "ease", "als", "t
 
 def evaluate(
     store: Store, *, uri: str | None = None, seed: int = 0, device: str = "cpu"
-) -> Iterator[Progress | Measured | Report]:
+) -> Iterator[Progress | PartMetrics | Report]:
     """Yields the figures of each part of the bundle (default: the active one) on the test events, and last the table.
 
     Baselines that the bundle lacks are trained beside it on the same events.
@@ -49,7 +49,7 @@ def evaluate(
             f"{bundle.uri} has learned every event: nothing is left to measure it on; train without --deploy"
         )
     settings = {field.name: bundle.about[field.name] for field in fields(Plan) if field.name in bundle.about}
-    work = material(store, Plan(**settings | {"device": device}), encoder=carried(bundle))
+    work = material(store, Plan(**settings | {"device": device}), encoder=find_text_encoder(bundle))
     if work.data.hash != bundle.about["data"]["hash"]:
         raise BundleError(f"{bundle.uri} was trained on other events than the store holds now: train again")
     deployed = _filled(deploy(bundle), store, work)
@@ -66,7 +66,7 @@ def evaluate(
 def _filled(deployed: Deployed, store: Store, work: Material) -> Deployed:
     """`deployed` whose source over the bundle's own text encoder, if any, knows the items."""
     reader, data = work.reader, work.data
-    if not isinstance(reader, ItemTextEncoder):
+    if not isinstance(reader, CatalogueTextEncoder):
         return deployed
     exits = stored_exits(store, reader, data.item_ids, data.texts, data.domains or None, layers=reader.exits)
     known = np.ones(data.items, dtype=np.bool_)
@@ -79,9 +79,9 @@ def _beside(ours: Deployed, baselines: Deployed) -> Deployed:
     return Deployed({**baselines.sources, **ours.sources}, {**fusions, **ours.fusions}, ours.default)
 
 
-def _measured(deployed: Deployed, bundle: Bundle, work: Material, *, seed: int) -> Iterator[Measured | Report]:
+def _measured(deployed: Deployed, bundle: Bundle, work: Material, *, seed: int) -> Iterator[PartMetrics | Report]:
     measured = []
-    cases, items = split(work.data).test, work.data.items
+    cases, items = split_by_fold(work.data).test, work.data.items
     for one in measure(deployed, cases, items=items, include_seen=work.plan.include_seen):
         measured.append(one)
         yield one

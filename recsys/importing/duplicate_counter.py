@@ -9,7 +9,7 @@ CACHE = 16_000
 """KiB held in memory; what is beyond lies in a temporary file that SQLite removes."""
 
 
-class Equal:
+class DuplicateCounter:
     """Counts digests. A table on disk stands in for a dictionary: 10 million rows of a file would fill a gigabyte.
 
     A digest is known by its first 63 bits. Of 10 million different rows two share them with a probability of

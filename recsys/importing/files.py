@@ -14,7 +14,7 @@ from pathlib import Path
 
 from recsys.errors import InputFileError, StoreError
 from recsys.importing import fields
-from recsys.importing.duplicate_counter import Equal
+from recsys.importing.duplicate_counter import DuplicateCounter
 from recsys.importing.readers import Reader, check_file, reader_of
 from recsys.importing.report import Rejects, Report, Row
 from recsys.store import Store
@@ -70,7 +70,7 @@ def import_events(
     store: Store, path: Path, *, reader: Reader | None = None, dry_run: bool = False, rejects: Path | None = None
 ) -> Iterator[Report]:
     """Yields the report after each piece. Without `event_id` a row is known by file name, content and which equal row it is."""
-    with closing(Equal()) as equal:
+    with closing(DuplicateCounter()) as equal:
         yield from _import(path, ("user_id", "item_id"), _Events(store, path.name, equal, dry_run), reader, rejects)
 
 
@@ -119,7 +119,7 @@ def import_playlists(
 class _Events:
     """Takes pieces of one file's events into the store."""
 
-    def __init__(self, store: Store, source: str, equal: Equal, dry_run: bool) -> None:
+    def __init__(self, store: Store, source: str, equal: DuplicateCounter, dry_run: bool) -> None:
         self._store, self._equal, self._dry_run = store, equal, dry_run
         self._source = json.dumps(source)
         self._known: set[str] = set()  # items never leave the table, so none needs to be looked up twice

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from recsys.bundle import Part
 from recsys.errors import BundleError
 from recsys.indexes.exact import ExactIndex
-from recsys.indexes.index import Allowed, Flags, Found, Rows, Vectors, best, fill, nothing, sealed
+from recsys.indexes.index import Allowed, Flags, Rows, SearchResult, Vectors, empty_result, read_only, top_k, write_row
 
 
-class ProposingIndex(ABC):
+class AnnIndex(ABC):
     """`nodes` are the rows that the FAISS part knows (its n-th vector is row nodes[n]); `exact` knows all as they are.
 
     `changed` marks the rows whose vector the FAISS part does not hold.
@@ -28,7 +28,7 @@ class ProposingIndex(ABC):
 
     def __init__(self, exact: ExactIndex, *, nodes: Rows, changed: Flags) -> None:
         self.exact = exact
-        self.nodes, self.changed = sealed(nodes), sealed(changed)
+        self.nodes, self.changed = read_only(nodes), read_only(changed)
         self._drawn = exact.known & ~changed
         self._beside = np.flatnonzero(exact.known & changed)
 
@@ -48,15 +48,15 @@ class ProposingIndex(ABC):
     def known(self) -> Flags:
         return self.exact.known
 
-    def search(self, queries: Vectors, *, k: int, allowed: Allowed | None = None) -> Found:
-        found = nothing(len(queries), k=k)
+    def search(self, queries: Vectors, *, k: int, allowed: Allowed | None = None) -> SearchResult:
+        found = empty_result(len(queries), k=k)
         drawn = [self._drawn if allowed is None else self._drawn & allowed[i] for i in range(len(queries))]
         for i, rows in enumerate(self._proposed(queries, drawn, k=k)):
             if len(self._beside):
                 beside = self._beside if allowed is None else self._beside[allowed[i][self._beside]]
                 rows = np.concatenate([rows, beside])
             rows = np.sort(rows)
-            fill(found, i, *best(rows, products(self.vectors, queries[i], rows), k=k))
+            write_row(found, i, *top_k(rows, products(self.vectors, queries[i], rows), k=k))
         return found
 
     def with_rows(self, rows: Rows, vectors: Vectors) -> Self:
@@ -77,7 +77,7 @@ def products(vectors: Vectors, query: Vectors, rows: Rows) -> Vectors:
     return (vectors @ query)[rows]
 
 
-def linkable(exact: ExactIndex) -> Flags:
+def indexable(exact: ExactIndex) -> Flags:
     """The known rows whose vectors are numbers; the others cannot be drawn and are compared exactly."""
     return exact.known & np.isfinite(exact.vectors).all(axis=1)
 
@@ -108,7 +108,7 @@ def read_faiss(content: NDArray[np.uint8], name: str, *, what: str) -> Any:
         raise BundleError(f"index {name!r} holds no {what} that FAISS can read ({error}); build it again") from error
 
 
-def stored_arrays(index: ProposingIndex) -> dict[str, NDArray[Any]]:
+def stored_arrays(index: AnnIndex) -> dict[str, NDArray[Any]]:
     """What of a part does not belong to FAISS."""
     return {"vectors": index.vectors, "known": index.known, "nodes": index.nodes, "changed": index.changed}
 

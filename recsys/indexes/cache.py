@@ -17,7 +17,7 @@ from recsys.indexes.hnsw import HnswIndex
 from recsys.indexes.index import Flags, Index, Vectors
 from recsys.indexes.ivf_pq import IvfPqIndex
 from recsys.indexes.space import Space
-from recsys.indexes.staleness import aged
+from recsys.indexes.staleness import is_stale
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ def build_or_load(
     if path is not None and path.exists():
         try:
             held = _over(load(path, space=space), vectors, known)
-            if held is not None and held.config == config and not aged(held, known, suits=config):
+            if held is not None and held.config == config and not is_stale(held, known, suits=config):
                 return held
             log.info("%s is of other settings or too few of the items of today: built again", path)
         except BundleError as error:

@@ -6,7 +6,18 @@ import numpy as np
 
 from recsys.bundle import Part
 from recsys.errors import InvalidRequest
-from recsys.indexes.index import Allowed, Flags, Found, Rows, Vectors, best, fill, grown, nothing, sealed
+from recsys.indexes.index import (
+    Allowed,
+    Flags,
+    Rows,
+    SearchResult,
+    Vectors,
+    empty_result,
+    extended,
+    read_only,
+    top_k,
+    write_row,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,20 +36,20 @@ class ExactIndex:
 
     def __init__(self, config: ExactConfig, vectors: Vectors, *, known: Flags) -> None:
         self.config = config
-        self.vectors, self.known = sealed(vectors), sealed(known)
+        self.vectors, self.known = read_only(vectors), read_only(known)
 
-    def search(self, queries: Vectors, *, k: int, allowed: Allowed | None = None) -> Found:
-        found = nothing(len(queries), k=k)
+    def search(self, queries: Vectors, *, k: int, allowed: Allowed | None = None) -> SearchResult:
+        found = empty_result(len(queries), k=k)
         step = max(1, self.config.at_once // max(1, len(self.vectors)))
         for start in range(0, len(queries), step):
             dense = queries[start : start + step] @ self.vectors.T
             for i, scores in enumerate(dense, start):
                 rows = np.flatnonzero(self.known if allowed is None else self.known & allowed[i])
-                fill(found, i, *best(rows, scores[rows], k=k))
+                write_row(found, i, *top_k(rows, scores[rows], k=k))
         return found
 
     def with_rows(self, rows: Rows, vectors: Vectors) -> "ExactIndex":
-        more, known = grown(self.vectors, self.known, rows, vectors)
+        more, known = extended(self.vectors, self.known, rows, vectors)
         return ExactIndex(self.config, more, known=known)
 
     def without(self, rows: Rows) -> "ExactIndex":

@@ -10,11 +10,22 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from recsys.bundle import Part
-from recsys.encoders.normalize import unit
+from recsys.encoders.normalize import l2_normalize
 from recsys.errors import InvalidRequest
 from recsys.indexes.ann import products, stored_exact
 from recsys.indexes.exact import ExactConfig, ExactIndex
-from recsys.indexes.index import Allowed, Flags, Found, Rows, Vectors, best, fill, nothing, nth_largest, sealed
+from recsys.indexes.index import (
+    Allowed,
+    Flags,
+    Rows,
+    SearchResult,
+    Vectors,
+    empty_result,
+    nth_largest,
+    read_only,
+    top_k,
+    write_row,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +49,7 @@ class FunnelIndex:
         if config.dims > exact.vectors.shape[1]:
             raise InvalidRequest(f"dims={config.dims}: these vectors have 1 to {exact.vectors.shape[1]}")
         self.config, self.exact = config, exact
-        self._prefixes = sealed(unit(exact.vectors[:, : config.dims]) if prefixes is None else prefixes)
+        self._prefixes = read_only(l2_normalize(exact.vectors[:, : config.dims]) if prefixes is None else prefixes)
 
     @property
     def vectors(self) -> Vectors:
@@ -48,19 +59,19 @@ class FunnelIndex:
     def known(self) -> Flags:
         return self.exact.known
 
-    def search(self, queries: Vectors, *, k: int, allowed: Allowed | None = None) -> Found:
-        found = nothing(len(queries), k=k)
+    def search(self, queries: Vectors, *, k: int, allowed: Allowed | None = None) -> SearchResult:
+        found = empty_result(len(queries), k=k)
         for i, query in enumerate(queries):
             kept = self.known if allowed is None else self.known & allowed[i]
             rows = self._shortlist(query, kept, size=max(self.config.shortlist, self.config.factor * k))
-            fill(found, i, *best(rows, products(self.vectors, query, rows), k=k))
+            write_row(found, i, *top_k(rows, products(self.vectors, query, rows), k=k))
         return found
 
     def with_rows(self, rows: Rows, vectors: Vectors) -> "FunnelIndex":
         exact = self.exact.with_rows(rows, vectors)
         prefixes = np.zeros((len(exact.known), self.config.dims), dtype=np.float32)
         prefixes[: len(self._prefixes)] = self._prefixes
-        prefixes[rows] = unit(vectors[:, : self.config.dims])
+        prefixes[rows] = l2_normalize(vectors[:, : self.config.dims])
         return FunnelIndex(self.config, exact, prefixes=prefixes)
 
     def without(self, rows: Rows) -> "FunnelIndex":

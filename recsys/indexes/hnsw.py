@@ -20,7 +20,7 @@ import numpy as np
 
 from recsys.bundle import Part
 from recsys.errors import BundleError, InvalidRequest
-from recsys.indexes.ann import ProposingIndex, linkable, one_thread, read_faiss, stored_arrays, stored_exact
+from recsys.indexes.ann import AnnIndex, indexable, one_thread, read_faiss, stored_arrays, stored_exact
 from recsys.indexes.exact import ExactConfig, ExactIndex
 from recsys.indexes.index import Flags, Rows, Vectors
 
@@ -48,7 +48,7 @@ class HnswConfig:
                 raise InvalidRequest(f"{name}={getattr(self, name)}: a graph needs at least 2")
 
 
-class HnswIndex(ProposingIndex):
+class HnswIndex(AnnIndex):
     """`graph` holds the vectors of `nodes` as they were when it was built."""
 
     def __init__(self, config: HnswConfig, exact: ExactIndex, *, graph: Any, nodes: Rows, changed: Flags) -> None:
@@ -130,7 +130,7 @@ class HnswIndex(ProposingIndex):
 def build_hnsw(config: HnswConfig, vectors: Vectors, *, known: Flags) -> HnswIndex:
     """A graph over the known rows; the same vectors always give the same graph."""
     exact = ExactIndex(ExactConfig(), vectors, known=known)
-    drawn = linkable(exact)
+    drawn = indexable(exact)
     nodes = np.flatnonzero(drawn)
     with one_thread():
         graph = _empty(exact.vectors.shape[1], config, exact.vectors[nodes])

@@ -14,11 +14,11 @@ Flags = NDArray[np.bool_]
 Allowed = Flags | Sequence[Flags]
 T = TypeVar("T", bound=np.generic)
 
-FEW = 1000
+SORT_ALL_BELOW = 1000
 """So many scores are put in order as a whole: to cut off the worse ones first would take longer."""
 
 
-class Found(NamedTuple):
+class SearchResult(NamedTuple):
     """The best rows of each query, best first: `rows` (queries, k) with -1 where fewer exist, `scores` with -inf there."""
 
     rows: Rows
@@ -41,7 +41,7 @@ class Index(Protocol):
         """(rows,): which rows have a vector and were not deleted, read-only."""
         ...
 
-    def search(self, queries: Vectors, *, k: int, allowed: Allowed | None = None) -> Found:
+    def search(self, queries: Vectors, *, k: int, allowed: Allowed | None = None) -> SearchResult:
         """The `k` known rows with the largest inner products with each of `queries` (queries, dim).
 
         `allowed` holds for each query flags of all rows, its allow list less its exclude list; None allows everything. Scores
@@ -63,12 +63,12 @@ class Index(Protocol):
         ...
 
 
-def best(rows: Rows, scores: Vectors, *, k: int) -> tuple[Rows, Vectors]:
+def top_k(rows: Rows, scores: Vectors, *, k: int) -> tuple[Rows, Vectors]:
     """The `k` best of ascending `rows` by their `scores`, best first, equal ones in row order; never -inf or NaN."""
     real = scores > -np.inf
     if not real.all():
         rows, scores = rows[real], scores[real]
-    if 0 < k < len(rows) and len(rows) > FEW:
+    if 0 < k < len(rows) and len(rows) > SORT_ALL_BELOW:
         last = nth_largest(scores, k)
         above = np.flatnonzero(scores > last)
         equal = np.flatnonzero(scores == last)[: k - len(above)]  # row order decides among equals of the last one
@@ -90,24 +90,24 @@ def nth_largest(scores: Vectors, n: int) -> np.float32:
     return -np.partition(-scores, n - 1)[n - 1]  # from below, many equal scores take twenty times as long
 
 
-def nothing(queries: int, *, k: int) -> Found:
+def empty_result(queries: int, *, k: int) -> SearchResult:
     """What is found before anything is."""
-    return Found(np.full((queries, k), -1, dtype=np.int64), np.full((queries, k), -np.inf, dtype=np.float32))
+    return SearchResult(np.full((queries, k), -1, dtype=np.int64), np.full((queries, k), -np.inf, dtype=np.float32))
 
 
-def fill(found: Found, query: int, rows: Rows, scores: Vectors) -> None:
+def write_row(found: SearchResult, query: int, rows: Rows, scores: Vectors) -> None:
     """Writes what was found for one query, up to `k` of it."""
     found.rows[query, : len(rows)], found.scores[query, : len(rows)] = rows, scores
 
 
-def sealed(array: NDArray[T]) -> NDArray[T]:
+def read_only(array: NDArray[T]) -> NDArray[T]:
     """A contiguous view that cannot be written through."""
     view = np.ascontiguousarray(array).view()
     view.flags.writeable = False
     return view
 
 
-def grown(vectors: Vectors, known: Flags, rows: Rows, new: Vectors) -> tuple[Vectors, Flags]:
+def extended(vectors: Vectors, known: Flags, rows: Rows, new: Vectors) -> tuple[Vectors, Flags]:
     """Copies of both with `new` vectors at `rows`, which may lie beyond the end."""
     assert rows.min(initial=0) >= 0, f"row {rows.min()} is no place in a catalogue"
     size = max(len(vectors), int(rows.max(initial=-1)) + 1)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from recsys.bundle import Part
 from recsys.errors import BundleError, InvalidRequest
-from recsys.indexes.ann import ProposingIndex, linkable, one_thread, read_faiss, stored_arrays, stored_exact
+from recsys.indexes.ann import AnnIndex, indexable, one_thread, read_faiss, stored_arrays, stored_exact
 from recsys.indexes.exact import ExactConfig, ExactIndex
 from recsys.indexes.index import Flags, Rows, Vectors
 
@@ -48,7 +48,7 @@ class IvfPqConfig:
             raise InvalidRequest(f"bits={self.bits}: a code has 4 to 8")
 
 
-class IvfPqIndex(ProposingIndex):
+class IvfPqIndex(AnnIndex):
     """`lists` holds the codes of `nodes`; None where there are too few rows to learn codes from."""
 
     def __init__(
@@ -115,7 +115,7 @@ class IvfPqIndex(ProposingIndex):
 def build_ivf_pq(config: IvfPqConfig, vectors: Vectors, *, known: Flags) -> IvfPqIndex:
     """Lists and codes learned from the known rows; the same vectors always give the same ones."""
     exact = ExactIndex(ExactConfig(), vectors, known=known)
-    drawn = linkable(exact)
+    drawn = indexable(exact)
     nodes = np.flatnonzero(drawn)
     if len(nodes) < config.least:
         return IvfPqIndex(config, exact, lists=None, nodes=nodes, changed=~drawn)

@@ -6,7 +6,7 @@ once they are many a new graph is built over the rows that are shown, while the 
 
 import numpy as np
 
-from recsys.indexes.ann import ProposingIndex
+from recsys.indexes.ann import AnnIndex
 from recsys.indexes.build import IndexConfig, build
 from recsys.indexes.exact import ExactConfig, ExactIndex
 from recsys.indexes.funnel import FunnelIndex
@@ -19,11 +19,11 @@ SHARE = 0.05
 """An index has aged when more rows than both `LEAST` and this share of its graph stand beside it, or are dead inside it."""
 
 
-def aged(index: Index, shown: Flags, *, suits: IndexConfig) -> bool:
+def is_stale(index: Index, shown: Flags, *, suits: IndexConfig) -> bool:
     """Whether a new one would answer `shown` rows quicker: see `SHARE`; or an exact one has grown beyond where that `suits`."""
     if isinstance(index, ExactIndex):
         return suits != ExactConfig() and index.config == ExactConfig()
-    if not isinstance(index, ProposingIndex):
+    if not isinstance(index, AnnIndex):
         return False
     shown = _upto(shown, len(index.known)) & index.known
     drawn = np.zeros(len(index.known), dtype=np.bool_)
@@ -33,25 +33,25 @@ def aged(index: Index, shown: Flags, *, suits: IndexConfig) -> bool:
     return max(beside, len(index.nodes) - alive) > max(LEAST, SHARE * len(index.nodes))
 
 
-def renewed(index: Index, shown: Flags, *, suits: IndexConfig) -> Index:
+def rebuild(index: Index, shown: Flags, *, suits: IndexConfig) -> Index:
     """A new index over the vectors of `index`. Its graph holds the `shown` rows; others are still known, beside it."""
     config = index.config if isinstance(index, HnswIndex | IvfPqIndex) else suits
     fresh = build(config, index.vectors, known=index.known & _upto(shown, len(index.known)))
-    return caught_up(fresh, before=index, now=index)
+    return replay(fresh, before=index, now=index)
 
 
-def caught_up(fresh: Index, *, before: Index, now: Index) -> Index:
+def replay(fresh: Index, *, before: Index, now: Index) -> Index:
     """`fresh`, which was built from `before`, with what has become of that since: `now`."""
     if isinstance(fresh, FunnelIndex):  # nothing in it takes long
         return build(fresh.config, now.vectors, known=now.known)
-    if not isinstance(fresh, ProposingIndex):
+    if not isinstance(fresh, AnnIndex):
         return now
     changed = np.ones(len(now.known), dtype=np.bool_)
     changed[: len(fresh.changed)] = fresh.changed
     if now is not before:
         same = len(before.vectors)
         changed[:same] |= (now.vectors[:same] != before.vectors).any(axis=1)
-    exact = now.exact if isinstance(now, ProposingIndex) else ExactIndex(ExactConfig(), now.vectors, known=now.known)
+    exact = now.exact if isinstance(now, AnnIndex) else ExactIndex(ExactConfig(), now.vectors, known=now.known)
     return fresh.over(exact, changed=changed)
 
 

@@ -8,11 +8,11 @@ more of one group costs no less than the one before, so that the best list is fo
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.retrieval.lists.encoder import Decoding
+from recsys.retrieval.lists.encoder import DecodingConfig
 from recsys.retrieval.source import Scores
 
 
-def alternatives(scores: Scores, groups: NDArray[np.int64], wanted: Decoding) -> list[NDArray[np.int64]]:
+def alternatives(scores: Scores, groups: NDArray[np.int64], wanted: DecodingConfig) -> list[NDArray[np.int64]]:
     """`wanted.alternatives` different lists of places in `scores` (candidates,), best first; fewer where the strength is too
     small to make more, shorter ones where candidates run out. Group -1 is shared by none."""
     chosen, held = dict[bytes, NDArray[np.int64]](), np.zeros(len(scores))
@@ -23,7 +23,7 @@ def alternatives(scores: Scores, groups: NDArray[np.int64], wanted: Decoding) ->
     return [places for places in chosen.values() if len(places)]
 
 
-def _picked(left: NDArray[np.float64], groups: NDArray[np.int64], wanted: Decoding) -> NDArray[np.int64]:
+def _picked(left: NDArray[np.float64], groups: NDArray[np.int64], wanted: DecodingConfig) -> NDArray[np.int64]:
     if not wanted.same_group and wanted.most_of_group is None:
         return np.argsort(-left, kind="stable")[: wanted.length]
     left, places, most = left.astype(np.float64), list[int](), wanted.most_of_group or np.inf

@@ -15,14 +15,14 @@ from recsys.indexes.build import IndexConfig, build, restore, suited
 from recsys.indexes.index import Index
 from recsys.retrieval.source import Candidates, Query, Scores
 
-BLOCK = 256
+QUERIES_PER_BLOCK = 256
 """Queries answered at once: bounds the flags of allowed rows in memory."""
 
 STORED = "index."
 """Before the names of the arrays that an index has in its source's part."""
 
 
-class InnerProductSource(ABC):
+class DenseSource(ABC):
     """`vectors` (items, dim) of the catalogue, `known` marks rows that have one; subclasses encode the history.
 
     `index` finds among these vectors; without it one is built, exact for all but large catalogues. A history's vector is kept
@@ -50,8 +50,8 @@ class InnerProductSource(ABC):
         """The `k` largest inner products among allowed rows; nothing for a history without a known item."""
         rows = np.full((len(queries), k), -1, dtype=np.int64)
         scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
-        for start in range(0, len(queries), BLOCK):
-            block = queries[start : start + BLOCK]
+        for start in range(0, len(queries), QUERIES_PER_BLOCK):
+            block = queries[start : start + QUERIES_PER_BLOCK]
             asked, vectors = self._history_vectors(block)
             allowed = [_as_long(block[index].allowed, len(self.vectors)) for index in asked]
             rows[start + asked], scores[start + asked] = self.index.search(vectors, k=k, allowed=allowed)
@@ -69,8 +69,8 @@ class InnerProductSource(ABC):
         inside = (rows >= 0) & (rows < len(self.known))
         inside[inside] = self.known[rows[inside]]
         many = 4 * rows.shape[1] > len(self.vectors)  # then all products at once cost less than gathering their vectors
-        for start in range(0, len(queries), BLOCK):
-            asked, vectors = self._history_vectors(queries[start : start + BLOCK])
+        for start in range(0, len(queries), QUERIES_PER_BLOCK):
+            asked, vectors = self._history_vectors(queries[start : start + QUERIES_PER_BLOCK])
             products = vectors @ self.vectors.T if many else None
             for place, (index, vector) in enumerate(zip(start + asked, vectors, strict=True)):
                 real = inside[index]

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scipy.linalg import lapack
 
 from recsys.data.dataset import Dataset
-from recsys.errors import TrainingError, within
-from recsys.retrieval.item_item import LinearSource, keep_largest
+from recsys.errors import TrainingError, check_ranges
+from recsys.retrieval.item_item import ItemItemSource, keep_largest
 from recsys.retrieval.neighbours import interactions
 
 MAX_ITEMS = 20_000
@@ -31,10 +31,10 @@ class EaseConfig:
     window: int = 100
 
     def __post_init__(self) -> None:
-        within(self, ridge=(0, inf), keep=(1, inf), window=(1, inf), decay=(0, 1))
+        check_ranges(self, ridge=(0, inf), keep=(1, inf), window=(1, inf), decay=(0, 1))
 
 
-def fit_ease(dataset: Dataset, config: EaseConfig) -> LinearSource:
+def fit_ease(dataset: Dataset, config: EaseConfig) -> ItemItemSource:
     """The item-item weights; the share of weight lost by keeping few a row stands in the figures.
 
     Raises:
@@ -55,7 +55,7 @@ def fit_ease(dataset: Dataset, config: EaseConfig) -> LinearSource:
     weights /= -np.diag(weights).copy()
     np.fill_diagonal(weights, 0)
     matrix, lost = keep_largest(weights, keep=config.keep)
-    return LinearSource(
+    return ItemItemSource(
         matrix,
         known=dataset.counts() > 0,
         decay=config.decay,

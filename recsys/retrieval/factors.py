@@ -18,10 +18,10 @@ from threadpoolctl import threadpool_limits
 from recsys.bundle import Part
 from recsys.data.dataset import Dataset
 from recsys.data.history import Rows
-from recsys.errors import InvalidRequest, within
+from recsys.errors import InvalidRequest, check_ranges
 from recsys.indexes.build import IndexConfig, build
 from recsys.indexes.index import Index
-from recsys.retrieval.dense import InnerProductSource, stored, stored_index
+from recsys.retrieval.dense import DenseSource, stored, stored_index
 from recsys.retrieval.neighbours import interactions
 
 
@@ -37,7 +37,7 @@ class AlsConfig:
     decay: float = 0.8
 
     def __post_init__(self) -> None:
-        within(self, factors=(1, inf), alpha=(0, inf), iterations=(1, inf), decay=(0, 1))
+        check_ranges(self, factors=(1, inf), alpha=(0, inf), iterations=(1, inf), decay=(0, 1))
         if self.ridge <= 0:
             raise InvalidRequest(
                 f"ridge={self.ridge}: without regularisation a history has no one vector; set it above 0"
@@ -56,10 +56,10 @@ class BprConfig:
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        within(self, factors=(1, inf), ridge=(0, inf), learning_rate=(0, inf), iterations=(1, inf), decay=(0, 1))
+        check_ranges(self, factors=(1, inf), ridge=(0, inf), learning_rate=(0, inf), iterations=(1, inf), decay=(0, 1))
 
 
-class FactorsSource(InnerProductSource):
+class FactorsSource(DenseSource):
     """Learned item vectors; how a history becomes a vector among them is up to the kind."""
 
     kind: ClassVar[str]

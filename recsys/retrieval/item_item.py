@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from recsys.bundle import Part
 from recsys.data.history import NO_ROWS, History, Rows
-from recsys.indexes.index import best, fill, nothing
+from recsys.indexes.index import empty_result, top_k, write_row
 from recsys.retrieval.source import Candidates, Query, Scores
 
-BLOCK = 256
+QUERIES_PER_BLOCK = 256
 """Queries answered at once: bounds the dense scores in memory."""
 
 
@@ -36,7 +36,7 @@ class _Said:
             yield self.product.indices[start:end], self.product.data[start:end]
 
 
-class LinearSource:
+class ItemItemSource:
     """Scores `w @ matrix`, with w the history's weights `decay ** age` over its last `window` events (age 0: the last).
 
     `matrix` (items, items) is what row i's item says about column j's. `known` marks the items that were trained on; the
@@ -57,22 +57,22 @@ class LinearSource:
         self.config, self.figures = config, figures or {}
         self._last = _Said((), np.empty(0, dtype=np.bool_), sp.csr_matrix((0, 0)))
 
-    def reweighed(self, *, decay: float) -> "LinearSource":
+    def reweighed(self, *, decay: float) -> "ItemItemSource":
         """The same matrix with histories weighed otherwise."""
-        return LinearSource(
+        return ItemItemSource(
             self.matrix, known=self.known, decay=decay, window=self.window, config=self.config, figures=self.figures
         )
 
     def search(self, queries: Sequence[Query], *, k: int) -> Candidates:
         """Rows that some event of the history points at, best first."""
-        found = nothing(len(queries), k=k)
-        for start in range(0, len(queries), BLOCK):
-            block = queries[start : start + BLOCK]
+        found = empty_result(len(queries), k=k)
+        for start in range(0, len(queries), QUERIES_PER_BLOCK):
+            block = queries[start : start + QUERIES_PER_BLOCK]
             for i, (query, (rows, scores)) in enumerate(zip(block, self._said(block).each(), strict=True), start):
                 inside = (scores > 0) & (rows < len(query.allowed))
                 rows, scores = rows[inside], scores[inside]
                 shown = query.allowed[rows]
-                fill(found, i, *_best_of(rows[shown], scores[shown], k=k))
+                write_row(found, i, *_best_of(rows[shown], scores[shown], k=k))
         return Candidates(*found)
 
     def score(self, queries: Sequence[Query], rows: NDArray[np.int64]) -> Scores:
@@ -84,8 +84,8 @@ class LinearSource:
         places = np.where((rows < 0) | (rows >= items), items, rows)  # the last place: rows of no item here
         opinion = np.append(self.known, False)[places]
         out, scores = np.full(rows.shape, np.nan, dtype=np.float32), np.zeros(items + 1, dtype=np.float32)
-        for start in range(0, len(queries), BLOCK):
-            said = self._said(queries[start : start + BLOCK])
+        for start in range(0, len(queries), QUERIES_PER_BLOCK):
+            said = self._said(queries[start : start + QUERIES_PER_BLOCK])
             for i, (about, what) in enumerate(said.each(), start):
                 if said.spoken[i - start]:
                     scores[about] = what
@@ -138,21 +138,21 @@ class LinearSource:
 
 
 def _best_of(rows: Rows, scores: Scores, *, k: int) -> tuple[Rows, Scores]:
-    """`best` of rows in any order: those that cannot be among them go before the others are sorted."""
+    """`top_k` of rows in any order: those that cannot be among them go before the others are sorted."""
     if k < len(rows):
         near = scores >= -np.partition(-scores, k - 1)[k - 1]
         rows, scores = rows[near], scores[near]
     order = np.argsort(rows)
-    return best(rows[order], scores[order], k=k)
+    return top_k(rows[order], scores[order], k=k)
 
 
 def keep_largest(matrix: NDArray[np.float32], *, keep: int) -> tuple[sp.csr_matrix, float]:
     """The `keep` entries of largest size in each row, and the share of the total size that the others held."""
     keep, blocks, total = min(keep, matrix.shape[1]), [], 0.0
-    for start in range(0, len(matrix), BLOCK):
-        sizes = np.abs(matrix[start : start + BLOCK])
+    for start in range(0, len(matrix), QUERIES_PER_BLOCK):
+        sizes = np.abs(matrix[start : start + QUERIES_PER_BLOCK])
         columns = np.sort(np.argpartition(-sizes, keep - 1, axis=1)[:, :keep], axis=1)
-        values = np.take_along_axis(matrix[start : start + BLOCK], columns, axis=1)
+        values = np.take_along_axis(matrix[start : start + QUERIES_PER_BLOCK], columns, axis=1)
         starts = np.arange(0, values.size + 1, keep)
         blocks.append(sp.csr_matrix((values.ravel(), columns.ravel(), starts), shape=sizes.shape))
         total += float(sizes.sum(dtype=np.float64))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from recsys.bundle import Part
 from recsys.data.history import Rows
-from recsys.encoders.normalize import unit
+from recsys.encoders.normalize import l2_normalize
 from recsys.indexes.build import IndexConfig, Kind, suited
 from recsys.indexes.cache import build_or_load
 from recsys.indexes.exact import ExactConfig
@@ -24,10 +24,10 @@ from recsys.indexes.hnsw import HnswConfig
 from recsys.indexes.index import Index
 from recsys.indexes.ivf_pq import IvfPqConfig
 from recsys.indexes.space import Space
-from recsys.retrieval.dense import InnerProductSource
+from recsys.retrieval.dense import DenseSource
 from recsys.retrieval.source import Candidates, Query, Scores
 from recsys.retrieval.text import recent_mean
-from recsys.retrieval.truncation import Size, Sizes, sizes_of
+from recsys.retrieval.truncation import Truncation, Truncations, truncations_of
 
 DECAY, WINDOW = 0.7, 20
 """How much less each older item of a history counts, and how many count."""
@@ -43,7 +43,7 @@ class SpacedVectors:
     vectors: Vectors
 
 
-class SizedSource(InnerProductSource):
+class SizedSource(DenseSource):
     """The source at one size; `suited` says which index suits so many rows of it."""
 
     def __init__(self, space: Space, index: Index, *, suited: Callable[[int], IndexConfig]) -> None:
@@ -59,7 +59,7 @@ class SizedSource(InnerProductSource):
         return SizedSource(self.space, self.index.with_rows(rows, vectors), suited=self._suited)
 
     def encode(self, histories: Sequence[Rows]) -> Vectors:
-        return unit(recent_mean(self.vectors, histories, decay=DECAY, window=WINDOW))
+        return l2_normalize(recent_mean(self.vectors, histories, decay=DECAY, window=WINDOW))
 
     def of_texts(self, asked: SpacedVectors) -> Vectors:
         """Vectors that `Query.vector` takes.
@@ -74,15 +74,15 @@ class SizedSource(InnerProductSource):
 class ItemTextSource:
     """All sizes over the same items. Answers at the whole encoder's unless `at` is asked for another."""
 
-    def __init__(self, part: Part, sized: Mapping[Size, SizedSource]) -> None:
-        self.encoder, self.text_encoder, self.sizes = part.hash, part.name, sizes_of(part)
+    def __init__(self, part: Part, sized: Mapping[Truncation, SizedSource]) -> None:
+        self.encoder, self.text_encoder, self.sizes = part.hash, part.name, truncations_of(part)
         self._part, self._sized = part, dict(sized)
 
-    def at(self, size: Size) -> SizedSource:
+    def at(self, size: Truncation) -> SizedSource:
         """The source at a size that is served."""
         return self._sized[size]
 
-    def space(self, size: Size) -> Space:
+    def space(self, size: Truncation) -> Space:
         return self._sized[size].space
 
     def search(self, queries: Sequence[Query], *, k: int) -> Candidates:
@@ -94,12 +94,12 @@ class ItemTextSource:
     def with_exits(self, rows: Rows, exits: Mapping[int, Vectors]) -> "ItemTextSource":
         """A source that also knows `rows` by the vectors of their texts after each exit, whole ones (rows, dim)."""
         grown = {
-            size: source.with_rows(rows, unit(exits[size.layers][:, : size.dims]))
+            size: source.with_rows(rows, l2_normalize(exits[size.layers][:, : size.dims]))
             for size, source in self._sized.items()
         }
         return ItemTextSource(self._part, grown)
 
-    def with_index(self, size: Size, index: Index) -> "ItemTextSource":
+    def with_index(self, size: Truncation, index: Index) -> "ItemTextSource":
         """The same with another index of the same vectors at `size`."""
         return ItemTextSource(self._part, self._sized | {size: self._sized[size].with_index(index)})
 
@@ -111,9 +111,9 @@ def over_items(
 
     `kind` is that of the index of each size, `kept` the folder where those that take long to build outlive this process.
     """
-    sizes, sized = sizes_of(part), dict[Size, SizedSource]()
+    sizes, sized = truncations_of(part), dict[Truncation, SizedSource]()
     for size in sizes.served:
-        vectors = unit(exits[size.layers][:, : size.dims])
+        vectors = l2_normalize(exits[size.layers][:, : size.dims])
         config = partial(suited_size, size, sizes, kind=kind)
         space = Space(encoder=part.hash, layers=size.layers, dims=size.dims)
         index = build_or_load(config(len(vectors)), vectors, known=known, space=space, folder=kept, name=part.name)
@@ -124,11 +124,11 @@ def over_items(
 def empty(part: Part) -> ItemTextSource:
     """The source of the encoder `part` before it is given items."""
     none = np.empty((0, part.config["encoder"]["dim"]), dtype=np.float32)
-    exits = {size.layers: none for size in sizes_of(part).served}
+    exits = {size.layers: none for size in truncations_of(part).served}
     return over_items(part, exits, known=np.empty(0, dtype=np.bool_))
 
 
-def suited_size(size: Size, sizes: Sizes, rows: int, *, kind: Kind = "auto") -> IndexConfig:
+def suited_size(size: Truncation, sizes: Truncations, rows: int, *, kind: Kind = "auto") -> IndexConfig:
     """The index of `size` over so many rows where `kind` is asked for.
 
     `auto`: exact while that is quick; beyond, a funnel, or a graph where an exit has one size alone. A funnel goes through the

@@ -10,8 +10,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from recsys.data.dataset import Dataset
-from recsys.errors import within
-from recsys.retrieval.item_item import LinearSource
+from recsys.errors import check_ranges
+from recsys.retrieval.item_item import ItemItemSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,10 +27,10 @@ class MarkovConfig:
     both: bool = False
 
     def __post_init__(self) -> None:
-        within(self, reach=(1, inf), shrink=(0, inf), window=(1, inf), decay=(0, 1), popularity=(0, inf))
+        check_ranges(self, reach=(1, inf), shrink=(0, inf), window=(1, inf), decay=(0, 1), popularity=(0, inf))
 
 
-def fit_markov(dataset: Dataset, config: MarkovConfig) -> LinearSource:
+def fit_markov(dataset: Dataset, config: MarkovConfig) -> ItemItemSource:
     """P(next | item) from all pairs at most `reach` apart."""
     owner = np.repeat(np.arange(len(dataset)), dataset.lengths)
     size = dataset.items
@@ -47,6 +47,6 @@ def fit_markov(dataset: Dataset, config: MarkovConfig) -> LinearSource:
     out = sp.diags_array((1 / (np.asarray(pairs.sum(axis=1)).ravel() + config.shrink)).astype(np.float32))
     into = sp.diags_array((np.maximum(counts, 1) ** -config.popularity).astype(np.float32))
     matrix = sp.csr_matrix(out @ pairs @ into)
-    return LinearSource(
+    return ItemItemSource(
         matrix, known=counts > 0, decay=config.decay, window=config.window, config={"markov": asdict(config)}
     )

@@ -8,8 +8,8 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from recsys.data.dataset import Dataset
-from recsys.errors import within
-from recsys.retrieval.item_item import LinearSource
+from recsys.errors import check_ranges
+from recsys.retrieval.item_item import ItemItemSource
 
 BLOCK = 4096
 """Items whose neighbours are found at once."""
@@ -25,7 +25,7 @@ class NeighboursConfig:
     window: int = 100
 
     def __post_init__(self) -> None:
-        within(self, keep=(1, inf), shrink=(0, inf), window=(1, inf), decay=(0, 1))
+        check_ranges(self, keep=(1, inf), shrink=(0, inf), window=(1, inf), decay=(0, 1))
 
 
 def interactions(dataset: Dataset) -> sp.csr_matrix:
@@ -37,7 +37,7 @@ def interactions(dataset: Dataset) -> sp.csr_matrix:
     return matrix
 
 
-def fit_neighbours(dataset: Dataset, config: NeighboursConfig) -> LinearSource:
+def fit_neighbours(dataset: Dataset, config: NeighboursConfig) -> ItemItemSource:
     """s_ij = c_ij / (sqrt(n_i n_j) + shrink), the largest `keep` a row; of equal ones those of the first items."""
     seen = interactions(dataset)
     counts = np.asarray(seen.sum(axis=0)).ravel()
@@ -45,7 +45,7 @@ def fit_neighbours(dataset: Dataset, config: NeighboursConfig) -> LinearSource:
     blocks = [
         _largest(owners, seen, counts, slice(start, start + BLOCK), config) for start in range(0, len(counts), BLOCK)
     ]
-    return LinearSource(
+    return ItemItemSource(
         sp.csr_matrix(sp.vstack(blocks)),
         known=counts > 0,
         decay=config.decay,

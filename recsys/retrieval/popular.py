@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from recsys.bundle import Part
 from recsys.data.dataset import Dataset
-from recsys.errors import within
-from recsys.indexes.index import fill, nothing
+from recsys.errors import check_ranges
+from recsys.indexes.index import empty_result, write_row
 from recsys.retrieval.source import Allowed, Candidates, Query, Scores
 
 POPULAR = "popular"
@@ -24,7 +24,7 @@ class PopularConfig:
     share: float = 1.0
 
     def __post_init__(self) -> None:
-        within(self, share=(1e-6, 1))
+        check_ranges(self, share=(1e-6, 1))
 
 
 class PopularSource:
@@ -36,10 +36,10 @@ class PopularSource:
 
     def search(self, queries: Sequence[Query], *, k: int) -> Candidates:
         """The most frequent allowed rows; items never seen come last, in catalogue order."""
-        found = nothing(len(queries), k=k)
+        found = empty_result(len(queries), k=k)
         for i, query in enumerate(queries):
             rows = self._first(query.allowed, k=k)
-            fill(found, i, rows, self._upto(len(query.allowed))[rows])
+            write_row(found, i, rows, self._upto(len(query.allowed))[rows])
         return Candidates(*found)
 
     def _first(self, allowed: Allowed, *, k: int) -> NDArray[np.int64]:

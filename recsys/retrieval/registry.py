@@ -10,7 +10,7 @@ from recsys.data.dataset import Dataset
 from recsys.errors import BundleError
 from recsys.retrieval.ease import EaseConfig, fit_ease
 from recsys.retrieval.factors import AlsConfig, AlsSource, BprConfig, BprSource, fit_als, fit_bpr
-from recsys.retrieval.item_item import LinearSource
+from recsys.retrieval.item_item import ItemItemSource
 from recsys.retrieval.markov import MarkovConfig, fit_markov
 from recsys.retrieval.neighbours import NeighboursConfig, fit_neighbours
 from recsys.retrieval.popular import PopularConfig, PopularSource, fit_popular
@@ -46,7 +46,7 @@ def fit(config: SourceConfig, dataset: Dataset, *, text: NDArray[np.float32] | N
     assert_never(config)
 
 
-def fit_linear(config: LinearConfig, dataset: Dataset) -> LinearSource:
+def fit_linear(config: LinearConfig, dataset: Dataset) -> ItemItemSource:
     """The item-item source that `config` describes."""
     match config:
         case MarkovConfig():
@@ -73,7 +73,7 @@ def restore(part: Part) -> StoredSource:
 def _restored(part: Part) -> StoredSource:
     match part.kind:
         case "linear":
-            return LinearSource.from_part(part)
+            return ItemItemSource.from_part(part)
         case "als":
             return AlsSource.from_part(part)
         case "bpr":

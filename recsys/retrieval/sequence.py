@@ -15,10 +15,10 @@ from models.pooling.last import last
 from recsys.bundle import Part
 from recsys.data.history import Rows
 from recsys.indexes.index import Index
-from recsys.retrieval.dense import InnerProductSource, stored, stored_index
+from recsys.retrieval.dense import DenseSource, stored, stored_index
 
 
-class SequenceSource(InnerProductSource):
+class SequenceSource(DenseSource):
     """Runs the encoder over the vectors of the last `max_length` known items."""
 
     keeps = True  # the encoder takes longer than all else

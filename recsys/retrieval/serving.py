@@ -12,18 +12,18 @@ from recsys.data.history import Rows
 from recsys.encoders.catalogue import KIND
 from recsys.errors import BundleError, InvalidRequest, NotReady
 from recsys.indexes.index import Index
-from recsys.retrieval.dense import InnerProductSource
+from recsys.retrieval.dense import DenseSource
 from recsys.retrieval.fusion import Fusion, FusionSource, Why
 from recsys.retrieval.item_text import ItemTextSource, empty
 from recsys.retrieval.lists.encoder import PREFIX
-from recsys.retrieval.near_duplicates import Lending, Twins
+from recsys.retrieval.near_duplicates import DuplicateBackoff, NearDuplicates
 from recsys.retrieval.popular import POPULAR, PopularSource
 from recsys.retrieval.registry import restore
 from recsys.retrieval.source import Candidates, Query, Source
 from recsys.retrieval.text import TextAware, TextSource
-from recsys.retrieval.truncation import Size, Unmet
+from recsys.retrieval.truncation import Truncation, Unmet
 
-NO_TWINS = Twins(0)
+NO_TWINS = NearDuplicates(0)
 
 STEPS = 1000
 """Steps in which the scores of filled-in items fall by one."""
@@ -36,7 +36,7 @@ class Deployed:
     sources: Mapping[str, Source]
     fusions: Mapping[str, Fusion]
     default: str
-    twins: Twins = NO_TWINS
+    twins: NearDuplicates = NO_TWINS
 
     def name(self, encoder: str | None) -> str:
         """The part that answers when `encoder` was asked for.
@@ -50,7 +50,7 @@ class Deployed:
             raise InvalidRequest(f"unknown encoder {name!r}: choose one of {known}")
         return name
 
-    def source(self, encoder: str | None, size: Size | None = None) -> Source:
+    def source(self, encoder: str | None, size: Truncation | None = None) -> Source:
         """The part itself, at `size` if it offers several; a fusion is bound to the sources it blends."""
         name = self.name(encoder)
         if name in self.fusions:
@@ -58,7 +58,9 @@ class Deployed:
         source = self.sources[name]
         return source.at(size or source.sizes.whole) if isinstance(source, ItemTextSource) else source
 
-    def size(self, encoder: str | None, *, layers: int | None, dims: int | None) -> tuple[Size | None, list[Unmet]]:
+    def size(
+        self, encoder: str | None, *, layers: int | None, dims: int | None
+    ) -> tuple[Truncation | None, list[Unmet]]:
         """The size at which the part answers when these were asked for, and what of the question is not met.
 
         Raises:
@@ -92,7 +94,13 @@ class Deployed:
         )
 
     def search(
-        self, queries: Sequence[Query], *, k: int, encoder: str | None, size: Size | None = None, fill: bool = True
+        self,
+        queries: Sequence[Query],
+        *,
+        k: int,
+        encoder: str | None,
+        size: Truncation | None = None,
+        fill: bool = True,
     ) -> tuple[Candidates, list[list[Why]]]:
         """The `k` best rows of each query, and per row why. Where the part finds too few, popular items `fill` the rest."""
         name, source = self.name(encoder), self.source(encoder, size)
@@ -126,12 +134,12 @@ class Deployed:
         """The same with another source of that name."""
         return replace(self, sources={**self.sources, name: source})
 
-    def with_index(self, name: str, size: Size | None, index: Index) -> "Deployed":
+    def with_index(self, name: str, size: Truncation | None, index: Index) -> "Deployed":
         """The same with another index of the same vectors in the source `name`, at `size` where it has several."""
         source = self.sources[name]
         if isinstance(source, ItemTextSource) and size is not None:
             return self.with_source(name, source.with_index(size, index))
-        assert isinstance(source, InnerProductSource)
+        assert isinstance(source, DenseSource)
         return self.with_source(name, source.with_index(index))
 
     @cached_property
@@ -144,7 +152,7 @@ class Deployed:
 
         def lent(source: Source) -> Source:
             reads = isinstance(source, TextAware) and bool(source.text_encoder)
-            return source if reads or not len(self.twins) else Lending(source, self.twins)
+            return source if reads or not len(self.twins) else DuplicateBackoff(source, self.twins)
 
         return {name: lent(source) for name, source in self.sources.items()}
 
@@ -185,7 +193,7 @@ def deploy(bundle: Bundle) -> Deployed:
     for name, fusion in fusions.items():
         if missing := sorted(set(fusion.sources) - set(sources)):
             raise BundleError(f"part {name!r} blends {', '.join(missing)}, which the bundle lacks; train it again")
-    return Deployed(sources, fusions, bundle.default, Twins(len(bundle.item_ids)))
+    return Deployed(sources, fusions, bundle.default, NearDuplicates(len(bundle.item_ids)))
 
 
 def popular_only(counts: NDArray[np.int64]) -> Deployed:

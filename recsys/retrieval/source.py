@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.data.history import History, Rows
-from recsys.indexes.index import best, fill, nothing
+from recsys.indexes.index import empty_result, top_k, write_row
 
 Scores = NDArray[np.float32]
 Allowed = NDArray[np.bool_]
@@ -56,9 +56,9 @@ def top(scores: Scores, *, k: int) -> Candidates:
     Equal scores keep catalogue order.
     """
     queries, items = scores.shape
-    found, every = nothing(queries, k=k), np.arange(items)
+    found, every = empty_result(queries, k=k), np.arange(items)
     for query in range(queries):
-        fill(found, query, *best(every, scores[query].astype(np.float32, copy=False), k=k))
+        write_row(found, query, *top_k(every, scores[query].astype(np.float32, copy=False), k=k))
     return Candidates(found.rows, found.scores)
 
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from recsys.bundle import Part
 from recsys.data.history import Rows
-from recsys.errors import within
+from recsys.errors import check_ranges
 from recsys.indexes.index import Index
-from recsys.retrieval.dense import InnerProductSource, stored, stored_index
+from recsys.retrieval.dense import DenseSource, stored, stored_index
 
 
 @runtime_checkable
@@ -39,10 +39,10 @@ class TextConfig:
     window: int = 20
 
     def __post_init__(self) -> None:
-        within(self, shrink=(0, inf), window=(1, inf), decay=(0, 1))
+        check_ranges(self, shrink=(0, inf), window=(1, inf), decay=(0, 1))
 
 
-class TextSource(InnerProductSource):
+class TextSource(DenseSource):
     """Cosine between an item and the recency-weighted mean of the history, in a whitened text space."""
 
     def __init__(

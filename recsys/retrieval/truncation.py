@@ -11,7 +11,7 @@ from typing import Any
 from recsys.bundle import Part
 from recsys.errors import InvalidRequest
 
-BAR = 0.97
+MIN_RETAINED = 0.97
 """Least share of the quality of a model of the same size that was trained alone."""
 
 Unmet = tuple[str, str]
@@ -19,7 +19,7 @@ Unmet = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Size:
+class Truncation:
     """The first `dims` numbers of vectors after `layers` layers."""
 
     layers: int
@@ -30,10 +30,10 @@ class Size:
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class MeasuredTruncation:
     """One size with what was measured at it; `withheld` says why it is not served, where it is not."""
 
-    size: Size
+    size: Truncation
     figures: Mapping[str, Any]
     withheld: str | None
 
@@ -44,21 +44,21 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True)
-class Sizes:
+class Truncations:
     """All sizes that the encoder `name` was trained for, cheapest first; the last is the whole encoder, never withheld."""
 
     name: str
-    settings: tuple[Setting, ...]
+    settings: tuple[MeasuredTruncation, ...]
 
     @property
-    def whole(self) -> Size:
+    def whole(self) -> Truncation:
         return self.settings[-1].size
 
     @property
-    def served(self) -> tuple[Size, ...]:
+    def served(self) -> tuple[Truncation, ...]:
         return tuple(setting.size for setting in self.settings if setting.withheld is None)
 
-    def choose(self, *, layers: int | None, dims: int | None) -> tuple[Size, list[Unmet]]:
+    def choose(self, *, layers: int | None, dims: int | None) -> tuple[Truncation, list[Unmet]]:
         """The cheapest size served with at least so many layers and dims, and what of the question that is not.
 
         Left out, `layers` are all of them, `dims` as many as are served after so many layers.
@@ -71,7 +71,7 @@ class Sizes:
                 raise InvalidRequest(f"{what}={asked}: {self.name} has 1 to {most}")
         at = self.whole.layers if layers is None else layers
         widest = max((size.dims for size in self.served if size.layers == at), default=self.whole.dims)
-        asked_for = Size(at, widest if dims is None else dims)
+        asked_for = Truncation(at, widest if dims is None else dims)
         size = next(one for one in self.served if one.layers >= asked_for.layers and one.dims >= asked_for.dims)
         if size == asked_for:
             return size, []
@@ -79,31 +79,31 @@ class Sizes:
         changed = (("layers", size.layers != asked_for.layers), ("dims", size.dims != asked_for.dims))
         return size, [(what, why) for what, differs in changed if differs]
 
-    def _why_not(self, size: Size) -> str:
+    def _why_not(self, size: Truncation) -> str:
         for setting in self.settings:
             if setting.size == size and setting.withheld:
                 return f"{size} is withheld: {setting.withheld}"
         return f"{self.name} does not offer {size}, but {', '.join(map(str, self.served))}"
 
 
-def sizes_of(part: Part, *, added: str | None = None) -> Sizes:
+def truncations_of(part: Part, *, added: str | None = None) -> Truncations:
     """What the text encoder stored as `part` offers, with the figures measured on it, or on the domain `added` to it alone."""
     whole = _by_size(part.figures.get("settings", []))
     measured = whole if added is None else _by_size(part.figures["added"][added])
-    sizes = sorted(Size(layers, dims) for layers, dims in part.config["offered"])
+    sizes = sorted(Truncation(layers, dims) for layers, dims in part.config["offered"])
     settings = []
     for size in sizes:
         figures = {name: value for name, value in measured.get(size, {}).items() if name not in ("layers", "dims")}
         share = None if size == sizes[-1] else whole.get(size, {}).get("of_separate")
-        settings.append(Setting(size, figures, _why_withheld(share)))
-    return Sizes(part.name, tuple(settings))
+        settings.append(MeasuredTruncation(size, figures, _why_withheld(share)))
+    return Truncations(part.name, tuple(settings))
 
 
-def _by_size(figures: Sequence[Mapping[str, Any]]) -> dict[Size, Mapping[str, Any]]:
-    return {Size(one["layers"], one["dims"]): one for one in figures}
+def _by_size(figures: Sequence[Mapping[str, Any]]) -> dict[Truncation, Mapping[str, Any]]:
+    return {Truncation(one["layers"], one["dims"]): one for one in figures}
 
 
 def _why_withheld(share: float | None) -> str | None:
-    if share is None or share >= BAR:
+    if share is None or share >= MIN_RETAINED:
         return None
-    return f"it keeps {share:.3f} of what a model of that size trained alone reaches, below {BAR}"
+    return f"it keeps {share:.3f} of what a model of that size trained alone reaches, below {MIN_RETAINED}"

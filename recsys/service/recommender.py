@@ -1,4 +1,4 @@
-"""Answers questions and takes writes: requests read one immutable snapshot of `Live`; writes go to the store first, then
+"""Answers questions and takes writes: requests read one immutable snapshot of `LiveState`; writes go to the store first, then
 replace the snapshot, so that the next request sees them.
 """
 
@@ -18,7 +18,7 @@ from recsys.ranking.filters import allowed
 from recsys.retrieval.fusion import Why
 from recsys.retrieval.lists.encoder import PREFIX
 from recsys.retrieval.source import Candidates, Query
-from recsys.retrieval.truncation import Size, sizes_of
+from recsys.retrieval.truncation import Truncation, truncations_of
 from recsys.service.items.questions import (
     DEFAULT,
     MAX_HISTORY,
@@ -31,9 +31,9 @@ from recsys.service.items.questions import (
     Readiness,
     Scored,
 )
-from recsys.service.playlists.service import ListQuestions
+from recsys.service.playlists.service import PlaylistService
 from recsys.service.state.catalogue import Catalogue
-from recsys.service.state.live import Live
+from recsys.service.state.live import LiveState
 from recsys.service.state.snapshot import Snapshot
 from recsys.service.state.text_service import readable
 from recsys.store import Store
@@ -47,7 +47,7 @@ class _Prepared:
 
     question: Question
     name: str
-    size: Size | None
+    size: Truncation | None
     query: Query
     degraded: list[Degraded]
 
@@ -75,9 +75,9 @@ class Recommender:
         indexes: Path | None = None,
     ) -> None:
         self._store = store
-        self._live = Live(store, bundle=bundle, device=device, text_index=text_index, indexes=indexes)
+        self._live = LiveState(store, bundle=bundle, device=device, text_index=text_index, indexes=indexes)
         self._journal = Journal(store.add_impressions)
-        self.lists = ListQuestions(store, self._live)
+        self.lists = PlaylistService(store, self._live)
 
     def close(self) -> None:
         """Writes the last impressions. The store stays open: it belongs to the caller."""
@@ -115,10 +115,10 @@ class Recommender:
 
     def answer(self, questions: Sequence[Question]) -> list[Answer | RecsysError]:
         """An answer to each question, or what `recommend` or `similar` would raise. Together they cost less than one by one."""
-        self._live.follow()
+        self._live.poll_changes()
         live = self._live.snapshot
         answers: dict[int, Answer | RecsysError] = {}
-        groups: dict[tuple[int, str, Size | None, bool], list[tuple[int, _Prepared]]] = {}
+        groups: dict[tuple[int, str, Truncation | None, bool], list[tuple[int, _Prepared]]] = {}
         for place, question in enumerate(questions):
             try:
                 prepared = self._prepared(live, question)
@@ -204,16 +204,16 @@ class Recommender:
 
     def add_events(self, drafts: Sequence[EventDraft]) -> list[Event]:
         events = self._store.add_events(drafts)
-        self._live.histories.doubt()
+        self._live.histories.invalidate()
         return events
 
     def delete_event(self, event_id: str) -> None:
         self._store.delete_event(event_id)
-        self._live.histories.doubt()
+        self._live.histories.invalidate()
 
     def delete_user(self, user_id: str) -> None:
         self._store.delete_user(user_id)
-        self._live.histories.doubt()
+        self._live.histories.invalidate()
 
     def put_playlist(self, playlist_id: str, name: str | None, item_ids: Sequence[str]) -> Playlist:
         return self._store.put_playlist(playlist_id, name, item_ids)
@@ -254,7 +254,7 @@ class Recommender:
                 "hash": part.hash,
                 "settings": part.config,
                 "figures": part.figures,
-                "sizes": [setting.shown() for setting in sizes_of(part).settings] if part.kind == KIND else [],
+                "sizes": [setting.shown() for setting in truncations_of(part).settings] if part.kind == KIND else [],
             }
             for part in bundle.parts.values()
         ]
@@ -269,7 +269,7 @@ class Recommender:
 
     def readiness(self) -> Readiness:
         """Ready means that a trained bundle answers."""
-        return Readiness(self._live.snapshot.bundle is not None, self._live.trouble)
+        return Readiness(self._live.snapshot.bundle is not None, self._live.problems)
 
     def warm_up(self) -> None:
         """Loads the text encoders and reads the stored lists now, so that the first question does not wait for them."""
@@ -308,8 +308,8 @@ class Recommender:
             case _:
                 raise InvalidRequest("give either a user, a history, an item or a text")
         if not live.recommends:
-            degraded.append(Degraded("bundle", f"{'; '.join(self._live.trouble)}: popular items are shown"))
-        if self._live.away:
+            degraded.append(Degraded("bundle", f"{'; '.join(self._live.problems)}: popular items are shown"))
+        if self._live.store_unreachable:
             degraded.append(
                 Degraded("store", "the database does not answer: what was written meanwhile may be missing")
             )
@@ -317,7 +317,7 @@ class Recommender:
         degraded += live.unknown(options.exclude, what="exclude", why=UNKNOWN_EXCLUDED)
         query = self._query(live, past, options, name=name)
         if question.domain is not None and self._live.reading:
-            kept, unmet = self._live.reading.within(question.domain, live.catalogue, query.allowed)
+            kept, unmet = self._live.reading.restrict_to_domain(question.domain, live.catalogue, query.allowed)
             query, degraded = replace(query, allowed=kept), degraded + [Degraded(*one) for one in unmet]
             if live.catalogue.of_domain(question.domain) is None:
                 question = replace(question, domain=None)  # all are searched, so all experts read
@@ -326,7 +326,7 @@ class Recommender:
     def _reader(self, live: Snapshot, options: Options) -> str:
         """The part that is asked a text."""
         if live.bundle is None:
-            raise NotReady("; ".join(self._live.trouble))
+            raise NotReady("; ".join(self._live.problems))
         return live.deployed.name(options.encoder) if options.encoder else live.deployed.reader()
 
     def _read(self, live: Snapshot, asked: Sequence[_Prepared]) -> list[Query]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.data.splits import Cases
+from recsys.data.splits import EvalCases
 from recsys.metrics.ranking import Interval, bootstrap, ndcg
 from recsys.ranking.filters import over_catalogue
 from recsys.retrieval.fusion import Features, Fusion, gather, joined, stack
@@ -46,7 +46,9 @@ class FusionData:
         return FusionData(tuple(names), self.scores[..., keep], self.real, self.target)
 
 
-def collect(sources: Mapping[str, Source], cases: Cases, *, items: int, include_seen: bool, seed: int) -> FusionData:
+def collect(
+    sources: Mapping[str, Source], cases: EvalCases, *, items: int, include_seen: bool, seed: int
+) -> FusionData:
     """Candidates of up to `MAX_CASES` cases with the scores of every source."""
     generator = np.random.default_rng(seed)
     chosen = np.sort(generator.permutation(len(cases))[:MAX_CASES])

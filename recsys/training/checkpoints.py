@@ -27,7 +27,7 @@ class Resumed:
 
 
 @contextmanager
-def alone(checkpoint: Path | None) -> Iterator[None]:
+def exclusive_lock(checkpoint: Path | None) -> Iterator[None]:
     """A run's checkpoint for this process alone, which gives it back however it ends.
 
     Raises:

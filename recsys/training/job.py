@@ -14,12 +14,12 @@ from models.zoo import LIST_MODELS
 from recsys.bundle import Bundle, Part
 from recsys.bundle_io import check_free, load_bundle, read_manifest, save_bundle
 from recsys.data.build import dataset
-from recsys.data.corpus import lists
+from recsys.data.corpus import read_corpus
 from recsys.data.dataset import Dataset
 from recsys.data.playlists import Playlists, playlists, with_names_read
 from recsys.encoders.base import TextEncoder, Vectors
 from recsys.encoders.cache import stored_vectors
-from recsys.encoders.catalogue import KIND, ItemTextEncoder, encoder_in
+from recsys.encoders.catalogue import KIND, CatalogueTextEncoder, require_text_encoder
 from recsys.encoders.resolve import has_weights, text_encoder
 from recsys.errors import BundleError, InvalidRequest, NotReady
 from recsys.retrieval.lists.encoder import PREFIX
@@ -71,10 +71,10 @@ def material(store: Store, plan: Plan, *, encoder: Part | None = None) -> Materi
     data = dataset(store, holdout=plan.protocol)
     if not (data.folds == VALIDATION).any() or not (data.folds == TEST).any():
         raise NotReady(f"no events to choose settings on under {plan.protocol}: import histories of 3 or more events")
-    reader = ItemTextEncoder.from_part(encoder, device=plan.device) if encoder else _named(plan)
+    reader = CatalogueTextEncoder.from_part(encoder, device=plan.device) if encoder else _named(plan)
     text = stored_vectors(store, reader, data.item_ids, data.texts, data.domains or None)
     seen = store.repeat_share() >= OFTEN
-    part = {reader.name: reader.part(reader.name)} if isinstance(reader, ItemTextEncoder) else {}
+    part = {reader.name: reader.part(reader.name)} if isinstance(reader, CatalogueTextEncoder) else {}
     return Material(data, text, replace(plan, text_encoder_hash=reader.hash, include_seen=seen), reader, part)
 
 
@@ -163,11 +163,11 @@ def _text_encoder(
     resume: bool,
 ) -> Generator[Progress | Saved, None, None]:
     yield Progress(ITEM_TEXT, "reading the store")
-    found = lists(store, holdout="none" if plan.deploy else plan.protocol)
+    found = read_corpus(store, holdout="none" if plan.deploy else plan.protocol)
     asked = asdict(plan) | {"texts": found.texts, "domains": found.domains}
     asked |= {"rows": found.rows.tobytes().hex(), "owners": found.owners.tobytes().hex()}
     if start is not None and domain is not None:
-        place = checkpoints / _hash(asked | {"start": encoder_in(start).hash, "domain": domain})
+        place = checkpoints / _hash(asked | {"start": require_text_encoder(start).hash, "domain": domain})
         facts = new_domain_bundle(replace(plan, checkpoints=place, resume=resume), found, start, domain=domain)
     else:
         place = checkpoints / _hash(asked)

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from recsys.errors import TrainingError, within
-from recsys.training.checkpoints import alone, load_checkpoint, save_checkpoint
+from recsys.errors import TrainingError, check_ranges
+from recsys.training.checkpoints import exclusive_lock, load_checkpoint, save_checkpoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +34,8 @@ class LoopConfig:
     clip: float = 1.0
 
     def __post_init__(self) -> None:
-        within(self, epochs=(1, inf), patience=(1, inf), warmup_steps=(1, inf), accumulate=(1, inf))
-        within(self, learning_rate=(0, inf), weight_decay=(0, inf), clip=(0, inf))
+        check_ranges(self, epochs=(1, inf), patience=(1, inf), warmup_steps=(1, inf), accumulate=(1, inf))
+        check_ranges(self, learning_rate=(0, inf), weight_decay=(0, inf), clip=(0, inf))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def run(
     optimizer = torch.optim.AdamW(
         _groups(model, faster), lr=config.learning_rate, weight_decay=config.weight_decay, betas=(0.9, 0.98), fused=True
     )
-    with alone(checkpoint):
+    with exclusive_lock(checkpoint):
         state = load_checkpoint(checkpoint, model, optimizer) if resume and checkpoint and checkpoint.exists() else None
         done, step, best = (state.epoch, state.step, state.best) if state else (0, 0, 0)
         best_figure = state.best_figure if state else -np.inf

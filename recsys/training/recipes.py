@@ -14,7 +14,7 @@ from models.zoo import LIST_MODELS, SEQUENCE_MODELS
 from recsys.bundle import Bundle, Part
 from recsys.data.build import Holdout
 from recsys.data.dataset import Dataset
-from recsys.data.splits import Split, split
+from recsys.data.splits import Split, split_by_fold
 from recsys.encoders.base import text_hash
 from recsys.errors import InvalidRequest, TrainingError
 from recsys.retrieval.fusion import Fusion
@@ -119,7 +119,7 @@ def train_bundle(
     check_known([name for name in names if name not in given], settings=plan.overrides)
     if plan.deploy:
         dataset = replace(dataset, folds=np.maximum(dataset.folds, 1) - 1)
-    folds = split(dataset)
+    folds = split_by_fold(dataset)
     fits, not_fitted = dict[str, Fits](), dict[str, str]()
     for name in names:
         try:

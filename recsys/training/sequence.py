@@ -23,12 +23,12 @@ from recsys.bundle import Part
 from recsys.data.collate import collate
 from recsys.data.dataset import Dataset
 from recsys.data.sampling import NegativeSampler, Proposal
-from recsys.data.splits import Cases
+from recsys.data.splits import EvalCases
 from recsys.encoders.batching import length_buckets
-from recsys.errors import within
+from recsys.errors import check_ranges
 from recsys.metrics.ranking import dense_ranks, ndcg
 from recsys.training.loop import Epoch, LoopConfig, run
-from recsys.training.svd_init import spectral_start
+from recsys.training.svd_init import svd_embeddings
 
 RESIDUAL_START = 0.1
 """Length at which ids start beside a text: longer ones drown it, which costs where histories are short."""
@@ -57,10 +57,10 @@ class SequenceRecipe:
     text_encoder: str | None = None
 
     def __post_init__(self) -> None:
-        within(self, negatives=(1, inf), tokens=(1, inf))
-        within(self, calibration=(0, 1), smoothing=(0, 1), id_dropout=(0, 1), item_dropout=(0, 1))
+        check_ranges(self, negatives=(1, inf), tokens=(1, inf))
+        check_ranges(self, calibration=(0, 1), smoothing=(0, 1), id_dropout=(0, 1), item_dropout=(0, 1))
         if self.temperature is not None:
-            within(self, temperature=(1e-3, inf))
+            check_ranges(self, temperature=(1e-3, inf))
 
 
 class SequenceModel(nn.Module):
@@ -102,7 +102,7 @@ def train(
     *,
     name: str,
     fit: Dataset,
-    validation: Cases | None,
+    validation: EvalCases | None,
     text: NDArray[np.float32] | None,
     seed: int,
     device: str = "cpu",
@@ -114,7 +114,7 @@ def train(
     vectors = None if text is None or recipe.items == "id" else torch.from_numpy(text).to(device)
     start = None
     if recipe.start == "spectral" and recipe.items != "text":
-        start = torch.from_numpy(spectral_start(fit, dim=recipe.encoder.dim, seed=seed))
+        start = torch.from_numpy(svd_embeddings(fit, dim=recipe.encoder.dim, seed=seed))
         start *= 1.0 if recipe.items == "id" else RESIDUAL_START
     model = SequenceModel(recipe, items=fit.items, text=vectors, start=start).to(device)
     validation = None if validation is None else validation.sample(VALIDATION_CASES, seed=seed)
@@ -207,7 +207,7 @@ class _Objective:
 
 
 @torch.inference_mode()
-def _validate(model: SequenceModel, cases: Cases, items: int, device: str) -> float:
+def _validate(model: SequenceModel, cases: EvalCases, items: int, device: str) -> float:
     """Mean NDCG@10 over the whole catalogue without seen items."""
     model.eval()
     table = model.table()

@@ -15,7 +15,7 @@ OVERSAMPLING = 16
 POWER_ITERATIONS = 4
 
 
-def spectral_start(dataset: Dataset, *, dim: int, seed: int) -> NDArray[np.float32]:
+def svd_embeddings(dataset: Dataset, *, dim: int, seed: int) -> NDArray[np.float32]:
     """Vectors (items, dim) of unit length, in a random rotation; zeros for an item without events."""
     generator = np.random.default_rng(seed)
     seen = interactions(dataset)

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.data.dataset import Dataset
-from recsys.data.splits import Cases
+from recsys.data.splits import EvalCases
 from recsys.metrics.ranking import dense_ranks, ndcg
 from recsys.ranking.filters import over_catalogue
 from recsys.retrieval.ease import EaseConfig
 from recsys.retrieval.factors import AlsConfig, BprConfig, FactorsSource
-from recsys.retrieval.item_item import LinearSource
+from recsys.retrieval.item_item import ItemItemSource
 from recsys.retrieval.markov import MarkovConfig
 from recsys.retrieval.neighbours import NeighboursConfig
 from recsys.retrieval.popular import PopularConfig
@@ -70,7 +70,7 @@ def choose_source(
     name: str,
     *,
     dataset: Dataset,
-    validation: Cases,
+    validation: EvalCases,
     text: NDArray[np.float32],
     text_encoder: str,
     include_seen: bool,
@@ -93,7 +93,7 @@ def choose_source(
     return best, float(tried[best])
 
 
-def ndcg_at_10(source: Source, cases: Cases, *, items: int, include_seen: bool) -> NDArray[np.float64]:
+def ndcg_at_10(source: Source, cases: EvalCases, *, items: int, include_seen: bool) -> NDArray[np.float64]:
     """NDCG@10 of each case over the whole catalogue."""
     out = []
     for start in range(0, len(cases), 256):
@@ -115,7 +115,7 @@ def _fitted(
         if core != held:
             held, source = core, fit(core, dataset, text=text, seed=seed)
         if weighing:
-            assert isinstance(source, LinearSource | FactorsSource)
+            assert isinstance(source, ItemItemSource | FactorsSource)
             yield config, source.reweighed(**weighing)
         else:
             yield config, source

@@ -8,7 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from api.app import create_app
-from api.micro_batching import AT_ONCE, Together
+from api.micro_batching import MAX_BATCH, MicroBatcher
 from recsys.errors import Busy, InvalidRequest, RecsysError
 from recsys.service import Answer, Options, Question
 from tests.api.fake import FakeRecommender, client_over
@@ -34,7 +34,7 @@ class Slow:
         return Answer(request_id="", bundle=None, encoder=str(question.history), items=(), degraded=())
 
 
-def asked(together: Together, slow: Slow, questions: Sequence[Question]) -> list[Answer | BaseException]:
+def asked(together: MicroBatcher, slow: Slow, questions: Sequence[Question]) -> list[Answer | BaseException]:
     """The answers to questions of which all but the first come in while that one is being answered."""
 
     async def run() -> list[Answer | BaseException]:
@@ -52,10 +52,10 @@ def asked(together: Together, slow: Slow, questions: Sequence[Question]) -> list
 
 
 def test_what_waits_is_answered_in_one_go_each_with_its_own() -> None:
-    count = 2 * AT_ONCE + 2
+    count = 2 * MAX_BATCH + 2
     slow = Slow()
-    answers = asked(Together(slow), slow, [Question(history=[str(number)]) for number in range(count)])
-    assert slow.sizes == [1, AT_ONCE, AT_ONCE, 1]
+    answers = asked(MicroBatcher(slow), slow, [Question(history=[str(number)]) for number in range(count)])
+    assert slow.sizes == [1, MAX_BATCH, MAX_BATCH, 1]
     assert [one.encoder for one in answers if isinstance(one, Answer)] == [str([str(n)]) for n in range(count)]
 
 
@@ -63,14 +63,14 @@ def test_one_s_failure_is_not_the_others() -> None:
     slow = Slow()
     questions = [Question(history=[name]) for name in ("a", "b", "bug", "c")]
     bad = Question(history=["d"], options=Options(k=0))
-    answers = asked(Together(slow), slow, [*questions, bad])
+    answers = asked(MicroBatcher(slow), slow, [*questions, bad])
     kinds = [type(one) for one in answers]
     assert kinds == [Answer, Answer, ZeroDivisionError, Answer, InvalidRequest]
 
 
 def test_too_many_are_refused_at_once_and_later_ones_are_welcome() -> None:
     slow = Slow()
-    together = Together(slow, limit=3)
+    together = MicroBatcher(slow, limit=3)
     answers = asked(together, slow, [Question(history=[str(number)]) for number in range(6)])
     assert [type(one) for one in answers] == [Answer] * 4 + [Busy] * 2
     assert isinstance(asked(together, slow, [Question(history=["later"])])[0], Answer)
@@ -86,7 +86,7 @@ def test_a_busy_service_says_when_to_come_back() -> None:
 
 def test_who_went_away_takes_nothing_along() -> None:
     slow = Slow()
-    together = Together(slow)
+    together = MicroBatcher(slow)
 
     async def run() -> Answer:
         gone = asyncio.create_task(together.ask(Question(history=["gone"])))
@@ -114,7 +114,7 @@ def test_the_thread_ends_with_the_app() -> None:
 def test_closing_again_is_no_harm(times: int) -> None:
     slow, before = Slow(), set(threading.enumerate())
     slow.go.set()
-    together = Together(slow)
+    together = MicroBatcher(slow)
     asyncio.run(together.ask(Question(history=["a"])))
     (thread,) = set(threading.enumerate()) - before
     for _ in range(times):

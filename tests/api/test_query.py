@@ -7,19 +7,19 @@ from fastapi import FastAPI, Query, Request
 from fastapi.testclient import TestClient
 
 from api import query
-from api.schemas import Asked, SimilarAsked
+from api.schemas import RecommendQuery, SimilarItemsQuery
 
 app = FastAPI()
 
 
 @app.get("/theirs")
-async def theirs(asked: Annotated[Asked, Query()]) -> dict[str, Any]:
+async def theirs(asked: Annotated[RecommendQuery, Query()]) -> dict[str, Any]:
     return asked.model_dump()
 
 
-@app.get("/ours", openapi_extra=query.documented(Asked))
+@app.get("/ours", openapi_extra=query.query_parameters(RecommendQuery))
 async def ours(request: Request) -> dict[str, Any]:
-    return query.read(Asked, request).model_dump()
+    return query.parse_query(RecommendQuery, request).model_dump()
 
 
 @pytest.mark.parametrize(
@@ -65,5 +65,5 @@ def test_a_repeated_list_keeps_its_order() -> None:
 
 
 def test_fields_of_another_model_are_its_own() -> None:
-    names = {one["name"] for one in query.documented(SimilarAsked)["parameters"]}
-    assert names == set(SimilarAsked.model_fields)
+    names = {one["name"] for one in query.query_parameters(SimilarItemsQuery)["parameters"]}
+    assert names == set(SimilarItemsQuery.model_fields)

@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from api.routes.page import FILES
-from api.schemas import HistoryAsked, ItemContent, NewEvent, NewItem, PlaylistContent, Recommendations
+from api.schemas import ItemContent, NewEvent, NewItem, PlaylistContent, Recommendations, RecommendRequest
 from tests.api.fake import FakeRecommender, client_over
 
 
@@ -152,7 +152,7 @@ def test_every_reference_in_the_description_leads_somewhere(client: TestClient) 
         assert reference.removeprefix("#/components/schemas/") in document["components"]["schemas"], reference
 
 
-@pytest.mark.parametrize("model", [HistoryAsked, ItemContent, NewItem, NewEvent, PlaylistContent, Recommendations])
+@pytest.mark.parametrize("model", [RecommendRequest, ItemContent, NewItem, NewEvent, PlaylistContent, Recommendations])
 def test_examples_are_valid(model: Any) -> None:
     examples = model.model_config["json_schema_extra"]["examples"]
     assert examples

@@ -17,7 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from recsys.encoders.catalogue import ItemTextEncoder, checkpoint_part
+from recsys.encoders.catalogue import CatalogueTextEncoder, checkpoint_part
 from recsys.metrics.pair_recall import macro
 from recsys.metrics.ranking import Interval, bootstrap
 from tests.benchmarks import item_text_funnel
@@ -133,7 +133,8 @@ def speed(data: Path) -> Iterator[Row]:
     some = np.random.default_rng(SEED).permutation(len(read.texts))[:SPOKEN]
     texts, domains = [read.texts[row] for row in some], [read.domains[row] for row in some]
     dense, mixed = (
-        ItemTextEncoder.from_part(part) for part in (checkpoint_part("packaged", exits=[3]), routed(_domains(data)))
+        CatalogueTextEncoder.from_part(part)
+        for part in (checkpoint_part("packaged", exits=[3]), routed(_domains(data)))
     )
     plain = [None] * len(texts)
     whole, half, experts = _rates([(dense, texts, plain, 6), (dense, texts, plain, 3), (mixed, texts, domains, 6)])
@@ -162,7 +163,7 @@ def funnel(data: Path) -> Iterator[Row]:
     yield from item_text_funnel.funnel(vectors(data))
 
 
-def _rates(asked: Sequence[tuple[ItemTextEncoder, Sequence[str], Sequence[str | None], int]]) -> list[float]:
+def _rates(asked: Sequence[tuple[CatalogueTextEncoder, Sequence[str], Sequence[str | None], int]]) -> list[float]:
     """Texts a second of each, the best of some turns taken in rotation, so that whatever else the machine does falls on all."""
     best = [np.inf] * len(asked)
     with threadpool_limits(1):

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from recsys.bundle import Bundle
 from recsys.bundle_io import load_bundle, save_bundle
-from recsys.data.splits import split
+from recsys.data.splits import split_by_fold
 from recsys.evaluation.ranking_eval import measure
 from recsys.importing.files import import_events, import_items
 from recsys.retrieval.serving import deploy
@@ -129,7 +129,7 @@ def _train(work: Material, names: tuple[str, ...], *, given: dict[str, Fits], de
 
 def _measured(bundle: Bundle, work: Material, names: Iterable[str]) -> Users:
     """NDCG@10 of the parts `names` on test."""
-    cases, include_seen = split(work.data).test, work.plan.include_seen
+    cases, include_seen = split_by_fold(work.data).test, work.plan.include_seen
     found = measure(deploy(bundle), cases, items=work.data.items, include_seen=include_seen, names=names)
     return {one.name: one.ndcg for one in found}
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from recsys.encoders.normalize import unit
+from recsys.encoders.normalize import l2_normalize
 from recsys.indexes.exact import ExactConfig, ExactIndex
 from recsys.indexes.funnel import FunnelConfig, FunnelIndex
 from tests.benchmarks.harness import Row, say
@@ -33,9 +33,9 @@ def funnel(vectors: Vectors, *, items: int = ITEMS, queries: int = QUERIES, seed
 
     The questions are jittered too, so that none is a vector of the index.
     """
-    catalogue = unit(jittered(vectors, items, seed=seed))
+    catalogue = l2_normalize(jittered(vectors, items, seed=seed))
     drawn = np.random.default_rng(seed + 1).permutation(len(vectors))[:queries]
-    asked = unit(jittered(vectors[drawn], len(drawn), seed=seed + 2))
+    asked = l2_normalize(jittered(vectors[drawn], len(drawn), seed=seed + 2))
     exact = ExactIndex(ExactConfig(), catalogue, known=np.ones(items, dtype=np.bool_))
     flat = faiss.IndexFlatIP(catalogue.shape[1])
     flat.add(exact.vectors)

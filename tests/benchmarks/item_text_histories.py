@@ -12,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from recsys.bundle_io import load_bundle
-from recsys.data.splits import split
+from recsys.data.splits import split_by_fold
 from recsys.evaluation.ranking_eval import measure
 from recsys.importing.files import import_events, import_items
 from recsys.retrieval.serving import deploy
@@ -80,5 +80,7 @@ def _train(store: Store, folder: Path, plan: Plan, *, model: str, name: str | No
 def _ndcg(store: Store, folder: Path, plan: Plan, *, model: str, kind: str) -> NDArray[np.float64]:
     bundle = load_bundle(_train(store, folder, plan, model=model, name=f"{model}-{kind}"))
     work = material(store, plan)
-    (found,) = measure(deploy(bundle), split(work.data).test, items=work.data.items, include_seen=False, names=[model])
+    (found,) = measure(
+        deploy(bundle), split_by_fold(work.data).test, items=work.data.items, include_seen=False, names=[model]
+    )
     return found.ndcg

@@ -19,7 +19,7 @@ from models.pretrained import load_text_encoder
 from recsys.bundle import Bundle, Part
 from recsys.bundle_io import load_bundle, save_bundle
 from recsys.data.cooccurrence import Pairs
-from recsys.encoders.catalogue import ItemTextEncoder, checkpoint_part, cut, text_part
+from recsys.encoders.catalogue import CatalogueTextEncoder, checkpoint_part, text_part, truncate
 from recsys.encoders.tokenizer import TextTokenizer
 from recsys.metrics.pair_recall import partner_recall
 from recsys.training.item_text.config import NAME, ItemTextRecipe, TextData
@@ -93,7 +93,7 @@ def run(data: Path, name: str) -> Recalls:
         spent = {"seconds": np.array([time.monotonic() - started]), "cpu": np.array([time.process_time() - cpu])}
         gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         asked = {"only": rest, "without": list(LEFT_OUT)}.get(kind, sorted(set(split.domains)))
-        encoder = ItemTextEncoder.from_part(part)
+        encoder = CatalogueTextEncoder.from_part(part)
         found = _recalls(encoder, split, asked)
         say(f"{name}: trained in {spent['seconds'][0]:.0f} s ({spent['cpu'][0]:.0f} s of processor time)")
         kept.parent.mkdir(parents=True, exist_ok=True)
@@ -113,7 +113,7 @@ def across(data: Path, name: str) -> Recalls:
         run(data, name)
         split = protocol(data)
         part = checkpoint_part("packaged") if name == "frozen 6" else load_bundle(str(_encoder(data))).part(NAME)
-        encoder, label = ItemTextEncoder.from_part(part), np.array(split.domains)
+        encoder, label = CatalogueTextEncoder.from_part(part), np.array(split.domains)
         items = encoder.encode(split.texts, domains=split.domains)
         found, asking, nobody = Recalls(), np.unique(split.asked.rows), items.copy()
         nobody[asking] = encoder.encode_questions([split.texts[row] for row in asking])
@@ -131,7 +131,7 @@ def vectors(data: Path) -> NDArray[np.float32]:
     kept = place("item-text", "vectors", SERVED, files=[pairs_file(data)]).with_suffix(".npy")
     if not kept.exists():
         run(data, "served")
-        split, encoder = protocol(data), ItemTextEncoder.from_part(load_bundle(str(_encoder(data))).part(NAME))
+        split, encoder = protocol(data), CatalogueTextEncoder.from_part(load_bundle(str(_encoder(data))).part(NAME))
         some = np.random.default_rng(SEED).permutation(len(split.texts))[:LOOKED_UP]
         made = encoder.encode([split.texts[i] for i in some], domains=[split.domains[i] for i in some])
         beside = kept.with_suffix(".partial.npy")
@@ -161,9 +161,9 @@ def _trained(kind: str, rest: Sequence[str], split: Protocol) -> Part:
         case "dense":
             recipe = replace(recipe, expert_layers=0)
         case "only":
-            pairs = pairs.inside(label == rest[0])
+            pairs = pairs.both_in(label == rest[0])
         case "without":
-            pairs = pairs.inside(~np.isin(label, LEFT_OUT))
+            pairs = pairs.both_in(~np.isin(label, LEFT_OUT))
         case "size":
             layers, dims = map(int, rest)
             recipe = replace(recipe, layers=layers, dims=dims, offered=((layers, dims),))
@@ -172,16 +172,16 @@ def _trained(kind: str, rest: Sequence[str], split: Protocol) -> Part:
     return part
 
 
-def _recalls(encoder: ItemTextEncoder, split: Protocol, asked: Sequence[str]) -> Recalls:
+def _recalls(encoder: CatalogueTextEncoder, split: Protocol, asked: Sequence[str]) -> Recalls:
     label, found = np.array(split.domains), Recalls()
     for layers in sorted({layers for layers, _ in encoder.offered}):
         for domain in asked:
             rows = np.flatnonzero(label == domain)
             texts = [split.texts[row] for row in rows]
             vectors = encoder.encode(texts, domains=[domain] * len(texts), layers=layers)
-            pairs = split.asked.inside(label == domain).rows - rows[0]
+            pairs = split.asked.both_in(label == domain).rows - rows[0]
             for dims in [dims for at, dims in encoder.offered if at == layers]:
-                found[f"{domain} {layers} {dims}"] = partner_recall(cut(vectors, dims), pairs)[1]
+                found[f"{domain} {layers} {dims}"] = partner_recall(truncate(vectors, dims), pairs)[1]
     return found
 
 

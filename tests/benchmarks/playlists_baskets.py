@@ -14,7 +14,7 @@ from models.encoders.set_process import ProcessConfig
 from models.encoders.set_transformer import SetTransformerConfig
 from models.encoders.sets import SetPooling, set_pooling
 from recsys.metrics.ranking import bootstrap, paired
-from recsys.retrieval.lists.encoder import Decoding
+from recsys.retrieval.lists.encoder import DecodingConfig
 from tests.benchmarks.harness import Row, in_two_workers, say
 from tests.benchmarks.playlists_data import lists
 from tests.benchmarks.playlists_parts import Learned, encoder
@@ -135,7 +135,7 @@ def _hits(model: Learned, rest: list[NDArray[np.int64]], left: NDArray[np.int64]
 
 def _pointed(model: Learned, rest: list[NDArray[np.int64]], left: NDArray[np.int64]) -> NDArray[np.float64]:
     every, out = np.flatnonzero(model.known), np.zeros(len(rest))
-    wanted = Decoding(length=10, width=1)
+    wanted = DecodingConfig(length=10, width=1)
     for i, rows in enumerate(rest):
         scores = model.next_scores([rows], every[None])[0]
         scores[np.isin(every, rows) | np.isnan(scores)] = -np.inf

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from recsys.bundle import Bundle
-from recsys.data.continuation_cases import ListCases, list_cases
+from recsys.data.continuation_cases import ContinuationCases, continuation_cases
 from recsys.data.playlists import Playlists, split_playlists, with_names_read
 from recsys.encoders.resolve import text_encoder
 from recsys.metrics.continuation import LISTED, Figures, figures
@@ -81,9 +81,9 @@ def names(data: Path) -> Iterator[Row]:
     yield at_least("R-precision of a name alone against popular", ratio, 3, seed=SEED, n=len(ours), ours=np.mean(ours))
 
 
-def cases(data: Path, size: int) -> ListCases:
+def cases(data: Path, size: int) -> ContinuationCases:
     """The lists held out, of which the first `size` items are shown."""
-    return list_cases(split_playlists(read(data)).test, seeds=size, order="sensitive", seed=SEED)
+    return continuation_cases(split_playlists(read(data)).test, seeds=size, order="sensitive", seed=SEED)
 
 
 def continued(data: Path, by: DeployedLists, size: int, *, part: str = CONTINUE) -> Figures:

@@ -14,7 +14,7 @@ import numpy as np
 from recsys.bundle import Bundle, Part
 from recsys.data.playlists import split_playlists
 from recsys.metrics.ranking import Interval, bootstrap, paired, user_means
-from recsys.retrieval.lists.continuation import Continuation
+from recsys.retrieval.lists.continuation import SizeConditionedFusion
 from recsys.retrieval.lists.encoder import PREFIX
 from recsys.retrieval.lists.neighbours import ListNeighboursConfig
 from recsys.retrieval.lists.serving import CONTINUE, DeployedLists, deploy_lists
@@ -35,7 +35,7 @@ ENCODERS = {"playlist-seq2seq": MPD, "set": SET}
 def learned(data: Path) -> Iterator[Row]:
     """The decision on validation for each encoder, what both together change on test, and whether test agrees with what is on."""
     parts = weighed(data)
-    on = [name for name in ENCODERS if name in Continuation.from_part(parts[f"{PREFIX}{CONTINUE}"]).sources]
+    on = [name for name in ENCODERS if name in SizeConditionedFusion.from_part(parts[f"{PREFIX}{CONTINUE}"]).sources]
     for name in ENCODERS:
         gain = parts[f"{PREFIX}{name}"].figures["with_minus_without"]
         yield Row(

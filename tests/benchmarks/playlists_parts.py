@@ -12,8 +12,8 @@ from recsys.bundle_io import load_bundle, save_bundle
 from recsys.encoders.resolve import text_encoder
 from recsys.retrieval.lists.encoder import PREFIX
 from recsys.retrieval.lists.parts import restore_encoder
-from recsys.retrieval.lists.seq2seq import Seq2seqLists
-from recsys.retrieval.lists.sets import SetLists
+from recsys.retrieval.lists.seq2seq import Seq2seqListEncoder
+from recsys.retrieval.lists.sets import SetListEncoder
 from recsys.training.lists.encoders import list_bundle, list_recipe
 from recsys.training.recipes import Plan
 from tests.benchmarks.harness import in_two_workers, peak_megabytes, place, say
@@ -22,7 +22,7 @@ from tests.benchmarks.playlists_data import files, lists
 READER = "hashed"
 """What reads items: letters alone, in half a minute; the headline run is measured with the packaged encoder as well."""
 
-Learned = Seq2seqLists | SetLists
+Learned = Seq2seqListEncoder | SetListEncoder
 
 
 def encoder(

@@ -15,17 +15,17 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from recsys.data.playlists import split_playlists
-from recsys.encoders.normalize import unit
+from recsys.encoders.normalize import l2_normalize
 from recsys.indexes.build import build
 from recsys.indexes.exact import ExactConfig, ExactIndex
 from recsys.retrieval.lists.mean import WEIGHTED, MeanEncoder, fit_mean
-from recsys.service.playlists.playlist_index import ListsNow, suited_to_lists
+from recsys.service.playlists.playlist_index import PlaylistSnapshot, suited_to_lists
 from recsys.service.playlists.questions import SimilarOptions
 from recsys.service.playlists.search import nearest
 from recsys.service.state.catalogue import Catalogue
 from recsys.store import Store
 from recsys.store.sessions import upgrade
-from recsys.training.svd_init import spectral_start
+from recsys.training.svd_init import svd_embeddings
 from tests.benchmarks.harness import Row, say
 from tests.benchmarks.playlists_data import lists
 from tests.benchmarks.playlists_parts import encoder as learned
@@ -45,7 +45,7 @@ SEED = 0
 def encoder(data: Path) -> MeanEncoder:
     """The weighted mean, as a blend has it."""
     fit = split_playlists(lists(data, "mpd_popular")).refit.data
-    return fit_mean(fit, spectral_start(fit, dim=DIM, seed=SEED), WEIGHTED, name=KEY)
+    return fit_mean(fit, svd_embeddings(fit, dim=DIM, seed=SEED), WEIGHTED, name=KEY)
 
 
 def similar(data: Path) -> Iterator[Row]:
@@ -53,21 +53,23 @@ def similar(data: Path) -> Iterator[Row]:
     found = lists(data, "mpd_popular")
     vectors = encoder(data).encode(found.rows())
     vectors = vectors[np.abs(vectors).max(axis=1) > 0]
-    every = unit(jittered(vectors, LISTS, seed=SEED))
+    every = l2_normalize(jittered(vectors, LISTS, seed=SEED))
     exact = ExactIndex(ExactConfig(), every, known=np.ones(LISTS, dtype=np.bool_))
     started = time.monotonic()
     index = build(suited_to_lists(LISTS), every, known=np.ones(LISTS, dtype=np.bool_))
     say(f"an index of {LISTS:,} lists: built in {time.monotonic() - started:.0f} s")
     lengths = np.random.default_rng(SEED + 2).integers(5, 250, size=LISTS)
     stored, shown = Catalogue(map(str, range(LISTS))), np.ones(LISTS, dtype=np.bool_)
-    now = ListsNow(stored, shown, lengths, MappingProxyType({KEY: index}))
+    now = PlaylistSnapshot(stored, shown, lengths, MappingProxyType({KEY: index}))
     rows = np.random.default_rng(SEED + 1).permutation(LISTS)[:QUERIES]
     yield _compared(exact, now, SimilarOptions(k=K), rows, what="")
     half = SimilarOptions(k=K, max_length=int(np.median(lengths)))
     yield _compared(exact, now, half, rows, what=", of lengths that half of them have,")
 
 
-def _compared(exact: ExactIndex, now: ListsNow, options: SimilarOptions, rows: NDArray[np.int64], *, what: str) -> Row:
+def _compared(
+    exact: ExactIndex, now: PlaylistSnapshot, options: SimilarOptions, rows: NDArray[np.int64], *, what: str
+) -> Row:
     """The served search, which has the whole of its filters to do, beside an exact one that is given the flags."""
     allowed = None if options.max_length is None else (now.lengths <= options.max_length)[None]
     seconds, recalls = list[tuple[float, float]](), list[float]()

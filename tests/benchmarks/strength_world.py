@@ -23,7 +23,7 @@ from features.text import item_text
 from recsys.bundle import Bundle, Part
 from recsys.bundle_io import load_bundle, save_bundle
 from recsys.encoders.base import text_hash
-from recsys.retrieval.item_item import LinearSource
+from recsys.retrieval.item_item import ItemItemSource
 from recsys.retrieval.registry import restore
 from recsys.service.state.catalogue import Catalogue
 from recsys.store import Store
@@ -131,11 +131,11 @@ def _enlarged(part: Part, items: int) -> Part:
         case "fusion":
             return part
         case "linear":
-            source = LinearSource.from_part(part)
+            source = ItemItemSource.from_part(part)
             copies = -(-items // len(source.known))
             matrix = sp.block_diag([source.matrix] * copies, format="csr")[:items, :items]
             known = np.resize(source.known, items)
-            grown = LinearSource(matrix, known=known, decay=source.decay, window=source.window, config=source.config)
+            grown = ItemItemSource(matrix, known=known, decay=source.decay, window=source.window, config=source.config)
             return grown.part(part.name)
     for name in ("scores", "known"):
         if name in arrays:

@@ -10,7 +10,7 @@ from features.errors import SchemaError
 from features.splits import FIT, TEST, VALIDATION
 from features.synthetic import planted
 from recsys.data.build import Holdout, dataset
-from recsys.data.splits import split
+from recsys.data.splits import split_by_fold
 from recsys.encoders.cache import stored_vectors
 from recsys.encoders.hashed import HashedNgrams
 from recsys.errors import NotReady
@@ -109,7 +109,7 @@ def test_no_case_is_answered_by_what_was_learned(store: Store, holdout: Holdout)
     store.put_items([ItemDraft(item_id=item) for item in world.items.collect()["item"]])
     rows = world.events.collect().select("user", "item", "at").iter_rows()
     store.add_events([EventDraft(user_id=u, item_id=i, at=at) for u, i, at in rows])
-    folds, whole = split(dataset(store, holdout=holdout)), dataset(store, holdout="none")
+    folds, whole = split_by_fold(dataset(store, holdout=holdout)), dataset(store, holdout="none")
     for learned, cases in ((folds.fit, folds.validation), (folds.refit, folds.test)):
         assert len(cases)
         for user, history, target in zip(cases.users, cases.histories, cases.targets, strict=True):

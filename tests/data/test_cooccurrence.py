@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import ConfigError
-from recsys.data.cooccurrence import Pairs, PairsConfig, mine, neighbours, split_items
+from recsys.data.cooccurrence import Pairs, PairsConfig, mine_pairs, neighbours, split_items
 
 ITEMS = 8
 DOMAINS = ["x", "x", "x", "x", "x", "y", "y", None]
@@ -36,26 +36,26 @@ def naive(lists: Sequence[Sequence[int]], config: PairsConfig) -> dict[tuple[int
 
 @given(st.lists(st.lists(st.integers(0, ITEMS - 1), max_size=7), max_size=6))
 def test_it_matches_the_loop_over_places(lists: list[list[int]]) -> None:
-    found = mine(*flat(lists), domains=DOMAINS, config=FREE)
+    found = mine_pairs(*flat(lists), domains=DOMAINS, config=FREE)
     assert dict(zip(map(tuple, found.rows.tolist()), found.counts.tolist(), strict=True)) == naive(lists, FREE)
 
 
 def test_an_item_keeps_its_best_pairs() -> None:
     lists = [[0, 1]] * 9 + [[0, 2]] * 2 + [[3, 4]] * 3 + [[0, 3]] * 2
-    found = mine(*flat(lists), domains=DOMAINS, config=PairsConfig(window=1, lists=2, most=1))
+    found = mine_pairs(*flat(lists), domains=DOMAINS, config=PairsConfig(window=1, lists=2, most=1))
     assert found.rows.tolist() == [[0, 1], [3, 4]]
 
 
 def test_an_item_with_many_partners_on_either_side_keeps_no_more_than_others() -> None:
     hub, most = 4, 2
     lists = [[hub, other] for other in (0, 1, 2, 3, 5, 6, 7, 8) for _ in range(3)]
-    found = mine(*flat(lists), domains=["x"] * 9, config=PairsConfig(window=1, lists=2, most=most))
+    found = mine_pairs(*flat(lists), domains=["x"] * 9, config=PairsConfig(window=1, lists=2, most=most))
     assert (found.rows == hub).any(axis=1).sum() == most
 
 
 def test_a_domain_keeps_its_best_pairs() -> None:
     lists = [[0, 1]] * 9 + [[2, 3]] * 3 + [[5, 6]] * 2
-    found = mine(*flat(lists), domains=DOMAINS, config=PairsConfig(lists=2, domain_most=1))
+    found = mine_pairs(*flat(lists), domains=DOMAINS, config=PairsConfig(lists=2, domain_most=1))
     assert len(found) == 2
     assert [5, 6] in found.rows.tolist()
 
@@ -67,9 +67,9 @@ def test_no_pair_that_is_learned_has_an_item_held_out() -> None:
     assert not (learned & held).any()
     assert learned.sum() + held.sum() == len(np.unique(pairs.rows))
     assert held.sum() == round(0.3 * len(np.unique(pairs.rows)))
-    assert not held[pairs.inside(learned).rows].any()
-    assert held[pairs.inside(held).rows].all()
-    assert len(pairs.touching(held)) == 300 - len(pairs.inside(learned))
+    assert not held[pairs.both_in(learned).rows].any()
+    assert held[pairs.both_in(held).rows].all()
+    assert len(pairs.any_in(held)) == 300 - len(pairs.both_in(learned))
     assert (split_items(pairs, items=100, share=0.3, seed=0)[1] == held).all()
     assert (split_items(pairs, items=100, share=0.3, seed=1)[1] != held).any()
 

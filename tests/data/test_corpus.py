@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from recsys.data.corpus import Lists, lists
+from recsys.data.corpus import Corpus, read_corpus
 from recsys.errors import NotReady
 from recsys.store import Store
 from recsys.store.records import EventDraft, ItemDraft
@@ -19,7 +19,7 @@ def store(tmp_path: Path) -> Store:
     return store
 
 
-def told(found: Lists) -> list[str]:
+def told(found: Corpus) -> list[str]:
     whole: dict[int, str] = {}
     for row, owner in zip(found.rows.tolist(), found.owners.tolist(), strict=True):
         whole[owner] = whole.get(owner, "") + found.item_ids[row]
@@ -31,8 +31,8 @@ def test_it_learns_from_what_is_not_withheld(store: Store) -> None:
     store.add_events([EventDraft(user_id="v", item_id=i, position=n) for n, i in enumerate("ab")])
     store.put_playlist("u", None, ["c", "a", "b"])
     store.delete_item("d")
-    assert told(lists(store, holdout="leave-one-out")) == ["ab", "cab", "ec"]
-    found = lists(store, holdout="none")
+    assert told(read_corpus(store, holdout="leave-one-out")) == ["ab", "cab", "ec"]
+    found = read_corpus(store, holdout="none")
     assert told(found) == ["ab", "cab", "ecba"]
     assert found.texts == ("title: A", "title: B", "title: C", "title: E")
     assert found.domains == ("x", "x", "x", None)
@@ -40,6 +40,6 @@ def test_it_learns_from_what_is_not_withheld(store: Store) -> None:
 
 def test_playlists_are_enough(store: Store) -> None:
     with pytest.raises(NotReady, match="holds no lists"):
-        lists(store, holdout="leave-one-out")
+        read_corpus(store, holdout="leave-one-out")
     store.put_playlist("p", None, ["b", "a"])
-    assert told(lists(store, holdout="leave-one-out")) == ["ba"]
+    assert told(read_corpus(store, holdout="leave-one-out")) == ["ba"]

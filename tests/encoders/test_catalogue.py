@@ -13,7 +13,14 @@ from models.pretrained import load_sentence_encoder, load_text_encoder
 from recsys.bundle import Bundle, Part
 from recsys.bundle_io import load_bundle, save_bundle
 from recsys.encoders.base import text_hash
-from recsys.encoders.catalogue import ItemTextEncoder, carried, cut, from_bundle, stored_model, text_part
+from recsys.encoders.catalogue import (
+    CatalogueTextEncoder,
+    find_text_encoder,
+    from_bundle,
+    load_text_model,
+    text_part,
+    truncate,
+)
 from recsys.encoders.resolve import text_encoder
 from recsys.encoders.tokenizer import TextTokenizer, train_tokenizer
 from recsys.errors import BundleError
@@ -39,12 +46,12 @@ def random_part(*, experts: bool = True) -> Part:
 
 
 @pytest.fixture
-def encoder() -> ItemTextEncoder:
-    return ItemTextEncoder.from_part(random_part())
+def encoder() -> CatalogueTextEncoder:
+    return CatalogueTextEncoder.from_part(random_part())
 
 
 @pytest.mark.parametrize("layers", [None, 1, 2])
-def test_odd_texts_have_vectors_of_length_one(encoder: ItemTextEncoder, layers: int | None) -> None:
+def test_odd_texts_have_vectors_of_length_one(encoder: CatalogueTextEncoder, layers: int | None) -> None:
     vectors = encoder.encode(ODD, domains=["tools", None] * 5, layers=layers)
     assert vectors.dtype == np.float32
     assert vectors.shape == (len(ODD), encoder.dim)
@@ -52,14 +59,14 @@ def test_odd_texts_have_vectors_of_length_one(encoder: ItemTextEncoder, layers: 
     assert encoder.encode([]).shape == (0, 16)
 
 
-def test_a_vector_does_not_depend_on_its_batch(encoder: ItemTextEncoder) -> None:
+def test_a_vector_does_not_depend_on_its_batch(encoder: CatalogueTextEncoder) -> None:
     domains = ["tools", "music", None, "unheard of"]
     together = encoder.encode(TEXTS, domains=domains)
     for text, domain, vector in zip(TEXTS, domains, together, strict=True):
         np.testing.assert_allclose(encoder.encode([text], domains=[domain])[0], vector, atol=1e-6)
 
 
-def test_the_domain_decides_who_reads(encoder: ItemTextEncoder) -> None:
+def test_the_domain_decides_who_reads(encoder: CatalogueTextEncoder) -> None:
     tools, music, none, unknown = (encoder.encode(TEXTS, domains=[d] * 4) for d in ("tools", "music", None, "films"))
     assert not np.allclose(tools, music, atol=1e-3)
     assert not np.allclose(tools, none, atol=1e-3)
@@ -67,14 +74,14 @@ def test_the_domain_decides_who_reads(encoder: ItemTextEncoder) -> None:
     np.testing.assert_array_equal(none, encoder.encode(TEXTS))
 
 
-def test_a_question_without_a_domain_is_the_mean_of_what_all_experts_read(encoder: ItemTextEncoder) -> None:
+def test_a_question_without_a_domain_is_the_mean_of_what_all_experts_read(encoder: CatalogueTextEncoder) -> None:
     domains = ["tools", None, "unheard of", None]
     asked = encoder.encode_questions(TEXTS, domains=domains, layers=2)
     for text, domain, vector in zip(TEXTS, domains, asked, strict=True):
         read = encoder.encode([text] * 3, domains=[domain] * 3 if domain else [None, "tools", "music"], layers=2)
         mean = read.mean(axis=0)
         np.testing.assert_allclose(vector, mean / np.linalg.norm(mean), atol=1e-6)
-    dense = ItemTextEncoder.from_part(random_part(experts=False))
+    dense = CatalogueTextEncoder.from_part(random_part(experts=False))
     np.testing.assert_allclose(dense.encode_questions(TEXTS), dense.encode(TEXTS), atol=1e-6)
     assert encoder.encode_questions([]).shape == (0, 16)
 
@@ -84,7 +91,7 @@ def test_the_packaged_weights_give_the_vectors_of_sentence_transformers() -> Non
     part = text_part(pretrained.encoder, name="t", tokenizer=pretrained.tokenizer, domains=[], offered=[(6, 384)])
     theirs = load_sentence_encoder("packaged", device="cpu").encode(TEXTS)
     np.testing.assert_allclose(
-        ItemTextEncoder.from_part(part).encode(TEXTS), theirs, atol=2e-3
+        CatalogueTextEncoder.from_part(part).encode(TEXTS), theirs, atol=2e-3
     )  # kept in half precision
 
 
@@ -95,7 +102,7 @@ def test_fewer_layers_of_the_package_are_its_first_ones() -> None:
         load_text_encoder("packaged", layers=7)
 
 
-def test_a_part_gives_it_back(encoder: ItemTextEncoder, tmp_path: Path) -> None:
+def test_a_part_gives_it_back(encoder: CatalogueTextEncoder, tmp_path: Path) -> None:
     bundle = Bundle(parts={"item-text": encoder.part("item-text")}, default="item-text", item_ids=(), about={})
     uri = save_bundle(bundle, str(tmp_path), name="b")
     again = from_bundle(uri)
@@ -104,7 +111,7 @@ def test_a_part_gives_it_back(encoder: ItemTextEncoder, tmp_path: Path) -> None:
     np.testing.assert_array_equal(again.encode(TEXTS), encoder.encode(TEXTS))
     named = text_encoder(uri)
     assert named.hash == encoder.hash
-    part = carried(load_bundle(uri))
+    part = find_text_encoder(load_bundle(uri))
     assert part is not None
     assert part.hash == encoder.hash
 
@@ -112,20 +119,20 @@ def test_a_part_gives_it_back(encoder: ItemTextEncoder, tmp_path: Path) -> None:
 def test_other_weights_have_another_hash() -> None:
     part = random_part()
     other = replace(part, arrays=part.arrays | {"weights.norm.bias": part.arrays["weights.norm.bias"] + 1})
-    assert ItemTextEncoder(other).hash != ItemTextEncoder(part).hash
+    assert CatalogueTextEncoder(other).hash != CatalogueTextEncoder(part).hash
     assert text_hash("a", "tools") != text_hash("a", "music") != text_hash("a")
 
 
-def test_cuts_are_prefixes_of_length_one(encoder: ItemTextEncoder) -> None:
+def test_cuts_are_prefixes_of_length_one(encoder: CatalogueTextEncoder) -> None:
     full = encoder.encode(TEXTS)
-    short = cut(full, 4)
+    short = truncate(full, 4)
     np.testing.assert_allclose(short, full[:, :4] / np.linalg.norm(full[:, :4], axis=1, keepdims=True), atol=1e-6)
     assert short.flags["C_CONTIGUOUS"]
     with pytest.raises(ConfigError, match="dims=17: these vectors have 1 to 16"):
-        cut(full, 17)
+        truncate(full, 17)
 
 
-def test_what_it_was_not_trained_for_is_refused(encoder: ItemTextEncoder) -> None:
+def test_what_it_was_not_trained_for_is_refused(encoder: CatalogueTextEncoder) -> None:
     with pytest.raises(ConfigError, match="layers=4: item-text was trained to stop after 1, 2, 3"):
         encoder.encode(TEXTS, layers=4)
 
@@ -152,17 +159,17 @@ def test_settings_that_the_weights_do_not_fit_are_refused_in_one_line(
     part = random_part()
     wrong = replace(part, config=part.config | {"encoder": part.config["encoder"] | encoder, "offered": offered})
     with pytest.raises(BundleError, match=why) as found:
-        ItemTextEncoder.from_part(wrong)
+        CatalogueTextEncoder.from_part(wrong)
     assert "\n" not in str(found.value)
 
 
-def test_a_part_that_holds_the_tokens_of_its_domains_in_one_table_is_read(encoder: ItemTextEncoder) -> None:
+def test_a_part_that_holds_the_tokens_of_its_domains_in_one_table_is_read(encoder: CatalogueTextEncoder) -> None:
     part = random_part()
     tokens = {name: array for name, array in part.arrays.items() if name.startswith("weights.domains.")}
     others = {name: array for name, array in part.arrays.items() if name not in tokens}
     before = replace(part, arrays=others | {"weights.domains.weight": np.stack(list(tokens.values()))})
     for domain in ("tools", "music", None):
-        found = ItemTextEncoder.from_part(before).encode(TEXTS, domains=[domain] * 4)
+        found = CatalogueTextEncoder.from_part(before).encode(TEXTS, domains=[domain] * 4)
         np.testing.assert_array_equal(found, encoder.encode(TEXTS, domains=[domain] * 4))
 
 
@@ -170,7 +177,7 @@ def test_a_part_that_holds_the_tokens_of_its_domains_in_one_table_is_read(encode
 def test_domains_that_are_not_as_many_as_the_experts_are_refused(domains: list[str]) -> None:
     part = random_part()
     with pytest.raises(BundleError, match=f"it names {len(domains)} domains for 3 experts, of which one is general"):
-        ItemTextEncoder.from_part(replace(part, config=part.config | {"domains": domains}))
+        CatalogueTextEncoder.from_part(replace(part, config=part.config | {"domains": domains}))
 
 
 @pytest.mark.parametrize("broken", [np.nan, np.inf])
@@ -180,8 +187,8 @@ def test_weights_that_are_no_numbers_are_neither_read_nor_stored(broken: float) 
     array = part.arrays[name].copy()
     array.flat[3] = broken
     with pytest.raises(BundleError, match="are not all numbers"):
-        ItemTextEncoder.from_part(replace(part, arrays=part.arrays | {name: array}))
-    model, tokenizer = stored_model(part)
+        CatalogueTextEncoder.from_part(replace(part, arrays=part.arrays | {name: array}))
+    model, tokenizer = load_text_model(part)
     next(model.parameters()).data.flatten()[0] = broken
     with pytest.raises(ConfigError, match="are not all numbers in half precision: train with a lower learning rate"):
         text_part(model, name="x", tokenizer=tokenizer.definition, domains=["tools", "music"], offered=OFFERED)
@@ -190,7 +197,7 @@ def test_weights_that_are_no_numbers_are_neither_read_nor_stored(broken: float) 
 def test_a_part_that_is_no_text_encoder_is_refused(tmp_path: Path) -> None:
     part = random_part()
     with pytest.raises(BundleError, match="is of kind 'popular'"):
-        ItemTextEncoder.from_part(replace(part, kind="popular"))
+        CatalogueTextEncoder.from_part(replace(part, kind="popular"))
     bundle = Bundle(parts={"p": replace(part, kind="popular", name="p")}, default="p", item_ids=(), about={})
     with pytest.raises(BundleError, match="holds no text encoder"):
         from_bundle(save_bundle(bundle, str(tmp_path), name="b"))

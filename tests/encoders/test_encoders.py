@@ -22,9 +22,9 @@ from recsys.encoders import cache, resolve
 from recsys.encoders.base import TextEncoder, text_hash
 from recsys.encoders.cache import stored_vectors
 from recsys.encoders.hashed import HashedNgrams
-from recsys.encoders.normalize import unit
+from recsys.encoders.normalize import l2_normalize
 from recsys.encoders.resolve import has_weights, text_encoder
-from recsys.encoders.sentence import BertText, PretrainedText
+from recsys.encoders.sentence import BertTextEncoder, SentenceTextEncoder
 from recsys.store import Store
 from recsys.store.sessions import upgrade
 
@@ -32,18 +32,18 @@ ODD = ["", " ", "\U0001f3b8\U0001f525", "word " * 10_000, "Привет, мир"
 
 
 @pytest.fixture(scope="module")
-def packaged() -> BertText:
-    return BertText("packaged")
+def packaged() -> BertTextEncoder:
+    return BertTextEncoder("packaged")
 
 
 @pytest.fixture(scope="module")
-def library() -> PretrainedText:
+def library() -> SentenceTextEncoder:
     """The same weights read by sentence-transformers, as any other encoder is."""
-    return PretrainedText("packaged")
+    return SentenceTextEncoder("packaged")
 
 
 @pytest.fixture(params=["hashed", "packaged", "library"])
-def encoder(request: pytest.FixtureRequest, packaged: BertText, library: PretrainedText) -> TextEncoder:
+def encoder(request: pytest.FixtureRequest, packaged: BertTextEncoder, library: SentenceTextEncoder) -> TextEncoder:
     match request.param:
         case "packaged":
             return packaged
@@ -160,7 +160,7 @@ def test_planted_clusters_are_found_by_hashed_text() -> None:
 
 
 def test_rows_without_direction_become_the_first_axis() -> None:
-    fixed = unit(np.array([[0, 0], [np.nan, 1], [np.inf, 1], [0, 5]], np.float32))
+    fixed = l2_normalize(np.array([[0, 0], [np.nan, 1], [np.inf, 1], [0, 5]], np.float32))
     np.testing.assert_array_equal(fixed, [[1, 0], [1, 0], [1, 0], [0, 1]])
 
 
@@ -170,7 +170,9 @@ def test_auto_takes_the_packaged_encoder_and_hashes_without_it(monkeypatch: pyte
     assert text_encoder("auto").name == "hashed"
 
 
-def test_a_bert_is_read_as_sentence_transformers_reads_it(packaged: BertText, library: PretrainedText) -> None:
+def test_a_bert_is_read_as_sentence_transformers_reads_it(
+    packaged: BertTextEncoder, library: SentenceTextEncoder
+) -> None:
     texts = [*ODD, "Star Wars", "Wool socks, grey, 3 pairs", "word " * 300]
     assert packaged.dim == library.dim
     np.testing.assert_allclose(packaged.encode(texts), library.encode(texts), atol=1e-5)
@@ -195,14 +197,14 @@ def test_what_is_built_otherwise_is_left_to_the_library(tmp_path: Path, file: st
     assert mean_bert(str(copy)) is None
 
 
-def test_weights_under_other_names_are_left_to_the_library(tmp_path: Path, library: PretrainedText) -> None:
+def test_weights_under_other_names_are_left_to_the_library(tmp_path: Path, library: SentenceTextEncoder) -> None:
     folder = packaged_folder()
     assert folder is not None
     copy = shutil.copytree(folder, tmp_path / "copy")
     weights = load_file(copy / WEIGHTS)
     save_file({f"bert.{name}": weight for name, weight in weights.items()}, copy / WEIGHTS, metadata={"format": "pt"})
     encoder = text_encoder(str(copy))
-    assert isinstance(encoder, PretrainedText)
+    assert isinstance(encoder, SentenceTextEncoder)
     np.testing.assert_allclose(encoder.encode(["Star Wars"]), library.encode(["Star Wars"]), atol=1e-5)
 
 
@@ -215,7 +217,9 @@ def test_a_damaged_file_of_weights_is_refused(tmp_path: Path) -> None:
         text_encoder(str(copy))
 
 
-def test_bundles_of_earlier_versions_know_the_packaged_encoder(packaged: BertText, library: PretrainedText) -> None:
+def test_bundles_of_earlier_versions_know_the_packaged_encoder(
+    packaged: BertTextEncoder, library: SentenceTextEncoder
+) -> None:
     assert packaged.hash != library.hash
     assert has_weights(packaged, packaged.hash)
     assert has_weights(packaged, library.hash)
@@ -229,7 +233,7 @@ def test_a_service_needs_no_library_to_read_the_packaged_encoder() -> None:
     assert done.stdout == "False"
 
 
-def test_the_hash_of_an_encoder_is_its_weights_not_its_place(packaged: BertText, tmp_path: Path) -> None:
+def test_the_hash_of_an_encoder_is_its_weights_not_its_place(packaged: BertTextEncoder, tmp_path: Path) -> None:
     folder = packaged_folder()
     assert folder is not None
     shutil.copytree(folder, tmp_path / "copy")

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from recsys.bundle_io import load_bundle, save_bundle
-from recsys.data.splits import split
+from recsys.data.splits import split_by_fold
 from recsys.errors import BundleError, NotReady
 from recsys.evaluation.plots import save_plots
-from recsys.evaluation.ranking_eval import Measured
+from recsys.evaluation.ranking_eval import PartMetrics
 from recsys.evaluation.report import Report, report
 from recsys.evaluation.run import BASELINES, evaluate
 from recsys.metrics.ranking import hits
@@ -43,7 +43,7 @@ def test_planted_structure_is_found_and_popularity_finds_nothing(found: Report) 
 def test_the_figure_is_that_of_the_answers_served(trained: Planted, found: Report, tmp_path: Path) -> None:
     store = Store.open(trained.copy(tmp_path).url)
     recommender = Recommender(store)
-    cases = split(material(store, PLAN).data).test
+    cases = split_by_fold(material(store, PLAN).data).test
     hit = []
     for history, target in zip(cases.histories, cases.targets, strict=True):
         item_ids = [recommender.catalogue.item_ids[row] for row in history.rows]
@@ -93,9 +93,9 @@ def test_without_a_bundle_there_is_nothing_to_measure(tmp_path: Path) -> None:
     store.close()
 
 
-def a_measured(name: str, ndcg: list[float]) -> Measured:
+def a_measured(name: str, ndcg: list[float]) -> PartMetrics:
     values = np.array(ndcg)
-    return Measured(name, values, hits(1 / np.maximum(values, 1e-3)), values, 0.5)
+    return PartMetrics(name, values, hits(1 / np.maximum(values, 1e-3)), values, 0.5)
 
 
 def test_rows_come_best_first_and_are_compared_user_by_user() -> None:
@@ -137,5 +137,5 @@ def test_a_temporal_protocol_learns_from_before_the_cut_alone(trained: Planted, 
     assert isinstance(report, Report)
     assert report.protocol == "temporal"
     assert data.at[data.folds == 2].min() > data.at[data.folds < 2].max()
-    assert report.users == len(set(split(data).test.users))
+    assert report.users == len(set(split_by_fold(data).test.users))
     store.close()

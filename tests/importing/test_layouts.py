@@ -9,7 +9,7 @@ import pytest
 
 from recsys.errors import InputFileError
 from recsys.importing.files import Report, import_events, import_items, import_playlists
-from recsys.importing.layouts.detect import LAYOUTS, Kind, find
+from recsys.importing.layouts.detect import LAYOUTS, Kind, detect
 from recsys.store import Store
 from recsys.store.records import Item
 
@@ -27,7 +27,7 @@ def write(folder: Path, files: dict[str, str | bytes]) -> Path:
 def run(store: Store, path: Path, kind: Kind, *, layout: str | None = None, **more: Any) -> Report:
     """The reports of all files of this kind, added up."""
     total = Report()
-    for found in find(path, kind, layout=layout):
+    for found in detect(path, kind, layout=layout):
         report = list(IMPORTERS[kind](store, found.path, reader=found.reader, **more))[-1]
         total.accepted += report.accepted
         total.unchanged += report.unchanged

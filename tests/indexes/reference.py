@@ -6,7 +6,7 @@ from recsys.indexes.build import IndexConfig, build
 from recsys.indexes.exact import ExactConfig
 from recsys.indexes.funnel import FunnelConfig
 from recsys.indexes.hnsw import HnswConfig
-from recsys.indexes.index import Flags, Found, Index, Rows, Vectors
+from recsys.indexes.index import Flags, Index, Rows, SearchResult, Vectors
 from recsys.indexes.ivf_pq import IvfPqConfig
 
 GRAPH = HnswConfig(neighbours=8, build=40, search=16)
@@ -34,7 +34,7 @@ def over(config: IndexConfig, vectors: Vectors) -> Index:
     return build(config, vectors, known=np.ones(len(vectors), dtype=np.bool_))
 
 
-def brute_force(held: dict[int, Vectors], queries: Vectors, allowed: Flags, *, k: int) -> Found:
+def brute_force(held: dict[int, Vectors], queries: Vectors, allowed: Flags, *, k: int) -> SearchResult:
     """One row at a time; `held` has the vector of each known row."""
     rows = np.full((len(queries), k), -1, dtype=np.int64)
     scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
@@ -42,7 +42,7 @@ def brute_force(held: dict[int, Vectors], queries: Vectors, allowed: Flags, *, k
         ranked = sorted((-sum(query * vector), row) for row, vector in held.items() if allowed[q, row])
         for place, (negative, row) in enumerate(ranked[:k]):
             rows[q, place], scores[q, place] = row, -negative
-    return Found(rows, scores)
+    return SearchResult(rows, scores)
 
 
 def whole(generator: np.random.Generator, rows: int, *, dim: int = 3) -> Vectors:
@@ -56,7 +56,7 @@ def clusters(generator: np.random.Generator, rows: int, *, dim: int = 24, centre
     return (middles[generator.integers(0, centres, rows)] + spread).astype(np.float32)
 
 
-def recall(found: Found, truth: Found) -> float:
+def recall(found: SearchResult, truth: SearchResult) -> float:
     """Share of the true best rows that were found."""
     hits = [len(np.intersect1d(a[a >= 0], b[b >= 0])) for a, b in zip(found.rows, truth.rows, strict=True)]
     return float(sum(hits) / (truth.rows >= 0).sum())

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys.indexes.build import IndexConfig, build, restore
-from recsys.indexes.index import Found, Index, Vectors, nth_largest
+from recsys.indexes.index import Index, SearchResult, Vectors, nth_largest
 from tests.indexes.reference import APPROXIMATE, CONFIGS, brute_force, clusters, over, rows_of, whole
 
 Change = tuple[str, list[int]]
@@ -37,7 +37,7 @@ def changed(
     return index, held
 
 
-def assert_same(a: Found, b: Found) -> None:
+def assert_same(a: SearchResult, b: SearchResult) -> None:
     np.testing.assert_array_equal(a.rows, b.rows)
     np.testing.assert_array_equal(a.scores, b.scores)
 
@@ -138,7 +138,7 @@ class TestEveryIndex:
         asked, new = clusters(generator, 4), clusters(generator, 30)
         snapshots, writing = [over(config, clusters(generator, 600))], True
 
-        def search() -> list[tuple[int, Found]]:
+        def search() -> list[tuple[int, SearchResult]]:
             seen = []
             while writing:
                 last = len(snapshots) - 1

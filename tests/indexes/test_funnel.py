@@ -5,18 +5,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recsys.encoders.normalize import unit
+from recsys.encoders.normalize import l2_normalize
 from recsys.errors import BundleError, InvalidRequest
 from recsys.indexes.build import build, restore
 from recsys.indexes.exact import ExactConfig
 from recsys.indexes.funnel import FunnelConfig, FunnelIndex
-from recsys.indexes.index import Found, Vectors
+from recsys.indexes.index import SearchResult, Vectors
 from tests.indexes.reference import over, recall, rows_of, whole
 
 
 def nested(generator: np.random.Generator, rows: int, *, dim: int = 32) -> Vectors:
     """Unit vectors whose first numbers say most."""
-    return unit(generator.standard_normal((rows, dim)) * 0.8 ** np.arange(dim))
+    return l2_normalize(generator.standard_normal((rows, dim)) * 0.8 ** np.arange(dim))
 
 
 @pytest.fixture(scope="module")
@@ -29,17 +29,17 @@ def asked() -> Vectors:
     return nested(np.random.default_rng(1), 60)
 
 
-def naive(config: FunnelConfig, vectors: Vectors, queries: Vectors, *, k: int) -> Found:
+def naive(config: FunnelConfig, vectors: Vectors, queries: Vectors, *, k: int) -> SearchResult:
     """The two stages of the paper in float64, one query at a time."""
     rows, scores = [], []
-    short = unit(vectors[:, : config.dims]).astype(np.float64)
+    short = l2_normalize(vectors[:, : config.dims]).astype(np.float64)
     for query in queries.astype(np.float64):
         first = np.argsort(-(short @ query[: config.dims]), kind="stable")[: max(config.shortlist, config.factor * k)]
         exact = vectors.astype(np.float64) @ query
         best = sorted(first.tolist(), key=lambda row: -exact[row])[:k]
         rows.append(best)
         scores.append(exact[best])
-    return Found(np.array(rows), np.array(scores, dtype=np.float32))
+    return SearchResult(np.array(rows), np.array(scores, dtype=np.float32))
 
 
 @pytest.mark.parametrize(("dims", "shortlist", "factor"), [(4, 10, 1), (8, 40, 3), (32, 10, 1)])
@@ -86,8 +86,8 @@ def test_recall_holds_under_a_filter(vectors: Vectors, asked: Vectors) -> None:
 
 def test_a_prefix_that_is_not_normalised_anew_ranks_otherwise() -> None:
     """Here the nearest row says little in its first numbers, and a far one much."""
-    rows = unit(np.array([[0.30, 0.02, 0.95], [0.9, 0.42, 0.0], [-0.5, 0.1, 0.8]]))
-    query = unit(np.array([[0.31, 0.01, 0.95]]))
+    rows = l2_normalize(np.array([[0.30, 0.02, 0.95], [0.9, 0.42, 0.0], [-0.5, 0.1, 0.8]]))
+    query = l2_normalize(np.array([[0.31, 0.01, 0.95]]))
     funnel = build(FunnelConfig(dims=2, shortlist=1, factor=1), rows, known=np.ones(3, dtype=np.bool_))
     assert funnel.search(query, k=1).rows.tolist() == [[0]]
     assert (rows[:, :2] @ query[0, :2]).argmax() == 1

@@ -12,7 +12,7 @@ from recsys.indexes.exact import ExactConfig
 from recsys.indexes.funnel import FunnelConfig, FunnelIndex
 from recsys.indexes.hnsw import HnswConfig, HnswIndex, build_hnsw
 from recsys.indexes.index import Flags, Index, Vectors
-from recsys.indexes.staleness import caught_up
+from recsys.indexes.staleness import replay
 from tests.indexes.reference import GRAPH, QUANTISED, clusters, over, recall, rows_of
 
 ALL = np.ones(3000, dtype=np.bool_)
@@ -28,11 +28,11 @@ def exact(index: Index) -> Index:
 
 
 def aged(index: Index, shown: Flags) -> bool:
-    return renewal.aged(index, shown, suits=suited(len(index.known)))
+    return renewal.is_stale(index, shown, suits=suited(len(index.known)))
 
 
 def renewed(index: Index, shown: Flags) -> Index:
-    return renewal.renewed(index, shown, suits=suited(len(index.known)))
+    return renewal.rebuild(index, shown, suits=suited(len(index.known)))
 
 
 def shown(index: Index, gone: range) -> Flags:
@@ -82,7 +82,7 @@ def test_what_was_written_while_it_was_built_counts(vectors: Vectors) -> None:
     before = over(GRAPH, vectors).with_rows(rows_of(5), vectors[:1])
     fresh = renewed(before, ALL)
     now = before.with_rows(rows_of(5, 3001), np.stack([vectors[1], vectors[2]])).without(rows_of(9))
-    caught = caught_up(fresh, before=before, now=now)
+    caught = replay(fresh, before=before, now=now)
     asked = vectors[:20]
     found, best = (index.search(asked, k=5) for index in (caught, exact(now)))
     assert recall(found, best) >= 0.95
@@ -99,19 +99,19 @@ def test_an_exact_index_that_grew_becomes_a_graph(vectors: Vectors, monkeypatch:
     fresh = renewed(small, ALL)
     assert isinstance(fresh, HnswIndex)
     assert not aged(fresh, ALL)
-    assert isinstance(caught_up(fresh, before=small, now=small.with_rows(rows_of(1), vectors[:1])), HnswIndex)
+    assert isinstance(replay(fresh, before=small, now=small.with_rows(rows_of(1), vectors[:1])), HnswIndex)
 
 
 def test_an_exact_index_becomes_the_funnel_that_suits_it(vectors: Vectors) -> None:
     funnel, small = FunnelConfig(dims=8), build(ExactConfig(), vectors, known=ALL)
-    assert renewal.aged(small, ALL, suits=funnel)
-    fresh = renewal.renewed(small, shown(small, range(9)), suits=funnel)
+    assert renewal.is_stale(small, ALL, suits=funnel)
+    fresh = renewal.rebuild(small, shown(small, range(9)), suits=funnel)
     now = small.with_rows(rows_of(1, 3000), vectors[:2]).without(rows_of(7))
-    caught = caught_up(fresh, before=small, now=now)
+    caught = replay(fresh, before=small, now=now)
     assert isinstance(caught, FunnelIndex)
     np.testing.assert_array_equal(caught.vectors, now.vectors)
     np.testing.assert_array_equal(caught.known, now.known)
-    assert not renewal.aged(caught, ALL, suits=funnel)
+    assert not renewal.is_stale(caught, ALL, suits=funnel)
 
 
 def test_one_that_holds_few_at_once_by_choice_stays_exact(vectors: Vectors, monkeypatch: pytest.MonkeyPatch) -> None:

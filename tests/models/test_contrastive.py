@@ -10,9 +10,9 @@ from torch import Tensor
 from models.batch import TokenBatch
 from models.encoders.text import TextEncoder, TextEncoderConfig
 from models.errors import ConfigError
-from models.objectives.contrastive import IMPOSSIBLE, alignment, hardest, ranking
+from models.objectives.contrastive import MASKED_LOGIT, distillation_kl, keep_hard_negatives, multiple_negatives_loss
 from models.objectives.nested import checked_pairs, sampled_pairs
-from models.pooling.nested import cut
+from models.pooling.nested import truncate
 
 
 def naive(logits: Tensor, partners: Tensor) -> float:
@@ -31,19 +31,19 @@ def test_ranking_is_the_mean_cross_entropy_among_the_negatives(seed: int, querie
     logits = 3 * torch.randn(queries, keys, generator=generator, dtype=torch.float64)
     partners = torch.rand(queries, keys, generator=generator) < 0.4
     partners[:, 0] = False
-    assert float(ranking(logits, partners)) == pytest.approx(naive(logits, partners), abs=1e-9)
+    assert float(multiple_negatives_loss(logits, partners)) == pytest.approx(naive(logits, partners), abs=1e-9)
 
 
 def test_one_partner_is_no_negative_of_another() -> None:
     partners = torch.tensor([[True, True, False]])
-    loss = ranking(torch.tensor([[2.0, -5.0, 0.0]], dtype=torch.float64), partners)
-    better = ranking(torch.tensor([[9.0, -5.0, 0.0]], dtype=torch.float64), partners)
+    loss = multiple_negatives_loss(torch.tensor([[2.0, -5.0, 0.0]], dtype=torch.float64), partners)
+    better = multiple_negatives_loss(torch.tensor([[9.0, -5.0, 0.0]], dtype=torch.float64), partners)
     assert better < loss  # a closer first partner never costs the second one anything
 
 
 def test_a_batch_without_partners_costs_nothing_and_has_a_gradient() -> None:
     logits = torch.randn(3, 4, requires_grad=True)
-    loss = ranking(logits, torch.zeros(3, 4, dtype=torch.bool))
+    loss = multiple_negatives_loss(logits, torch.zeros(3, 4, dtype=torch.bool))
     loss.backward()  # type: ignore[no-untyped-call]
     assert loss == 0
     assert logits.grad is not None
@@ -53,14 +53,14 @@ def test_a_batch_without_partners_costs_nothing_and_has_a_gradient() -> None:
 def test_only_the_hardest_negatives_stay() -> None:
     logits = torch.tensor([[5.0, 4.0, 3.0, 2.0, 1.0]])
     partners = torch.tensor([[False, True, False, False, False]])
-    assert hardest(logits, partners, negatives=2).tolist() == [[5.0, 4.0, 3.0, IMPOSSIBLE, IMPOSSIBLE]]
-    assert torch.equal(hardest(logits, partners, negatives=9), logits)
+    assert keep_hard_negatives(logits, partners, negatives=2).tolist() == [[5.0, 4.0, 3.0, MASKED_LOGIT, MASKED_LOGIT]]
+    assert torch.equal(keep_hard_negatives(logits, partners, negatives=9), logits)
 
 
 def test_a_student_with_the_teachers_ranking_has_nothing_to_learn() -> None:
     logits = torch.randn(3, 5, dtype=torch.float64)
-    assert float(alignment(logits + 7, logits)) == pytest.approx(0, abs=1e-12)
-    assert float(alignment(-logits, logits)) > 0.1
+    assert float(distillation_kl(logits + 7, logits)) == pytest.approx(0, abs=1e-12)
+    assert float(distillation_kl(-logits, logits)) > 0.1
 
 
 def test_the_teacher_of_the_alignment_learns_nothing() -> None:
@@ -68,8 +68,8 @@ def test_the_teacher_of_the_alignment_learns_nothing() -> None:
     torch.manual_seed(0)
     encoder = TextEncoder(TextEncoderConfig(vocabulary=20, dim=8, layers=3, heads=2))
     made = encoder.exits(TokenBatch(torch.randint(1, 20, (4, 5)), torch.ones(4, 5, dtype=torch.bool)), {1, 3})
-    student, teacher = (cut(made[layers], None) @ cut(made[layers], None).T for layers in (1, 3))
-    alignment(student, teacher).backward()  # type: ignore[no-untyped-call]
+    student, teacher = (truncate(made[layers], None) @ truncate(made[layers], None).T for layers in (1, 3))
+    distillation_kl(student, teacher).backward()  # type: ignore[no-untyped-call]
     moved = {
         name.split(".")[1]
         for name, weight in encoder.named_parameters()

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from models.decoders.beam import beam_search
-from models.decoders.constraints import Rules
+from models.decoders.constraints import DecodingConstraints
 from models.decoders.diverse_beam import Overlap, diverse_beam_search
 from models.encoders.seq2seq import PlaylistConfig, WriterState
 from models.errors import ConfigError
-from models.lists import ONWARD, PlaylistModel
+from models.lists import CONTINUE, PlaylistModel
 from tests.models.timelines import timeline
 
 ITEMS, LENGTH = 5, 3
@@ -43,8 +43,8 @@ class Toy:
         return sum(float(self.log_p(items[:n])[item]) for n, item in enumerate(items))
 
 
-def rules(items: int = ITEMS, **settings: object) -> Rules:
-    return Rules(**({"allowed": torch.ones(items, dtype=torch.bool), "block": 0} | settings))  # type: ignore[arg-type]
+def rules(items: int = ITEMS, **settings: object) -> DecodingConstraints:
+    return DecodingConstraints(**({"allowed": torch.ones(items, dtype=torch.bool), "block": 0} | settings))  # type: ignore[arg-type]
 
 
 def naive_groups(toy: Toy, *, groups: int, strength: float, overlap: Overlap) -> list[tuple[int, ...]]:
@@ -158,7 +158,7 @@ class Written:
         self.read = model.encoder(table[past][None], timeline(len(past)))
 
     def start(self) -> tuple[WriterState, Tensor]:
-        return self._scored(*self.model.step(self.model.decoder.start(self.read), self.model.begin(ONWARD, batch=1)))
+        return self._scored(*self.model.step(self.model.decoder.start(self.read), self.model.begin(CONTINUE, batch=1)))
 
     def step(self, state: WriterState, written: Tensor) -> tuple[WriterState, Tensor]:
         return self._scored(*self.model.step(state, self.table[written][:, None]))
@@ -179,7 +179,7 @@ def test_reordered_states_score_like_one_pass_over_the_whole_list(attention: boo
     found = beam_search(writer, length=5, width=4, rules=rules(9, block=1))
     with torch.inference_mode():
         for items, reported in zip(found.items, found.log_probability, strict=True):
-            queries = model.queries(writer.read, ONWARD, table[items][None])[0, :-1]
+            queries = model.queries(writer.read, CONTINUE, table[items][None])[0, :-1]
             own = (queries @ table.T).log_softmax(-1)[torch.arange(5), items].sum()
             torch.testing.assert_close(reported, own, atol=1e-5, rtol=0)
 

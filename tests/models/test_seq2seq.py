@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity, cross_entropy, normalize
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from models.encoders.seq2seq import PlaylistConfig, PlaylistDecoder, PlaylistEncoder, Read, nearness, turn
+from models.encoders.seq2seq import EncoderOutput, PlaylistConfig, PlaylistDecoder, PlaylistEncoder, nearness, turn
 from models.errors import ConfigError, ShapeError
-from models.lists import AGAIN, PlaylistModel
+from models.lists import RECONSTRUCT, PlaylistModel
 from tests.models.timelines import timeline
 
 SMALL = PlaylistConfig(dim=6, hidden=5, max_length=12, dropout=0.3)
@@ -182,8 +182,8 @@ def trained(config: PlaylistConfig, table: Tensor, batch: Tensor, *, steps: int,
 
 def logits(model: PlaylistModel, table: Tensor, source: Tensor, target: Tensor) -> Tensor:
     scale = table.shape[1] ** 0.5
-    read: Read = model.encoder(table[source] * scale, timeline(*[source.shape[1]] * len(source)))
-    return model.queries(read, AGAIN, table[target] * scale)[:, :-1] @ table.T
+    read: EncoderOutput = model.encoder(table[source] * scale, timeline(*[source.shape[1]] * len(source)))
+    return model.queries(read, RECONSTRUCT, table[target] * scale)[:, :-1] @ table.T
 
 
 @torch.inference_mode()
@@ -191,7 +191,7 @@ def greedy_accuracy(model: PlaylistModel, table: Tensor, batch: Tensor) -> float
     """Share of items that are written again without being shown what should have been written."""
     scale = table.shape[1] ** 0.5
     read = model.encoder(table[batch] * scale, timeline(*[batch.shape[1]] * len(batch)))
-    state, x, right = model.decoder.start(read), model.begin(AGAIN, batch=len(batch)), 0
+    state, x, right = model.decoder.start(read), model.begin(RECONSTRUCT, batch=len(batch)), 0
     for wanted in batch.T:
         state, query = model.step(state, x)
         chosen = (query @ table.T).argmax(dim=1)

@@ -19,7 +19,7 @@ from models.encoders.text import (
 )
 from models.errors import ConfigError, ShapeError
 from models.pooling.mean import mean
-from models.pooling.nested import cut
+from models.pooling.nested import truncate
 from models.pretrained import from_bert
 
 CONFIG = TextEncoderConfig(vocabulary=50, dim=16, layers=3, heads=2, expansion=2, max_length=12)
@@ -107,21 +107,21 @@ def test_a_vector_depends_on_its_text_alone(lengths: list[int], experts: int) ->
 def test_nested_cutting_commutes(wide: int, narrow: int) -> None:
     wide, narrow = max(wide, narrow), min(wide, narrow)
     x = torch.randn(4, 16, dtype=torch.float64)
-    torch.testing.assert_close(cut(cut(x, wide), narrow), cut(x, narrow), atol=1e-12, rtol=0)
+    torch.testing.assert_close(truncate(truncate(x, wide), narrow), truncate(x, narrow), atol=1e-12, rtol=0)
 
 
 def test_a_cut_without_normalising_ranks_otherwise() -> None:
     """Why prefixes are normalised anew: the first item points the same way, but most of its length lies in the part cut off."""
-    query = cut(torch.tensor([[1.0, 0.0, 0.0]]), 3)
-    items = cut(torch.tensor([[0.3, 0.0, 0.95], [0.8, 0.6, 0.0]]), 3)
+    query = truncate(torch.tensor([[1.0, 0.0, 0.0]]), 3)
+    items = truncate(torch.tensor([[0.3, 0.0, 0.95], [0.8, 0.6, 0.0]]), 3)
     raw = (query[:, :2] @ items[:, :2].T).squeeze(0)
-    again = (cut(query, 2) @ cut(items, 2).T).squeeze(0)
+    again = (truncate(query, 2) @ truncate(items, 2).T).squeeze(0)
     assert raw.argmax() == 1
     assert again.argmax() == 0
 
 
 def test_the_cut_of_zeros_is_no_nan() -> None:
-    assert cut(torch.zeros(2, 8), 4).isfinite().all()
+    assert truncate(torch.zeros(2, 8), 4).isfinite().all()
 
 
 class TestExperts:

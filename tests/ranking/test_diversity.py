@@ -10,17 +10,17 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from models.decoders.beam import beam_search
-from models.decoders.constraints import Rules
+from models.decoders.constraints import DecodingConstraints
 from models.decoders.diverse_beam import diverse_beam_search
 from recsys.ranking.diversity import alternatives
-from recsys.retrieval.lists.encoder import Decoding
+from recsys.retrieval.lists.encoder import DecodingConfig
 
 SCORES = np.array([5, 4, 3, 2, 1, 0], dtype=np.float32)
 GROUPS = np.array([0, 0, 0, 1, -1, -1], dtype=np.int64)
-THREE = Decoding(length=2, alternatives=3, strength=0.0)
+THREE = DecodingConfig(length=2, alternatives=3, strength=0.0)
 
 
-def lists(wanted: Decoding) -> list[list[int]]:
+def lists(wanted: DecodingConfig) -> list[list[int]]:
     return [one.tolist() for one in alternatives(SCORES, GROUPS, wanted)]
 
 
@@ -82,14 +82,14 @@ def test_beam_search_over_scores_that_nothing_conditions_finds_the_same(
     """A beam of any width for the first list; for later ones groups of one beam, which keep away from what earlier ones hold."""
     generator = np.random.default_rng(seed)
     scores, groups = generator.normal(size=12).astype(np.float32), generator.integers(-1, 3, size=12)
-    rules = Rules(
+    rules = DecodingConstraints(
         allowed=torch.ones(12, dtype=torch.bool),
         group=torch.from_numpy(groups),
         same_group=same_group,
         most_of_group=most,
     )
     writer = Unconditioned(torch.from_numpy(scores).double())
-    wanted = Decoding(
+    wanted = DecodingConfig(
         length=length, alternatives=3, strength=strength, same_group=same_group, most_of_group=most, width=width
     )
     mine = [sorted(one.tolist()) for one in alternatives(scores, groups, wanted)]

@@ -9,7 +9,7 @@ import numpy as np
 from models.encoders.sequence import SequenceConfig
 from models.zoo import SEQUENCE_MODELS
 from recsys.bundle import Part
-from recsys.data.splits import split
+from recsys.data.splits import split_by_fold
 from recsys.retrieval.ease import EaseConfig
 from recsys.retrieval.factors import AlsConfig, BprConfig
 from recsys.retrieval.fusion import Fusion, FusionSource
@@ -52,7 +52,7 @@ def listed() -> set[type[SourceConfig]]:
 
 def fitted(name: str, world: World, *, seed: int = 0, epochs: int = 15) -> StoredSource:
     """The source `name`, not a fusion, on all events of the world but the last of each user."""
-    data = split(world.dataset).refit
+    data = split_by_fold(world.dataset).refit
     if name in CONFIGS:
         return fit(CONFIGS[name], data, text=world.text, seed=seed)
     recipe = SequenceRecipe(

@@ -9,7 +9,7 @@ import pytest
 
 from recsys.bundle import Bundle
 from recsys.bundle_io import load_bundle, save_bundle
-from recsys.data.splits import split
+from recsys.data.splits import split_by_fold
 from recsys.retrieval.fusion import Fusion, FusionSource
 from recsys.retrieval.registry import StoredSource, restore
 from recsys.retrieval.source import Candidates, Query, Source
@@ -44,7 +44,7 @@ def width(planted: World) -> int:
 def questions(planted: World, width: int) -> list[Query]:
     """Histories of all sorts, each with other rows allowed."""
     generator = np.random.default_rng(5)
-    asked = [case.rows.tolist() for case in split(planted.dataset).test.histories[:20]]
+    asked = [case.rows.tolist() for case in split_by_fold(planted.dataset).test.histories[:20]]
     asked += [[], [width - 1], [planted.items], [3, 3, 3], [7, width - 2, 8], generator.integers(0, 40, 300).tolist()]
     return [query(rows, allowed=generator.random(width) < 0.7) for rows in asked]
 

@@ -5,7 +5,7 @@ import pytest
 
 from recsys.data.history import Rows
 from recsys.indexes.exact import ExactConfig, ExactIndex
-from recsys.retrieval.dense import InnerProductSource
+from recsys.retrieval.dense import DenseSource
 from recsys.retrieval.registry import StoredSource
 from recsys.retrieval.sequence import SequenceSource
 from recsys.retrieval.text import TextSource
@@ -25,7 +25,7 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     counts: list[int] = []
     for kind in (SequenceSource, TextSource):
 
-        def counted(self: InnerProductSource, histories: list[Rows], real: object = kind.encode) -> object:
+        def counted(self: DenseSource, histories: list[Rows], real: object = kind.encode) -> object:
             counts.append(len(histories))
             return real(self, histories)  # type: ignore[operator]
 

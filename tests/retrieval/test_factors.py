@@ -9,7 +9,7 @@ from implicit.bpr import BayesianPersonalizedRanking
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from recsys.data.splits import split
+from recsys.data.splits import split_by_fold
 from recsys.errors import InvalidRequest
 from recsys.metrics.ranking import dense_ranks, ndcg
 from recsys.ranking.filters import over_catalogue
@@ -90,7 +90,7 @@ def test_bpr_takes_the_weighted_mean_of_the_items_and_leaves_the_bias_alone(
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_a_bpr_history_is_as_good_as_the_user_that_was_trained(planted: World, seed: int) -> None:
-    folds, items = split(planted.dataset), planted.dataset.items
+    folds, items = split_by_fold(planted.dataset), planted.dataset.items
     with threadpool_limits(1, "blas"):
         model = BayesianPersonalizedRanking(
             factors=16, learning_rate=0.05, iterations=100, random_state=seed, num_threads=1, use_gpu=False

@@ -14,7 +14,7 @@ from recsys.data.dataset import Dataset
 from recsys.errors import TrainingError
 from recsys.retrieval import ease, neighbours
 from recsys.retrieval.ease import EaseConfig, fit_ease
-from recsys.retrieval.item_item import LinearSource, keep_largest
+from recsys.retrieval.item_item import ItemItemSource, keep_largest
 from recsys.retrieval.markov import MarkovConfig, fit_markov
 from recsys.retrieval.neighbours import NeighboursConfig, fit_neighbours, interactions
 from recsys.retrieval.source import Query
@@ -138,7 +138,7 @@ def test_keeping_the_largest_loses_what_it_says(rows: int, columns: int, keep: i
     assert lost == pytest.approx(1 - np.abs(kept.toarray()).sum() / np.abs(dense).sum(), abs=1e-6)
 
 
-def naive_scores(source: LinearSource, past: list[int]) -> NDArray[np.float64]:
+def naive_scores(source: ItemItemSource, past: list[int]) -> NDArray[np.float64]:
     matrix = source.matrix.toarray().astype(np.float64)
     recent = [row for row in past if row < len(source.known) and source.known[row]][-source.window :]
     out = np.zeros(len(matrix))
@@ -162,7 +162,7 @@ def test_a_history_weighs_by_how_long_ago_each_known_event_was(past: list[int], 
 
 def test_negative_weights_count_and_are_not_recommended() -> None:
     matrix = sp.csr_matrix(np.array([[0, 2, -1, 0], [0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]], dtype=np.float32))
-    source = LinearSource(matrix, known=np.ones(4, dtype=np.bool_), decay=1, window=9, config={})
+    source = ItemItemSource(matrix, known=np.ones(4, dtype=np.bool_), decay=1, window=9, config={})
     asked = [query([0], allowed=4)]
     assert source.search(asked, k=4).rows.tolist() == [[1, -1, -1, -1]]
     assert source.score(asked, everything(1, items=4)).tolist() == [[0, 2, -1, 0]]
@@ -175,7 +175,7 @@ def test_an_item_counts_once_a_user_in_what_goes_together() -> None:
 
 def test_what_was_said_after_other_histories_is_not_said_again() -> None:
     matrix = sp.csr_matrix(np.array([[0, 2, 0], [0, 0, 3], [0, 0, 0]], dtype=np.float32))
-    source = LinearSource(matrix, known=np.ones(3, dtype=np.bool_), decay=1, window=9, config={})
+    source = ItemItemSource(matrix, known=np.ones(3, dtype=np.bool_), decay=1, window=9, config={})
     first, second = [query([0], allowed=3)], [query([1], allowed=3)]
     assert source.search(first, k=1).rows.tolist() == [[1]]
     assert source.score(second, everything(1, items=3)).tolist() == [[0, 0, 3]]

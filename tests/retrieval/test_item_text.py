@@ -5,32 +5,32 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recsys.encoders.catalogue import ItemTextEncoder, cut
-from recsys.encoders.normalize import unit
+from recsys.encoders.catalogue import CatalogueTextEncoder, truncate
+from recsys.encoders.normalize import l2_normalize
 from recsys.errors import BundleError
 from recsys.indexes import build as kinds
 from recsys.indexes.build import IndexConfig, Kind
 from recsys.indexes.exact import ExactConfig, ExactIndex
 from recsys.indexes.funnel import FunnelConfig, FunnelIndex
 from recsys.indexes.hnsw import HnswConfig
-from recsys.indexes.index import Found, Index
+from recsys.indexes.index import Index, SearchResult
 from recsys.indexes.ivf_pq import IvfPqConfig
 from recsys.retrieval.item_text import ItemTextSource, SpacedVectors, over_items, suited_size
 from recsys.retrieval.source import Query
-from recsys.retrieval.truncation import Size, sizes_of
+from recsys.retrieval.truncation import Truncation, truncations_of
 from tests.encoders.test_catalogue import random_part
 from tests.indexes.reference import clusters, recall
 from tests.retrieval.worlds import query
 
 PART = random_part()
-SIZES = sizes_of(PART).served
+SIZES = truncations_of(PART).served
 WORDS = ("claw", "hammer", "wool", "socks", "guitar", "strings", "acoustic", "title", "brand", "acme")
 
 
 @pytest.fixture(scope="module")
 def exits() -> dict[int, np.ndarray]:
     draw = np.random.default_rng(0).choice(WORDS, (40, 4))
-    return ItemTextEncoder.from_part(PART).encode_exits([" ".join(words) for words in draw])
+    return CatalogueTextEncoder.from_part(PART).encode_exits([" ".join(words) for words in draw])
 
 
 @pytest.fixture
@@ -52,25 +52,25 @@ def naive(vectors: np.ndarray, history: list[int], *, k: int) -> list[int]:
 def test_a_size_is_the_search_among_vectors_cut_for_it(
     source: ItemTextSource,
     exits: dict[int, np.ndarray],
-    size: Size,
+    size: Truncation,
 ) -> None:
     found = source.at(size).search([query([3, 9, 3, 20], allowed=40)], k=5)
-    assert found.rows[0].tolist() == naive(cut(exits[size.layers], size.dims), [3, 9, 3, 20], k=5)
+    assert found.rows[0].tolist() == naive(truncate(exits[size.layers], size.dims), [3, 9, 3, 20], k=5)
     assert source.at(size) is source.at(size)
 
 
 def test_without_a_size_the_whole_encoder_answers(source: ItemTextSource) -> None:
     asked = [query([3], allowed=40)]
-    whole = source.at(Size(3, 16))
+    whole = source.at(Truncation(3, 16))
     np.testing.assert_array_equal(source.search(asked, k=4).rows, whole.search(asked, k=4).rows)
     rows = np.array([[0, 7, -1]])
     np.testing.assert_array_equal(source.score(asked, rows), whole.score(asked, rows))
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
-def test_a_text_is_asked_in_the_space_in_which_it_is_answered(source: ItemTextSource, size: Size) -> None:
-    encoder, one = ItemTextEncoder.from_part(PART), source.at(size)
-    text = cut(encoder.encode(["guitar strings"], layers=size.layers), size.dims)
+def test_a_text_is_asked_in_the_space_in_which_it_is_answered(source: ItemTextSource, size: Truncation) -> None:
+    encoder, one = CatalogueTextEncoder.from_part(PART), source.at(size)
+    text = truncate(encoder.encode(["guitar strings"], layers=size.layers), size.dims)
     vector = one.of_texts(SpacedVectors(source.space(size), text))[0]
     found = one.search([replace(query([], allowed=40), vector=vector)], k=40)
     np.testing.assert_allclose(found.scores[0, :39], (one.vectors @ vector)[found.rows[0, :39]], atol=1e-6)
@@ -113,21 +113,23 @@ def test_the_index_is_of_the_kind_asked_for_at_every_size_and_stays_it(
     source = over_items(part, {3: exits[3]}, known=np.ones(40, dtype=np.bool_), kind=kind)
     grown = source.with_exits(np.array([40]), {3: exits[3][[5]]})
     for one in (source, grown):
-        assert (one.at(Size(3, 8)).index.config, one.at(Size(3, 16)).index.config) == (narrow, whole)  # type: ignore[attr-defined]
+        assert (one.at(Truncation(3, 8)).index.config, one.at(Truncation(3, 16)).index.config) == (narrow, whole)  # type: ignore[attr-defined]
     asked = [query([5], allowed=41)]
-    for size in (Size(3, 8), Size(3, 16)):
+    for size in (Truncation(3, 8), Truncation(3, 16)):
         assert grown.at(size).search(asked, k=3).rows[0, 0] in (5, 40)
 
 
 def test_many_rows_in_lists_of_codes_are_found_as_by_comparing_all() -> None:
     rows = 12_000
-    exits = {3: unit(clusters(np.random.default_rng(0), rows, dim=16, centres=300))}
+    exits = {3: l2_normalize(clusters(np.random.default_rng(0), rows, dim=16, centres=300))}
     part = replace(PART, config=PART.config | {"offered": [[3, 16]]})
     known = np.ones(rows, dtype=np.bool_)
     codes, exact = (over_items(part, exits, known=known, kind=kind) for kind in ("ivf-pq", "exact"))
     asked = [query([row], allowed=rows) for row in range(0, rows, 400)]
-    assert codes.at(Size(3, 16)).index.part("i").arrays["lists"].size  # they are searched, not all rows
-    found, truth = (Found(one.rows, one.scores) for one in (source.search(asked, k=10) for source in (codes, exact)))
+    assert codes.at(Truncation(3, 16)).index.part("i").arrays["lists"].size  # they are searched, not all rows
+    found, truth = (
+        SearchResult(one.rows, one.scores) for one in (source.search(asked, k=10) for source in (codes, exact))
+    )
     assert recall(found, truth) >= 0.95
 
 
@@ -136,16 +138,18 @@ def test_large_catalogues_go_through_the_funnel_where_a_narrower_size_is_served(
     exits: dict[int, np.ndarray],
 ) -> None:
     part = replace(PART, config=PART.config | {"offered": [[1, 8], [3, 4], [3, 8], [3, 16]]})
-    sizes = sizes_of(part)
-    assert suited_size(Size(3, 16), sizes, 10**6) == FunnelConfig(dims=8)
-    assert suited_size(Size(3, 4), sizes, 10**6) == ExactConfig()  # the narrowest is quick, and never waits for a graph
-    assert suited_size(Size(1, 8), sizes, 10**6) == HnswConfig()  # alone at its exit
-    assert suited_size(Size(1, 8), sizes, 10**6, kind="funnel") == ExactConfig()
+    sizes = truncations_of(part)
+    assert suited_size(Truncation(3, 16), sizes, 10**6) == FunnelConfig(dims=8)
+    assert (
+        suited_size(Truncation(3, 4), sizes, 10**6) == ExactConfig()
+    )  # the narrowest is quick, and never waits for a graph
+    assert suited_size(Truncation(1, 8), sizes, 10**6) == HnswConfig()  # alone at its exit
+    assert suited_size(Truncation(1, 8), sizes, 10**6, kind="funnel") == ExactConfig()
     monkeypatch.setattr(kinds, "EXACT_ROWS", 30)
     source = over_items(part, {1: exits[1], 3: exits[3]}, known=np.ones(40, dtype=np.bool_))
-    assert isinstance(source.at(Size(3, 16)).index, FunnelIndex)
-    assert isinstance(source.at(Size(3, 8)).index, FunnelIndex)
-    assert isinstance(source.at(Size(3, 4)).index, ExactIndex)
+    assert isinstance(source.at(Truncation(3, 16)).index, FunnelIndex)
+    assert isinstance(source.at(Truncation(3, 8)).index, FunnelIndex)
+    assert isinstance(source.at(Truncation(3, 4)).index, ExactIndex)
 
 
 def test_indexes_of_all_sizes_are_built_before_the_first_question(

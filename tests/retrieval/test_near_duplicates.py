@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.data.history import History
-from recsys.retrieval.near_duplicates import Lending, Twins
+from recsys.retrieval.near_duplicates import DuplicateBackoff, NearDuplicates
 from recsys.retrieval.source import Candidates, Query, Scores, top
 from recsys.service import Options, Recommender
 from recsys.store import Store
@@ -16,28 +16,28 @@ from tests.worlds import Planted
 TEXT = np.eye(4, dtype=np.float32)
 
 
-def grown(*new: int) -> Twins:
+def grown(*new: int) -> NearDuplicates:
     """Rows from 4 on that read as the old rows `new`; -1 as none of them."""
     other = np.full((1, 4), 0.5, dtype=np.float32)
     vectors = np.concatenate([TEXT, *(TEXT[row : row + 1] if row >= 0 else other for row in new)])
-    return Twins(4).with_items(np.arange(len(vectors)), vectors)
+    return NearDuplicates(4).with_items(np.arange(len(vectors)), vectors)
 
 
 def test_who_reads_the_same_borrows_and_no_one_else() -> None:
     twins = grown(2, -1, 0)
-    assert twins.lenders(np.array([-1, 0, 3, 4, 5, 6, 9])).tolist() == [-1, 0, 3, 2, 5, 0, 9]
+    assert twins.originals(np.array([-1, 0, 3, 4, 5, 6, 9])).tolist() == [-1, 0, 3, 2, 5, 0, 9]
     assert len(twins) == 2
 
 
 def test_a_changed_text_finds_another_twin_or_none() -> None:
     vectors = np.concatenate([TEXT, TEXT[1:2], np.full((1, 4), 0.5, dtype=np.float32)])
     twins = grown(2, 0).with_items(np.array([4]), vectors)
-    assert twins.lenders(np.array([4, 5])).tolist() == [1, 0]
+    assert twins.originals(np.array([4, 5])).tolist() == [1, 0]
     assert len(twins.with_items(np.array([5]), vectors)) == 1
 
 
 def test_an_old_item_never_borrows() -> None:
-    assert len(Twins(4).with_items(np.array([1]), np.repeat(TEXT[:1], 4, axis=0))) == 0
+    assert len(NearDuplicates(4).with_items(np.array([1]), np.repeat(TEXT[:1], 4, axis=0))) == 0
 
 
 class Fixed:
@@ -58,14 +58,14 @@ def ask(*allowed: int) -> list[Query]:
 
 
 def test_what_is_found_has_the_score_that_is_given() -> None:
-    lending = Lending(Fixed(), grown(2, -1, 0))
+    lending = DuplicateBackoff(Fixed(), grown(2, -1, 0))
     found = lending.search(ask(0, 1, 2, 3, 4, 5, 6), k=6)
     assert found.rows.tolist() == [[3, 2, 4, 1, 0, 6]]
     np.testing.assert_array_equal(lending.score(ask(), found.rows), found.scores)
 
 
 def test_a_lender_that_may_not_be_shown_still_lends() -> None:
-    lending = Lending(Fixed(), grown(2, -1, 0))
+    lending = DuplicateBackoff(Fixed(), grown(2, -1, 0))
     assert lending.search(ask(1, 4), k=3).rows.tolist() == [[4, 1, -1]]
 
 

@@ -5,19 +5,19 @@ from dataclasses import replace
 import pytest
 
 from recsys.errors import InvalidRequest
-from recsys.retrieval.truncation import Size, Sizes, sizes_of
+from recsys.retrieval.truncation import Truncation, Truncations, truncations_of
 from tests.encoders.test_catalogue import random_part
 
 PART = random_part()
 
 
-def measured(**shares: float) -> Sizes:
+def measured(**shares: float) -> Truncations:
     """Sizes of the part, some of which keep so much of a model that was trained alone: `l2d16=.9`."""
     settings = [
         {"layers": int(name[1]), "dims": int(name[3:]), "recall@10": 0.2, "of_separate": share}
         for name, share in shares.items()
     ]
-    return sizes_of(replace(PART, figures={"settings": settings}))
+    return truncations_of(replace(PART, figures={"settings": settings}))
 
 
 def test_sizes_come_cheapest_first_with_what_was_measured() -> None:
@@ -30,7 +30,7 @@ def test_sizes_come_cheapest_first_with_what_was_measured() -> None:
 def test_a_domain_that_was_added_has_figures_of_its_own_and_the_sizes_that_are_served() -> None:
     settings = [{"layers": 1, "dims": 8, "recall@10": 0.2, "of_separate": 0.5}]
     added = {"films": [{"layers": 1, "dims": 8, "recall@10": 0.7, "of_separate": None}]}
-    found = sizes_of(replace(PART, figures={"settings": settings, "added": added}), added="films").settings[0]
+    found = truncations_of(replace(PART, figures={"settings": settings, "added": added}), added="films").settings[0]
     assert found.figures["recall@10"] == 0.7
     assert found.withheld is not None
     assert "0.500" in found.withheld
@@ -41,7 +41,7 @@ def test_a_domain_that_was_added_has_figures_of_its_own_and_the_sizes_that_are_s
     [(None, None, (3, 16)), (1, None, (1, 8)), (1, 8, (1, 8)), (2, None, (2, 16)), (2, 16, (2, 16)), (3, 16, (3, 16))],
 )
 def test_an_offered_size_is_answered_as_asked(layers: int | None, dims: int | None, answered: tuple[int, int]) -> None:
-    assert sizes_of(PART).choose(layers=layers, dims=dims) == (Size(*answered), [])
+    assert truncations_of(PART).choose(layers=layers, dims=dims) == (Truncation(*answered), [])
 
 
 @pytest.mark.parametrize(
@@ -51,11 +51,11 @@ def test_an_offered_size_is_answered_as_asked(layers: int | None, dims: int | No
 def test_another_size_is_answered_at_the_next_larger_and_said(
     layers: int | None, dims: int, answered: tuple[int, int], changed: list[str]
 ) -> None:
-    size, unmet = sizes_of(PART).choose(layers=layers, dims=dims)
-    assert size == Size(*answered)
+    size, unmet = truncations_of(PART).choose(layers=layers, dims=dims)
+    assert size == Truncation(*answered)
     assert [what for what, _ in unmet] == changed
     for _, why in unmet:
-        assert f"item-text does not offer {Size(layers or 3, dims)}, but 1 layer x 8 dims, " in why
+        assert f"item-text does not offer {Truncation(layers or 3, dims)}, but 1 layer x 8 dims, " in why
         assert why.endswith(f"answered at {size}")
 
 
@@ -63,17 +63,17 @@ def test_a_size_below_its_bar_is_withheld_and_says_by_how_much() -> None:
     sizes = measured(l1d8=0.941, l2d16=0.97, l3d16=0.5)
     assert [str(size) for size in sizes.served] == ["2 layers x 16 dims", "3 layers x 16 dims"]
     size, unmet = sizes.choose(layers=1, dims=8)
-    assert size == Size(2, 16)
+    assert size == Truncation(2, 16)
     assert unmet[0] == (
         "layers",
         "1 layer x 8 dims is withheld: it keeps 0.941 of what a model of that size trained alone reaches, below 0.97; "
         "answered at 2 layers x 16 dims",
     )
-    assert sizes.choose(layers=1, dims=None)[0] == Size(2, 16)
+    assert sizes.choose(layers=1, dims=None)[0] == Truncation(2, 16)
     assert sizes.settings[0].shown()["withheld"].startswith("it keeps 0.941")
 
 
 @pytest.mark.parametrize(("layers", "dims"), [(4, None), (None, 17), (0, None), (None, 0)])
 def test_more_than_there_is_is_refused(layers: int | None, dims: int | None) -> None:
     with pytest.raises(InvalidRequest, match=r"(layers=[04]: item-text has 1 to 3|dims=(0|17): item-text has 1 to 16)"):
-        sizes_of(PART).choose(layers=layers, dims=dims)
+        truncations_of(PART).choose(layers=layers, dims=dims)

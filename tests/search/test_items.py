@@ -11,7 +11,7 @@ import pytest
 from recsys.bundle import Bundle
 from recsys.bundle_io import load_bundle, save_bundle
 from recsys.cli.shared import open_recommender
-from recsys.encoders.catalogue import ItemTextEncoder
+from recsys.encoders.catalogue import CatalogueTextEncoder
 from recsys.indexes import build as kinds
 from recsys.indexes.build import Kind
 from recsys.indexes.funnel import FunnelIndex
@@ -19,7 +19,7 @@ from recsys.retrieval.serving import Deployed
 from recsys.service import Options, Recommender
 from recsys.service.items.questions import MAX_K
 from recsys.service.state.catalogue import Catalogue
-from recsys.service.state.text_service import Reading
+from recsys.service.state.text_service import TextService
 from recsys.settings import Settings
 from recsys.store import Store
 from recsys.store.records import ItemDraft
@@ -40,14 +40,14 @@ def test_another_domain_alone_is_another_reader(recommender: Recommender) -> Non
 def test_a_text_that_no_encoder_takes_stops_nothing_else(
     recommender: Recommender, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    real = ItemTextEncoder.encode_exits
+    real = CatalogueTextEncoder.encode_exits
 
-    def encode_exits(self: ItemTextEncoder, texts: Sequence[str], **more: Any) -> Any:
+    def encode_exits(self: CatalogueTextEncoder, texts: Sequence[str], **more: Any) -> Any:
         if any("poison" in text for text in texts):
             raise RuntimeError("no such token")
         return real(self, texts, **more)
 
-    monkeypatch.setattr(ItemTextEncoder, "encode_exits", encode_exits)
+    monkeypatch.setattr(CatalogueTextEncoder, "encode_exits", encode_exits)
     recommender.put_items([ItemDraft(item_id="bad", title="poison")])
     assert "texts of 1 items cannot be read, bad the first" in caplog.text
     recommender.put_items([ItemDraft(item_id="good", title="claw hammer two")])
@@ -62,13 +62,13 @@ def test_a_text_that_no_encoder_takes_stops_nothing_else(
 def test_a_changed_text_encodes_that_item_alone_at_all_exits(
     recommender: Recommender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read, encode = list[str](), ItemTextEncoder.encode_exits
+    read, encode = list[str](), CatalogueTextEncoder.encode_exits
 
-    def noted(self: ItemTextEncoder, texts: Sequence[str], **more: object) -> object:
+    def noted(self: CatalogueTextEncoder, texts: Sequence[str], **more: object) -> object:
         read.extend(texts)
         return encode(self, texts, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(ItemTextEncoder, "encode_exits", noted)
+    monkeypatch.setattr(CatalogueTextEncoder, "encode_exits", noted)
     recommender.put_items([ItemDraft(item_id="hammer", title="acoustic lute", domain="music")])
     assert read == ["title: acoustic lute"]
     for layers in (2, None):
@@ -144,13 +144,13 @@ def test_items_of_the_training_put_into_an_empty_store_are_found(store: Store, s
 def test_an_item_that_another_process_puts_during_the_start_is_found(
     store: Store, sized: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    filled = Reading.filled
+    filled = TextService.filled
 
-    def overtaken(self: Reading, deployed: Deployed, catalogue: Catalogue) -> Deployed:
+    def overtaken(self: TextService, deployed: Deployed, catalogue: Catalogue) -> Deployed:
         store.put_items([ItemDraft(item_id="late", title="viola da gamba", domain="music")])
         return filled(self, deployed, catalogue)
 
-    monkeypatch.setattr(Reading, "filled", overtaken)
+    monkeypatch.setattr(TextService, "filled", overtaken)
     recommender = Recommender(store, bundle=sized)
     assert recommender.find("viola da gamba", domain="music", options=Options(k=1)).items[0].item_id == "late"
     recommender.close()

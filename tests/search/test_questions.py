@@ -13,7 +13,7 @@ from features.text import item_text as text_of
 from recsys.batch.users import recommend_all
 from recsys.bundle import Bundle
 from recsys.bundle_io import load_bundle, read_manifest, save_bundle
-from recsys.encoders.catalogue import ItemTextEncoder, cut
+from recsys.encoders.catalogue import CatalogueTextEncoder, truncate
 from recsys.errors import BundleError, InvalidRequest, NotReady, RecsysError
 from recsys.service import Answer, Options, Question, Recommender
 from recsys.service.items.questions import MAX_K
@@ -41,16 +41,16 @@ def test_a_title_finds_its_item_by_the_text_part_of_any_blend(served: Served) ->
 def test_the_nearest_items_are_those_of_the_encoder_at_that_size(
     recommender: Recommender, store: Store, sized: str, layers: int | None, dims: int | None
 ) -> None:
-    encoder = ItemTextEncoder.from_part(load_bundle(sized).part("item-text"))
+    encoder = CatalogueTextEncoder.from_part(load_bundle(sized).part("item-text"))
     answer = recommender.find("acoustic lute", options=Options(k=3, layers=layers, dims=dims))
     assert answer.encoder == "item-text"
     assert not answer.degraded
     read = encoder.encode(["title: acoustic lute"] * 3, domains=[None, *encoder.domains], layers=layers)
-    ask = cut(read.mean(axis=0, keepdims=True), dims or 16)[0]
+    ask = truncate(read.mean(axis=0, keepdims=True), dims or 16)[0]
     for found in answer.items:
         item = store.item(found.item_id)
         texts = [f"title: {item.title}" + "".join(f" | {k}: {v}" for k, v in sorted(item.attributes.items()))]
-        own = cut(encoder.encode(texts, domains=[item.domain], layers=layers), dims or 16)[0]
+        own = truncate(encoder.encode(texts, domains=[item.domain], layers=layers), dims or 16)[0]
         assert found.score == pytest.approx(float(ask @ own), abs=1e-5)
 
 
@@ -132,7 +132,7 @@ def test_the_end_of_a_long_text_is_not_read_and_that_is_said(
     long = "claw hammer " * 20
     answer = recommender.find(long, options=Options(k=3))
     assert said(answer) == ["query"]
-    head = ItemTextEncoder.from_part(load_bundle(sized).part("item-text")).head(f"title: {long}")
+    head = CatalogueTextEncoder.from_part(load_bundle(sized).part("item-text")).head(f"title: {long}")
     assert len(head) < len(long) / 2
     assert answer.degraded[0].why.startswith(f"only its first {len(head.removeprefix('title: '))} characters are read")
     start = recommender.find(head.removeprefix("title: "), options=Options(k=3))

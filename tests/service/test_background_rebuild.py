@@ -17,7 +17,7 @@ from recsys.indexes.funnel import FunnelConfig
 from recsys.indexes.hnsw import HnswIndex
 from recsys.indexes.index import Flags, Index
 from recsys.indexes.ivf_pq import IvfPqConfig, IvfPqIndex
-from recsys.retrieval.dense import InnerProductSource
+from recsys.retrieval.dense import DenseSource
 from recsys.retrieval.item_text import ItemTextSource
 from recsys.service import Options, Recommender
 from recsys.store import Store
@@ -41,7 +41,7 @@ def drafts(*numbers: int) -> list[ItemDraft]:
 
 def index(recommender: Recommender) -> Index:
     source = recommender._live.snapshot.deployed.sources["text"]
-    assert isinstance(source, InnerProductSource)
+    assert isinstance(source, DenseSource)
     return source.index
 
 
@@ -53,7 +53,7 @@ def test_a_catalogue_that_grew_gets_a_graph_and_loses_nothing(served: Served) ->
     recommender, _, planted = served
     start = next(iter(planted.world.successor))
     recommender.put_items(drafts(*range(20)))
-    recommender._live.settle()
+    recommender._live.wait_for_rebuilds()
     assert isinstance(index(recommender), HnswIndex)
     assert {f"new-{number}" for number in range(20)} <= shown(recommender, start)
     recommender.delete_item("new-3")
@@ -63,11 +63,11 @@ def test_a_catalogue_that_grew_gets_a_graph_and_loses_nothing(served: Served) ->
 def test_who_was_deleted_leaves_the_graph_with_the_next_one(served: Served) -> None:
     recommender, _, _ = served
     recommender.put_items(drafts(*range(20)))
-    recommender._live.settle()
+    recommender._live.wait_for_rebuilds()
     first = index(recommender)
     for number in range(8):
         recommender.delete_item(f"new-{number}")
-    recommender._live.settle()
+    recommender._live.wait_for_rebuilds()
     second = index(recommender)
     assert isinstance(first, HnswIndex)
     assert isinstance(second, HnswIndex)
@@ -84,15 +84,15 @@ def test_what_is_asked_and_written_while_it_is_built_is_answered_and_kept(
     def slow(old: Index, active: Flags, *, suits: IndexConfig) -> Index:
         built.set()
         assert go.wait(30)
-        return ageing.renewed(old, active, suits=suits)
+        return ageing.rebuild(old, active, suits=suits)
 
-    monkeypatch.setattr("recsys.service.state.background_rebuild.renewed", slow)
+    monkeypatch.setattr("recsys.service.state.background_rebuild.rebuild", slow)
     recommender.put_items(drafts(*range(20)))
     assert built.wait(30)
     recommender.put_items([*drafts(20), ItemDraft(item_id="new-0", title="another name")])
     assert "new-20" in shown(recommender, start)
     go.set()
-    recommender._live.settle()
+    recommender._live.wait_for_rebuilds()
     assert isinstance(index(recommender), HnswIndex)
     assert {"new-20", "new-19"} <= shown(recommender, start)
     recommender.put_items([ItemDraft(item_id="twin", title="another name")])
@@ -108,9 +108,9 @@ def test_a_rebuild_that_fails_leaves_the_old_one(
     def broken(old: Index, active: Flags, *, suits: IndexConfig) -> Index:
         raise MemoryError(len(old.known), len(active), suits)
 
-    monkeypatch.setattr("recsys.service.state.background_rebuild.renewed", broken)
+    monkeypatch.setattr("recsys.service.state.background_rebuild.rebuild", broken)
     recommender.put_items(drafts(*range(20)))
-    recommender._live.settle()
+    recommender._live.wait_for_rebuilds()
     assert "the old one goes on" in caplog.text
     assert "new-3" in shown(recommender, next(iter(planted.world.successor)))
 
@@ -129,7 +129,7 @@ def test_the_sizes_of_a_text_encoder_are_renewed_each_by_its_kind(
     recommender = Recommender(store, bundle=save_bundle(alone, str(tmp_path), name="alone"), text_index=kind)
     assert recommender._live._renewal._thread is None  # nothing stands beside an index at the start
     recommender.put_items(drafts(*range(20)))
-    recommender._live.settle()
+    recommender._live.wait_for_rebuilds()
     source = recommender._live.snapshot.deployed.sources["item-text"]
     assert isinstance(source, ItemTextSource)
     for size, config in zip(source.sizes.served, (narrow, whole), strict=True):

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from recsys.data.history import History
-from recsys.service.state.history_cache import USER, KeptHistories
+from recsys.service.state.history_cache import USER, HistoryCache
 from recsys.store import Store
 from recsys.store.records import EventDraft, ItemDraft
 
@@ -33,9 +33,9 @@ def asked(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return calls
 
 
-def kept(store: Store, *, known: str = ITEMS, events: int = 10_000) -> KeptHistories:
+def kept(store: Store, *, known: str = ITEMS, events: int = 10_000) -> HistoryCache:
     rows = {item_id: row for row, item_id in enumerate(known)}
-    return KeptHistories(store, rows.get, limit=5, events=events)
+    return HistoryCache(store, rows.get, limit=5, events=events)
 
 
 def post(store: Store, user: str, items: Sequence[str]) -> None:
@@ -61,11 +61,11 @@ def test_after_a_doubt_only_the_mark_is_asked_unless_it_changed(store: Store, as
     histories = kept(store)
     first = histories.get("u")
     post(store, "v", "a")
-    histories.doubt()
+    histories.invalidate()
     assert histories.get("u") is first
     assert asked == ["events_mark", "recent_events", "events_mark"]
     post(store, "u", "d")
-    histories.doubt()
+    histories.invalidate()
     assert rows(histories.get("u")) == [0, 1, 2, 3]
 
 
@@ -78,10 +78,10 @@ def test_only_the_last_events_are_read(store: Store, asked: list[str]) -> None:
 def test_a_history_with_unknown_items_is_read_again(store: Store, asked: list[str]) -> None:
     post(store, "u", "ah")
     items = {"a": 0}
-    histories = KeptHistories(store, lambda item_id: items.get(item_id), limit=5)
+    histories = HistoryCache(store, lambda item_id: items.get(item_id), limit=5)
     assert rows(histories.get("u")) == [0]
     items["h"] = 7
-    histories.doubt()
+    histories.invalidate()
     assert rows(histories.get("u")) == [0, 7]
     assert asked.count("recent_events") == 2
 
@@ -106,7 +106,7 @@ def test_what_is_written_while_a_history_is_read_is_not_missed(
         events = read(user, limit=limit)
         monkeypatch.setattr(store, "recent_events", read)
         post(store, "u", "b")
-        histories.doubt()
+        histories.invalidate()
         return events
 
     monkeypatch.setattr(store, "recent_events", interrupted)

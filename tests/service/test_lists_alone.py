@@ -19,14 +19,14 @@ from recsys.bundle import Bundle
 from recsys.bundle_io import save_bundle
 from recsys.data.history import Rows
 from recsys.errors import NothingKnown
-from recsys.retrieval.lists.encoder import Continued, Decoding, ListVectors
+from recsys.retrieval.lists.encoder import DecodedList, DecodingConfig, ListVectors
 from recsys.retrieval.lists.mean import MEAN, MeanConfig, MeanEncoder, fit_mean
-from recsys.retrieval.lists.sets import SetLists
+from recsys.retrieval.lists.sets import SetListEncoder
 from recsys.service import Recommender
 from recsys.service.playlists import service as lists
-from recsys.service.playlists.playlist_index import StoredLists
+from recsys.service.playlists.playlist_index import PlaylistIndex
 from recsys.service.playlists.questions import ContinueOptions, SimilarOptions
-from recsys.service.playlists.vectorizers import ByItems, ByNames
+from recsys.service.playlists.vectorizers import ItemVectorizer, NameVectorizer
 from recsys.service.state.catalogue import Catalogue
 from recsys.store import Store
 from recsys.store.records import ItemDraft
@@ -120,7 +120,7 @@ def test_a_set_is_completed_by_name_with_figures_of_its_own(store: Store, tmp_pa
     assert isinstance(saved, Saved)
     recommender = Recommender(store, bundle=saved.uri)
     encoder = recommender._live.snapshot.lists.encoders["set"]
-    assert isinstance(encoder, SetLists)
+    assert isinstance(encoder, SetListEncoder)
     *_, done = score_lists(recommender, store, tmp_path / "out.parquet", wanted=ContinueOptions(k=4, encoder="set"))
     assert done.lists == 60
     rows, other = pl.read_parquet(tmp_path / "out.parquet"), 0
@@ -134,7 +134,7 @@ def test_a_set_is_completed_by_name_with_figures_of_its_own(store: Store, tmp_pa
             every = np.setdiff1d(np.arange(len(recommender.catalogue.item_ids)), held)
             scores = encoder.next_scores([held], every[None])[0]
             among = every[np.argsort(-scores, kind="stable")]
-            wanted = Decoding(length=4)
+            wanted = DecodingConfig(length=4)
             pointed = encoder.decode(held, among=among, prior=None, groups=None, wanted=wanted)[0].rows
             assert shown == [recommender.catalogue.item_ids[row] for row in pointed.tolist()]
             assert rows.filter(pl.col("playlist_id") == f"list-{number}")["item_id"].to_list() == shown
@@ -156,9 +156,9 @@ def test_a_writer_has_more_to_choose_from_than_it_writes(
     monkeypatch.setattr(lists, "POOL", 1)
     offered = list[int]()
 
-    def decode(*_: object, among: np.ndarray, wanted: Decoding, **__: object) -> list[Continued]:
+    def decode(*_: object, among: np.ndarray, wanted: DecodingConfig, **__: object) -> list[DecodedList]:
         offered.append(len(among))
-        return [Continued(among[: wanted.length], 0.0, 0.0)] * wanted.alternatives
+        return [DecodedList(among[: wanted.length], 0.0, 0.0)] * wanted.alternatives
 
     monkeypatch.setattr(type(trained("playlist-seq2seq", epochs=2)), "decode", decode)
     recommender = Recommender(store, bundle=bundle_of("playlist-seq2seq", tmp_path))
@@ -188,8 +188,8 @@ def test_a_model_alone_goes_on_in_the_domains_of_the_list(store: Store, tmp_path
 def test_a_writer_that_writes_too_little_is_told(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: int, told: str
 ) -> None:
-    def decode(*_: object, among: np.ndarray, **__: object) -> list[Continued]:
-        return [Continued(among[:written], 0.0, 0.0)] if written else []
+    def decode(*_: object, among: np.ndarray, **__: object) -> list[DecodedList]:
+        return [DecodedList(among[:written], 0.0, 0.0)] if written else []
 
     monkeypatch.setattr(type(trained("playlist-seq2seq", epochs=2)), "decode", decode)
     recommender = Recommender(store, bundle=bundle_of("playlist-seq2seq", tmp_path))
@@ -204,11 +204,11 @@ def test_a_writer_that_writes_too_little_is_told(
 def test_a_writer_is_told_whether_items_may_repeat(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, repeats: bool
 ) -> None:
-    asked = list[Decoding]()
+    asked = list[DecodingConfig]()
 
-    def decode(*_: object, among: np.ndarray, wanted: Decoding, **__: object) -> list[Continued]:
+    def decode(*_: object, among: np.ndarray, wanted: DecodingConfig, **__: object) -> list[DecodedList]:
         asked.append(wanted)
-        return [Continued(among[:4], 0.0, 0.0)]
+        return [DecodedList(among[:4], 0.0, 0.0)]
 
     monkeypatch.setattr(type(trained("playlist-seq2seq", epochs=2)), "decode", decode)
     recommender = Recommender(store, bundle=bundle_of("playlist-seq2seq", tmp_path))
@@ -294,31 +294,31 @@ def test_an_empty_question_is_of_its_own_kind(served: tuple[Recommender, Store, 
 
 def test_rows_that_differ_are_those_whose_vectors_do() -> None:
     before = trained("set", kind="hybrid", epochs=2)
-    assert isinstance(before, SetLists)
+    assert isinstance(before, SetListEncoder)
     text = np.ones((2, 32), dtype=np.float32) / 32**0.5
     after = before.with_items(np.array([3, ITEMS + 5]), text)
-    assert after.differing(before).tolist() == [3, ITEMS + 5]
-    assert not len(after.differing(after))
+    assert after.changed_rows(before).tolist() == [3, ITEMS + 5]
+    assert not len(after.changed_rows(after))
 
 
 def test_the_index_of_lists_is_made_when_it_is_asked_for(store: Store) -> None:
-    stored, encoder = StoredLists(store), trained("set", epochs=2)
-    now = stored.now(ByItems(encoder, Catalogue(dataset().item_ids), store))
+    stored, encoder = PlaylistIndex(store), trained("set", epochs=2)
+    now = stored.now(ItemVectorizer(encoder, Catalogue(dataset().item_ids), store))
     assert list(now.indexes) == [f"set:{encoder.hash}"]
     assert int(now.active.sum()) == 60
 
 
 def test_what_read_lists_for_a_replaced_bundle_is_forgotten(store: Store) -> None:
     """Five bundles, one after another: encoders of the same names, each with vectors of its own."""
-    stored, catalogue, data = StoredLists(store), Catalogue(dataset().item_ids), dataset()
-    stored.now(ByNames())
+    stored, catalogue, data = PlaylistIndex(store), Catalogue(dataset().item_ids), dataset()
+    stored.now(NameVectorizer())
     held, alive = list[int](), list[weakref.ref[MeanEncoder]]()
     tracemalloc.start()
     for number in range(6):
         vectors = np.random.default_rng(number).normal(size=(data.items, 3000)).astype(np.float32)
         for name, config in (("mean", MEAN), ("weighted", MeanConfig(alpha=0.1))):
             encoder = fit_mean(data, vectors, config, name=name)
-            now = stored.now(ByItems(encoder, catalogue, store))
+            now = stored.now(ItemVectorizer(encoder, catalogue, store))
             alive.append(weakref.ref(encoder))
         assert [key.partition(":")[0] for key in now.indexes] == ["names", "mean", "weighted"]
         del vectors, encoder, now

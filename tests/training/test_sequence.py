@@ -10,7 +10,7 @@ import torch.fx.experimental._config
 from models.embeddings import ItemKind
 from models.encoders.sequence import SequenceConfig
 from recsys.bundle import Part
-from recsys.data.splits import split
+from recsys.data.splits import split_by_fold
 from recsys.encoders.hashed import HashedNgrams
 from recsys.retrieval.registry import restore
 from recsys.training.loop import LoopConfig
@@ -34,7 +34,7 @@ def recipe(**settings: object) -> SequenceRecipe:
 
 
 def trained(settings: SequenceRecipe, *, seed: int = 0) -> Part:
-    facts = list(train(settings, name="x", fit=split(DATA).refit, validation=None, text=TEXT, seed=seed))
+    facts = list(train(settings, name="x", fit=split_by_fold(DATA).refit, validation=None, text=TEXT, seed=seed))
     assert isinstance(facts[-1], Part)
     return facts[-1]
 
@@ -55,7 +55,7 @@ def test_the_planted_successor_is_found(kind: ItemKind, objective: str) -> None:
     if objective == "gbce":  # its scores are raw inner products, which take longer to spread
         longer = LoopConfig(epochs=40, learning_rate=1e-2, warmup_steps=10)
         settings = recipe(objective=objective, negatives=20, temperature=None, loop=longer)
-    cases = split(DATA).test
+    cases = split_by_fold(DATA).test
     figures = ndcg_at_10(restore(trained(settings)), cases, items=DATA.items, include_seen=True)
     assert figures.mean() > 0.75  # the successor follows four times in five; chance is .15
 
@@ -63,7 +63,7 @@ def test_the_planted_successor_is_found(kind: ItemKind, objective: str) -> None:
 @pytest.mark.parametrize("proposal", ["uniform", "popular", "in-batch"])
 def test_negatives_may_come_from_anywhere(proposal: str) -> None:
     settings = recipe(objective="sampled", negatives=20, negatives_from=proposal)
-    figures = ndcg_at_10(restore(trained(settings)), split(DATA).test, items=DATA.items, include_seen=True)
+    figures = ndcg_at_10(restore(trained(settings)), split_by_fold(DATA).test, items=DATA.items, include_seen=True)
     assert figures.mean() > 0.75
 
 
@@ -96,7 +96,7 @@ def test_a_step_keeps_to_the_device_of_the_run(monkeypatch: pytest.MonkeyPatch, 
     """On `meta`, which every build of torch has and which refuses a tensor of the CPU as CUDA does, but computes no values."""
     no_padding = "meta_nonzero_assume_all_nonzero"  # of the histories below, so that all of them is what is real
     monkeypatch.setattr(torch.fx.experimental._config, no_padding, True, raising=False)
-    data = split(DATA).fit
+    data = split_by_fold(DATA).fit
     settings = recipe(items=kind, item_dropout=0.1)
     text = None if kind == "id" else torch.rand(data.items, 8, device="meta")
     model = SequenceModel(settings, items=data.items, text=text).to("meta")

@@ -27,14 +27,14 @@ OWN = (".csv", ".jsonl", ".parquet")
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ImportFile:
     """A file and what reads it; `reader` is None for our own columns in CSV, JSONL or Parquet."""
 
     path: Path
     reader: Reader | None = None
 
 
-def find(path: Path, kind: Kind, *, layout: str | None = None) -> Iterator[Found]:
+def detect(path: Path, kind: Kind, *, layout: str | None = None) -> Iterator[ImportFile]:
     """The files of `kind` at `path`, a file or a folder. Without a name the layout is known by the names of the files.
 
     Raises:
@@ -47,7 +47,7 @@ def find(path: Path, kind: Kind, *, layout: str | None = None) -> Iterator[Found
     if not names:
         if path.is_dir():
             raise InputFileError(f"{path} is a folder of no known layout ({', '.join(LAYOUTS)}): give its files")
-        yield Found(path)
+        yield ImportFile(path)
         return
     files: dict[Path, Reader] = {}
     for name in names:
@@ -55,4 +55,4 @@ def find(path: Path, kind: Kind, *, layout: str | None = None) -> Iterator[Found
             files.setdefault(one, reader)
     if not files:
         raise InputFileError(f"{path} holds no {kind} in the layout {names[0]}{LAYOUTS[names[0]].hint}")
-    yield from (Found(one, reader) for one, reader in files.items())
+    yield from (ImportFile(one, reader) for one, reader in files.items())

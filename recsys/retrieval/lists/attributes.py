@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from recsys.bundle import Part
 from recsys.data.history import Rows
 from recsys.data.playlists import Playlists
-from recsys.errors import within
+from recsys.errors import check_ranges
 from recsys.retrieval.lists.groups import grouped, groups, item_weights, stored
-from recsys.retrieval.lists.sparse import SparseSource, bags
+from recsys.retrieval.lists.sparse import SparseSource, list_vectors
 from recsys.retrieval.source import Query
 
 
@@ -28,7 +28,7 @@ class ListAttributesConfig:
     popularity: float = 1.0
 
     def __post_init__(self) -> None:
-        within(self, common=(0, 1), popularity=(0, inf))
+        check_ranges(self, common=(0, 1), popularity=(0, inf))
 
 
 class ListAttributes(SparseSource):
@@ -46,9 +46,9 @@ class ListAttributes(SparseSource):
         np.minimum.at(first, np.repeat(np.arange(len(first)), np.diff(groups.indptr))[of_kind], groups.indices[of_kind])
         self._kind = np.where(first < kinds, first, -1)
 
-    def opinions(self, queries: Sequence[Query]) -> sp.csr_matrix:
+    def sparse_scores(self, queries: Sequence[Query]) -> sp.csr_matrix:
         """By the share of a list's items that have a value."""
-        held = bags(queries, self._ones)
+        held = list_vectors(queries, self._ones)
         sizes = np.maximum(np.diff(held.indptr), 1)
         return sp.csr_matrix(sp.diags_array(1 / sizes) @ held @ self.groups @ self._says)
 

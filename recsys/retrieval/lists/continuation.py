@@ -15,7 +15,7 @@ from recsys.bundle import Part
 from recsys.data.continuation_cases import Order
 from recsys.errors import BundleError
 from recsys.retrieval.fusion import Fusion, FusionSource, Why
-from recsys.retrieval.lists.sparse import BLOCK
+from recsys.retrieval.lists.sparse import LISTS_PER_BLOCK
 from recsys.retrieval.source import Candidates, Query, Source
 
 KIND = "list-fusion"
@@ -23,7 +23,7 @@ ORDERS: tuple[Order, ...] = ("sensitive", "free")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Continuation:
+class SizeConditionedFusion:
     """`weights` (2, sizes, 3 * sources): for each of `ORDERS` and `sizes` those of one fusion of `sources`. `figures` are its
     measured qualities."""
 
@@ -54,8 +54,8 @@ class Continuation:
             same.setdefault(fusion.weights.tobytes(), []).append(i)
         for group in same.values():
             blend = FusionSource(fusions[group[0]], sources)
-            for start in range(0, len(group), BLOCK):
-                block = group[start : start + BLOCK]
+            for start in range(0, len(group), LISTS_PER_BLOCK):
+                block = group[start : start + LISTS_PER_BLOCK]
                 found, reasons = blend.explained([queries[i] for i in block], k=k)
                 rows[block], scores[block] = found.rows, found.scores
                 for i, reason in zip(block, reasons, strict=True):

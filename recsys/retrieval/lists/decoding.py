@@ -6,10 +6,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.decoders.beam import Beams, beam_search
-from models.decoders.constraints import Rules, State, Writer
+from models.decoders.constraints import DecodingConstraints, State, StepDecoder
 from models.decoders.diverse_beam import diverse_beam_search
 from recsys.data.history import Rows
-from recsys.retrieval.lists.encoder import Continued, Decoding
+from recsys.retrieval.lists.encoder import DecodedList, DecodingConfig
 from recsys.retrieval.source import Scores
 
 REPEATED = 2
@@ -17,20 +17,20 @@ REPEATED = 2
 
 
 def decoded(
-    writer: Writer[State],
+    writer: StepDecoder[State],
     *,
     among: Rows,
     known: NDArray[np.bool_],
     prior: Scores | None,
     groups: NDArray[np.int64] | None,
-    wanted: Decoding,
-) -> list[Continued]:
+    wanted: DecodingConfig,
+) -> list[DecodedList]:
     """`wanted.alternatives` different lists of rows `among` (those that are `known`), the most probable by model and prior
     first; fewer where the strength is too small to make more.
 
     Without any strength they are the best of one beam, which differ little.
     """
-    rules = Rules(
+    rules = DecodingConstraints(
         allowed=torch.from_numpy(known),
         block=REPEATED if wanted.repeats else 1,
         prior=None if prior is None else torch.from_numpy(prior),
@@ -53,7 +53,7 @@ def decoded(
         )
         lists = [one for beams in found for one in _best(beams, among, many=1, prior=rules.prior)]
     different = {one.rows.tobytes(): one for one in reversed(lists)}.values()
-    return sorted(different, key=lambda one: -one.worth)
+    return sorted(different, key=lambda one: -one.total_score)
 
 
 def numbered(groups: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -62,8 +62,8 @@ def numbered(groups: NDArray[np.int64]) -> NDArray[np.int64]:
     return numbers[1:].astype(np.int64) - 1
 
 
-def _best(beams: Beams, among: Rows, *, many: int, prior: Tensor | None) -> list[Continued]:
+def _best(beams: Beams, among: Rows, *, many: int, prior: Tensor | None) -> list[DecodedList]:
     items, own = beams.items[:many], beams.log_probability[:many]
     worth = own if prior is None else own + prior[items].sum(dim=1)
     told = zip(items.numpy(), own.tolist(), worth.tolist(), strict=True)
-    return [Continued(among[places], *figures) for places, *figures in told]
+    return [DecodedList(among[places], *figures) for places, *figures in told]

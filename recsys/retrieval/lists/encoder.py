@@ -51,7 +51,7 @@ class ListEncoder(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Decoding:
+class DecodingConfig:
     """What is decoded: `alternatives` continuations of `length` items, each the best of `width` partial lists.
 
     `strength` is taken off an item's log-probability for each earlier alternative that holds it, `same_group` for each
@@ -77,16 +77,16 @@ class Decoding:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Continued:
-    """One continuation, in order, its log-probability, and with the prior of its items what it is `worth`, both without any
+class DecodedList:
+    """One continuation, in order, its log-probability, and with the prior of its items what it is `total_score`, both without any
     penalty."""
 
     rows: Rows
     log_probability: float
-    worth: float
+    total_score: float
 
 
-class Continuer(Protocol):
+class ListDecoder(Protocol):
     """A model that generates what comes after a list."""
 
     def next_scores(self, lists: Sequence[Rows], rows: NDArray[np.int64]) -> Scores:
@@ -101,8 +101,8 @@ class Continuer(Protocol):
         among: Rows,
         prior: Scores | None,
         groups: NDArray[np.int64] | None,
-        wanted: Decoding,
-    ) -> list[Continued]:
+        wanted: DecodingConfig,
+    ) -> list[DecodedList]:
         """`wanted.alternatives` different continuations of `past`, best first, of rows `among` alone, which are distinct.
 
         `prior` (among,) is added to the log-probability of each candidate at every step: what retrieval says of it.

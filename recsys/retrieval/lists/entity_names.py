@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from recsys.bundle import Part
 from recsys.data.playlists import Playlists
-from recsys.errors import within
+from recsys.errors import check_ranges
 from recsys.retrieval.lists.groups import grouped, groups, item_weights, stored
 from recsys.retrieval.lists.sparse import ListQuery, SparseSource
 from recsys.retrieval.lists.words import code, folded, runs
@@ -20,17 +20,17 @@ from recsys.retrieval.source import Query
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ListSpeltConfig:
+class EntityNameConfig:
     """`common` and `popularity` as of `ListAttributesConfig`."""
 
     common: float = 0.05
     popularity: float = 1.0
 
     def __post_init__(self) -> None:
-        within(self, common=(0, 1), popularity=(0, inf))
+        check_ranges(self, common=(0, 1), popularity=(0, inf))
 
 
-class ListSpelt(SparseSource):
+class EntityNameSource(SparseSource):
     """`groups` (items, values) is 1 where an item has a value, `weights` (items,) how much an item counts; `codes` (values,)
     stand for the folded texts of the values."""
 
@@ -40,14 +40,14 @@ class ListSpelt(SparseSource):
         *,
         weights: NDArray[np.float32],
         codes: NDArray[np.int64],
-        config: ListSpeltConfig,
+        config: EntityNameConfig,
     ) -> None:
         self.groups, self.weights, self.codes, self.config = groups, weights, codes, config
         self.known = np.diff(groups.indptr) > 0
         self._says = sp.csr_matrix(groups.T @ sp.diags_array(weights)).astype(np.float32)
         self._order = np.argsort(codes, kind="stable")
 
-    def opinions(self, queries: Sequence[Query]) -> sp.csr_matrix:
+    def sparse_scores(self, queries: Sequence[Query]) -> sp.csr_matrix:
         """By the largest share of a query's name that spells out a value; none for one whose name spells out nothing."""
         spelt = sp.dok_matrix((len(queries), len(self.codes)), dtype=np.float32)
         for i, query in enumerate(queries):
@@ -70,13 +70,13 @@ class ListSpelt(SparseSource):
     def from_part(cls, part: Part) -> Self:
         a = part.arrays
         groups = grouped(a, values=len(a["codes"]))
-        return cls(groups, weights=a["weights"], codes=a["codes"], config=ListSpeltConfig(**part.config))
+        return cls(groups, weights=a["weights"], codes=a["codes"], config=EntityNameConfig(**part.config))
 
 
-def fit_list_spelt(lists: Playlists, config: ListSpeltConfig) -> ListSpelt:
+def fit_entity_names(lists: Playlists, config: EntityNameConfig) -> EntityNameSource:
     """The values of `lists.attributes` that make groups."""
     found = groups(lists, common=config.common)
     codes = np.array([code(folded(text)) for text in found.texts], dtype=np.int64)
-    return ListSpelt(
+    return EntityNameSource(
         found.members, weights=item_weights(lists, popularity=config.popularity), codes=codes, config=config
     )

@@ -15,9 +15,9 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from recsys.bundle import Part
-from recsys.errors import within
-from recsys.retrieval.lists.entity_names import ListSpelt
-from recsys.retrieval.lists.name_neighbours import ListNames
+from recsys.errors import check_ranges
+from recsys.retrieval.lists.entity_names import EntityNameSource
+from recsys.retrieval.lists.name_neighbours import NameNeighbours
 from recsys.retrieval.lists.neighbours import ListNeighboursConfig, list_neighbours
 from recsys.retrieval.lists.sparse import SparseSource
 from recsys.retrieval.source import Query
@@ -30,7 +30,7 @@ above all others that a fusion could trust no name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ListNamedConfig:
+class NameBlendConfig:
     """`backoff` is what the share of all lists counts beside that of like ones, `spelt` what is spelt out, and `spread` the
     share of the lists that are near to the `first` items found."""
 
@@ -40,25 +40,25 @@ class ListNamedConfig:
     first: int = 20
 
     def __post_init__(self) -> None:
-        within(self, backoff=(0, inf), spelt=(0, inf), spread=(0, inf), first=(1, inf))
+        check_ranges(self, backoff=(0, inf), spelt=(0, inf), spread=(0, inf), first=(1, inf))
 
 
-class ListNamed(SparseSource):
+class NameBlend(SparseSource):
     """`names`, `spelt` and the lists near to what both find, added up, as logarithms."""
 
-    def __init__(self, names: ListNames, spelt: ListSpelt, config: ListNamedConfig) -> None:
+    def __init__(self, names: NameNeighbours, spelt: EntityNameSource, config: NameBlendConfig) -> None:
         self.names, self.spelt, self.config = names, spelt, config
         self.known = names.known | spelt.known
         self._near = list_neighbours(names.held, NEAR)
         self._all = (names.shares @ names.held / max(float(names.shares.sum()), 1e-9)).astype(np.float32)
 
-    def opinions(self, queries: Sequence[Query]) -> sp.csr_matrix:
+    def sparse_scores(self, queries: Sequence[Query]) -> sp.csr_matrix:
         """By the names of the queries; none for one without a name."""
-        like = self.names.opinions(queries)
+        like = self.names.sparse_scores(queries)
         some = like.copy()
         some.data[:] = 1  # an item of no like list is popular at best, which another source says
         backoff = some @ sp.diags_array(self.config.backoff * self._all)
-        total = sp.csr_matrix(like + backoff + self.config.spelt * self.spelt.opinions(queries))
+        total = sp.csr_matrix(like + backoff + self.config.spelt * self.spelt.sparse_scores(queries))
         near = self._near.near(_first(total, self._near.weights, count=self.config.first))
         total = sp.csr_matrix(total + self.config.spread * self.names.shared(near))
         total.data = np.log1p(PER_MILLE * total.data).astype(np.float32)
@@ -69,8 +69,8 @@ class ListNamed(SparseSource):
         return Part(name=name, kind="list-named", config=asdict(self.config), arrays={})
 
     @classmethod
-    def from_part(cls, part: Part, *, names: ListNames, spelt: ListSpelt) -> Self:
-        return cls(names, spelt, ListNamedConfig(**part.config))
+    def from_part(cls, part: Part, *, names: NameNeighbours, spelt: EntityNameSource) -> Self:
+        return cls(names, spelt, NameBlendConfig(**part.config))
 
 
 def _first(scores: sp.csr_matrix, weights: NDArray[np.float32], *, count: int) -> sp.csr_matrix:

@@ -16,18 +16,18 @@ from numpy.typing import NDArray
 
 from recsys.bundle import Part
 from recsys.data.playlists import Playlists
-from recsys.errors import within
-from recsys.retrieval.lists.name_regression import Guess, features, fit_guess
+from recsys.errors import check_ranges
+from recsys.retrieval.lists.name_regression import NameToContent, features, fit_name_to_content
 from recsys.retrieval.lists.neighbours import stored_lists
 from recsys.retrieval.lists.sparse import ListQuery, SparseSource, nearest
-from recsys.retrieval.lists.tfidf import Bags, named_bags, told_bags
+from recsys.retrieval.lists.tfidf import Tfidf, item_text_tfidf, name_tfidf
 from recsys.retrieval.lists.words import ngrams
 from recsys.retrieval.neighbours import interactions
 from recsys.retrieval.source import Query
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ListNamesConfig:
+class NameNeighboursConfig:
     """`lists` names count, each with its similarity to `power`: the mean of up to three cosines, of which those of n-grams and
     of texts count from `floor` on, for any two names share some by chance. To that mean come `told` times the cosine of the name
     with the texts of a list's items, and `guess` times that of the contents guessed from it, where the names are alike at all.
@@ -42,10 +42,10 @@ class ListNamesConfig:
     text_encoder: str = ""
 
     def __post_init__(self) -> None:
-        within(self, lists=(1, inf), power=(0, inf), floor=(0, 0.99), told=(0, inf), guess=(0, inf))
+        check_ranges(self, lists=(1, inf), power=(0, inf), floor=(0, 0.99), told=(0, inf), guess=(0, inf))
 
 
-class ListNames(SparseSource):
+class NameNeighbours(SparseSource):
     """`held` (lists, items) with the names' n-gram vectors `names` (lists, dim), `words`, and `read` (lists, text_dim), or None;
     zeros for a list without a name. `told` are the words of the items, `shares` (lists,) says how much a list counts: those of
     the same items count as one."""
@@ -55,12 +55,12 @@ class ListNames(SparseSource):
         held: sp.csr_matrix,
         *,
         names: NDArray[np.float32],
-        words: Bags,
-        told: Bags,
-        guess: Guess,
+        words: Tfidf,
+        told: Tfidf,
+        guess: NameToContent,
         read: NDArray[np.float32] | None,
         shares: NDArray[np.float32],
-        config: ListNamesConfig,
+        config: NameNeighboursConfig,
     ) -> None:
         self.held, self.names, self.words, self.told, self.guess = held, names, words, told, guess
         self.read, self.shares, self.config = read, shares, config
@@ -71,7 +71,7 @@ class ListNames(SparseSource):
         """Name of the encoder that reads names; empty for none."""
         return self.config.text_encoder
 
-    def opinions(self, queries: Sequence[Query]) -> sp.csr_matrix:
+    def sparse_scores(self, queries: Sequence[Query]) -> sp.csr_matrix:
         """The share of the lists with like names that hold each item; none for a query without a name."""
         asked = [query if isinstance(query, ListQuery) else None for query in queries]
         near = nearest(self._similarity(asked), k=self.config.lists, power=self.config.power)
@@ -128,20 +128,20 @@ class ListNames(SparseSource):
         return cls(
             stored_lists(part),
             names=a["names"],
-            words=Bags.from_arrays(a, "words"),
-            told=Bags.from_arrays(a, "told"),
-            guess=Guess(a["contents"], a["guess"]),
+            words=Tfidf.from_arrays(a, "words"),
+            told=Tfidf.from_arrays(a, "told"),
+            guess=NameToContent(a["contents"], a["guess"]),
             read=a.get("read"),
             shares=a["shares"],
-            config=ListNamesConfig(**part.config),
+            config=NameNeighboursConfig(**part.config),
         )
 
 
-def fit_list_names(lists: Playlists, config: ListNamesConfig) -> ListNames:
+def fit_name_neighbours(lists: Playlists, config: NameNeighboursConfig) -> NameNeighbours:
     """All lists as possible neighbours; a text encoder reads names where `lists.read` holds what it has read."""
-    held, names, words, shares = interactions(lists.data), ngrams(lists.names), named_bags(lists.names), lists.shares()
-    guess = fit_guess(held, names=names, words=words.vectors, read=lists.read, shares=shares)
-    told = told_bags(held, lists.data.texts)
-    return ListNames(
+    held, names, words, shares = interactions(lists.data), ngrams(lists.names), name_tfidf(lists.names), lists.shares()
+    guess = fit_name_to_content(held, names=names, words=words.vectors, read=lists.read, shares=shares)
+    told = item_text_tfidf(held, lists.data.texts)
+    return NameNeighbours(
         held, names=names, words=words, told=told, guess=guess, read=lists.read, shares=shares, config=config
     )

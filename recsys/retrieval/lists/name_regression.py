@@ -28,7 +28,7 @@ BLOCK = 4096
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Guess:
+class NameToContent:
     """`contents` (lists, dim) of unit length, zeros for a list of none; `weights` (features, dim) lead from names to them."""
 
     contents: NDArray[np.float32]
@@ -48,14 +48,14 @@ def features(names: NDArray[np.float32], words: sp.csr_matrix, read: NDArray[np.
     return np.hstack([names, hashed, *([] if read is None else [read])])
 
 
-def fit_guess(
+def fit_name_to_content(
     held: sp.csr_matrix,
     *,
     names: NDArray[np.float32],
     words: sp.csr_matrix,
     read: NDArray[np.float32] | None,
     shares: NDArray[np.float32],
-) -> Guess:
+) -> NameToContent:
     """The least squared error over the lists, each counting its share."""
     contents = _contents(held, shares)
     gram: NDArray[np.float64] = np.zeros((1, 1))
@@ -66,7 +66,7 @@ def fit_guess(
         weighed = x.T * shares[block]
         gram, target = gram + weighed @ x, target + weighed @ contents[block]
     weights = np.linalg.solve(gram + RIDGE * np.eye(len(gram)), target)
-    return Guess(contents, weights.astype(np.float32))
+    return NameToContent(contents, weights.astype(np.float32))
 
 
 def _contents(held: sp.csr_matrix, shares: NDArray[np.float32]) -> NDArray[np.float32]:

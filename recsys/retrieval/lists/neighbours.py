@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from recsys.bundle import Part
 from recsys.data.dataset import Dataset
-from recsys.errors import within
-from recsys.retrieval.lists.sparse import SparseSource, bags, nearest
+from recsys.errors import check_ranges
+from recsys.retrieval.lists.sparse import SparseSource, list_vectors, nearest
 from recsys.retrieval.neighbours import interactions
 from recsys.retrieval.source import Query
 
@@ -30,7 +30,7 @@ class ListNeighboursConfig:
     rarity: float = 1.0
 
     def __post_init__(self) -> None:
-        within(self, lists=(1, inf), power=(0, inf), rarity=(0, inf))
+        check_ranges(self, lists=(1, inf), power=(0, inf), rarity=(0, inf))
 
 
 class ListNeighbours(SparseSource):
@@ -43,8 +43,8 @@ class ListNeighbours(SparseSource):
         lengths = np.sqrt(np.asarray(scaled.multiply(scaled).sum(axis=1)).ravel())
         self._columns = sp.csr_matrix((sp.diags_array(1 / np.maximum(lengths, 1e-9)) @ scaled).T).astype(np.float32)
 
-    def opinions(self, queries: Sequence[Query]) -> sp.csr_matrix:
-        return sp.csr_matrix(self.near(bags(queries, self.weights)) @ self.held)
+    def sparse_scores(self, queries: Sequence[Query]) -> sp.csr_matrix:
+        return sp.csr_matrix(self.near(list_vectors(queries, self.weights)) @ self.held)
 
     def near(self, weighed: sp.csr_matrix) -> sp.csr_matrix:
         """(queries, lists): the neighbours of lists whose items weigh as `weighed` (queries, items) says, by their similarity

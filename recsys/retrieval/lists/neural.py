@@ -13,21 +13,21 @@ from numpy.typing import NDArray
 from torch import nn
 
 from models.batch import FIRST_ITEM
-from models.decoders.constraints import Writer
+from models.decoders.constraints import StepDecoder
 from models.lists import ListModel, PlaylistModel, SetModel
 from recsys.bundle import Part
 from recsys.data.history import Rows
 from recsys.retrieval.lists.decoding import decoded
-from recsys.retrieval.lists.encoder import Continued, Decoding, ListVectors
+from recsys.retrieval.lists.encoder import DecodedList, DecodingConfig, ListVectors
 from recsys.retrieval.source import Scores
 
 BATCH = 64
 """Lists read at once."""
 
-Body = TypeVar("Body", PlaylistModel, SetModel)
+Backbone = TypeVar("Backbone", PlaylistModel, SetModel)
 
 
-class LearnedLists(ABC, Generic[Body]):
+class NeuralListEncoder(ABC, Generic[Backbone]):
     """`vectors` (items, dim) of unit length, `known` marks the rows that have one; `_body` reads lists of them."""
 
     kind: ClassVar[str]
@@ -39,12 +39,12 @@ class LearnedLists(ABC, Generic[Body]):
         self._part = part
         self.vectors = part.arrays["item_vectors"] if vectors is None else vectors
         self.known = part.arrays["known"] if known is None else known
-        self._body: Body = self._restored(part.config["recipe"]).eval()
+        self._body: Backbone = self._restored(part.config["recipe"]).eval()
         self._body.load_state_dict(tensors(part, "body."))
         self._project = _linear(tensors(part, "text."))
 
     @abstractmethod
-    def _restored(self, recipe: dict[str, Any]) -> Body:
+    def _restored(self, recipe: dict[str, Any]) -> Backbone:
         """The body that `recipe` describes, before its weights are put in."""
 
     @abstractmethod
@@ -56,7 +56,7 @@ class LearnedLists(ABC, Generic[Body]):
         """What is asked of the items that belong next to non-empty lists of known rows: (lists, dim), over the temperature."""
 
     @abstractmethod
-    def _writer(self, past: Rows, candidates: torch.Tensor, known: NDArray[np.bool_]) -> Writer[Any]:
+    def _writer(self, past: Rows, candidates: torch.Tensor, known: NDArray[np.bool_]) -> StepDecoder[Any]:
         """What goes on behind the known rows `past`, over candidates with the inputs (candidates, dim), those `known` alone."""
 
     def next_scores(self, lists: Sequence[Rows], rows: NDArray[np.int64]) -> Scores:
@@ -78,8 +78,8 @@ class LearnedLists(ABC, Generic[Body]):
         among: Rows,
         prior: Scores | None,
         groups: NDArray[np.int64] | None,
-        wanted: Decoding,
-    ) -> list[Continued]:
+        wanted: DecodingConfig,
+    ) -> list[DecodedList]:
         """Continuations of `past` from the candidates `among`; none where no item of either is known."""
         usable, known = self.usable(past), self._flags(among)
         if not len(usable) or not known.any():
@@ -137,7 +137,7 @@ class LearnedLists(ABC, Generic[Body]):
         known[rows] = True
         return type(self)(self._part, vectors=vectors, known=known)
 
-    def differing(self, before: Self) -> Rows:
+    def changed_rows(self, before: Self) -> Rows:
         """The rows whose vectors `before` does not have, or has otherwise."""
         shared = min(len(self.known), len(before.known))
         same = np.zeros(len(self.known), dtype=np.bool_)
@@ -188,7 +188,7 @@ class LearnedLists(ABC, Generic[Body]):
     @torch.inference_mode()
     def trained(
         cls,
-        model: ListModel[Body],
+        model: ListModel[Backbone],
         *,
         rows: Rows,
         items: int,

@@ -10,19 +10,19 @@ from recsys.bundle import Bundle, Part
 from recsys.errors import BundleError
 from recsys.indexes.build import build
 from recsys.indexes.exact import ExactConfig
-from recsys.indexes.index import best, fill, nothing
+from recsys.indexes.index import empty_result, top_k, write_row
 from recsys.retrieval import registry as parts
 from recsys.retrieval.factors import AlsSource
-from recsys.retrieval.item_item import LinearSource
+from recsys.retrieval.item_item import ItemItemSource
 from recsys.retrieval.lists.attributes import ListAttributes
-from recsys.retrieval.lists.encoder import PREFIX, Continuer, ListEncoder
-from recsys.retrieval.lists.entity_names import ListSpelt
+from recsys.retrieval.lists.encoder import PREFIX, ListDecoder, ListEncoder
+from recsys.retrieval.lists.entity_names import EntityNameSource
 from recsys.retrieval.lists.mean import MeanEncoder
-from recsys.retrieval.lists.name_blend import ListNamed
-from recsys.retrieval.lists.name_neighbours import ListNames
+from recsys.retrieval.lists.name_blend import NameBlend
+from recsys.retrieval.lists.name_neighbours import NameNeighbours
 from recsys.retrieval.lists.neighbours import ListNeighbours
-from recsys.retrieval.lists.seq2seq import Seq2seqLists
-from recsys.retrieval.lists.sets import SetLists
+from recsys.retrieval.lists.seq2seq import Seq2seqListEncoder
+from recsys.retrieval.lists.sets import SetListEncoder
 from recsys.retrieval.popular import PopularSource
 from recsys.retrieval.registry import StoredSource
 from recsys.retrieval.source import Candidates, Query, Scores, Source
@@ -49,9 +49,9 @@ def restore_encoder(part: Part) -> ListEncoder:
             case "list-mean" | "list-weighted":
                 return MeanEncoder.from_part(part)
             case "list-seq2seq":
-                return Seq2seqLists.from_part(part)
+                return Seq2seqListEncoder.from_part(part)
             case "list-set":
-                return SetLists.from_part(part)
+                return SetListEncoder.from_part(part)
     except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
         raise BundleError(f"part {part.name!r} does not fit its settings ({error}); train it again") from error
     raise BundleError(f"part {part.name!r} is of kind {part.kind!r}, unknown to this version: upgrade or train again")
@@ -74,31 +74,31 @@ def restore_source(part: Part) -> StoredSource:
             case "list-neighbours":
                 return ListNeighbours.from_part(part)
             case "list-names":
-                return ListNames.from_part(part)
+                return NameNeighbours.from_part(part)
             case "list-spelt":
-                return ListSpelt.from_part(part)
+                return EntityNameSource.from_part(part)
             case "list-attributes":
                 return ListAttributes.from_part(part)
             case "list-seq2seq":
-                return Judging(Seq2seqLists.from_part(part))
+                return Judging(Seq2seqListEncoder.from_part(part))
             case "list-set":
-                return Judging(SetLists.from_part(part))
+                return Judging(SetListEncoder.from_part(part))
     except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
         raise BundleError(f"part {part.name!r} does not fit its settings ({error}); train it again") from error
     return parts.restore(part)
 
 
-def restore_named(part: Part, sources: Mapping[str, Source]) -> ListNamed:
+def restore_named(part: Part, sources: Mapping[str, Source]) -> NameBlend:
     """What was stored as `part` of kind `list-named`, over the `sources` names and spelt.
 
     Raises:
         BundleError: these are missing, or its settings do not fit.
     """
     names, spelt = sources.get("names"), sources.get("spelt")
-    if not isinstance(names, ListNames) or not isinstance(spelt, ListSpelt):
+    if not isinstance(names, NameNeighbours) or not isinstance(spelt, EntityNameSource):
         raise BundleError(f"part {part.name!r} needs the parts names and spelt beside it; train again")
     try:
-        return ListNamed.from_part(part, names=names, spelt=spelt)
+        return NameBlend.from_part(part, names=names, spelt=spelt)
     except (TypeError, ValueError) as error:
         raise BundleError(f"part {part.name!r} does not fit its settings ({error}); train it again") from error
 
@@ -106,25 +106,25 @@ def restore_named(part: Part, sources: Mapping[str, Source]) -> ListNamed:
 class Judging:
     """A model that generates lists, as a source: in a fusion it proposes nothing of its own and scores what is proposed."""
 
-    def __init__(self, model: Seq2seqLists | SetLists) -> None:
+    def __init__(self, model: Seq2seqListEncoder | SetListEncoder) -> None:
         self.model = model
 
     def search(self, queries: Sequence[Query], *, k: int) -> Candidates:
-        return Candidates(*nothing(len(queries), k=k))
+        return Candidates(*empty_result(len(queries), k=k))
 
     def propose(self, queries: Sequence[Query], *, k: int) -> Candidates:
         """The `k` items that the model itself puts first: what lists go on with where there is no fusion."""
-        found = nothing(len(queries), k=k)
+        found = empty_result(len(queries), k=k)
         every = np.flatnonzero(self.model.known)
         for i, query in enumerate(queries):
             shown = every[every < len(query.allowed)]
             shown = shown[query.allowed[shown]]
-            fill(found, i, *best(shown, self.score([query], shown[None])[0], k=k))
+            write_row(found, i, *top_k(shown, self.score([query], shown[None])[0], k=k))
         return Candidates(*found)
 
     def score(self, queries: Sequence[Query], rows: NDArray[np.int64]) -> Scores:
         """Log-probability that each of `rows` comes next."""
-        continuer: Continuer = self.model
+        continuer: ListDecoder = self.model
         return continuer.next_scores([query.history.rows for query in queries], rows)
 
     def part(self, name: str) -> Part:
@@ -143,13 +143,13 @@ class Reads:
 def reads(source: Source) -> Reads:
     """By the settings of the source: where older items count less, the order of a list counts."""
     match source:
-        case ListNames() | ListSpelt() | ListNamed():
+        case NameNeighbours() | EntityNameSource() | NameBlend():
             return Reads(name=True)
         case PopularSource():
             return Reads()
         case Judging():
             return Reads(items=True, order=source.model.order_sensitive)
-        case LinearSource():
+        case ItemItemSource():
             return Reads(items=True, order=source.decay < 1)
         case AlsSource():
             return Reads(items=True, order=source.config["decay"] < 1)

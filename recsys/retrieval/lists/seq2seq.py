@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.batch import Timeline
-from models.decoders.constraints import Writer
-from models.encoders.seq2seq import PlaylistConfig, Read, WriterState
-from models.lists import ONWARD, PlaylistModel
+from models.decoders.constraints import StepDecoder
+from models.encoders.seq2seq import EncoderOutput, PlaylistConfig, WriterState
+from models.lists import CONTINUE, PlaylistModel
 from recsys.data.history import Rows
-from recsys.retrieval.lists.neural import LearnedLists
+from recsys.retrieval.lists.neural import NeuralListEncoder
 
 
-class Seq2seqLists(LearnedLists[PlaylistModel]):
+class Seq2seqListEncoder(NeuralListEncoder[PlaylistModel]):
     """Reads the last `max_length` known items of a list."""
 
     kind: ClassVar[str] = "list-seq2seq"
@@ -29,15 +29,15 @@ class Seq2seqLists(LearnedLists[PlaylistModel]):
 
     def _asked(self, lists: Sequence[Rows]) -> Tensor:
         state = self._body.decoder.start(self._seen(lists))
-        return self._body.step(state, self._body.begin(ONWARD, batch=len(lists)))[1]
+        return self._body.step(state, self._body.begin(CONTINUE, batch=len(lists)))[1]
 
-    def _writer(self, past: Rows, candidates: Tensor, known: NDArray[np.bool_]) -> Writer[WriterState]:
+    def _writer(self, past: Rows, candidates: Tensor, known: NDArray[np.bool_]) -> StepDecoder[WriterState]:
         return _Onward(self._body, self._seen([past]), candidates, known)
 
     def _read(self, lists: Sequence[Rows]) -> Tensor:
         return self._seen(lists).whole
 
-    def _seen(self, lists: Sequence[Rows]) -> Read:
+    def _seen(self, lists: Sequence[Rows]) -> EncoderOutput:
         cut = [rows[-self._body.config.max_length :] for rows in lists]
         lengths = np.array([len(rows) for rows in cut])
         width = int(lengths.max())
@@ -54,13 +54,13 @@ class Seq2seqLists(LearnedLists[PlaylistModel]):
 class _Onward:
     """The model as a writer of what follows one list, over candidates with the inputs `x` (candidates, dim)."""
 
-    def __init__(self, model: PlaylistModel, read: Read, x: Tensor, known: NDArray[np.bool_]) -> None:
+    def __init__(self, model: PlaylistModel, read: EncoderOutput, x: Tensor, known: NDArray[np.bool_]) -> None:
         self.model, self.read, self.x = model, read, x
         self.table, self.unknown = F.normalize(x, dim=-1), torch.from_numpy(~known)
 
     def start(self) -> tuple[WriterState, Tensor]:
         state = self.model.decoder.start(self.read)
-        return self._scored(*self.model.step(state, self.model.begin(ONWARD, batch=1)))
+        return self._scored(*self.model.step(state, self.model.begin(CONTINUE, batch=1)))
 
     def step(self, state: WriterState, written: Tensor) -> tuple[WriterState, Tensor]:
         return self._scored(*self.model.step(state, self.x[written][:, None]))

@@ -12,12 +12,12 @@ from recsys.data.history import Rows
 from recsys.errors import InvalidRequest, NotReady
 from recsys.retrieval.fusion import Why
 from recsys.retrieval.lists.attributes import ListAttributes
-from recsys.retrieval.lists.continuation import KIND, Continuation
-from recsys.retrieval.lists.encoder import Continuer, ListEncoder
-from recsys.retrieval.lists.name_neighbours import ListNames
+from recsys.retrieval.lists.continuation import KIND, SizeConditionedFusion
+from recsys.retrieval.lists.encoder import ListDecoder, ListEncoder
+from recsys.retrieval.lists.name_neighbours import NameNeighbours
 from recsys.retrieval.lists.parts import Judging, is_encoder, list_parts, restore_encoder, restore_named, restore_source
-from recsys.retrieval.lists.seq2seq import Seq2seqLists
-from recsys.retrieval.lists.sets import SetLists
+from recsys.retrieval.lists.seq2seq import Seq2seqListEncoder
+from recsys.retrieval.lists.sets import SetListEncoder
 from recsys.retrieval.source import Candidates, Query, Source
 from recsys.retrieval.text import TextAware
 
@@ -37,7 +37,7 @@ class DeployedLists:
 
     encoders: Mapping[str, ListEncoder]
     sources: Mapping[str, Source]
-    fusion: Continuation | None
+    fusion: SizeConditionedFusion | None
 
     def encoder(self, name: str | None, order: Order | None) -> tuple[ListEncoder | None, bool]:
         """The encoder called `name`, or the best for `order`, and whether that keeps what was asked of the order.
@@ -75,7 +75,7 @@ class DeployedLists:
             raise InvalidRequest(f"unknown encoder {name!r}: choose one of {', '.join(known)}")
         return name or known[0]
 
-    def writer(self, name: str) -> Continuer | None:
+    def writer(self, name: str) -> ListDecoder | None:
         """The model called `name` that writes lists item by item; None where the part finds items one by one."""
         source = self.sources.get(name)
         return source.model if isinstance(source, Judging) else None
@@ -117,13 +117,13 @@ class DeployedLists:
     @property
     def _reader(self) -> str:
         source = self.sources.get(NAMES)
-        return source.text_encoder if isinstance(source, ListNames) else ""
+        return source.text_encoder if isinstance(source, NameNeighbours) else ""
 
     def with_items(self, rows: Rows, text: NDArray[np.float32]) -> "DeployedLists":
         """The same with text vectors (rows, text_dim) for new or changed items."""
         encoders, sources = dict(self.encoders), dict(self.sources)
         for name, encoder in self.encoders.items():
-            if isinstance(encoder, Seq2seqLists | SetLists) and encoder.text_encoder:
+            if isinstance(encoder, Seq2seqListEncoder | SetListEncoder) and encoder.text_encoder:
                 encoders[name] = grown = encoder.with_items(rows, text)
                 if name in sources:
                     sources[name] = Judging(grown)
@@ -148,12 +148,12 @@ def deploy_lists(bundle: Bundle) -> DeployedLists:
     """
     parts = list_parts(bundle)
     encoders = {name: restore_encoder(part) for name, part in parts.items() if is_encoder(part)}
-    fusion = Continuation.from_part(parts[CONTINUE]) if CONTINUE in parts else None
+    fusion = SizeConditionedFusion.from_part(parts[CONTINUE]) if CONTINUE in parts else None
     rest = {name: part for name, part in parts.items() if not is_encoder(part) and part.kind != KIND}
     named = {name: part for name, part in rest.items() if part.kind == "list-named"}
     sources: dict[str, Source] = {name: restore_source(part) for name, part in rest.items() if name not in named}
     sources |= {name: restore_named(part, sources) for name, part in named.items()}
     for name, encoder in encoders.items():
-        if isinstance(encoder, Seq2seqLists | SetLists):
+        if isinstance(encoder, Seq2seqListEncoder | SetListEncoder):
             sources[name] = Judging(encoder)
     return DeployedLists(encoders, sources, fusion)

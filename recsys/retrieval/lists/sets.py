@@ -11,19 +11,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.batch import FIRST_ITEM, ItemBatch
-from models.decoders.constraints import Writer
+from models.decoders.constraints import StepDecoder
 from models.decoders.pointer import PointerConfig, PointerDecoder, PointerState, Seen
 from models.encoders.sets import SetConfig, SetPooling
 from models.lists import SetModel
 from recsys.bundle import Part
 from recsys.data.collate import collate
 from recsys.data.history import Rows
-from recsys.retrieval.lists.neural import LearnedLists, tensors
+from recsys.retrieval.lists.neural import NeuralListEncoder, tensors
 
 LOWEST = float(np.finfo(np.float32).min)
 
 
-class SetLists(LearnedLists[SetModel]):
+class SetListEncoder(NeuralListEncoder[SetModel]):
     """Vectors that no permutation changes. Lists are read whole: which items are the latest would be a matter of order."""
 
     kind: ClassVar[str] = "list-set"
@@ -46,7 +46,7 @@ class SetLists(LearnedLists[SetModel]):
     def _asked(self, lists: Sequence[Rows]) -> Tensor:
         return self._read(lists)
 
-    def _writer(self, past: Rows, candidates: Tensor, known: NDArray[np.bool_]) -> Writer[PointerState]:
+    def _writer(self, past: Rows, candidates: Tensor, known: NDArray[np.bool_]) -> StepDecoder[PointerState]:
         batch, x, query = self._queries([past])
         base = (query @ F.normalize(candidates, dim=-1).T).masked_fill(torch.from_numpy(~known), LOWEST)
         return Pointing(self._pointer, Seen(query, x, batch.when.real, candidates[None], base))

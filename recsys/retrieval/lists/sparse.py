@@ -9,10 +9,10 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from recsys.data.history import NO_ROWS, Rows
-from recsys.indexes.index import best, fill, nothing
+from recsys.indexes.index import empty_result, top_k, write_row
 from recsys.retrieval.source import Candidates, Query, Scores
 
-BLOCK = 64
+LISTS_PER_BLOCK = 64
 """Lists asked about at once: bounds the dense scores in memory."""
 
 
@@ -33,22 +33,22 @@ class SparseSource(ABC):
     known: NDArray[np.bool_]
 
     @abstractmethod
-    def opinions(self, queries: Sequence[Query]) -> sp.csr_matrix:
+    def sparse_scores(self, queries: Sequence[Query]) -> sp.csr_matrix:
         """(queries, items): positive scores, a row of none where the source has no opinion on the query."""
 
     def search(self, queries: Sequence[Query], *, k: int) -> Candidates:
         """The best rows that the source has an opinion on."""
-        found = nothing(len(queries), k=k)
-        for start in range(0, len(queries), BLOCK):
-            block = queries[start : start + BLOCK]
-            scores = self.opinions(block)
+        found = empty_result(len(queries), k=k)
+        for start in range(0, len(queries), LISTS_PER_BLOCK):
+            block = queries[start : start + LISTS_PER_BLOCK]
+            scores = self.sparse_scores(block)
             scores.sort_indices()
             for i, query in enumerate(block):
                 span = slice(scores.indptr[i], scores.indptr[i + 1])
                 rows, values = scores.indices[span].astype(np.int64), scores.data[span].astype(np.float32)
                 shown = (values > 0) & (rows < len(query.allowed))
                 shown[shown] = query.allowed[rows[shown]]
-                fill(found, start + i, *best(rows[shown], values[shown], k=k))
+                write_row(found, start + i, *top_k(rows[shown], values[shown], k=k))
         return Candidates(*found)
 
     def score(self, queries: Sequence[Query], rows: NDArray[np.int64]) -> Scores:
@@ -57,15 +57,15 @@ class SparseSource(ABC):
         out = np.full(rows.shape, np.nan, dtype=np.float32)
         inside = (rows >= 0) & (rows < len(self.known))
         inside[inside] = self.known[rows[inside]]
-        for start in range(0, len(queries), BLOCK):
-            scores = self.opinions(queries[start : start + BLOCK])
+        for start in range(0, len(queries), LISTS_PER_BLOCK):
+            scores = self.sparse_scores(queries[start : start + LISTS_PER_BLOCK])
             for i in np.flatnonzero(np.diff(scores.indptr)):
                 dense = scores[[i]].toarray()[0]
                 out[start + i, inside[start + i]] = dense[rows[start + i, inside[start + i]]]
         return out
 
 
-def bags(queries: Sequence[Query], weights: NDArray[np.float32]) -> sp.csr_matrix:
+def list_vectors(queries: Sequence[Query], weights: NDArray[np.float32]) -> sp.csr_matrix:
     """(queries, items): the distinct items of each list with their `weights` (items,), those that weigh nothing left out."""
     held = [_distinct(query.history.rows, weights) for query in queries]
     columns = np.concatenate([*held, NO_ROWS])

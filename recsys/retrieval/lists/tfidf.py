@@ -12,7 +12,7 @@ from recsys.retrieval.lists.words import WIDTH, word_bags
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Bags:
+class Tfidf:
     """`vectors` (lists, WIDTH) of unit length, zeros for a list without words; `rarity` (WIDTH,) says what a word weighs."""
 
     vectors: sp.csr_matrix
@@ -42,12 +42,12 @@ class Bags:
         return cls(sp.csr_matrix(held, shape=(len(held[2]) - 1, WIDTH)), arrays[f"{name}_rarity"])
 
 
-def named_bags(names: Sequence[str | None]) -> Bags:
+def name_tfidf(names: Sequence[str | None]) -> Tfidf:
     """The words of the names."""
     return _fitted(word_bags(names))
 
 
-def told_bags(held: sp.csr_matrix, texts: Sequence[str]) -> Bags:
+def item_text_tfidf(held: sp.csr_matrix, texts: Sequence[str]) -> Tfidf:
     """The words of the `texts` of the items that lists hold (lists, items): each weighs the root of the share of a list's items
     that say it, so that a name is found in what its list holds even where the list is called otherwise."""
     shares = sp.diags_array((1 / np.maximum(np.diff(held.indptr), 1)).astype(np.float32)) @ held
@@ -56,10 +56,10 @@ def told_bags(held: sp.csr_matrix, texts: Sequence[str]) -> Bags:
     return _fitted(told)
 
 
-def _fitted(bags: sp.csr_matrix) -> Bags:
+def _fitted(bags: sp.csr_matrix) -> Tfidf:
     counts = np.bincount(bags.indices, minlength=bags.shape[1])
     rarity = np.where(counts > 0, np.log((1 + bags.shape[0]) / np.maximum(counts, 1)), 0).astype(np.float32)
-    return Bags(_unit(bags, rarity), rarity)
+    return Tfidf(_unit(bags, rarity), rarity)
 
 
 def _unit(bags: sp.csr_matrix, rarity: NDArray[np.float32]) -> sp.csr_matrix:

@@ -13,7 +13,7 @@ from recsys.indexes.build import EXACT_ROWS, IndexConfig, build
 from recsys.indexes.exact import ExactConfig
 from recsys.indexes.index import Index
 from recsys.indexes.ivf_pq import IvfPqConfig
-from recsys.service.playlists.vectorizers import ListReader
+from recsys.service.playlists.vectorizers import ListVectorizer
 from recsys.service.state.catalogue import Catalogue
 from recsys.store import Store
 from recsys.store.records import Playlist
@@ -27,7 +27,7 @@ def suited_to_lists(count: int) -> IndexConfig:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ListsNow:
+class PlaylistSnapshot:
     """Row r of every index is list r of `lists`, whose titles are the names; `lengths` counts items."""
 
     lists: Catalogue
@@ -36,7 +36,7 @@ class ListsNow:
     indexes: MappingProxyType[str, Index]
 
 
-class StoredLists:
+class PlaylistIndex:
     """Any number of threads may ask; what was written before a question is part of its answer.
 
     A reader reads all lists when it is first met, and afterwards those alone that were written, or that hold an item which
@@ -46,12 +46,12 @@ class StoredLists:
     def __init__(self, store: Store) -> None:
         self._store, self._version = store, -1
         self._lock = threading.RLock()
-        self._now = ListsNow(
+        self._now = PlaylistSnapshot(
             Catalogue(), np.empty(0, dtype=np.bool_), np.empty(0, dtype=np.int64), MappingProxyType({})
         )
-        self._readers: dict[str, ListReader] = {}
+        self._readers: dict[str, ListVectorizer] = {}
 
-    def now(self, reader: ListReader) -> ListsNow:
+    def now(self, reader: ListVectorizer) -> PlaylistSnapshot:
         """The lists with an index for `reader.key`."""
         with self._lock:
             if (counted := self._store.changes()) != self._version:
@@ -60,7 +60,7 @@ class StoredLists:
             before = self._readers.get(reader.key)
             if before is None:
                 self._drop([key for key, one in self._readers.items() if one.name == reader.name])
-            if before is None or (items := reader.differing(before)):
+            if before is None or (items := reader.changed_items(before)):
                 again = self._store.playlists_since(-1) if before is None else self._holding(items)
                 self._now = replace(self._now, indexes=self._with(reader, again))
             self._readers[reader.key] = reader
@@ -94,7 +94,7 @@ class StoredLists:
             indexes = {key: index.without(rows) for key, index in self._now.indexes.items()}
             self._now = replace(self._now, indexes=MappingProxyType(indexes), active=lists.active)
 
-    def _with(self, reader: ListReader, written: Sequence[Playlist]) -> MappingProxyType[str, Index]:
+    def _with(self, reader: ListVectorizer, written: Sequence[Playlist]) -> MappingProxyType[str, Index]:
         """The indexes with vectors of `written` as `reader` reads them."""
         vectors = reader.encode(written)
         rows: Rows = self._now.lists.rows(one.playlist_id for one in written)

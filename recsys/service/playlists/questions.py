@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from recsys.data.continuation_cases import Order
 from recsys.errors import InvalidRequest
-from recsys.retrieval.lists.encoder import STRENGTH, Decoding
+from recsys.retrieval.lists.encoder import STRENGTH, DecodingConfig
 from recsys.service.items.questions import MAX_K, Degraded, Scored
 
 MAX_ALTERNATIVES = 8
@@ -40,9 +40,9 @@ class ContinueOptions:
     same_group: float = 0.0
     most_of_group: int | None = None
 
-    def decoding(self) -> Decoding:
+    def decoding(self) -> DecodingConfig:
         """How lists are written and picked; its checks are made where the options are."""
-        return Decoding(
+        return DecodingConfig(
             length=self.k,
             alternatives=self.alternatives,
             strength=self.strength,

@@ -5,13 +5,13 @@ from numpy.typing import NDArray
 
 from recsys.data.history import NO_ROWS
 from recsys.retrieval.lists.encoder import ListVectors
-from recsys.service.playlists.playlist_index import ListsNow
+from recsys.service.playlists.playlist_index import PlaylistSnapshot
 from recsys.service.playlists.questions import SimilarOptions
 from recsys.store import Store
 
 
 def nearest(
-    store: Store, now: ListsNow, key: str, vector: ListVectors, options: SimilarOptions, *, without: str | None
+    store: Store, now: PlaylistSnapshot, key: str, vector: ListVectors, options: SimilarOptions, *, without: str | None
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """(rows, cosines) of the lists most like `vector` (1, dim) as the reader `key` reads them, best first.
 
@@ -26,7 +26,7 @@ def nearest(
     return rows[kept][:wanted], scores[kept][:wanted]
 
 
-def _shown(store: Store, now: ListsNow, options: SimilarOptions) -> NDArray[np.bool_] | None:
+def _shown(store: Store, now: PlaylistSnapshot, options: SimilarOptions) -> NDArray[np.bool_] | None:
     """A flag for each list; None: all of them."""
     kept = (options.min_length, options.max_length, options.holds, options.name_contains)
     if all(one is None for one in kept):

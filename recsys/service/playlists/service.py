@@ -22,7 +22,7 @@ from recsys.retrieval.lists.words import ngrams
 from recsys.retrieval.popular import POPULAR
 from recsys.retrieval.source import Allowed
 from recsys.service.items.questions import MAX_HISTORY, UNKNOWN_EXCLUDED, Degraded, Scored
-from recsys.service.playlists.playlist_index import StoredLists
+from recsys.service.playlists.playlist_index import PlaylistIndex
 from recsys.service.playlists.questions import (
     Alternative,
     ContinuedList,
@@ -34,9 +34,9 @@ from recsys.service.playlists.questions import (
     check_similar,
 )
 from recsys.service.playlists.search import nearest
-from recsys.service.playlists.vectorizers import ByItems, ByNames, ListReader
+from recsys.service.playlists.vectorizers import ItemVectorizer, ListVectorizer, NameVectorizer
 from recsys.service.state.catalogue import Catalogue
-from recsys.service.state.live import Live
+from recsys.service.state.live import LiveState
 from recsys.service.state.snapshot import Snapshot
 from recsys.store import Store
 from recsys.store.records import Playlist
@@ -47,12 +47,12 @@ POOL = 200
 many where some may not stand together."""
 
 
-class ListQuestions:
+class PlaylistService:
     """Answers for any number of threads; `live` is the recommender's own."""
 
-    def __init__(self, store: Store, live: Live) -> None:
+    def __init__(self, store: Store, live: LiveState) -> None:
         self._store, self._live = store, live
-        self._stored = StoredLists(store)
+        self._stored = PlaylistIndex(store)
 
     def similar_to(self, playlist_id: str, options: SimilarOptions, *, request_id: str | None = None) -> SimilarLists:
         """The lists most like a stored one, without itself.
@@ -99,7 +99,7 @@ class ListQuestions:
             NotReady: nothing here continues lists.
         """
         check(options)
-        self._live.follow()
+        self._live.poll_changes()
         live, degraded = self._live.snapshot, list[Degraded]()
         encoder = live.lists.continuer(options.encoder)
         past = self._sent(live, item_ids, name, degraded)
@@ -158,7 +158,7 @@ class ListQuestions:
         live = self._live.snapshot
         for encoder in live.lists.encoders.values():
             self._stored.now(self._reader(live, encoder))
-        self._stored.now(ByNames())
+        self._stored.now(NameVectorizer())
 
     def stored(self, playlist_id: str) -> Playlist:
         """Raises NotFound: no such playlist."""
@@ -170,14 +170,14 @@ class ListQuestions:
             return None
         encoder = self._live.reading.encoder() if self._live.reading else None
         if encoder is None:
-            why = "; ".join(self._live.trouble) or "the text encoder of the bundle cannot be had"
+            why = "; ".join(self._live.problems) or "the text encoder of the bundle cannot be had"
             degraded.append(Degraded("name", f"{why}: names are compared by their letters"))
             return None
         read: NDArray[np.float32] = encoder.encode([name or ""])[0]
         return read
 
-    def _reader(self, live: Snapshot, encoder: ListEncoder) -> ListReader:
-        return ByItems(encoder, live.catalogue, self._store)
+    def _reader(self, live: Snapshot, encoder: ListEncoder) -> ListVectorizer:
+        return ItemVectorizer(encoder, live.catalogue, self._store)
 
     def _chosen(
         self,
@@ -210,7 +210,7 @@ class ListQuestions:
         request_id: str | None,
     ) -> SimilarLists:
         check_similar(options)
-        self._live.follow()
+        self._live.poll_changes()
         live = self._live.snapshot
         encoder, kept = live.lists.encoder(options.encoder, options.order)
         past = self._sent(live, item_ids, name, degraded)
@@ -224,9 +224,9 @@ class ListQuestions:
             if not kept:
                 degraded.append(Degraded("order", _other_order(encoder)))
             used: str = encoder.name
-            reader: ListReader = self._reader(live, encoder)
+            reader: ListVectorizer = self._reader(live, encoder)
         elif (name or "").strip():
-            used, reader, vector = NAMES, ByNames(), ngrams([name])
+            used, reader, vector = NAMES, NameVectorizer(), ngrams([name])
             degraded.append(Degraded("items", "no item to compare: lists with similar names are shown"))
             if options.order is not None:
                 degraded.append(Degraded("order", "names have no order of items"))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from recsys.data.history import Rows
 from recsys.retrieval.lists.encoder import ListEncoder, ListVectors
-from recsys.retrieval.lists.neural import LearnedLists
+from recsys.retrieval.lists.neural import NeuralListEncoder
 from recsys.retrieval.lists.serving import NAMES
 from recsys.retrieval.lists.words import ngrams
 from recsys.service.state.catalogue import Catalogue
@@ -21,7 +21,7 @@ from recsys.store import Store
 from recsys.store.records import Playlist
 
 
-class ListReader(Protocol):
+class ListVectorizer(Protocol):
     """`key` names what is computed: vectors of two keys never mix. Of one `name` the last that was met is kept."""
 
     @property
@@ -34,12 +34,12 @@ class ListReader(Protocol):
         """Vectors (lists, dim) of stored lists; zeros for one that has no direction."""
         ...
 
-    def differing(self, before: Self) -> list[str]:
+    def changed_items(self, before: Self) -> list[str]:
         """The items that `before`, of the same key, read otherwise."""
         ...
 
 
-class ByNames:
+class NameVectorizer:
     """Lists as their names read."""
 
     name = key = NAMES
@@ -47,11 +47,11 @@ class ByNames:
     def encode(self, lists: Sequence[Playlist]) -> ListVectors:
         return ngrams([one.name for one in lists])
 
-    def differing(self, before: "ByNames") -> list[str]:  # noqa: ARG002  (names have no items)
+    def changed_items(self, before: "NameVectorizer") -> list[str]:  # noqa: ARG002  (names have no items)
         return []
 
 
-class ByItems:
+class ItemVectorizer:
     """Lists as `encoder` reads their items. What a trained one has read is kept in the store: a restart reads nothing again."""
 
     def __init__(self, encoder: ListEncoder, catalogue: Catalogue, store: Store) -> None:
@@ -68,15 +68,15 @@ class ByItems:
     def encode(self, lists: Sequence[Playlist]) -> ListVectors:
         rows = [self._catalogue.rows(one.item_ids) for one in lists]
         encoder = self._encoder
-        return self._kept(encoder, lists, rows) if isinstance(encoder, LearnedLists) else encoder.encode(rows)
+        return self._kept(encoder, lists, rows) if isinstance(encoder, NeuralListEncoder) else encoder.encode(rows)
 
-    def differing(self, before: "ByItems") -> list[str]:
+    def changed_items(self, before: "ItemVectorizer") -> list[str]:
         new, old = self._encoder, before._encoder
-        if new is old or not isinstance(new, LearnedLists) or not isinstance(old, LearnedLists):
+        if new is old or not isinstance(new, NeuralListEncoder) or not isinstance(old, NeuralListEncoder):
             return []
-        return [self._catalogue.item_ids[row] for row in new.differing(old).tolist()]
+        return [self._catalogue.item_ids[row] for row in new.changed_rows(old).tolist()]
 
-    def _kept(self, encoder: LearnedLists, lists: Sequence[Playlist], rows: Sequence[Rows]) -> ListVectors:  # type: ignore[type-arg]
+    def _kept(self, encoder: NeuralListEncoder, lists: Sequence[Playlist], rows: Sequence[Rows]) -> ListVectors:  # type: ignore[type-arg]
         keys = [(one.playlist_id, _content(encoder, read)) for one, read in zip(lists, rows, strict=True)]
         held = self._store.vectors(encoder.hash, [one.playlist_id for one in lists], owner="playlist")
         missing = [i for i, key in enumerate(keys) if key not in held]
@@ -87,7 +87,7 @@ class ByItems:
         return np.stack([held[key] for key in keys]) if keys else np.empty((0, encoder.dim), dtype=np.float32)
 
 
-def _content(encoder: LearnedLists, rows: Rows) -> str:  # type: ignore[type-arg]
+def _content(encoder: NeuralListEncoder, rows: Rows) -> str:  # type: ignore[type-arg]
     """Changes when what the encoder reads of the list does: an item, its place, or its vector."""
     read: NDArray[np.float32] = encoder.vectors[encoder.usable(rows)]
     return hashlib.blake2b(read.tobytes(), digest_size=16).hexdigest()

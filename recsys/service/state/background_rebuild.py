@@ -5,19 +5,19 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from recsys.indexes.staleness import aged, caught_up, renewed
-from recsys.retrieval.dense import InnerProductSource
+from recsys.indexes.staleness import is_stale, rebuild, replay
+from recsys.retrieval.dense import DenseSource
 from recsys.retrieval.item_text import ItemTextSource
-from recsys.retrieval.truncation import Size
+from recsys.retrieval.truncation import Truncation
 from recsys.service.state.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
 
-Place = tuple[str, Size | None]
+Place = tuple[str, Truncation | None]
 """A source by its name, and at which of its sizes, where it has several."""
 
 
-class Renewal:
+class BackgroundRebuild:
     """Renews aged indexes, one after the other in one thread; questions and writes go on meanwhile.
 
     `snapshot` gives what answers now; `exchange` puts what a function makes of it in its place while nothing is written.
@@ -53,20 +53,20 @@ class Renewal:
         before = self._snapshot()
         source = _searched(before)[place]
         old, (name, size) = source.index, place
-        fresh = renewed(old, before.catalogue.active, suits=source.suits)
+        fresh = rebuild(old, before.catalogue.active, suits=source.suits)
 
         def swapped(now: Snapshot) -> Snapshot:
-            index = caught_up(fresh, before=old, now=_searched(now)[place].index)
+            index = replay(fresh, before=old, now=_searched(now)[place].index)
             return replace(now, deployed=now.deployed.with_index(name, size, index))
 
         self._exchange(swapped)
 
 
-def _searched(snapshot: Snapshot) -> Mapping[Place, InnerProductSource]:
+def _searched(snapshot: Snapshot) -> Mapping[Place, DenseSource]:
     """All that has an index; a source of several sizes has one at each."""
-    found = dict[Place, InnerProductSource]()
+    found = dict[Place, DenseSource]()
     for name, source in snapshot.deployed.sources.items():
-        if isinstance(source, InnerProductSource):
+        if isinstance(source, DenseSource):
             found[name, None] = source
         elif isinstance(source, ItemTextSource):
             found |= {(name, size): source.at(size) for size in source.sizes.served}
@@ -77,4 +77,4 @@ def _aged(snapshot: Snapshot) -> list[Place]:
     """Where an index has aged."""
     shown = snapshot.catalogue.active
     sources = _searched(snapshot).items()
-    return [place for place, source in sources if aged(source.index, shown, suits=source.suits)]
+    return [place for place, source in sources if is_stale(source.index, shown, suits=source.suits)]

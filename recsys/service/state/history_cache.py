@@ -24,10 +24,10 @@ class _Kept:
     checked: int
 
 
-class KeptHistories:
+class HistoryCache:
     """The last `limit` events of users as histories over `row`. Any number of threads may ask.
 
-    After `doubt`, a history is used again only once the store says that the user's events are still the same ones. One
+    After `invalidate`, a history is used again only once the store says that the user's events are still the same ones. One
     with events of items that had no row is then read anew: the items may have come since.
     """
 
@@ -37,7 +37,7 @@ class KeptHistories:
         self._lock = threading.Lock()
         self._doubts = 0
 
-    def doubt(self) -> None:
+    def invalidate(self) -> None:
         """Something was written: nothing is taken for granted any more."""
         with self._lock:
             self._doubts += 1

@@ -21,24 +21,24 @@ from recsys.retrieval.lists.serving import deploy_lists
 from recsys.retrieval.popular import POPULAR
 from recsys.retrieval.serving import Deployed, deploy, popular_only
 from recsys.service.items.questions import MAX_HISTORY
-from recsys.service.state.background_rebuild import Renewal
+from recsys.service.state.background_rebuild import BackgroundRebuild
 from recsys.service.state.catalogue import Catalogue
-from recsys.service.state.history_cache import KeptHistories
+from recsys.service.state.history_cache import HistoryCache
 from recsys.service.state.snapshot import NO_LISTS, Snapshot
-from recsys.service.state.text_service import Reading
+from recsys.service.state.text_service import TextService
 from recsys.store import Store
 from recsys.store.records import Item
 
 log = logging.getLogger(__name__)
 
-EVERY = 0.2
+POLL_SECONDS = 0.2
 """Seconds after which the store is asked again whether another process wrote something."""
 
 
-class Live:
+class LiveState:
     """The snapshot, the histories and the reading of texts behind it. Any number of threads may read; writers take turns.
 
-    `reading` is None while no bundle answers; `away` says that the store did not answer lately.
+    `reading` is None while no bundle answers; `store_unreachable` says that the store did not answer lately.
 
     Raises (constructor):
         BundleError: the bundle named cannot be read.
@@ -50,28 +50,28 @@ class Live:
     ) -> None:
         self._store, self._device, self._text_index, self._indexes = store, device, text_index, indexes
         self._writing = threading.RLock()
-        self._trouble: tuple[str, ...] = ()
-        self.away = False
-        self._renewal = Renewal(lambda: self.snapshot, self._exchange)
-        self._counted, self.due = store.changes(), 0.0
-        self.reading: Reading | None = None
+        self._problems: tuple[str, ...] = ()
+        self.store_unreachable = False
+        self._renewal = BackgroundRebuild(lambda: self.snapshot, self._exchange)
+        self._seen_version, self.next_poll = store.changes(), 0.0
+        self.reading: TextService | None = None
         self.snapshot = self._load(bundle)
         self._begin()
         self._renewal.start_if_due()
-        self.histories = KeptHistories(store, self.snapshot.catalogue.row, limit=MAX_HISTORY)
+        self.histories = HistoryCache(store, self.snapshot.catalogue.row, limit=MAX_HISTORY)
 
-    def follow(self) -> None:
+    def poll_changes(self) -> None:
         """Applies what other processes wrote, where the store was not asked lately. While it is applied, others go on."""
-        if time.monotonic() < self.due or not self._writing.acquire(blocking=False):
+        if time.monotonic() < self.next_poll or not self._writing.acquire(blocking=False):
             return
         try:
             self._apply()
-            self.away = False
+            self.store_unreachable = False
         except StoreError:
             log.exception("changes of other processes were not read")
-            self.away = True
+            self.store_unreachable = True
         finally:
-            self.due = time.monotonic() + EVERY
+            self.next_poll = time.monotonic() + POLL_SECONDS
             self._writing.release()
 
     @contextmanager
@@ -82,16 +82,16 @@ class Live:
             self._apply()
 
     @property
-    def trouble(self) -> tuple[str, ...]:
+    def problems(self) -> tuple[str, ...]:
         """Why no bundle answers, or what of it cannot be used."""
-        return self._trouble + (self.reading.trouble if self.reading else ())
+        return self._problems + (self.reading.problems if self.reading else ())
 
     def warm_up(self) -> None:
         """Loads the text encoder now, so that the first new item, or the first text asked for, does not wait for it."""
         if self.reading and (encoder := self.reading.encoder()):
             encoder.encode(["warm"])
 
-    def settle(self) -> None:
+    def wait_for_rebuilds(self) -> None:
         """Waits until indexes that are being renewed in the background are in their places."""
         self._renewal.wait()
 
@@ -102,12 +102,12 @@ class Live:
     def _apply(self) -> None:
         """Makes everything that the store holds by now part of the next answer. Writers take turns."""
         counted = self._store.changes()
-        if counted != self._counted:
-            if items := self._store.items_since(self._counted):
+        if counted != self._seen_version:
+            if items := self._store.items_since(self._seen_version):
                 self._learn(self._publish(items))
                 self._renewal.start_if_due()
-            self.histories.doubt()
-            self._counted = counted
+            self.histories.invalidate()
+            self._seen_version = counted
 
     def _load(self, uri: str | None) -> Snapshot:
         record = None if uri else self._store.active_bundle()
@@ -116,14 +116,14 @@ class Live:
                 bundle = load_bundle(named)
                 live = Snapshot(deploy(bundle), deploy_lists(bundle), Catalogue(bundle.item_ids), bundle)
                 if not live.recommends:
-                    self._trouble = (
+                    self._problems = (
                         f"{bundle.uri} has parts for lists alone: `recsys train blend` has some for items",
                     )
                     live = replace(live, deployed=self._popular(bundle.item_ids))
                 elif POPULAR not in live.deployed.sources:  # which stands in where the others find nothing
                     popular = self._popular(bundle.item_ids).sources[POPULAR]
                     live = replace(live, deployed=live.deployed.with_source(POPULAR, popular))
-                self.reading = Reading(
+                self.reading = TextService(
                     self._store,
                     bundle,
                     live.text_encoders,
@@ -132,11 +132,11 @@ class Live:
                     indexes=self._indexes,
                 )
                 return live
-            self._trouble = ("no active bundle: run `recsys train blend`, then restart",)
+            self._problems = ("no active bundle: run `recsys train blend`, then restart",)
         except BundleError as error:
             if uri:  # asked for by name: say so at once
                 raise
-            self._trouble = (str(error),)
+            self._problems = (str(error),)
         item_ids = tuple(item.item_id for page in self._store.items() for item in page)
         return Snapshot(self._popular(item_ids), NO_LISTS, Catalogue(item_ids), None)
 
@@ -159,7 +159,7 @@ class Live:
         shown = [item for item in items if item.active]
         catalogue.put([(item.item_id, item.title, item.domain) for item in shown])
         catalogue.delete([item.item_id for item in items if not item.active])
-        return self.reading.unread(shown, catalogue) if self.reading else []
+        return self.reading.changed_items(shown, catalogue) if self.reading else []
 
     def _learn(self, items: Sequence[Item]) -> None:
         if self.reading and items:

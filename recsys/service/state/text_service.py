@@ -17,7 +17,7 @@ from models.errors import ConfigError
 from recsys.bundle import Bundle
 from recsys.encoders.base import TextEncoder, text_hash
 from recsys.encoders.cache import exits, stored_exits
-from recsys.encoders.catalogue import ItemTextEncoder, carried, cut
+from recsys.encoders.catalogue import CatalogueTextEncoder, find_text_encoder, truncate
 from recsys.encoders.resolve import has_weights, text_encoder
 from recsys.errors import InvalidRequest, NotReady
 from recsys.indexes.build import Kind
@@ -26,7 +26,7 @@ from recsys.retrieval.item_text import SizedSource, SpacedVectors, over_items
 from recsys.retrieval.serving import Deployed
 from recsys.retrieval.source import Allowed
 from recsys.retrieval.text import TextSource
-from recsys.retrieval.truncation import Size, Unmet
+from recsys.retrieval.truncation import Truncation, Unmet
 from recsys.service.state.catalogue import Catalogue
 from recsys.store import Store
 from recsys.store.records import Item
@@ -42,11 +42,11 @@ UNREAD = ""
 """The hash of no text."""
 
 
-class Reading:
+class TextService:
     """The text encoder of `bundle`, loaded when it is first needed if it is not inside, and what is known of the items' texts.
 
     `names` are the text encoders that the parts ask for, `text_index` is how vectors of one that the bundle carries are
-    searched, `indexes` the folder where what that takes is kept. `trouble` says why texts cannot be read, once that was tried.
+    searched, `indexes` the folder where what that takes is kept. `problems` says why texts cannot be read, once that was tried.
 
     Raises (constructor):
         BundleError: the text encoder that the bundle carries does not fit its settings.
@@ -70,8 +70,8 @@ class Reading:
         self._loading = threading.Lock()
         self._loaded = not self._names
         self._encoder: TextEncoder | None = None
-        self.trouble: tuple[str, ...] = ()
-        if carried(bundle):
+        self.problems: tuple[str, ...] = ()
+        if find_text_encoder(bundle):
             self.encoder()
 
     def encoder(self) -> TextEncoder | None:
@@ -81,7 +81,7 @@ class Reading:
                 self._encoder, self._loaded = self._load(), True
             return self._encoder
 
-    def unread(self, items: Iterable[Item], catalogue: Catalogue) -> list[Item]:
+    def changed_items(self, items: Iterable[Item], catalogue: Catalogue) -> list[Item]:
         """Those of `items` whose text is not the one that the sources know them by. They count as read from now on."""
         found = []
         silent = np.zeros(len(catalogue), dtype=np.bool_)
@@ -113,11 +113,11 @@ class Reading:
 
         An item of the training that the store lacks, or has deleted, is unread: it is read once it comes back.
         """
-        part = carried(self._bundle)
+        part = find_text_encoder(self._bundle)
         if part is None:
             return deployed
         encoder, size = self.encoder(), len(catalogue)
-        assert isinstance(encoder, ItemTextEncoder)
+        assert isinstance(encoder, CatalogueTextEncoder)
         known = np.zeros(size, dtype=np.bool_)
         vectors = {layers: np.zeros((size, encoder.dim), dtype=np.float32) for layers in encoder.exits}
         for page in self._store.items():
@@ -132,7 +132,7 @@ class Reading:
         return deployed.with_source(part.name, source)
 
     def of_questions(
-        self, deployed: Deployed, name: str, size: Size | None, asked: Sequence[tuple[str, str | None]]
+        self, deployed: Deployed, name: str, size: Truncation | None, asked: Sequence[tuple[str, str | None]]
     ) -> Vectors:
         """Vectors (texts, dim) of (text, domain) pairs, for `Query.vector` of the source `name` at `size`.
 
@@ -144,15 +144,15 @@ class Reading:
         if not isinstance(source, SizedSource | TextSource):
             raise InvalidRequest(f"part {name!r} cannot be asked a text: leave `encoder` out")
         if encoder is None:
-            raise NotReady("; ".join(self.trouble) or "no part of this bundle reads texts: train a blend")
+            raise NotReady("; ".join(self.problems) or "no part of this bundle reads texts: train a blend")
         texts, domains = [text for text, _ in asked], [domain for _, domain in asked]
         if isinstance(source, TextSource):
-            if isinstance(encoder, ItemTextEncoder):
+            if isinstance(encoder, CatalogueTextEncoder):
                 return source.of_texts(encoder.encode_questions(texts, domains=domains))
             return source.of_texts(encoder.encode(texts))
-        assert isinstance(encoder, ItemTextEncoder)
+        assert isinstance(encoder, CatalogueTextEncoder)
         assert size is not None
-        vectors = cut(encoder.encode_questions(texts, domains=domains, layers=size.layers), size.dims)
+        vectors = truncate(encoder.encode_questions(texts, domains=domains, layers=size.layers), size.dims)
         space = Space(encoder=encoder.hash, layers=size.layers, dims=size.dims)
         return source.of_texts(SpacedVectors(space, vectors))
 
@@ -176,13 +176,13 @@ class Reading:
         silent = self._silent[: len(allowed)]
         return allowed & ~np.pad(silent, (0, len(allowed) - len(silent)))
 
-    def within(self, domain: str, catalogue: Catalogue, allowed: Allowed) -> tuple[Allowed, list[Unmet]]:
+    def restrict_to_domain(self, domain: str, catalogue: Catalogue, allowed: Allowed) -> tuple[Allowed, list[Unmet]]:
         """The rows of `allowed` that are of `domain`, and what of it is not met."""
         flags, encoder = catalogue.of_domain(domain), self.encoder()
         if flags is None:
             return allowed, [("domain", f"no item is of domain {domain!r}: all are searched")]
         kept = allowed & flags[: len(allowed)]
-        if isinstance(encoder, ItemTextEncoder) and encoder.domains and domain not in encoder.domains:
+        if isinstance(encoder, CatalogueTextEncoder) and encoder.domains and domain not in encoder.domains:
             return kept, [("domain", f"domain {domain!r} was not trained: the general expert reads the text")]
         return kept, []
 
@@ -202,8 +202,8 @@ class Reading:
         return None if row is None or row >= len(self._bundle.texts) else self._bundle.texts[row]
 
     def _load(self) -> TextEncoder | None:
-        if part := carried(self._bundle):
-            return ItemTextEncoder.from_part(part, device=self._device)
+        if part := find_text_encoder(self._bundle):
+            return CatalogueTextEncoder.from_part(part, device=self._device)
         trained, name = self._bundle.about.get("text_encoder_hash"), min(self._names)
         why = "its weights are not those of the bundle"
         try:
@@ -212,7 +212,7 @@ class Reading:
             encoder, why = None, str(error)
         if encoder and (not trained or has_weights(encoder, trained)):
             return encoder
-        self.trouble = (f"text encoder {name!r}: {why}; items newer than the bundle have no text: train again",)
+        self.problems = (f"text encoder {name!r}: {why}; items newer than the bundle have no text: train again",)
         return None
 
 

@@ -11,7 +11,7 @@ from recsys.data.cooccurrence import Pairs, neighbours
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Members:
+class PairIndex:
     """The items that a run learns from, numbered anew so that those of a domain lie together.
 
     `rows` are their catalogue rows, `partners` the numbers of each one's partners, `spans` where each domain lies.
@@ -37,7 +37,7 @@ class TextBatch:
     general: bool
 
 
-def members(pairs: Pairs, domains: Sequence[str | None]) -> Members:
+def index_pairs(pairs: Pairs, domains: Sequence[str | None]) -> PairIndex:
     """The items of `pairs`, by domain in alphabetical order (items without one first) and row."""
     paired = np.unique(pairs.rows)
     names = sorted({domains[row] for row in paired.tolist()}, key=lambda name: (name is not None, name or ""))
@@ -50,11 +50,11 @@ def members(pairs: Pairs, domains: Sequence[str | None]) -> Members:
     bounds = np.searchsorted(own, np.arange(len(names) + 1))
     spans = tuple((int(start), int(end)) for start, end in pairwise(bounds))
     partners = neighbours(Pairs(place[pairs.rows], pairs.counts), items=len(rows))
-    return Members(rows, partners, tuple(names), spans)
+    return PairIndex(rows, partners, tuple(names), spans)
 
 
 def text_batches(
-    learned: Members, *, texts: int, beside: int, power: float, general: float, generator: np.random.Generator
+    learned: PairIndex, *, texts: int, beside: int, power: float, general: float, generator: np.random.Generator
 ) -> Iterator[TextBatch]:
     """One epoch: as many seeds as there are members, each batch about `texts` texts, of which `beside` a seed are partners.
 

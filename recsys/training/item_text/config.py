@@ -8,7 +8,7 @@ from typing import Literal
 from models.errors import ConfigError
 from models.objectives.nested import Pair
 from recsys.data.cooccurrence import Pairs, PairsConfig
-from recsys.errors import within
+from recsys.errors import check_ranges
 from recsys.training.loop import LoopConfig
 
 NAME = "item-text"
@@ -61,17 +61,17 @@ class ItemTextRecipe:
     loop: LoopConfig = field(default_factory=lambda: LoopConfig(epochs=2, learning_rate=3e-4, weight_decay=0.01))
 
     def __post_init__(self) -> None:
-        within(self, layers=(1, inf), heads=(1, inf), vocabulary=(1, inf), expert_pairs=(1, inf), texts=(2, inf))
-        within(self, max_length=(4, inf), temperature=(1e-3, inf), beside=(0, inf), align=(0, inf), stay=(0, inf))
-        within(self, general_stay=(0, inf), salad_stay=(0, inf), power=(0, 10), expert_rate=(0, 100))
-        within(
+        check_ranges(self, layers=(1, inf), heads=(1, inf), vocabulary=(1, inf), expert_pairs=(1, inf), texts=(2, inf))
+        check_ranges(self, max_length=(4, inf), temperature=(1e-3, inf), beside=(0, inf), align=(0, inf), stay=(0, inf))
+        check_ranges(self, general_stay=(0, inf), salad_stay=(0, inf), power=(0, 10), expert_rate=(0, 100))
+        check_ranges(
             self, frozen=(0, self.layers - 1), dropout=(0, 0.9), label_dropout=(0, 1), keep=(0, 1), held_out=(0, 0.9)
         )
         for name in ("width", "dims", "hard_negatives"):
             if getattr(self, name) is not None:
-                within(self, **{name: (1, inf)})
+                check_ranges(self, **{name: (1, inf)})
         if self.expert_layers is not None:
-            within(self, expert_layers=(0, self.layers))
+            check_ranges(self, expert_layers=(0, self.layers))
         if self.compare and not self.held_out:
             raise ConfigError("compare=true with held_out=0: sizes are compared on items held out")
 

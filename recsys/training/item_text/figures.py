@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.bundle import Bundle, Part
-from recsys.data.cooccurrence import Pairs, mine, split_items
-from recsys.data.corpus import Lists
+from recsys.data.cooccurrence import Pairs, mine_pairs, split_items
+from recsys.data.corpus import Corpus
 from recsys.encoders.base import text_hash
-from recsys.encoders.catalogue import ItemTextEncoder, checkpoint_part, cut, encoder_in
+from recsys.encoders.catalogue import CatalogueTextEncoder, checkpoint_part, require_text_encoder, truncate
 from recsys.errors import InvalidRequest, NotReady
 from recsys.metrics.pair_recall import macro, partner_recall
 from recsys.metrics.ranking import Interval
-from recsys.retrieval.truncation import BAR
+from recsys.retrieval.truncation import MIN_RETAINED
 from recsys.training.item_text.config import NAME, ItemTextRecipe, TextData
 from recsys.training.item_text.train import add_domain, train
 from recsys.training.loop import Epoch
@@ -44,7 +44,7 @@ class HeldOut:
     pairs: Pairs
 
 
-def item_text_bundle(plan: Plan, store_lists: Lists) -> Iterator[Progress | Bundle]:
+def item_text_bundle(plan: Plan, store_lists: Corpus) -> Iterator[Progress | Bundle]:
     """Yields progress, and last a one-part bundle with the encoder `item-text` and its figures on held-out items.
 
     Raises:
@@ -67,8 +67,8 @@ def item_text_bundle(plan: Plan, store_lists: Lists) -> Iterator[Progress | Bund
     start = None
     if recipe.start != "random":
         untrained = checkpoint_part(recipe.start, max_length=recipe.max_length)
-        start = ItemTextEncoder.from_part(untrained, device=plan.device)
-    figures = measured(ItemTextEncoder.from_part(part, device=plan.device), data, held, start=start)
+        start = CatalogueTextEncoder.from_part(untrained, device=plan.device)
+    figures = measured(CatalogueTextEncoder.from_part(part, device=plan.device), data, held, start=start)
     if gain := figures["with_minus_without"]:
         yield Progress(NAME, f"recall@10 of items held out, minus that of {recipe.start}: {Interval(**gain)}")
     if recipe.compare:
@@ -76,7 +76,7 @@ def item_text_bundle(plan: Plan, store_lists: Lists) -> Iterator[Progress | Bund
     yield _bundle(plan, store_lists, data, replace(part, figures=figures))
 
 
-def new_domain_bundle(plan: Plan, store_lists: Lists, start: Bundle, *, domain: str) -> Iterator[Progress | Bundle]:
+def new_domain_bundle(plan: Plan, store_lists: Corpus, start: Bundle, *, domain: str) -> Iterator[Progress | Bundle]:
     """The same for the encoder in `start` with an expert for `domain` added; the vectors of all other items keep their bits.
 
     Settings are those that the encoder was trained with, where the plan has others among the `FREE` ones.
@@ -86,7 +86,7 @@ def new_domain_bundle(plan: Plan, store_lists: Lists, start: Bundle, *, domain: 
         InvalidRequest: it is dense, has an expert for `domain` already, or the plan changes what is built already.
         NotReady: the lists give too few pairs of `domain`.
     """
-    old = encoder_in(start)
+    old = require_text_encoder(start)
     known = old.config["domains"]
     if not known:
         raise InvalidRequest(f"{start.uri} has one expert for all: train `item-text` on items of two or more domains")
@@ -118,7 +118,7 @@ def new_domain_bundle(plan: Plan, store_lists: Lists, start: Bundle, *, domain: 
         )
     )
     before, after = (
-        measured(ItemTextEncoder.from_part(one, device=plan.device), data, held)["settings"] for one in (old, part)
+        measured(CatalogueTextEncoder.from_part(one, device=plan.device), data, held)["settings"] for one in (old, part)
     )
     if len(held.pairs):
         general, own = before[-1]["recall@10"], after[-1]["recall@10"]
@@ -136,7 +136,7 @@ def _told(facts: Iterator[Epoch | Part]) -> Generator[Progress, None, Part]:
     raise AssertionError("a training ends with its part")
 
 
-def _bundle(plan: Plan, store_lists: Lists, data: TextData, part: Part) -> Bundle:
+def _bundle(plan: Plan, store_lists: Corpus, data: TextData, part: Part) -> Bundle:
     about = {k: v for k, v in asdict(plan).items() if k not in ("checkpoints", "resume")}
     about |= {"data": {"items": len(store_lists.item_ids), "pairs": len(data.pairs)}}
     texts = tuple(text_hash(*read) for read in zip(store_lists.texts, store_lists.domains, strict=True))
@@ -158,32 +158,32 @@ def _compared(
             resume=plan.resume,
         )
         assert isinstance(part, Part)
-        own = measured(ItemTextEncoder.from_part(part, device=plan.device), data, held)["settings"]
+        own = measured(CatalogueTextEncoder.from_part(part, device=plan.device), data, held)["settings"]
         alone = own[-1]["recall@10"]
         setting["of_separate"] = share = setting["recall@10"] / alone if alone else 1.0
         told = f"{layers} layers x {dims} dims reach {share:.3f} of a model of that size trained alone"
-        yield Progress(NAME, told if share >= BAR else f"{told}: withheld, below {BAR}")
+        yield Progress(NAME, told if share >= MIN_RETAINED else f"{told}: withheld, below {MIN_RETAINED}")
 
 
-def split(found: Lists, recipe: ItemTextRecipe, *, seed: int, domain: str | None = None) -> tuple[TextData, HeldOut]:
+def split(found: Corpus, recipe: ItemTextRecipe, *, seed: int, domain: str | None = None) -> tuple[TextData, HeldOut]:
     """What to learn, of `domain` alone where it is given, without any pair of an item held out, and these pairs."""
-    pairs = mine(found.rows, found.owners, domains=found.domains, config=recipe.pairs)
-    pairs = pairs.inside(np.array([bool(text) for text in found.texts], dtype=np.bool_))
+    pairs = mine_pairs(found.rows, found.owners, domains=found.domains, config=recipe.pairs)
+    pairs = pairs.both_in(np.array([bool(text) for text in found.texts], dtype=np.bool_))
     if domain is not None:
-        pairs = pairs.inside(np.array([one == domain for one in found.domains], dtype=np.bool_))
+        pairs = pairs.both_in(np.array([one == domain for one in found.domains], dtype=np.bool_))
     learned, held = split_items(pairs, items=len(found.item_ids), share=recipe.held_out, seed=seed)
-    data = TextData(found.texts, found.domains, pairs.inside(learned))
+    data = TextData(found.texts, found.domains, pairs.both_in(learned))
     if len(data.pairs) < FEWEST:
         raise NotReady(
             f"{len(data.pairs)} pairs of items with a text{f' of {domain}' if domain else ''} that go together, of at least "
             f"{FEWEST}: import more lists, titles or attributes, or lower "
             f"`lists` ({recipe.pairs.lists}) in [item-text.pairs]"
         )
-    return data, HeldOut(np.flatnonzero(held), pairs.touching(held))
+    return data, HeldOut(np.flatnonzero(held), pairs.any_in(held))
 
 
 def measured(
-    encoder: ItemTextEncoder, data: TextData, held: HeldOut, *, start: ItemTextEncoder | None = None
+    encoder: CatalogueTextEncoder, data: TextData, held: HeldOut, *, start: CatalogueTextEncoder | None = None
 ) -> dict[str, Any]:
     """Recall@10 of held-out items, macro mean over domains with its interval, and texts a second of each (layers, dims) that is
     offered. `of_separate` is unknown until a model of that size is trained alone.
@@ -197,7 +197,7 @@ def measured(
     for layers, speed in speeds.items():
         vectors = encoder.encode(texts, domains=domains, layers=layers)
         for dims in [dims for at, dims in encoder.offered if at == layers]:
-            recalls = _recalls(cut(vectors, dims), rows, domains, held) if len(held.pairs) else []
+            recalls = _recalls(truncate(vectors, dims), rows, domains, held) if len(held.pairs) else []
             found = macro(recalls) if recalls else None
             settings.append(
                 {
@@ -217,7 +217,7 @@ def measured(
     return {"validation_recall@10": settings[-1]["recall@10"], "with_minus_without": gain, "settings": settings}
 
 
-def _speeds(encoder: ItemTextEncoder, texts: Sequence[str], domains: Sequence[str | None]) -> dict[int, float]:
+def _speeds(encoder: CatalogueTextEncoder, texts: Sequence[str], domains: Sequence[str | None]) -> dict[int, float]:
     """Texts a second after each exit that is offered: the best of some turns in rotation: other work slows single ones."""
     best = dict.fromkeys(sorted({layers for layers, _ in encoder.offered}), inf)
     for _ in range(TURNS):

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.encoders.text import TextEncoder
-from models.objectives.contrastive import IMPOSSIBLE, alignment, hardest, ranking
+from models.objectives.contrastive import MASKED_LOGIT, distillation_kl, keep_hard_negatives, multiple_negatives_loss
 from models.objectives.nested import Pair, checked_pairs, sampled_pairs
-from models.pooling.nested import cut
+from models.pooling.nested import truncate
 from recsys.encoders.batching import length_buckets
-from recsys.encoders.normalize import legal
+from recsys.encoders.normalize import sanitize_text
 from recsys.encoders.tokenizer import TextTokenizer, Tokens, collate_tokens
-from recsys.training.item_text.batches import Members, TextBatch
+from recsys.training.item_text.batches import PairIndex, TextBatch
 from recsys.training.item_text.config import ItemTextRecipe, TextData
 from recsys.training.item_text.random_texts import random_texts
 
@@ -36,7 +36,7 @@ megabyte is kept for every shape that is multiplied, and with a shape for each b
 """
 
 
-class ItemTextTraining(nn.Module):
+class ContrastiveObjective(nn.Module):
     """The encoder with the last vectors of every text that it learns from, one table for each exit; called, it is the loss."""
 
     def __init__(
@@ -45,7 +45,7 @@ class ItemTextTraining(nn.Module):
         encoder: TextEncoder,
         tokenizer: TextTokenizer,
         data: TextData,
-        learned: Members,
+        learned: PairIndex,
         *,
         domains: Sequence[str],
         seed: int,
@@ -58,7 +58,7 @@ class ItemTextTraining(nn.Module):
         self.pairs = checked_pairs(recipe.offered, layers=encoder.config.layers, dim=recipe.dims or encoder.config.dim)
         random_exits = range(1, encoder.config.layers + 1) if recipe.nesting == "sampled" else ()
         self.exits = sorted({layers for layers, _ in self.pairs}.union(random_exits))
-        self.tokens: list[Tokens] = tokenizer.encode([legal(text) for text in data.texts])
+        self.tokens: list[Tokens] = tokenizer.encode([sanitize_text(text) for text in data.texts])
         for layers in self.exits:
             self.register_buffer(
                 f"last_{layers}", torch.zeros(len(learned.rows), encoder.config.dim, device=self.device)
@@ -95,7 +95,7 @@ class ItemTextTraining(nn.Module):
             loss = loss + self.recipe.salad_stay * self._salad_moved([whole, *others], generator)
         for pair in others:
             student = self._logits(made, pair, batch, own, hidden)
-            loss = loss + self._ranking(student, partners) + self.recipe.align * alignment(student, teacher)
+            loss = loss + self._ranking(student, partners) + self.recipe.align * distillation_kl(student, teacher)
         if not batch.general:
             for layers in self.exits:
                 self.last(layers)[start + own] = made[layers].detach()
@@ -121,8 +121,10 @@ class ItemTextTraining(nn.Module):
         if self.recipe.start != "random" and (self.recipe.stay or self.recipe.general_stay):
             texts = [self.tokens[row] for row in self.learned.rows]
             found = self._read(whole, texts, exits=[at], expert=0)[at] if whole else self.last(at)
-            self.start = cut(found, None)
-        self.salad_start = [cut(self._read(teacher, texts, exits=[at], expert=0)[at], None) for texts in self.salad]
+            self.start = truncate(found, None)
+        self.salad_start = [
+            truncate(self._read(teacher, texts, exits=[at], expert=0)[at], None) for texts in self.salad
+        ]
 
     def expert(self, domain: int) -> int:
         """The expert of the domain of that number: items without a domain are read by the general one."""
@@ -155,12 +157,12 @@ class ItemTextTraining(nn.Module):
     def _logits(self, made: dict[int, Tensor], pair: Pair, batch: TextBatch, own: Tensor, hidden: Tensor) -> Tensor:
         """Similarity of each text of the batch to every text of its domain, but for the `hidden`: itself and its equals."""
         layers, dims = pair
-        queries = cut(made[layers], dims)
+        queries = truncate(made[layers], dims)
         start, end = self.learned.spans[batch.domain]
-        keys = cut(self.last(layers)[start:end], dims)
+        keys = truncate(self.last(layers)[start:end], dims)
         if not batch.general:
             keys = keys.index_copy(0, own, queries)
-        return (queries @ keys.T / self.recipe.temperature).masked_fill(hidden, IMPOSSIBLE)
+        return (queries @ keys.T / self.recipe.temperature).masked_fill(hidden, MASKED_LOGIT)
 
     def _stayed(self, logits: Tensor, batch: TextBatch, own: Tensor, hidden: Tensor) -> Tensor:
         """What it costs to leave the rankings of the start: little is known of pairs that nobody has met yet.
@@ -171,18 +173,18 @@ class ItemTextTraining(nn.Module):
             return logits.new_zeros(())
         start, end = self.learned.spans[batch.domain]
         before = self.start[start:end][own] @ self.start[start:end].T / self.recipe.temperature
-        return self.recipe.stay * alignment(logits, before.masked_fill(hidden, IMPOSSIBLE))
+        return self.recipe.stay * distillation_kl(logits, before.masked_fill(hidden, MASKED_LOGIT))
 
     def _moved(self, made: dict[int, Tensor], before: Tensor, pairs: Sequence[Pair], *, hidden: Tensor) -> Tensor:
         """How far texts that the general expert reads have moved from the rankings among them of `before`, at all sizes.
 
         It reads what no other expert knows: a domain unlike those learned is better served by the start than by their ways.
         """
-        aim = (before @ before.T / self.recipe.temperature).masked_fill(hidden, IMPOSSIBLE)
+        aim = (before @ before.T / self.recipe.temperature).masked_fill(hidden, MASKED_LOGIT)
         loss = aim.new_zeros(())
         for layers, dims in pairs:
-            x = cut(made[layers], dims)
-            loss = loss + alignment((x @ x.T / self.recipe.temperature).masked_fill(hidden, IMPOSSIBLE), aim)
+            x = truncate(made[layers], dims)
+            loss = loss + distillation_kl((x @ x.T / self.recipe.temperature).masked_fill(hidden, MASKED_LOGIT), aim)
         return loss
 
     def _salad_moved(self, pairs: Sequence[Pair], generator: np.random.Generator) -> Tensor:
@@ -193,8 +195,8 @@ class ItemTextTraining(nn.Module):
 
     def _ranking(self, logits: Tensor, partners: Tensor) -> Tensor:
         if self.recipe.hard_negatives is not None:
-            logits = hardest(logits, partners, negatives=self.recipe.hard_negatives)
-        return ranking(logits, partners)
+            logits = keep_hard_negatives(logits, partners, negatives=self.recipe.hard_negatives)
+        return multiple_negatives_loss(logits, partners)
 
     def _partners(self, numbers: NDArray[np.int64], start: int, end: int) -> Tensor:
         found = np.zeros((len(numbers), end - start), dtype=np.bool_)

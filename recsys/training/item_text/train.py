@@ -12,12 +12,12 @@ from models.encoders.text import TextEncoder, TextEncoderConfig, expert_paramete
 from models.errors import ConfigError
 from models.pretrained import load_text_encoder
 from recsys.bundle import Part
-from recsys.encoders.catalogue import stored_model, text_part
-from recsys.encoders.normalize import legal
+from recsys.encoders.catalogue import load_text_model, text_part
+from recsys.encoders.normalize import sanitize_text
 from recsys.encoders.tokenizer import TextTokenizer, train_tokenizer
-from recsys.training.item_text.batches import Members, members, text_batches
+from recsys.training.item_text.batches import PairIndex, index_pairs, text_batches
 from recsys.training.item_text.config import NAME, ItemTextRecipe, TextData
-from recsys.training.item_text.objective import ItemTextTraining
+from recsys.training.item_text.objective import ContrastiveObjective
 from recsys.training.loop import Epoch, run
 
 WIDTH = 384
@@ -36,7 +36,7 @@ def train(
 ) -> Iterator[Epoch | Part]:
     """Yields one `Epoch` each, and last the trained part."""
     torch.manual_seed(seed)
-    learned = members(data.pairs, data.domains)
+    learned = index_pairs(data.pairs, data.domains)
     model, tokenizer, whole = _start(recipe, data, learned)
     domains = learned.named(recipe.expert_pairs) if model.config.experts else []
     yield from _taught(
@@ -71,7 +71,7 @@ def add_domain(
     It begins as the general one. All other weights, and so the vectors of all other domains, keep their bits.
     """
     torch.manual_seed(seed)
-    old, tokenizer = stored_model(start)
+    old, tokenizer = load_text_model(start)
     model = with_expert(old)
     new = old.config.experts
     model.requires_grad_(requires_grad=False)
@@ -83,7 +83,7 @@ def add_domain(
         ),  # only the new expert learns, and freely: all that others read stands still
         (model.to(device), tokenizer),
         data,
-        members(data.pairs, data.domains),
+        index_pairs(data.pairs, data.domains),
         whole=None,
         domains=[*start.config["domains"], domain],
         general=0.0,
@@ -99,7 +99,7 @@ def _taught(
     recipe: ItemTextRecipe,
     encoder: tuple[TextEncoder, TextTokenizer],
     data: TextData,
-    learned: Members,
+    learned: PairIndex,
     *,
     whole: TextEncoder | None,
     domains: Sequence[str],
@@ -114,7 +114,7 @@ def _taught(
     model, tokenizer = encoder
     interpolated = recipe.keep > 0 and recipe.start != "random"
     start = {key: weight.clone() for key, weight in model.state_dict().items()} if interpolated else {}
-    teacher = ItemTextTraining(recipe, model, tokenizer, data, learned, domains=domains, seed=seed)
+    teacher = ContrastiveObjective(recipe, model, tokenizer, data, learned, domains=domains, seed=seed)
     teacher.remember(whole)
     yield from run(
         teacher,
@@ -147,14 +147,14 @@ def _taught(
 
 
 def _start(
-    recipe: ItemTextRecipe, data: TextData, learned: Members
+    recipe: ItemTextRecipe, data: TextData, learned: PairIndex
 ) -> tuple[TextEncoder, TextTokenizer, TextEncoder | None]:
     """The encoder before its first step, with experts where there are domains to tell apart, its tokenizer, and the whole
     checkpoint where the encoder is only the first layers of it.
     """
     whole = None
     if recipe.start == "random":
-        definition = train_tokenizer((legal(text) for text in data.texts), vocabulary=recipe.vocabulary)
+        definition = train_tokenizer((sanitize_text(text) for text in data.texts), vocabulary=recipe.vocabulary)
         tokenizer = TextTokenizer(definition, max_length=recipe.max_length)
         model = TextEncoder(
             TextEncoderConfig(

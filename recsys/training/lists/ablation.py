@@ -9,11 +9,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.data.continuation_cases import list_cases
+from recsys.data.continuation_cases import continuation_cases
 from recsys.data.playlists import Playlists
 from recsys.metrics.ranking import Interval, bootstrap, user_means
 from recsys.retrieval.fusion import gather, stack
-from recsys.retrieval.lists.sparse import BLOCK, ListQuery
+from recsys.retrieval.lists.sparse import LISTS_PER_BLOCK, ListQuery
 from recsys.retrieval.source import Scores, Source
 from recsys.training.lists.fusion import DEPTH, fitted, list_queries, told
 
@@ -25,7 +25,7 @@ PARTS = 4
 """Of the cases, each of which is measured by what the others teach."""
 
 
-def with_minus_without(
+def marginal_gain(
     sources: Sequence[Source], source: Source, validation: Playlists, *, seed: int, depth: int = DEPTH
 ) -> Interval:
     """R-precision of continuations by `sources` and `source` minus that by `sources` alone, paired by list.
@@ -34,7 +34,7 @@ def with_minus_without(
     """
     parts, gains, owners = [*sources, source], list[NDArray[np.float64]](), list[NDArray[np.int64]]()
     for size in SIZES:
-        cases = list_cases(validation, seeds=size, order="sensitive", seed=seed).first(MOST)
+        cases = continuation_cases(validation, seeds=size, order="sensitive", seed=seed).first(MOST)
         if len(cases) < PARTS:
             continue
         scored = _scored(parts, list_queries(cases, items=validation.data.items), depth=depth)
@@ -52,8 +52,8 @@ Candidates = tuple[NDArray[np.int64], Scores]
 
 def _scored(sources: Sequence[Source], queries: Sequence[ListQuery], *, depth: int) -> list[Candidates]:
     found = []
-    for start in range(0, len(queries), BLOCK):
-        block = queries[start : start + BLOCK]
+    for start in range(0, len(queries), LISTS_PER_BLOCK):
+        block = queries[start : start + LISTS_PER_BLOCK]
         rows = gather(sources, block, depth=depth)
         scores = np.stack([source.score(block, rows) for source in sources])
         found += [(one[one >= 0], scores[:, i, one >= 0]) for i, one in enumerate(rows)]

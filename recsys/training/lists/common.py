@@ -18,11 +18,11 @@ from recsys.data.history import Rows
 from recsys.data.sampling import NegativeSampler
 from recsys.errors import TrainingError
 from recsys.metrics.ranking import dense_ranks, ndcg
-from recsys.retrieval.lists.encoder import Decoding
-from recsys.retrieval.lists.seq2seq import Seq2seqLists
-from recsys.retrieval.lists.sets import SetLists
+from recsys.retrieval.lists.encoder import DecodingConfig
+from recsys.retrieval.lists.seq2seq import Seq2seqListEncoder
+from recsys.retrieval.lists.sets import SetListEncoder
 from recsys.training.loop import Epoch, LoopConfig, run
-from recsys.training.svd_init import spectral_start
+from recsys.training.svd_init import svd_embeddings
 
 RESIDUAL_START = 0.1
 """Length at which ids start beside a text, as in `recsys.training.sequence`."""
@@ -31,7 +31,7 @@ MEASURED = 500
 """Validation lists whose last item is looked for."""
 
 
-Body = TypeVar("Body", PlaylistModel, SetModel)
+Backbone = TypeVar("Backbone", PlaylistModel, SetModel)
 Batch = TypeVar("Batch")
 
 
@@ -53,14 +53,14 @@ class ListRecipe:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Frequent:
+class FrequentItems:
     """Lists over the items that occur `min_count` times; `rows` says which catalogue row each of them is."""
 
     data: Dataset
     rows: Rows
 
     @classmethod
-    def of(cls, lists: Dataset, *, min_count: int) -> "Frequent":
+    def of(cls, lists: Dataset, *, min_count: int) -> "FrequentItems":
         """Raises TrainingError: no item is that frequent."""
         counts = lists.counts()
         rows = np.flatnonzero(counts >= min_count)
@@ -83,13 +83,13 @@ def _renumbered(data: Dataset, rows: Rows) -> Dataset:
 
 
 def item_embedding(
-    recipe: ListRecipe, frequent: Frequent, *, dim: int, text: NDArray[np.float32] | None, seed: int
+    recipe: ListRecipe, frequent: FrequentItems, *, dim: int, text: NDArray[np.float32] | None, seed: int
 ) -> ItemEmbedding:
     """Vectors that begin at the spectrum of the lists; `text` (items, text_dim) is that of the whole catalogue."""
     vectors = None if recipe.items == "id" or text is None else torch.from_numpy(text[frequent.rows])
     start = None
     if recipe.items != "text":
-        start = torch.from_numpy(spectral_start(frequent.data, dim=dim, seed=seed))
+        start = torch.from_numpy(svd_embeddings(frequent.data, dim=dim, seed=seed))
         start *= 1.0 if recipe.items == "id" else RESIDUAL_START
     return ItemEmbedding(
         items=len(frequent.rows), dim=dim, kind=recipe.items, text=vectors, id_dropout=recipe.id_dropout, start=start
@@ -97,8 +97,8 @@ def item_embedding(
 
 
 def train_lists(
-    model: ListModel[Body],
-    frequent: Frequent,
+    model: ListModel[Backbone],
+    frequent: FrequentItems,
     *,
     batches: Callable[[list[Rows], np.random.Generator], Iterator[Batch]],
     loss: Callable[[Batch, np.random.Generator], Tensor],
@@ -134,7 +134,7 @@ def train_lists(
     )
 
 
-class Sampled:
+class SharedNegatives:
     """Shared negatives and, so that vectors are made for these alone, the items that one batch meets at all.
 
     Beyond the `counts` of items there may be classes that are no items, such as the end of a list.
@@ -154,13 +154,13 @@ class Sampled:
         return met.nonzero().squeeze(1), met.cumsum(0) - 1, drawn
 
 
-def placed(items: Tensor, place: Tensor) -> Tensor:
+def remap(items: Tensor, place: Tensor) -> Tensor:
     """Item indexes numbered anew, row r as row `place[r]`; padding stays."""
     rows = (items - FIRST_ITEM).clamp(min=0)
     return torch.where(items >= FIRST_ITEM, place[rows] + FIRST_ITEM, items)
 
 
-def next_item_ndcg(part: Seq2seqLists | SetLists, lists: Dataset) -> float:
+def next_item_ndcg(part: Seq2seqListEncoder | SetListEncoder, lists: Dataset) -> float:
     """Mean NDCG@10 of each list's last item, given all before, among everything that the part knows and the list lacks."""
     asked = [rows for history in lists.histories() if len(rows := part.usable(history.rows)) > 1][:MEASURED]
     if not asked:
@@ -180,7 +180,7 @@ def next_item_ndcg(part: Seq2seqLists | SetLists, lists: Dataset) -> float:
     return float(np.concatenate(figures).mean())
 
 
-def completion_recall(part: SetLists, lists: Dataset, *, candidates: int, seed: int) -> dict[str, float]:
+def completion_recall(part: SetListEncoder, lists: Dataset, *, candidates: int, seed: int) -> dict[str, float]:
     """Of the sets from which one item is taken at random, the share that get it back among ten: of the set that the part writes
     item by item, among the `candidates` that it ranks first, and of its ranking alone."""
     random = np.random.default_rng(seed)
@@ -192,7 +192,7 @@ def completion_recall(part: SetLists, lists: Dataset, *, candidates: int, seed: 
         scores = part.next_scores([rest], every[None])[0]
         scores[np.isin(every, rest)] = -np.inf
         among = every[np.argsort(-scores, kind="stable")[:candidates]]
-        found = part.decode(rest, among=among, prior=None, groups=None, wanted=Decoding())
+        found = part.decode(rest, among=among, prior=None, groups=None, wanted=DecodingConfig())
         written.append(out in found[0].rows)
         ranked.append(out in among[:10])
     if not sets:

@@ -9,13 +9,13 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.data.continuation_cases import SEEDS, ListCases, Order, list_cases
+from recsys.data.continuation_cases import SEED_ITEM_COUNTS, ContinuationCases, Order, continuation_cases
 from recsys.data.playlists import Playlists
 from recsys.metrics.ranking import bootstrap
 from recsys.ranking.filters import allowed
 from recsys.retrieval.fusion import Features, features, gather
-from recsys.retrieval.lists.continuation import ORDERS, Continuation
-from recsys.retrieval.lists.sparse import BLOCK, ListQuery
+from recsys.retrieval.lists.continuation import ORDERS, SizeConditionedFusion
+from recsys.retrieval.lists.sparse import LISTS_PER_BLOCK, ListQuery
 from recsys.retrieval.source import Source
 
 DEPTH = 500
@@ -26,7 +26,7 @@ MOST = 300
 NEWTON_STEPS = 20
 
 
-def list_queries(cases: ListCases, *, items: int, repeats: bool = False) -> list[ListQuery]:
+def list_queries(cases: ContinuationCases, *, items: int, repeats: bool = False) -> list[ListQuery]:
     """The cases as questions over all `items`, without the shown ones unless `repeats`."""
     every = np.ones(items, dtype=np.bool_)
     read = cases.read if cases.read is not None else [None] * len(cases)
@@ -38,23 +38,23 @@ def list_queries(cases: ListCases, *, items: int, repeats: bool = False) -> list
 
 def fit_continuation(
     sources: Mapping[str, Source], validation: Playlists, *, seed: int, depth: int = DEPTH
-) -> Continuation:
+) -> SizeConditionedFusion:
     """The fusion of `sources`, which have not seen the `validation` lists. A size without cases takes equal weights.
 
     Its figures are R-precisions of each half of the cases by the weights that the other half teaches, items shown in order.
     """
     names, parts = tuple(sources), list(sources.values())
-    weights = np.empty((len(ORDERS), len(SEEDS), 3 * len(names)), dtype=np.float32)
+    weights = np.empty((len(ORDERS), len(SEED_ITEM_COUNTS), 3 * len(names)), dtype=np.float32)
     measured = dict[str, dict[str, float]]()
     for i, order in enumerate(ORDERS):
-        for j, size in enumerate(SEEDS):
+        for j, size in enumerate(SEED_ITEM_COUNTS):
             cases = _taught(parts, validation, size=size, order=order, seed=seed, depth=depth)
             weights[i, j] = fitted([case for case in cases if case], sources=len(names))
             if order == "sensitive" and len(cases) > 1:
                 found = bootstrap(_by_the_other_half(cases, sources=len(names)), seed=seed)
                 measured[str(size)] = asdict(found) | {"lists": len(cases)}
     figures = {"validation_r_precision": measured} if measured else {}
-    return Continuation(names, SEEDS, weights, depth, {"lists": len(validation)}, figures)
+    return SizeConditionedFusion(names, SEED_ITEM_COUNTS, weights, depth, {"lists": len(validation)}, figures)
 
 
 def _by_the_other_half(cases: Sequence["Told | None"], *, sources: int) -> NDArray[np.float64]:
@@ -70,11 +70,11 @@ def _by_the_other_half(cases: Sequence["Told | None"], *, sources: int) -> NDArr
 def _taught(
     sources: Sequence[Source], validation: Playlists, *, size: int, order: Order, seed: int, depth: int
 ) -> "list[Told | None]":
-    cases = list_cases(validation, seeds=size, order=order, seed=seed).first(MOST)
+    cases = continuation_cases(validation, seeds=size, order=order, seed=seed).first(MOST)
     queries = list_queries(cases, items=validation.data.items)
     found = list[Told | None]()
-    for start in range(0, len(queries), BLOCK):
-        some, wanted = queries[start : start + BLOCK], cases.withheld[start : start + BLOCK]
+    for start in range(0, len(queries), LISTS_PER_BLOCK):
+        some, wanted = queries[start : start + LISTS_PER_BLOCK], cases.withheld[start : start + LISTS_PER_BLOCK]
         rows = gather(sources, some, depth=depth)
         found += [told(*one) for one in zip(features(sources, some, rows), rows, wanted, strict=True)]
     return found

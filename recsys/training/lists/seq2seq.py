@@ -15,21 +15,21 @@ from torch import Tensor
 
 from models.batch import FIRST_ITEM, ItemBatch
 from models.encoders.seq2seq import PlaylistConfig
-from models.lists import AGAIN, END, ONWARD, ListModel, PlaylistModel
+from models.lists import CONTINUE, EOS, RECONSTRUCT, ListModel, PlaylistModel
 from models.objectives.softmax import sampled_softmax
 from recsys.bundle import Part
 from recsys.data.collate import collate
 from recsys.data.dataset import Dataset
 from recsys.data.history import Rows
 from recsys.encoders.batching import length_buckets
-from recsys.retrieval.lists.seq2seq import Seq2seqLists
+from recsys.retrieval.lists.seq2seq import Seq2seqListEncoder
 from recsys.training.lists.common import (
-    Frequent,
+    FrequentItems,
     ListRecipe,
-    Sampled,
+    SharedNegatives,
     item_embedding,
     next_item_ndcg,
-    placed,
+    remap,
     train_lists,
 )
 from recsys.training.loop import Epoch, LoopConfig
@@ -71,7 +71,7 @@ def train_playlists(
         TrainingError: no item is frequent enough, or the loss is no longer finite.
     """
     torch.manual_seed(seed)
-    frequent = Frequent.of(fit, min_count=recipe.min_count)
+    frequent = FrequentItems.of(fit, min_count=recipe.min_count)
     items = item_embedding(recipe, frequent, dim=recipe.encoder.dim, text=text, seed=seed)
     model = ListModel(items, PlaylistModel(recipe.encoder, temperature=recipe.temperature)).to(device)
     best = yield from train_lists(
@@ -86,7 +86,7 @@ def train_playlists(
         resume=resume,
     )
     config = {"recipe": asdict(recipe), "epochs": best, "seed": seed, "items": len(frequent.rows)}
-    encoder = Seq2seqLists.trained(model, rows=frequent.rows, items=fit.items, text=text, config=config)
+    encoder = Seq2seqListEncoder.trained(model, rows=frequent.rows, items=fit.items, text=text, config=config)
     figures = {} if validation is None else {"validation_ndcg@10": next_item_ndcg(encoder, validation)}
     yield encoder.part(name, figures=figures)
 
@@ -103,9 +103,9 @@ def _tasks(lists: list[Rows], recipe: PlaylistRecipe, generator: np.random.Gener
             chosen = [rows for rows in chosen if len(rows) > 1]
             cuts = [min(len(rows) - 1, 1 + int(share * (len(rows) - 1))) for rows in chosen]
             before, after = ([rows[a:b] for rows, a, b in spans] for spans in _halves(chosen, cuts))
-            yield Task(before, after, ONWARD)
+            yield Task(before, after, CONTINUE)
         else:
-            yield Task(chosen, chosen, AGAIN)
+            yield Task(chosen, chosen, RECONSTRUCT)
 
 
 def _halves(chosen: list[Rows], cuts: list[int]) -> tuple[list[tuple[Rows, int, int]], list[tuple[Rows, int, int]]]:
@@ -122,24 +122,24 @@ class _Objective:
     """Mean cross-entropy of every written item; of the end as well where a list is written again."""
 
     def __init__(
-        self, recipe: PlaylistRecipe, model: ListModel[PlaylistModel], frequent: Frequent, device: str
+        self, recipe: PlaylistRecipe, model: ListModel[PlaylistModel], frequent: FrequentItems, device: str
     ) -> None:
         self.model, self.device, self.end = model, device, len(frequent.rows)
         counts = np.append(frequent.data.counts(), len(frequent.data))
-        self.sampled = Sampled(counts, negatives=recipe.negatives, device=device)
+        self.sampled = SharedNegatives(counts, negatives=recipe.negatives, device=device)
 
     def __call__(self, task: Task, generator: np.random.Generator) -> Tensor:
         source, target = (collate(rows, device=self.device) for rows in (task.sources, task.targets))
-        wanted, counted = self._wanted(target, ends=task.begins == AGAIN)
+        wanted, counted = self._wanted(target, ends=task.begins == RECONSTRUCT)
         classes, place, drawn = self.sampled.meet(
             generator,
             rows=(source.items[source.when.real] - FIRST_ITEM, wanted[counted], wanted.new_tensor([self.end])),
         )
         items = self.model.table(classes[:-1])
         body = self.model.body
-        table = torch.cat([items, body.edge(END)[None]])
-        read = body.encoder(self.model.look_up(items, placed(source.items, place)), source.when)
-        written = self.model.look_up(items, placed(target.items, place))
+        table = torch.cat([items, body.edge(EOS)[None]])
+        read = body.encoder(self.model.look_up(items, remap(source.items, place)), source.when)
+        written = self.model.look_up(items, remap(target.items, place))
         queries = body.queries(read, task.begins, written)[counted]
         return sampled_softmax(queries, table, place[wanted[counted]], place[drawn], self.sampled.log_q[classes])
 

@@ -22,15 +22,15 @@ from recsys.bundle import Part
 from recsys.data.dataset import Dataset
 from recsys.data.history import Rows
 from recsys.encoders.batching import length_buckets
-from recsys.retrieval.lists.sets import SetLists, collate_sets
+from recsys.retrieval.lists.sets import SetListEncoder, collate_sets
 from recsys.training.lists.common import (
-    Frequent,
+    FrequentItems,
     ListRecipe,
-    Sampled,
+    SharedNegatives,
     completion_recall,
     item_embedding,
     next_item_ndcg,
-    placed,
+    remap,
     train_lists,
 )
 from recsys.training.lists.pointer import CompletionRecipe, Taken, train_pointer
@@ -69,7 +69,7 @@ def train_sets(
         TrainingError: no item is frequent enough, or the loss is no longer finite.
     """
     torch.manual_seed(seed)
-    frequent = Frequent.of(fit, min_count=recipe.min_count)
+    frequent = FrequentItems.of(fit, min_count=recipe.min_count)
     items = item_embedding(recipe, frequent, dim=recipe.encoder.dim, text=text, seed=seed)
     model = ListModel(items, SetModel(recipe.encoder, temperature=recipe.temperature)).to(device)
     best = yield from train_lists(
@@ -100,7 +100,7 @@ def train_sets(
                 case PointerDecoder():
                     weights = {f"pointer.{key}": value for key, value in fact.state_dict().items()}
     config = {"recipe": asdict(recipe), "epochs": best, "seed": seed, "items": len(frequent.rows)}
-    encoder = SetLists.trained(
+    encoder = SetListEncoder.trained(
         model,
         rows=frequent.rows,
         items=fit.items,
@@ -137,9 +137,9 @@ def _taken(rows: Rows, recipe: SetRecipe, generator: np.random.Generator) -> tup
 class _Objective:
     """Mean cross-entropy of the items taken out."""
 
-    def __init__(self, recipe: SetRecipe, model: ListModel[SetModel], frequent: Frequent, device: str) -> None:
+    def __init__(self, recipe: SetRecipe, model: ListModel[SetModel], frequent: FrequentItems, device: str) -> None:
         self.model, self.device = model, device
-        self.sampled = Sampled(frequent.data.counts(), negatives=recipe.negatives, device=device)
+        self.sampled = SharedNegatives(frequent.data.counts(), negatives=recipe.negatives, device=device)
 
     def __call__(self, batch: Taken, generator: np.random.Generator) -> Tensor:
         items, count = collate_sets(batch.rest, device=self.device)
@@ -148,6 +148,6 @@ class _Objective:
         real = items.items[items.when.real] - FIRST_ITEM
         classes, place, drawn = self.sampled.meet(generator, rows=(real, wanted))
         table = self.model.table(classes)
-        x = self.model.look_up(table, placed(items.items, place))
+        x = self.model.look_up(table, remap(items.items, place))
         queries = self.model.body.queries(x, count, items.when.real)[owner.to(self.device)]
         return sampled_softmax(queries, table, place[wanted], place[drawn], self.sampled.log_q[classes])

@@ -7,7 +7,7 @@ from types import MappingProxyType
 import numpy as np
 
 from recsys.bundle import Part
-from recsys.data.continuation_cases import list_cases
+from recsys.data.continuation_cases import continuation_cases
 from recsys.data.playlists import Playlists, deployable, split_playlists
 from recsys.indexes.exact import ExactConfig
 from recsys.metrics.continuation import figures
@@ -15,10 +15,10 @@ from recsys.metrics.ranking import Interval
 from recsys.retrieval.factors import AlsConfig, fit_als
 from recsys.retrieval.lists.attributes import ListAttributesConfig, fit_list_attributes
 from recsys.retrieval.lists.encoder import PREFIX
-from recsys.retrieval.lists.entity_names import ListSpelt, ListSpeltConfig, fit_list_spelt
+from recsys.retrieval.lists.entity_names import EntityNameConfig, EntityNameSource, fit_entity_names
 from recsys.retrieval.lists.mean import MEAN, WEIGHTED, fit_mean
-from recsys.retrieval.lists.name_blend import ListNamed, ListNamedConfig
-from recsys.retrieval.lists.name_neighbours import ListNames, ListNamesConfig, fit_list_names
+from recsys.retrieval.lists.name_blend import NameBlend, NameBlendConfig
+from recsys.retrieval.lists.name_neighbours import NameNeighbours, NameNeighboursConfig, fit_name_neighbours
 from recsys.retrieval.lists.neighbours import ListNeighbours, ListNeighboursConfig, fit_list_neighbours
 from recsys.retrieval.lists.parts import restore_source
 from recsys.retrieval.markov import MarkovConfig, fit_markov
@@ -26,10 +26,10 @@ from recsys.retrieval.neighbours import NeighboursConfig, fit_neighbours
 from recsys.retrieval.popular import PopularConfig, fit_popular
 from recsys.retrieval.registry import StoredSource
 from recsys.retrieval.source import Source
-from recsys.training.lists.ablation import with_minus_without
+from recsys.training.lists.ablation import marginal_gain
 from recsys.training.lists.fusion import fit_continuation, list_queries
 from recsys.training.recipes import Plan, Progress
-from recsys.training.svd_init import spectral_start
+from recsys.training.svd_init import svd_embeddings
 
 SOURCES = (
     "popular",
@@ -77,7 +77,7 @@ def train_list_parts(
     parts, gains = dict(given), dict[str, Interval]()
     for name, part in given.items():
         source = restore_source(part)
-        gain = with_minus_without(list(early.values()), source, folds.validation, seed=plan.seed)
+        gain = marginal_gain(list(early.values()), source, folds.validation, seed=plan.seed)
         helps, told = gain.low > 0, not np.isnan(gain.mean)
         figure = f"R-precision: {gain}" if told else f"{len(folds.validation)} lists are too few to tell"
         yield Progress(name, f"with minus without, {figure}: {'kept' if helps else 'left out'}")
@@ -94,7 +94,7 @@ def train_list_parts(
     for name, final in fit_sources(folds.refit, chosen, seed=plan.seed, text_encoder=reader):
         parts[f"{PREFIX}{name}"] = final.part(f"{PREFIX}{name}")
         yield Progress(f"{PREFIX}{name}", f"fitted on {len(folds.refit):,} lists")
-    vectors = spectral_start(folds.refit.data, dim=DIM, seed=plan.seed)
+    vectors = svd_embeddings(folds.refit.data, dim=DIM, seed=plan.seed)
     for name, config in (("mean", MEAN), ("weighted", WEIGHTED)):
         encoder = fit_mean(folds.refit.data, vectors, config, name=name)
         parts[f"{PREFIX}{name}"] = encoder.part(f"{PREFIX}{name}")
@@ -109,9 +109,9 @@ def fit_sources(
     for name in SOURCES:
         if name == "named":
             names, spelt = by_name["names"], by_name["spelt"]
-            assert isinstance(names, ListNames)
-            assert isinstance(spelt, ListSpelt)
-            yield name, ListNamed(names, spelt, ListNamedConfig())
+            assert isinstance(names, NameNeighbours)
+            assert isinstance(spelt, EntityNameSource)
+            yield name, NameBlend(names, spelt, NameBlendConfig())
             continue
         source = fit_source(name, lists, chosen, seed=seed, text_encoder=text_encoder)
         if name in ("names", "spelt"):
@@ -143,16 +143,16 @@ def fit_source(
         case "attributes":
             return fit_list_attributes(lists, ListAttributesConfig())
         case "names":
-            return fit_list_names(lists, ListNamesConfig(text_encoder=text_encoder))
+            return fit_name_neighbours(lists, NameNeighboursConfig(text_encoder=text_encoder))
         case "spelt":
-            return fit_list_spelt(lists, ListSpeltConfig())
+            return fit_entity_names(lists, EntityNameConfig())
         case _:
             raise KeyError(name)
 
 
 def _tuned(fit: Playlists, validation: Playlists, *, seed: int) -> ListNeighboursConfig:
     """The settings of best mean R-precision on validation; the first ones without a case."""
-    by_size = [list_cases(validation, seeds=size, order="sensitive", seed=seed) for size in (5, 25)]
+    by_size = [continuation_cases(validation, seeds=size, order="sensitive", seed=seed) for size in (5, 25)]
     best, most = ListNeighboursConfig(), -1.0
     base = fit_list_neighbours(fit.data, ListNeighboursConfig(rarity=1.0))
     for config in GRID:

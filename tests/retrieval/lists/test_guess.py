@@ -8,9 +8,9 @@ import pytest
 from recsys.data.playlists import Playlists
 from recsys.errors import InvalidRequest
 from recsys.retrieval.lists import name_regression as guess
-from recsys.retrieval.lists.name_neighbours import ListNames, ListNamesConfig, fit_list_names
-from recsys.retrieval.lists.name_regression import Guess, features, fit_guess
-from recsys.retrieval.lists.tfidf import named_bags, told_bags
+from recsys.retrieval.lists.name_neighbours import NameNeighbours, NameNeighboursConfig, fit_name_neighbours
+from recsys.retrieval.lists.name_regression import NameToContent, features, fit_name_to_content
+from recsys.retrieval.lists.tfidf import item_text_tfidf, name_tfidf
 from recsys.retrieval.lists.words import ngrams, word_bags
 from recsys.retrieval.neighbours import interactions
 from tests.retrieval.lists.worlds import asked, playlists
@@ -33,22 +33,24 @@ def told(lists: Playlists) -> Playlists:
     return replace(lists, data=replace(lists.data, texts=texts))
 
 
-def fitted(lists: Playlists) -> Guess:
-    words, names = named_bags(lists.names).vectors, ngrams(lists.names)
-    return fit_guess(interactions(lists.data), names=names, words=words, read=lists.read, shares=lists.shares())
+def fitted(lists: Playlists) -> NameToContent:
+    words, names = name_tfidf(lists.names).vectors, ngrams(lists.names)
+    return fit_name_to_content(
+        interactions(lists.data), names=names, words=words, read=lists.read, shares=lists.shares()
+    )
 
 
 def test_a_list_is_found_by_the_words_of_its_items_though_it_is_called_otherwise() -> None:
     lists = told(playlists())
-    source = fit_list_names(lists, ListNamesConfig())
-    assert set(source.opinions([asked("lute")]).indices) == {0, 1, 3, 7}  # road trips and driving hold a lute
-    assert not fit_list_names(lists, ListNamesConfig(told=0)).opinions([asked("lute")]).nnz
-    assert not source.opinions([asked(None)]).nnz
+    source = fit_name_neighbours(lists, NameNeighboursConfig())
+    assert set(source.sparse_scores([asked("lute")]).indices) == {0, 1, 3, 7}  # road trips and driving hold a lute
+    assert not fit_name_neighbours(lists, NameNeighboursConfig(told=0)).sparse_scores([asked("lute")]).nnz
+    assert not source.sparse_scores([asked(None)]).nnz
 
 
 def test_words_of_items_weigh_the_root_of_their_share_and_their_rarity() -> None:
     lists = told(playlists({"a": [0, 1, 3], "b": [2], "c": [3, 4], "d": [0, 2, 3, 4]}))
-    bags, asking = told_bags(interactions(lists.data), lists.data.texts), ["Lute, rain?", "unheard of"]
+    bags, asking = item_text_tfidf(interactions(lists.data), lists.data.texts), ["Lute, rain?", "unheard of"]
     held = interactions(lists.data).toarray()
     shares = held / held.sum(axis=1, keepdims=True) @ word_bags(lists.data.texts).toarray()
     rarity = np.log(5 / np.maximum((shares > 0).sum(axis=0), 1)) * (shares > 0).any(axis=0)
@@ -60,7 +62,7 @@ def test_words_of_items_weigh_the_root_of_their_share_and_their_rarity() -> None
 def test_of_lists_with_like_names_those_count_more_that_hold_what_such_names_stand_for() -> None:
     lists = playlists(SEASONS)
     with_, without = (
-        fit_list_names(lists, ListNamesConfig(guess=weight)).opinions([asked("summer")]).toarray()[0]
+        fit_name_neighbours(lists, NameNeighboursConfig(guess=weight)).sparse_scores([asked("summer")]).toarray()[0]
         for weight in (1, 0)
     )
     assert with_[0] > without[0]
@@ -79,7 +81,7 @@ def test_the_guess_is_ridge_regression_to_the_contents(
     shares = lists.shares().astype(np.float64)
     assert sorted(shares) == [0.5] * 2 + [1] * 7
     np.testing.assert_allclose(np.linalg.norm(found.contents, axis=1), 1, rtol=1e-5)
-    x = features(ngrams(lists.names), named_bags(lists.names).vectors, lists.read).astype(np.float64)
+    x = features(ngrams(lists.names), name_tfidf(lists.names).vectors, lists.read).astype(np.float64)
     scaled = np.sqrt(shares)[:, None]
     rows = np.vstack([scaled * x, np.sqrt(guess.RIDGE) * np.eye(x.shape[1])])  # ridge as least squares with more rows
     naive = np.linalg.lstsq(
@@ -140,22 +142,24 @@ def test_a_word_has_the_column_of_its_hash() -> None:
 
 @pytest.mark.parametrize("lists", [{"a": [0]}, {"a": [], "b": []}, {"a": [0, 1], "b": [2]}])
 def test_lists_that_share_nothing_make_no_guess(lists: dict[str, list[int]]) -> None:
-    source = fit_list_names(playlists(lists), ListNamesConfig())
+    source = fit_name_neighbours(playlists(lists), NameNeighboursConfig())
     assert not source.guess.contents.any()
-    assert np.isfinite(source.opinions([asked("a")]).toarray()).all()
+    assert np.isfinite(source.sparse_scores([asked("a")]).toarray()).all()
 
 
 def test_what_is_stored_answers_the_same() -> None:
     read = np.eye(8, dtype=np.float32)
-    source = fit_list_names(replace(told(playlists(SEASONS)), read=read), ListNamesConfig(text_encoder="some"))
-    again = ListNames.from_part(source.part("x"))
+    source = fit_name_neighbours(
+        replace(told(playlists(SEASONS)), read=read), NameNeighboursConfig(text_encoder="some")
+    )
+    again = NameNeighbours.from_part(source.part("x"))
     query = [asked("lute"), asked("winter sun", read=list(read[1])), asked(None)]
-    np.testing.assert_array_equal(again.opinions(query).toarray(), source.opinions(query).toarray())
+    np.testing.assert_array_equal(again.sparse_scores(query).toarray(), source.sparse_scores(query).toarray())
     assert again.part("x").hash == source.part("x").hash
 
 
 def test_weights_below_zero_are_refused() -> None:
     with pytest.raises(InvalidRequest, match="told=-1"):
-        ListNamesConfig(told=-1)
+        NameNeighboursConfig(told=-1)
     with pytest.raises(InvalidRequest, match="guess=-1"):
-        ListNamesConfig(guess=-1)
+        NameNeighboursConfig(guess=-1)

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from models.zoo import LIST_MODELS
-from recsys.retrieval.lists.encoder import Decoding
-from recsys.retrieval.lists.seq2seq import Seq2seqLists
-from recsys.retrieval.lists.sets import SetLists
+from recsys.retrieval.lists.encoder import DecodingConfig
+from recsys.retrieval.lists.seq2seq import Seq2seqListEncoder
+from recsys.retrieval.lists.sets import SetListEncoder
 from tests.training.lists.worlds import GENRES, ITEMS, TEXT, WORLD, dataset, trained
 
-Learned = Seq2seqLists | SetLists
+Learned = Seq2seqListEncoder | SetListEncoder
 NEW = ITEMS + 5
 """A row beyond the catalogue that everything was trained over."""
 
@@ -95,7 +95,7 @@ class TestEveryTrainedEncoder:
 
     def test_continuations_keep_to_the_candidates_and_say_nothing_twice(self, encoder: Learned) -> None:
         among = np.array([1, 4, 9, 16, 25, 36, ITEMS, NEW])
-        wanted = Decoding(length=10, alternatives=3, strength=0.0)
+        wanted = DecodingConfig(length=10, alternatives=3, strength=0.0)
         found = encoder.decode(LISTS[0], among=among, prior=None, groups=None, wanted=wanted)
         assert len(found) == 3
         for one in found:
@@ -104,26 +104,26 @@ class TestEveryTrainedEncoder:
 
     def test_lists_that_nothing_makes_different_are_one(self, encoder: Learned) -> None:
         among = np.array([1, 4, 9, 16])
-        wanted = Decoding(length=4, alternatives=3, width=1)  # each holds all there is: a penalty for all alike
+        wanted = DecodingConfig(length=4, alternatives=3, width=1)  # each holds all there is: a penalty for all alike
         found = encoder.decode(LISTS[0], among=among, prior=None, groups=None, wanted=wanted)
         assert len(found) == 1
 
     def test_the_first_is_the_best_by_model_and_prior(self, encoder: Learned) -> None:
         among, prior = np.arange(20), np.linspace(0, 6, 20).astype(np.float32)
-        wanted = Decoding(length=4, alternatives=5, strength=5.0)
+        wanted = DecodingConfig(length=4, alternatives=5, strength=5.0)
         found = encoder.decode(LISTS[0], among=among, prior=prior, groups=None, wanted=wanted)
         worth = [one.log_probability + float(prior[one.rows].sum()) for one in found]
         assert len(found) == 5
         assert worth == sorted(worth, reverse=True)
-        assert [one.worth for one in found] == pytest.approx(worth, abs=1e-4)
+        assert [one.total_score for one in found] == pytest.approx(worth, abs=1e-4)
 
     def test_alternatives_differ(self, encoder: Learned) -> None:
-        wanted = Decoding(length=5, alternatives=4, width=2, strength=100.0)
+        wanted = DecodingConfig(length=5, alternatives=4, width=2, strength=100.0)
         found = encoder.decode(LISTS[0], among=np.arange(ITEMS), prior=None, groups=None, wanted=wanted)
         assert len({row for one in found for row in one.rows.tolist()}) == 20
 
     def test_without_strength_they_are_the_best_of_one_beam(self, encoder: Learned) -> None:
-        wanted = Decoding(length=4, alternatives=3, strength=0.0)
+        wanted = DecodingConfig(length=4, alternatives=3, strength=0.0)
         found = encoder.decode(LISTS[0], among=np.arange(ITEMS), prior=None, groups=None, wanted=wanted)
         assert len({tuple(one.rows.tolist()) for one in found}) == 3
         one = encoder.decode(
@@ -132,7 +132,7 @@ class TestEveryTrainedEncoder:
         assert one[0].rows.tolist() == found[0].rows.tolist()
 
     def test_what_retrieval_and_groups_say_steers(self, encoder: Learned) -> None:
-        among, wanted = np.arange(20), Decoding(length=3)
+        among, wanted = np.arange(20), DecodingConfig(length=3)
         prior = np.where(among == 7, 50, 0).astype(np.float32)
         first = encoder.decode(LISTS[0], among=among, prior=prior, groups=None, wanted=wanted)[0]
         assert 7 in first.rows
@@ -146,7 +146,7 @@ class TestEveryTrainedEncoder:
             assert np.bincount(groups[one.rows]).tolist() == [2] * 5  # and then nothing more may follow
 
     def test_of_nothing_known_nothing_comes(self, encoder: Learned) -> None:
-        wanted = Decoding(length=3)
+        wanted = DecodingConfig(length=3)
         assert encoder.decode(ODD[0], among=np.arange(5), prior=None, groups=None, wanted=wanted) == []
         assert encoder.decode(LISTS[0], among=np.array([NEW]), prior=None, groups=None, wanted=wanted) == []
 

@@ -7,9 +7,9 @@ import pytest
 
 from recsys.errors import InvalidRequest
 from recsys.retrieval.lists.attributes import ListAttributesConfig, fit_list_attributes
-from recsys.retrieval.lists.entity_names import ListSpeltConfig, fit_list_spelt
-from recsys.retrieval.lists.name_blend import ListNamed, ListNamedConfig
-from recsys.retrieval.lists.name_neighbours import ListNamesConfig, fit_list_names
+from recsys.retrieval.lists.entity_names import EntityNameConfig, fit_entity_names
+from recsys.retrieval.lists.name_blend import NameBlend, NameBlendConfig
+from recsys.retrieval.lists.name_neighbours import NameNeighboursConfig, fit_name_neighbours
 from recsys.retrieval.lists.words import folded, runs
 from tests.retrieval.lists.worlds import ARTISTS, ITEMS, asked, playlists
 
@@ -42,50 +42,54 @@ def test_runs_are_all_stretches_of_words_by_their_share() -> None:
 
 
 def test_like_names_say_what_share_of_their_lists_holds_an_item_and_copies_count_once() -> None:
-    source = fit_list_names(playlists(), ListNamesConfig())
-    says = source.opinions([asked("ROAD TRIP")]).toarray()[0]
+    source = fit_name_neighbours(playlists(), NameNeighboursConfig())
+    says = source.sparse_scores([asked("ROAD TRIP")]).toarray()[0]
     assert says[[0, 3, 7]].tolist() == pytest.approx([1, 1, 1])
     assert says[[1, 2, 4, 5, 6]].tolist() == [0] * 5
-    two = fit_list_names(playlists({"a b": [0], "a b ": [0], "a b!": [1]}), ListNamesConfig())
-    assert two.opinions([asked("a b")]).toarray()[0, :2].tolist() == pytest.approx([0.5, 0.5])
+    two = fit_name_neighbours(playlists({"a b": [0], "a b ": [0], "a b!": [1]}), NameNeighboursConfig())
+    assert two.sparse_scores([asked("a b")]).toarray()[0, :2].tolist() == pytest.approx([0.5, 0.5])
     assert two.shares.tolist() == [0.5, 0.5, 1]
 
 
 def test_a_text_encoder_finds_what_shares_no_letter() -> None:
     read = np.eye(4, dtype=np.float32)[[0, 0, 0, 1, 2]]
-    source = fit_list_names(replace(playlists(), read=read), ListNamesConfig(text_encoder="some"))
+    source = fit_name_neighbours(replace(playlists(), read=read), NameNeighboursConfig(text_encoder="some"))
     assert source.text_encoder == "some"
-    assert not source.opinions([asked("qqqq")]).nnz
-    assert set(source.opinions([asked("qqqq", read=[1, 0, 0, 0])]).indices) == {0, 1, 3, 7}
-    both = source.opinions([asked("zzz"), asked("qqqq", read=[0, 1, 0, 0])]).toarray()  # one read and one not, at once
+    assert not source.sparse_scores([asked("qqqq")]).nnz
+    assert set(source.sparse_scores([asked("qqqq", read=[1, 0, 0, 0])]).indices) == {0, 1, 3, 7}
+    both = source.sparse_scores(
+        [asked("zzz"), asked("qqqq", read=[0, 1, 0, 0])]
+    ).toarray()  # one read and one not, at once
     assert both[0, 7] == pytest.approx(1)
     assert set(np.flatnonzero(both[1])) == {3, 5}
 
 
 @pytest.mark.parametrize("name", ["Prince", "the best of PRINCE", "prince mix"])
 def test_a_name_that_spells_an_artist_speaks_of_all_its_items(name: str) -> None:
-    source = fit_list_spelt(playlists(), ListSpeltConfig(common=1))
-    says = source.opinions([asked(name)]).toarray()[0]
+    source = fit_entity_names(playlists(), EntityNameConfig(common=1))
+    says = source.sparse_scores([asked(name)]).toarray()[0]
     assert set(np.flatnonzero(says)) == {0, 1, 2}  # also of the one that no list holds
     assert says[0] > says[1] > says[2]
 
 
 def test_accents_are_no_matter_and_other_names_say_nothing() -> None:
-    source = fit_list_spelt(playlists(), ListSpeltConfig(common=1))
-    assert set(source.opinions([asked("jose gonzalez")]).indices) == {3, 4}
-    assert not source.opinions([asked("summer"), asked(None), asked("")]).nnz
+    source = fit_entity_names(playlists(), EntityNameConfig(common=1))
+    assert set(source.sparse_scores([asked("jose gonzalez")]).indices) == {3, 4}
+    assert not source.sparse_scores([asked("summer"), asked(None), asked("")]).nnz
 
 
-def fitted(config: ListNamedConfig) -> ListNamed:
+def fitted(config: NameBlendConfig) -> NameBlend:
     lists = playlists()
-    return ListNamed(fit_list_names(lists, ListNamesConfig()), fit_list_spelt(lists, ListSpeltConfig()), config)
+    return NameBlend(
+        fit_name_neighbours(lists, NameNeighboursConfig()), fit_entity_names(lists, EntityNameConfig()), config
+    )
 
 
 def test_named_is_the_logarithm_of_the_sum() -> None:
-    config = ListNamedConfig(backoff=0.5, spelt=2.0, spread=0.25, first=2)
+    config = NameBlendConfig(backoff=0.5, spelt=2.0, spread=0.25, first=2)
     named = fitted(config)
     query = [asked("driving with prince"), asked("zzz")]
-    like, spelt = named.names.opinions(query).toarray(), named.spelt.opinions(query).toarray()
+    like, spelt = named.names.sparse_scores(query).toarray(), named.spelt.sparse_scores(query).toarray()
     held = named.names.held.toarray()
     total = like + 0.5 * (named.names.shares @ held) / 4 * (like > 0) + 2 * spelt  # of four different lists
     rarity = np.where(held.any(axis=0), np.log(6 / np.maximum(held.sum(axis=0), 1)) ** 0.5, 0)
@@ -95,35 +99,35 @@ def test_named_is_the_logarithm_of_the_sum() -> None:
         weighed = held * rarity
         near = (weighed @ bag / np.linalg.norm(weighed, axis=1)) ** 3 * named.names.shares
         total[i] += 0.25 * near @ held / near.sum()
-    np.testing.assert_allclose(named.opinions(query).toarray(), np.log1p(1000 * total), rtol=1e-4)
-    again = ListNamed.from_part(named.part("x"), names=named.names, spelt=named.spelt)
-    np.testing.assert_array_equal(again.opinions(query).toarray(), named.opinions(query).toarray())
+    np.testing.assert_allclose(named.sparse_scores(query).toarray(), np.log1p(1000 * total), rtol=1e-4)
+    again = NameBlend.from_part(named.part("x"), names=named.names, spelt=named.spelt)
+    np.testing.assert_array_equal(again.sparse_scores(query).toarray(), named.sparse_scores(query).toarray())
     assert again.part("x").hash == named.part("x").hash
     for source in (named.names, named.spelt):
         stored = type(source).from_part(source.part("x"))
-        np.testing.assert_array_equal(stored.opinions(query).toarray(), source.opinions(query).toarray())
-    assert not named.opinions([asked(None), asked(" ")]).nnz
+        np.testing.assert_array_equal(stored.sparse_scores(query).toarray(), source.sparse_scores(query).toarray())
+    assert not named.sparse_scores([asked(None), asked(" ")]).nnz
 
 
 def test_items_of_the_same_artist_follow_the_share_of_the_list() -> None:
     source = fit_list_attributes(playlists(), ListAttributesConfig(common=1))
-    says = source.opinions([asked(None, [0, 1, 3])]).toarray()[0]
+    says = source.sparse_scores([asked(None, [0, 1, 3])]).toarray()[0]
     held = [ARTISTS[row] for row in (0, 1, 3)]
     naive = [0 if artist is None else held.count(artist) / 3 for artist in ARTISTS]
     np.testing.assert_allclose(says, np.array(naive) * source.weights, rtol=1e-5)
-    assert not source.opinions([asked("Prince")]).nnz
+    assert not source.sparse_scores([asked("Prince")]).nnz
     again = type(source).from_part(source.part("x"))
     np.testing.assert_array_equal(
-        again.opinions([asked(None, [5])]).toarray(), source.opinions([asked(None, [5])]).toarray()
+        again.sparse_scores([asked(None, [5])]).toarray(), source.sparse_scores([asked(None, [5])]).toarray()
     )
 
 
 def test_scores_are_those_of_the_search_and_settings_out_of_range_are_refused() -> None:
-    named = fitted(ListNamedConfig())
+    named = fitted(NameBlendConfig())
     found = named.search([asked("driving")], k=ITEMS)
     real = found.rows[0] >= 0
     np.testing.assert_allclose(named.score([asked("driving")], found.rows)[0, real], found.scores[0, real], rtol=1e-6)
     with pytest.raises(InvalidRequest, match="floor=1"):
-        ListNamesConfig(floor=1)
+        NameNeighboursConfig(floor=1)
     with pytest.raises(InvalidRequest, match="common=2"):
-        ListSpeltConfig(common=2)
+        EntityNameConfig(common=2)

@@ -22,13 +22,13 @@ def test_an_item_gets_the_similarities_of_the_nearest_lists_that_hold_it(
     near = np.argsort(-similarity, kind="stable")[:count]
     assert count == len(LISTS) or similarity[near[-1]] > np.sort(similarity)[-count - 1]  # else either may count
     naive = similarity[near] ** power @ held[near]
-    np.testing.assert_allclose(source.opinions([asked(None, [3, 0, 3])]).toarray()[0], naive, rtol=1e-5)
+    np.testing.assert_allclose(source.sparse_scores([asked(None, [3, 0, 3])]).toarray()[0], naive, rtol=1e-5)
     again = ListNeighbours.from_part(source.part("x"))
     np.testing.assert_array_equal(
-        again.opinions([asked(None, [7])]).toarray(), source.opinions([asked(None, [7])]).toarray()
+        again.sparse_scores([asked(None, [7])]).toarray(), source.sparse_scores([asked(None, [7])]).toarray()
     )
 
 
 def test_a_list_of_unknown_items_has_no_neighbours() -> None:
     source = fit_list_neighbours(playlists().data, ListNeighboursConfig())
-    assert not source.opinions([asked("Road trip"), asked(None, [2])]).nnz
+    assert not source.sparse_scores([asked("Road trip"), asked(None, [2])]).nnz

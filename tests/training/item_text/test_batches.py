@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from recsys.data.cooccurrence import Pairs
-from recsys.training.item_text.batches import members, text_batches
+from recsys.training.item_text.batches import index_pairs, text_batches
 from tests.training.item_text.texts import world
 
 
 def test_a_batch_is_of_one_domain_with_partners_inside() -> None:
     data = world()
-    learned = members(data.pairs, data.domains)
+    learned = index_pairs(data.pairs, data.domains)
     generator = np.random.default_rng(0)
     for batch in text_batches(learned, texts=12, beside=2, power=0.5, general=0.0, generator=generator):
         rows = learned.rows[batch.members]
@@ -24,7 +24,7 @@ def test_small_domains_are_met_by_the_root_of_their_size() -> None:
     big = [(a, a + 1) for a in range(0, 400)]
     small = [(500 + a, 501 + a) for a in range(24)]
     domains = ["big" if row < 450 else "small" for row in range(600)]
-    learned = members(Pairs(np.array(big + small), np.ones(424, dtype=np.int64)), domains)
+    learned = index_pairs(Pairs(np.array(big + small), np.ones(424, dtype=np.int64)), domains)
     generator = np.random.default_rng(0)
     drawn = [
         learned.domains[batch.domain]
@@ -35,7 +35,7 @@ def test_small_domains_are_met_by_the_root_of_their_size() -> None:
 
 
 def test_a_share_of_the_batches_hides_its_label() -> None:
-    learned = members(world().pairs, world().domains)
+    learned = index_pairs(world().pairs, world().domains)
     generator = np.random.default_rng(0)
     hidden = [
         batch.general

@@ -10,8 +10,8 @@ from fastapi.testclient import TestClient
 
 from api.app import create_app
 from recsys.bundle_io import load_bundle
-from recsys.data.corpus import lists
-from recsys.encoders.catalogue import ItemTextEncoder
+from recsys.data.corpus import read_corpus
+from recsys.encoders.catalogue import CatalogueTextEncoder
 from recsys.errors import BundleError, InvalidRequest, NotReady
 from recsys.retrieval import truncation as sizes
 from recsys.service import Recommender
@@ -29,7 +29,7 @@ def test_what_one_encoder_gains_over_another_is_what_the_other_loses() -> None:
     data = world()
     held = HeldOut(np.arange(80), data.pairs)
     little, much = (
-        ItemTextEncoder.from_part(part_of(replace(SMALL, loop=replace(SMALL.loop, epochs=epochs)), data))
+        CatalogueTextEncoder.from_part(part_of(replace(SMALL, loop=replace(SMALL.loop, epochs=epochs)), data))
         for epochs in (1, 4)
     )
     gain, loss = (
@@ -155,7 +155,7 @@ class TestFromTheStore:
             self.run(store, tmp_path, self.PLAN, given=[first], domain="z")
         labelled(names | {3: "z"})
         second = self.run(store, tmp_path, self.PLAN, name="second", given=[first], domain="z").uri
-        old, new = (ItemTextEncoder.from_part(load_bundle(uri).part("item-text")) for uri in (first, second))
+        old, new = (CatalogueTextEncoder.from_part(load_bundle(uri).part("item-text")) for uri in (first, second))
         assert (old.domains, new.domains) == (("x", "y"), ("x", "y", "z"))
         texts = [store.item(item_id).title or "" for item_id in planted.world.cluster]
         for domain in ("x", "y", None, "unheard of"):
@@ -238,7 +238,7 @@ class TestFromTheStore:
         for number, domain in ((2, "z"), (3, "w")):
             labelled(names := names | {number: domain})
             uri = self.run(store, tmp_path, plan, name=domain, given=[uri], domain=domain).uri
-        assert ItemTextEncoder.from_part(load_bundle(uri).part("item-text")).domains == ("x", "y", "z", "w")
+        assert CatalogueTextEncoder.from_part(load_bundle(uri).part("item-text")).domains == ("x", "y", "z", "w")
         assert load_bundle(uri).part("item-text").config["recipe"] == recipe
         assert recipe["keep"] == 0.3
         store.close()
@@ -247,7 +247,7 @@ class TestFromTheStore:
         self, trained: Planted, tmp_path: Path
     ) -> None:
         store = Store.open(trained.copy(tmp_path).url)
-        found = lists(store, holdout="none")
+        found = read_corpus(store, holdout="none")
         recipe = replace(ItemTextRecipe(), held_out=0.3)
         data, held = split(found, recipe, seed=0)
         assert len(held.rows) > 5

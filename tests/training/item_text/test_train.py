@@ -16,18 +16,18 @@ from models.errors import ConfigError
 from models.pretrained import load_text_encoder
 from recsys.bundle import Part
 from recsys.data.cooccurrence import Pairs
-from recsys.encoders.catalogue import ItemTextEncoder, text_part
+from recsys.encoders.catalogue import CatalogueTextEncoder, text_part
 from recsys.encoders.tokenizer import TextTokenizer, collate_tokens, train_tokenizer
 from recsys.errors import InvalidRequest
-from recsys.training.item_text.batches import Members, TextBatch, members
+from recsys.training.item_text.batches import PairIndex, TextBatch, index_pairs
 from recsys.training.item_text.config import TextData
-from recsys.training.item_text.objective import ItemTextTraining
+from recsys.training.item_text.objective import ContrastiveObjective
 from recsys.training.item_text.random_texts import random_texts
 from recsys.training.item_text.train import add_domain, train
 from recsys.training.loop import Epoch, LoopConfig
 from tests.training.item_text.texts import SMALL, part_of, recall, world
 
-Step = Callable[..., tuple[ItemTextTraining, Members]]
+Step = Callable[..., tuple[ContrastiveObjective, PairIndex]]
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def test_it_learns_what_goes_together(learned: tuple[Part, TextData]) -> None:
 
 
 def test_the_part_says_what_it_offers(learned: tuple[Part, TextData]) -> None:
-    encoder = ItemTextEncoder.from_part(learned[0])
+    encoder = CatalogueTextEncoder.from_part(learned[0])
     assert encoder.offered == ((1, 8), (2, 32))
     assert encoder.domains == ("x", "y")
     assert learned[0].config["recipe"]["texts"] == 24
@@ -80,11 +80,11 @@ def test_one_pair_alone_is_the_plain_model() -> None:
     data = world(items=40)
     data = replace(data, texts=[*data.texts[:38], data.texts[0], data.texts[39]])
     assert [0, 38] not in data.pairs.rows.tolist()
-    recipe, learned = replace(SMALL, offered=(), dropout=0.0), members(data.pairs, data.domains)
+    recipe, learned = replace(SMALL, offered=(), dropout=0.0), index_pairs(data.pairs, data.domains)
     tokenizer = TextTokenizer(train_tokenizer(data.texts, vocabulary=200), max_length=16)
     torch.manual_seed(0)
     encoder = TextEncoder(TextEncoderConfig(vocabulary=tokenizer.vocabulary, dim=32, layers=2, heads=4, max_length=16))
-    training = ItemTextTraining(recipe, encoder, tokenizer, data, learned, domains=[], seed=0)
+    training = ContrastiveObjective(recipe, encoder, tokenizer, data, learned, domains=[], seed=0)
     training.remember(None)
     (start, end), _ = learned.spans
     batch = TextBatch(0, np.arange(start, end), general=False)
@@ -103,14 +103,14 @@ def test_one_pair_alone_is_the_plain_model() -> None:
 def step() -> Step:
     """A training of the small world with random vectors in its tables, without dropout: every call costs the same."""
     data = world(items=40)
-    learned = members(data.pairs, data.domains)
+    learned = index_pairs(data.pairs, data.domains)
     tokenizer = TextTokenizer(train_tokenizer(data.texts, vocabulary=200), max_length=16)
 
-    def made(**change: Any) -> tuple[ItemTextTraining, Members]:
+    def made(**change: Any) -> tuple[ContrastiveObjective, PairIndex]:
         torch.manual_seed(0)
         config = TextEncoderConfig(vocabulary=tokenizer.vocabulary, dim=32, layers=2, heads=4, max_length=16)
         recipe = replace(SMALL, dropout=0.0, expert_layers=0, **change)
-        training = ItemTextTraining(recipe, TextEncoder(config), tokenizer, data, learned, domains=[], seed=0)
+        training = ContrastiveObjective(recipe, TextEncoder(config), tokenizer, data, learned, domains=[], seed=0)
         training.remember(None)
         return training, learned
 
@@ -205,11 +205,11 @@ def test_a_recipe_in_which_nothing_would_learn_is_refused() -> None:
 
 def test_domains_of_few_pairs_are_read_by_the_general_expert() -> None:
     data = world()
-    pairs = [len(data.pairs.inside(np.array(data.domains) == domain)) for domain in "xy"]
-    assert ItemTextEncoder.from_part(part_of(replace(SMALL, expert_pairs=min(pairs)), data)).domains == ("x", "y")
+    pairs = [len(data.pairs.both_in(np.array(data.domains) == domain)) for domain in "xy"]
+    assert CatalogueTextEncoder.from_part(part_of(replace(SMALL, expert_pairs=min(pairs)), data)).domains == ("x", "y")
     third = replace(data, domains=["z" if item < 10 else domain for item, domain in enumerate(data.domains)])
     few = replace(third, pairs=Pairs(*(each[apart(third)] for each in (third.pairs.rows, third.pairs.counts))))
-    assert ItemTextEncoder.from_part(part_of(replace(SMALL, expert_pairs=30), few)).domains == ("x", "y")
+    assert CatalogueTextEncoder.from_part(part_of(replace(SMALL, expert_pairs=30), few)).domains == ("x", "y")
 
 
 def apart(data: TextData) -> NDArray[np.bool_]:
@@ -241,7 +241,7 @@ def test_a_new_expert_leaves_the_bits_of_the_others_whatever_would_move_them() -
     assert isinstance(new, Part)
     for domain in ("x", "y", None):
         before, after = (
-            ItemTextEncoder.from_part(part).encode(data.texts, domains=[domain] * len(data.texts))
+            CatalogueTextEncoder.from_part(part).encode(data.texts, domains=[domain] * len(data.texts))
             for part in (old, new)
         )
         np.testing.assert_array_equal(before, after)
@@ -251,10 +251,10 @@ def test_a_new_expert_leaves_the_bits_of_the_others_whatever_would_move_them() -
 def test_random_nesting_meets_every_size_that_is_offered(pair: tuple[int, int]) -> None:
     data = world(items=20)
     recipe = replace(SMALL, nesting="sampled", dims=20, offered=((1, 12),), expert_layers=0)
-    learned, drawn = members(data.pairs, data.domains), set[tuple[int, int]]()
+    learned, drawn = index_pairs(data.pairs, data.domains), set[tuple[int, int]]()
     tokenizer = TextTokenizer(train_tokenizer(data.texts, vocabulary=200), max_length=16)
     encoder = TextEncoder(TextEncoderConfig(vocabulary=tokenizer.vocabulary, dim=32, layers=2, heads=4, max_length=16))
-    training = ItemTextTraining(recipe, encoder, tokenizer, data, learned, domains=[], seed=0)
+    training = ContrastiveObjective(recipe, encoder, tokenizer, data, learned, domains=[], seed=0)
     generator = np.random.default_rng(0)
     for _ in range(50):
         drawn |= set(training._random_pairs(generator))
@@ -316,7 +316,7 @@ def general_keeps(data: TextData, texts: Sequence[str], *, general_stay: float =
     )
     whole = load_text_encoder("packaged")
     frozen = text_part(whole.encoder, name="f", tokenizer=whole.tokenizer, domains=[], offered=[(6, 384)])
-    ours, theirs = (ItemTextEncoder.from_part(part).encode(texts) for part in (part_of(recipe, data), frozen))
+    ours, theirs = (CatalogueTextEncoder.from_part(part).encode(texts) for part in (part_of(recipe, data), frozen))
     apart = ~np.eye(len(ours), dtype=np.bool_)
     return float(np.corrcoef((ours @ ours.T)[apart], (theirs @ theirs.T)[apart])[0, 1])
 
@@ -350,7 +350,7 @@ def test_a_text_without_a_domain_is_asked_among_items_read_by_their_experts(lear
     before = part_of(replace(SMALL, loop=replace(SMALL.loop, learning_rate=1e-9)), data)
 
     def found(part: Part) -> float:
-        encoder = ItemTextEncoder.from_part(part)
+        encoder = CatalogueTextEncoder.from_part(part)
         asked, items = encoder.encode(data.texts), encoder.encode(data.texts, domains=data.domains)
         scores = asked @ items.T
         same = np.zeros(scores.shape, dtype=np.bool_)
@@ -367,5 +367,5 @@ def test_domains_without_a_name_are_read_by_the_general_expert() -> None:
     data = world(items=40)
     mixed = replace(data, domains=[None if domain == "x" else domain for domain in data.domains])
     assert (
-        ItemTextEncoder.from_part(part_of(SMALL, mixed)).domains == ()
+        CatalogueTextEncoder.from_part(part_of(SMALL, mixed)).domains == ()
     )  # one domain with a name: nothing to tell apart

@@ -4,7 +4,7 @@ import numpy as np
 
 from recsys.bundle import Part
 from recsys.data.cooccurrence import Pairs
-from recsys.encoders.catalogue import ItemTextEncoder, cut
+from recsys.encoders.catalogue import CatalogueTextEncoder, truncate
 from recsys.metrics.pair_recall import partner_recall
 from recsys.training.item_text.config import ItemTextRecipe, TextData
 from recsys.training.item_text.train import train
@@ -53,5 +53,5 @@ def part_of(recipe: ItemTextRecipe, data: TextData, **more: object) -> Part:
 
 
 def recall(part: Part, data: TextData, *, layers: int | None = None, dims: int = 32) -> float:
-    vectors = ItemTextEncoder.from_part(part).encode(data.texts, domains=data.domains, layers=layers)
-    return float(partner_recall(cut(vectors, dims), data.pairs.rows)[1].mean())
+    vectors = CatalogueTextEncoder.from_part(part).encode(data.texts, domains=data.domains, layers=layers)
+    return float(partner_recall(truncate(vectors, dims), data.pairs.rows)[1].mean())

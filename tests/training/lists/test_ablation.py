@@ -19,7 +19,7 @@ from recsys.data.dataset import Dataset
 from recsys.data.playlists import Playlists, split_playlists, with_folds
 from recsys.encoders.hashed import HashedNgrams
 from recsys.errors import BundleError
-from recsys.indexes.index import nothing
+from recsys.indexes.index import empty_result
 from recsys.retrieval.lists.neighbours import ListNeighboursConfig
 from recsys.retrieval.source import Candidates, Query, Scores
 from recsys.service import Recommender
@@ -27,7 +27,7 @@ from recsys.store import Store
 from recsys.store.records import ItemDraft
 from recsys.store.sessions import upgrade
 from recsys.training.job import Saved, train_from_store
-from recsys.training.lists.ablation import with_minus_without
+from recsys.training.lists.ablation import marginal_gain
 from recsys.training.lists.fusion import Told, fitted
 from recsys.training.lists.set_encoder import train_sets
 from recsys.training.lists.sources import fit_source, train_list_parts
@@ -47,7 +47,7 @@ class Knowing:
         self.held = {rows[0]: set(rows.tolist()) for rows in FOLDS.validation.rows()}
 
     def search(self, queries: Sequence[Query], *, k: int) -> Candidates:
-        return Candidates(*nothing(len(queries), k=k))
+        return Candidates(*empty_result(len(queries), k=k))
 
     def score(self, queries: Sequence[Query], rows: NDArray[np.int64]) -> Scores:
         if not self.right:
@@ -61,11 +61,11 @@ class Knowing:
 
 def test_what_helps_has_an_interval_above_nothing_and_chance_has_not() -> None:
     sources = [fit_source(name, FOLDS.fit, ListNeighboursConfig(), seed=0) for name in ("popular", "markov")]
-    helps = with_minus_without(sources, Knowing(right=True), FOLDS.validation, seed=0)
+    helps = marginal_gain(sources, Knowing(right=True), FOLDS.validation, seed=0)
     assert 0 < helps.low < helps.mean < helps.high
-    assert not with_minus_without(sources, Knowing(right=False), FOLDS.validation, seed=0).low > 0
+    assert not marginal_gain(sources, Knowing(right=False), FOLDS.validation, seed=0).low > 0
     none = FOLDS.validation.only(np.zeros(len(FOLDS.validation), dtype=np.bool_))
-    assert np.isnan(with_minus_without(sources, Knowing(right=True), none, seed=0).low)
+    assert np.isnan(marginal_gain(sources, Knowing(right=True), none, seed=0).low)
 
 
 def test_an_encoder_is_blended_or_left_out_by_its_interval_and_stays_to_compare_lists() -> None:

@@ -8,7 +8,7 @@ from random import Random
 import numpy as np
 import pytest
 
-from models.lists import AGAIN, ONWARD
+from models.lists import CONTINUE, RECONSTRUCT
 from models.zoo import LIST_MODELS
 from recsys.bundle import Part
 from recsys.bundle_io import load_bundle
@@ -16,14 +16,14 @@ from recsys.data.history import Rows
 from recsys.data.playlists import Playlists, with_folds
 from recsys.errors import InvalidRequest, TrainingError
 from recsys.evaluation.probe_classifiers import probe_all
-from recsys.retrieval.lists.encoder import Continued, Decoding
-from recsys.retrieval.lists.seq2seq import Seq2seqLists
-from recsys.retrieval.lists.sets import SetLists
+from recsys.retrieval.lists.encoder import DecodedList, DecodingConfig
+from recsys.retrieval.lists.seq2seq import Seq2seqListEncoder
+from recsys.retrieval.lists.sets import SetListEncoder
 from recsys.store import Store
 from recsys.store.records import ItemDraft
 from recsys.store.sessions import upgrade
 from recsys.training.job import Saved, train_from_store
-from recsys.training.lists.common import Frequent, completion_recall
+from recsys.training.lists.common import FrequentItems, completion_recall
 from recsys.training.lists.seq2seq import _tasks, train_playlists
 from recsys.training.lists.set_encoder import _batches
 from recsys.training.loop import LoopConfig
@@ -39,15 +39,15 @@ def joined(lists: list[Rows]) -> Counter[int]:
 
 def test_an_epoch_writes_every_list_again_or_carries_it_on() -> None:
     tasks = list(_tasks(LISTS, PLAYLISTS, np.random.default_rng(0)))
-    assert {task.begins for task in tasks} == {AGAIN, ONWARD}
+    assert {task.begins for task in tasks} == {RECONSTRUCT, CONTINUE}
     whole = [
-        np.concatenate([source, target]) if task.begins == ONWARD else source
+        np.concatenate([source, target]) if task.begins == CONTINUE else source
         for task in tasks
         for source, target in zip(task.sources, task.targets, strict=True)
     ]
     assert joined(whole) == joined(LISTS)
     for task in tasks:
-        if task.begins == AGAIN:
+        if task.begins == RECONSTRUCT:
             assert all(map(np.array_equal, task.sources, task.targets))
         else:
             assert min(map(len, task.sources)) > 0
@@ -71,7 +71,7 @@ def test_a_vector_tells_two_swapped_neighbours_of_a_list_that_was_never_learned(
     fit = lists.only(lists.folds == 0).data
     *_, part = train_playlists(recipe, name="lists/x", fit=fit, validation=None, text=None, seed=0)
     assert isinstance(part, Part)
-    encoder = Seq2seqLists.from_part(part)
+    encoder = Seq2seqListEncoder.from_part(part)
     asked = {"attribute": None, "seeds": (0,), "only": "order, neighbours swapped"}
     (row,) = probe_all({"x": encoder}, lists, **asked)  # type: ignore[arg-type]
     assert row.accuracy.low > 0.6
@@ -89,12 +89,12 @@ def test_an_epoch_takes_some_items_out_of_every_set_and_all_of_each() -> None:
 
 def test_rare_items_have_no_id_and_are_left_out_of_the_lists() -> None:
     data = dataset([[0, 1, 2], [2, 1, 5], [1, 2, 1]])
-    frequent = Frequent.of(data, min_count=3)
+    frequent = FrequentItems.of(data, min_count=3)
     assert frequent.rows.tolist() == [1, 2]
     assert [history.rows.tolist() for history in frequent.data.histories()] == [[0, 1], [1, 0], [0, 1, 0]]
     assert frequent.data.texts == (data.texts[1], data.texts[2])
     with pytest.raises(TrainingError, match="no item stands in lists 9 times: lower min_count"):
-        Frequent.of(data, min_count=9)
+        FrequentItems.of(data, min_count=9)
 
 
 @pytest.mark.parametrize("name", LIST_MODELS)
@@ -136,9 +136,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return store
 
 
-@pytest.mark.parametrize(("name", "kind"), list(zip(LIST_MODELS, (Seq2seqLists, SetLists), strict=True)))
+@pytest.mark.parametrize(("name", "kind"), list(zip(LIST_MODELS, (Seq2seqListEncoder, SetListEncoder), strict=True)))
 def test_a_list_encoder_goes_from_the_store_into_a_bundle(
-    name: str, kind: type[Seq2seqLists] | type[SetLists], store: Store, tmp_path: Path
+    name: str, kind: type[Seq2seqListEncoder] | type[SetListEncoder], store: Store, tmp_path: Path
 ) -> None:
     small = {"loop": {"epochs": 1}, "negatives": 20, "encoder": {"dim": 8}}
     plan = Plan(text_encoder="hashed", include_seen=False, overrides={name: small})
@@ -158,8 +158,12 @@ def test_a_set_encoder_alone_completes_by_its_own_ranking(store: Store, tmp_path
     plan = Plan(text_encoder="hashed", include_seen=False, overrides={"set": small})
     *_, saved = train_from_store(store, plan, model="set", folder=str(tmp_path), checkpoints=tmp_path / "checkpoints")
     assert isinstance(saved, Saved)
-    encoder, past, among = SetLists.from_part(saved.bundle.part("lists/set")), np.array([1, 5, 9]), np.arange(20, 40)
-    found = encoder.decode(past, among=among, prior=None, groups=None, wanted=Decoding(length=5, width=1))[0]
+    encoder, past, among = (
+        SetListEncoder.from_part(saved.bundle.part("lists/set")),
+        np.array([1, 5, 9]),
+        np.arange(20, 40),
+    )
+    found = encoder.decode(past, among=among, prior=None, groups=None, wanted=DecodingConfig(length=5, width=1))[0]
     scores = encoder.next_scores([past], among[None])[0]
     assert found.rows.tolist() == among[np.argsort(-scores)[:5]].tolist()
 
@@ -182,13 +186,13 @@ def test_settings_that_do_not_exist_are_refused(
 
 def test_a_completer_that_was_not_taught_finds_what_the_ranking_does(monkeypatch: pytest.MonkeyPatch) -> None:
     taught = trained("set")
-    assert isinstance(taught, SetLists)
+    assert isinstance(taught, SetListEncoder)
     part = taught.part("lists/set")
     recipe = part.config["recipe"] | {"completion": None}
-    untaught = SetLists.from_part(replace(part, config=part.config | {"recipe": recipe}))
+    untaught = SetListEncoder.from_part(replace(part, config=part.config | {"recipe": recipe}))
     found = completion_recall(untaught, dataset(), candidates=20, seed=0)
     assert found["validation_completion_recall@10"] == found["validation_ranking_recall@10"] > 10 / ITEMS
-    monkeypatch.setattr(SetLists, "decode", lambda *_, among, **__: [Continued(among[10:], 0.0, 0.0)])
+    monkeypatch.setattr(SetListEncoder, "decode", lambda *_, among, **__: [DecodedList(among[10:], 0.0, 0.0)])
     last = completion_recall(taught, dataset(), candidates=20, seed=0)
     assert last["validation_ranking_recall@10"] == found["validation_ranking_recall@10"]
     assert 0 < last["validation_completion_recall@10"] <= 1 - last["validation_ranking_recall@10"]

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from recsys.data.continuation_cases import list_cases
+from recsys.data.continuation_cases import continuation_cases
 from recsys.data.playlists import playlists, split_playlists
 from recsys.metrics.continuation import figures
-from recsys.retrieval.lists.continuation import Continuation
+from recsys.retrieval.lists.continuation import SizeConditionedFusion
 from recsys.retrieval.lists.neighbours import ListNeighboursConfig
 from recsys.retrieval.lists.sparse import ListQuery
 from recsys.store import Store
@@ -39,22 +39,22 @@ def test_figures_are_of_lists_that_the_weights_were_not_fitted_on(folds) -> None
     told, least = (one.figures["validation_r_precision"] for one in (both, alone))
     assert told.keys() == {"0", "1", "5"}  # of ten items no more can be shown
     for size in ("1", "5"):
-        cases = list_cases(folds.validation, seeds=int(size), order="sensitive", seed=0)
+        cases = continuation_cases(folds.validation, seeds=int(size), order="sensitive", seed=0)
         assert told[size]["lists"] == len(cases)
         assert told[size]["mean"] > least[size]["mean"]
         queries = list_queries(cases, items=folds.validation.data.items)
         rows = sources["popular"].search(queries, k=500).rows  # one source has one order, whatever it weighs
         assert least[size]["mean"] == pytest.approx(figures(rows, cases.withheld).r_precision.mean())
     assert both.part("lists/continue").figures == both.figures
-    assert Continuation.from_part(both.part("lists/continue")).figures == both.figures
+    assert SizeConditionedFusion.from_part(both.part("lists/continue")).figures == both.figures
 
 
 def test_cases_show_the_first_items_or_any_and_withhold_all_others(folds) -> None:  # type: ignore[no-untyped-def]
     rows = [one for one in folds.fit.rows() if len(np.unique(one)) > 3]
-    first, some = (list_cases(folds.fit, seeds=3, order=order, seed=1) for order in ("sensitive", "free"))
+    first, some = (continuation_cases(folds.fit, seeds=3, order=order, seed=1) for order in ("sensitive", "free"))
     assert any(a.rows.tolist() != b.rows.tolist() for a, b in zip(first.seeds, some.seeds, strict=False))
     for case, shown in zip(first.withheld, first.seeds, strict=True):
         assert not set(case.tolist()) & set(shown.rows.tolist())
     assert first.seeds[0].rows.tolist() == rows[0][:3].tolist()
-    assert len(list_cases(folds.fit, seeds=0, order="free", seed=1)) == len(folds.fit)
+    assert len(continuation_cases(folds.fit, seeds=0, order="free", seed=1)) == len(folds.fit)
     assert ListQuery(first.seeds[0], np.ones(3, dtype=np.bool_)).name is None

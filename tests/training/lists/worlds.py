@@ -13,8 +13,8 @@ from models.encoders.sets import SetConfig
 from recsys.bundle import Part
 from recsys.data.dataset import Dataset
 from recsys.encoders.hashed import HashedNgrams
-from recsys.retrieval.lists.seq2seq import Seq2seqLists
-from recsys.retrieval.lists.sets import SetLists
+from recsys.retrieval.lists.seq2seq import Seq2seqListEncoder
+from recsys.retrieval.lists.sets import SetListEncoder
 from recsys.training.lists.pointer import CompletionRecipe
 from recsys.training.lists.seq2seq import PlaylistRecipe, train_playlists
 from recsys.training.lists.set_encoder import SetRecipe, train_sets
@@ -54,7 +54,7 @@ def dataset(lists: Sequence[Sequence[int]] = WORLD.lists, *, items: int = ITEMS 
 
 
 @cache
-def trained(name: str, *, kind: str = "id", epochs: int = 14, seed: int = 0) -> Seq2seqLists | SetLists:
+def trained(name: str, *, kind: str = "id", epochs: int = 14, seed: int = 0) -> Seq2seqListEncoder | SetListEncoder:
     """The list encoder `name` over items by id, or by both id and text (`kind="hybrid"`)."""
     data = dataset()
     changed = {"items": kind, "text_encoder": None if kind == "id" else "hashed"}
@@ -64,8 +64,8 @@ def trained(name: str, *, kind: str = "id", epochs: int = 14, seed: int = 0) -> 
         sets = replace(SETS, loop=replace(SETS.loop, epochs=epochs), **changed)  # type: ignore[arg-type]
         *_, part = train_sets(sets, **common)  # type: ignore[arg-type]
         assert isinstance(part, Part)
-        return SetLists.from_part(part)
+        return SetListEncoder.from_part(part)
     playlists = replace(PLAYLISTS, loop=replace(PLAYLISTS.loop, epochs=epochs), **changed)  # type: ignore[arg-type]
     *_, part = train_playlists(playlists, **common)  # type: ignore[arg-type]
     assert isinstance(part, Part)
-    return Seq2seqLists.from_part(part)
+    return Seq2seqListEncoder.from_part(part)
