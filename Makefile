@@ -4,8 +4,12 @@ BIN := .venv/bin
 NAME ?= foundation
 DATA ?=
 ROW ?=
+BASE ?=
+WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal
+PYTEST_ARGS ?=
 
-.PHONY: setup demo check test bench clean
+.PHONY: setup demo check test test-quick coverage bench clean
 
 setup: .venv/.ready
 
@@ -26,12 +30,20 @@ check: setup
 	$(BIN)/lint-imports
 
 test: check
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
-	$(BIN)/python -m pytest --nbmake --nbmake-timeout=600 -p no:cacheprovider notebooks
+	$(PYTEST) --nbmake --nbmake-timeout=600 $(PYTEST_ARGS) tests notebooks
+
+# Without a browser, PostgreSQL, and training for seconds.
+test-quick: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(PYTEST) -m "not (slow or postgresql or browser)" $(PYTEST_ARGS)
+
+coverage: setup
+	$(PYTEST) --cov --cov-report=term:skip-covered --cov-fail-under=97 $(PYTEST_ARGS)
 
 bench: setup
 	@test -n "$(DATA)" || { echo "say where the data sets are: make bench NAME=$(NAME) DATA=FOLDER"; exit 2; }
-	$(BIN)/python -m tests.benchmarks.benchmark_$(subst -,_,$(NAME)) "$(DATA)" $(if $(ROW),--row "$(ROW)")
+	$(BIN)/python -m tests.benchmarks.benchmark_$(subst -,_,$(NAME)) "$(DATA)" $(if $(ROW),--row "$(ROW)") $(if $(BASE),--base "$(BASE)")
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache

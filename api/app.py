@@ -29,12 +29,12 @@ def create_app(recommender: Service, *, max_body: int = MAX_BODY, max_at_work: i
 
     Bodies over `max_body` bytes are refused, and requests beyond `max_at_work` at once.
     """
-    together = MicroBatcher(recommender.answer)
+    batcher = MicroBatcher(recommender.answer)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
-        together.close()
+        batcher.close()
 
     app = FastAPI(
         title="recsys",
@@ -43,11 +43,11 @@ def create_app(recommender: Service, *, max_body: int = MAX_BODY, max_at_work: i
         docs_url=None,  # the built-in pages load scripts from elsewhere
         redoc_url=None,
         redirect_slashes=False,
-        generate_unique_id_function=_operation,
+        generate_unique_id_function=_operation_id,
         lifespan=lifespan,
     )
     app.state.recommender = recommender
-    app.state.together = together
+    app.state.batcher = batcher
     app.state.metrics = Metrics()
     problems.install(app)
     for routes in (recommendations, items, events, playlists, users, state, page):
@@ -60,16 +60,16 @@ def create_app(recommender: Service, *, max_body: int = MAX_BODY, max_at_work: i
     return app
 
 
-def _operation(route: APIRoute) -> str:
+def _operation_id(route: APIRoute) -> str:
     return route.name
 
 
 def _document_problems(app: FastAPI) -> None:
     """Puts the `Problem` that the routes refer to into the OpenAPI document."""
-    without = app.openapi
+    generate = app.openapi
 
     def openapi() -> dict[str, Any]:
-        document = without()
+        document = generate()
         document["components"]["schemas"].update(problems.schemas())
         return document
 

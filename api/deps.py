@@ -1,4 +1,4 @@
-"""What the routes are given."""
+"""What the routes depend on: the service, its metrics and the id of the request."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -28,7 +28,7 @@ class Lists(Protocol):
 
 
 class Service(Protocol):
-    """What the routes ask of: `recsys.service.Recommender`, or a stand-in with the same methods."""
+    """`recsys.service.Recommender`, or a stand-in with the methods that the routes call."""
 
     @property
     def lists(self) -> Lists: ...
@@ -60,10 +60,10 @@ async def _metrics(request: Request) -> Metrics:
     return metrics
 
 
-async def answered(request: Request, question: Question) -> Answer:
-    """The answer to the question of a request, under its id, counted. No dependency: to solve one costs more than this."""
+async def answer_question(request: Request, question: Question) -> Answer:
+    """Answers `question` under the id of `request` and counts it. Not a FastAPI dependency: solving one costs more than this."""
     state = request.app.state
-    answer: Answer = await state.together.ask(replace(question, request_id=request.state.request_id))
+    answer: Answer = await state.batcher.ask(replace(question, request_id=request.state.request_id))
     state.metrics.answer(answer)
     return answer
 

@@ -1,4 +1,4 @@
-"""What Prometheus reads at /metrics. Each app has its own registry, so that two in one process do not add up."""
+"""Prometheus metrics, served at /metrics. Each app has its own registry, so that two in one process do not add up."""
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
 
@@ -35,8 +35,8 @@ class Metrics:
     def answer(self, answer: Answer) -> None:
         self._answers.labels(answer.encoder).inc()
         self._served.labels(answer.encoder).inc(len(answer.items))
-        for what in {one.what for one in answer.degraded}:
-            self._degraded.labels(what).inc()
+        for option in {degraded.what for degraded in answer.degraded}:
+            self._degraded.labels(option).inc()
 
     def text(self) -> bytes:
         """The Prometheus text format."""

@@ -1,6 +1,6 @@
-"""Questions that wait at the same time are answered together: one pass through the encoder, one hop to a thread and back.
+"""Dynamic batching: questions that wait at the same time share one pass through the encoder and one hop to a thread and back.
 
-The event loop takes requests in and sends answers out; one thread does what computes. While it works, questions gather.
+The event loop takes requests in and sends answers out; one thread computes. While it works, questions gather.
 """
 
 import asyncio
@@ -12,13 +12,13 @@ from recsys.errors import Busy, RecsysError
 from recsys.service import Answer, Question
 
 MAX_BATCH = 32
-"""Questions in one pass: beyond, those who came first would wait for the others without gain."""
+"""Questions in one pass. In a larger one the first questions would wait for the last without gain."""
 
 Waiting = tuple[Question, asyncio.Future[Answer], asyncio.AbstractEventLoop]
 
 
 class MicroBatcher:
-    """Hands questions to `answer` (`Recommender.answer`), as many as wait. Beyond `limit` waiting ones it refuses at once.
+    """Hands all waiting questions to `answer` (`Recommender.answer`). While `limit` questions wait, it refuses more at once.
 
     The thread is woken when it sleeps, not for each question: waking one costs more than many a question.
     """
@@ -37,7 +37,7 @@ class MicroBatcher:
 
         Raises:
             Busy: too many are waiting already.
-            RecsysError: what the question itself is answered with.
+            RecsysError: the answer to this question is an error.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Answer] = loop.create_future()
@@ -54,7 +54,7 @@ class MicroBatcher:
         return await future
 
     def close(self) -> None:
-        """Answers what waits and ends the thread; a later question begins another."""
+        """Answers the waiting questions and ends the thread; a later question starts another."""
         if (thread := self._thread) is not None:
             with self._changed:
                 self._closing = True
@@ -64,14 +64,14 @@ class MicroBatcher:
 
     def _run(self) -> None:
         while batch := self._next():
-            answers = self._answered([question for question, _, _ in batch])
+            answers = self._answer_all([question for question, _, _ in batch])
             for loop in {loop for _, _, loop in batch}:
-                done = [(one[1], answer) for one, answer in zip(batch, answers, strict=True) if one[2] is loop]
+                done = [(future, answer) for (_, future, of), answer in zip(batch, answers, strict=True) if of is loop]
                 if not loop.is_closed():
                     loop.call_soon_threadsafe(_settle, done)
 
     def _next(self) -> list[Waiting]:
-        """Those who wait, up to `MAX_BATCH`; sleeps while there are none, and gives none only at the end."""
+        """The waiting questions, up to `MAX_BATCH`. Sleeps while there are none; returns none only after `close`."""
         with self._changed:
             while not self._waiting and not self._closing:
                 self._idle = True
@@ -79,13 +79,13 @@ class MicroBatcher:
             self._idle = False
             return [self._waiting.popleft() for _ in range(min(MAX_BATCH, len(self._waiting)))]
 
-    def _answered(self, questions: Sequence[Question]) -> Sequence[Answer | Exception]:
+    def _answer_all(self, questions: Sequence[Question]) -> Sequence[Answer | Exception]:
         try:
             return self._answer(questions)
         except Exception as error:  # noqa: BLE001  (a failure of one must not be that of all)
             if len(questions) == 1:
                 return [error]
-            return [answer for question in questions for answer in self._answered([question])]
+            return [answer for question in questions for answer in self._answer_all([question])]
 
 
 def _settle(done: Sequence[tuple[asyncio.Future[Answer], Answer | Exception]]) -> None:

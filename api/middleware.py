@@ -1,4 +1,4 @@
-"""What happens around every request, as plain ASGI: nothing here reads a whole body or waits for a thread."""
+"""Plain ASGI middleware around every request. None of it reads a whole body or waits for a thread."""
 
 import re
 import string
@@ -63,9 +63,9 @@ class RequestContextMiddleware:
 
 
 class LoadSheddingMiddleware:
-    """Beyond `limit` requests at work it says at once that the service is busy, instead of letting a queue grow.
+    """Answers 503 at once while `limit` requests are at work, instead of letting a queue grow.
 
-    What tells how the service is stays answered: `OPEN`.
+    The routes in `OPEN`, which report on the service, are always answered.
     """
 
     def __init__(self, app: ASGIApp, *, limit: int) -> None:
@@ -90,7 +90,7 @@ class LoadSheddingMiddleware:
 
 
 class BodySizeLimitMiddleware:
-    """Refuses bodies over `limit` bytes. What is announced too long is thrown away piece by piece, never collected.
+    """Refuses bodies over `limit` bytes. A body whose Content-Length is above it is discarded chunk by chunk, never collected.
 
     FastAPI's own `max_body_size` would do, but answers in plain text.
     """
@@ -104,25 +104,25 @@ class BodySizeLimitMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        if self._announced(scope) > self.limit:
+        if self._content_length(scope) > self.limit:
             await self._discard(receive)
             await problem(scope["state"]["request_id"], 413, self.detail)(scope, receive, send)
             return
-        taken = 0
+        received = 0
 
-        async def counted() -> Message:
-            nonlocal taken
+        async def limited_receive() -> Message:
+            nonlocal received
             message = await receive()
-            taken += len(message.get("body", b""))
-            if taken > self.limit:
+            received += len(message.get("body", b""))
+            if received > self.limit:
                 if message.get("more_body", False):
                     await self._discard(receive)
                 raise HTTPException(413, self.detail)
             return message
 
-        await self.app(scope, counted, send)
+        await self.app(scope, limited_receive, send)
 
-    def _announced(self, scope: Scope) -> int:
+    def _content_length(self, scope: Scope) -> int:
         length = Headers(scope=scope).get("content-length", "0")
         return int(length) if length.isdecimal() else 0
 
@@ -140,7 +140,7 @@ class RawPathMiddleware:
     """Routes paths as they were sent, still percent-encoded, so that an id may hold anything.
 
     Servers decode before routing; then `/v1/items/a%2Fsimilar` could not name the item `a/similar`, and a line break at
-    the end of an id would be lost in a route's pattern. `api.fields.PathId` decodes.
+    the end of an id would be lost in a route's pattern. `api.schemas.fields.PathId` decodes.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -168,4 +168,4 @@ def _routable(raw: str) -> str:
     if BAD_ESCAPE.search(raw):
         raise ValueError(raw)
     unquote(raw, errors="strict")
-    return ESCAPE.sub(lambda found: char if (char := unquote(found[0])) in UNRESERVED else found[0], raw)
+    return ESCAPE.sub(lambda match: char if (char := unquote(match[0])) in UNRESERVED else match[0], raw)

@@ -29,14 +29,14 @@ STATUSES: Mapping[type[RecsysError], int] = {
     Busy: 503,
     StoreError: 503,
 }
-"""Whatever else `recsys` raises is our failure: 500."""
+"""Any other error of `recsys` is our failure: 500."""
 
 HIDDEN: Mapping[int, str] = {
     500: "something failed inside; the log has it under this request id",
     503: "the database does not answer; try again shortly, the log says more under this request id",
 }
 RETRY_AFTER = 2
-"""Seconds after which a busy service, or one whose database is away, is asked again."""
+"""Seconds in the Retry-After header of a 503."""
 MAX_ERRORS = 20
 MAX_TEXT = 300
 
@@ -71,12 +71,12 @@ class Problem(BaseModel):
 
 def schemas() -> dict[str, Any]:
     """The JSON schemas that `error_responses` refers to, by name."""
-    _, found = models_json_schema([(Problem, "serialization")], ref_template="#/components/schemas/{model}")
-    return dict(found["$defs"])
+    _, schema = models_json_schema([(Problem, "serialization")], ref_template="#/components/schemas/{model}")
+    return dict(schema["$defs"])
 
 
 def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """These errors, and those that every route can give, for the `responses` of a route."""
+    """The `responses` of a route: the errors `statuses`, and those that every route can give."""
     schema = {"$ref": "#/components/schemas/Problem"}
     content = {"application/problem+json": {"schema": schema}}
     return {
@@ -103,8 +103,8 @@ def install(app: FastAPI) -> None:
     """Makes `app` answer every error with a problem."""
     app.add_exception_handler(RecsysError, _recsys_error)
     app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(Exception, _unexpected)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(Exception, _unexpected_error)
 
 
 async def _recsys_error(request: Request, error: Exception) -> Response:
@@ -127,22 +127,22 @@ async def _http_error(request: Request, error: Exception) -> Response:
     return problem(_id(request), error.status_code, _short(detail), headers=error.headers)
 
 
-async def _invalid(request: Request, error: Exception) -> Response:
+async def _validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    found: Sequence[Mapping[str, Any]] = error.errors()
-    broken = next((one for one in found if one["type"] == "json_invalid"), None)
+    details: Sequence[Mapping[str, Any]] = error.errors()
+    broken = next((detail for detail in details if detail["type"] == "json_invalid"), None)
     if broken is not None:
         return problem(
             _id(request), 400, f"the body is no valid JSON: {broken['ctx']['error']} at character {broken['loc'][-1]}"
         )
     if isinstance(error.body, bytes) and error.body:
         return problem(_id(request), 415, "send JSON with the header Content-Type: application/json")
-    errors = [{"where": _where(one), "message": _message(one)} for one in found[:MAX_ERRORS]]
-    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    errors = [{"where": _where(detail), "message": _message(detail)} for detail in details[:MAX_ERRORS]]
+    more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
     return problem(_id(request), 422, f"{errors[0]['where']}: {errors[0]['message']}{more}", errors=errors)
 
 
-async def _unexpected(request: Request, error: Exception) -> Response:
+async def _unexpected_error(request: Request, error: Exception) -> Response:
     log.error("%s", type(error).__name__, extra={"request_id": _id(request)}, exc_info=error)
     return problem(_id(request), 500, HIDDEN[500])
 
@@ -163,10 +163,10 @@ def _message(error: Mapping[str, Any]) -> str:
         return "there is no such field: correct its name or leave it out"
     if error["type"] in ("dict_type", "model_type", "model_attributes_type", "dataclass_type"):
         return "has to be a JSON object, in braces"
-    told = str(error["msg"]).replace(" after validation", "")
+    message = str(error["msg"]).replace(" after validation", "")
     if error["type"] in ("too_long", "too_short") and isinstance(error["input"], str):
-        return told.replace("item", "character")
-    return _short(told)
+        return message.replace("item", "character")
+    return _short(message)
 
 
 def _short(text: str) -> str:

@@ -1,7 +1,7 @@
 """Options in the query string of a route that has to be quick.
 
 FastAPI's `Query()` models look at the type of each field anew in every request, which takes as long as all else that such a
-route does before it asks. Here pydantic reads the whole query at once; `query_parameters` tells OpenAPI what FastAPI would have.
+route does before it answers. Here pydantic validates the whole query at once; `query_parameters` documents it as FastAPI would.
 """
 
 from functools import cache
@@ -15,23 +15,23 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def parse_query(model: type[M], request: Request) -> M:
-    """The query of `request` as `model`; of a name that is no list's the last value counts.
+    """The query of `request` as `model`; a repeated option that takes one value has its last.
 
     Raises:
-        RequestValidationError: it does not fit, as FastAPI would say it.
+        RequestValidationError: it does not fit; the errors are those of FastAPI.
     """
-    given: dict[str, Any] = {}
-    lists = _lists(model)
+    values: dict[str, Any] = {}
+    lists = _list_fields(model)
     for name, value in request.query_params.multi_items():
         if name in lists:
-            given.setdefault(name, []).append(value)
+            values.setdefault(name, []).append(value)
         else:
-            given[name] = value
+            values[name] = value
     try:
-        return model.model_validate(given)
+        return model.model_validate(values)
     except ValidationError as error:
-        found = error.errors(include_url=False)
-        raise RequestValidationError([{**one, "loc": ("query", *one["loc"])} for one in found]) from error
+        errors = error.errors(include_url=False)
+        raise RequestValidationError([{**detail, "loc": ("query", *detail["loc"])} for detail in errors]) from error
 
 
 def query_parameters(model: type[BaseModel]) -> dict[str, Any]:
@@ -39,16 +39,16 @@ def query_parameters(model: type[BaseModel]) -> dict[str, Any]:
     schema = model.model_json_schema()
     parameters = list[dict[str, Any]]()
     for name, field in schema["properties"].items():
-        told = {"name": name, "in": "query", "required": name in schema.get("required", ()), "schema": field}
-        parameters.append(told | ({"description": field["description"]} if "description" in field else {}))
+        parameter = {"name": name, "in": "query", "required": name in schema.get("required", ()), "schema": field}
+        parameters.append(parameter | ({"description": field["description"]} if "description" in field else {}))
     return {"parameters": parameters}
 
 
 @cache
-def _lists(model: type[BaseModel]) -> frozenset[str]:
+def _list_fields(model: type[BaseModel]) -> frozenset[str]:
     """Names of the fields that take several values."""
 
-    def several(kind: Any) -> bool:
-        return kind is list or get_origin(kind) is list or any(several(one) for one in get_args(kind))
+    def is_list(kind: Any) -> bool:
+        return kind is list or get_origin(kind) is list or any(is_list(argument) for argument in get_args(kind))
 
-    return frozenset(name for name, field in model.model_fields.items() if several(field.annotation))
+    return frozenset(name for name, field in model.model_fields.items() if is_list(field.annotation))

@@ -2,4 +2,4 @@
 
 
 class SchemaError(ValueError):
-    """A table lacks a column or holds it under another type."""
+    """A table lacks a column or has it with another type."""

@@ -1,4 +1,4 @@
-"""The tables that the functions of this package take and give, and the one check at their door."""
+"""Schemas of the tables that the functions of this package take and return, and the check of their inputs."""
 
 from collections.abc import Mapping
 
@@ -11,8 +11,8 @@ UTC = pl.Datetime("us", "UTC")
 EVENTS: Mapping[str, pl.DataType] = {
     "user": pl.String(),
     "item": pl.String(),
-    "at": UTC,  # null: not dated, comes before everything dated
-    "position": pl.Int64(),  # null: no place given
+    "at": UTC,  # null: undated, sorts before all dated events
+    "position": pl.Int64(),  # null: unknown
     "arrival": pl.Int64(),  # unique: the order in which the store took the events
 }
 """One row an event. The order of a history is (at, position, arrival)."""
@@ -26,14 +26,14 @@ ITEMS: Mapping[str, pl.DataType] = {
 
 
 def check_schema(frame: pl.LazyFrame, schema: Mapping[str, pl.DataType], *, name: str) -> None:
-    """Does nothing when `frame` holds every column of `schema` under its type; more columns are welcome.
+    """Checks that `frame` has every column of `schema` with its type; more columns are allowed.
 
     Raises:
-        SchemaError: names the first column that is missing or of another type.
+        SchemaError: the first column that is missing or of another type, by name.
     """
-    found = frame.collect_schema()
+    columns = frame.collect_schema()
     for column, dtype in schema.items():
-        if column not in found:
-            raise SchemaError(f"{name} has no column {column!r}; it has {', '.join(found.names()) or 'none'}")
-        if found[column] != dtype:
-            raise SchemaError(f"column {column!r} of {name} is {found[column]}; it must be {dtype}")
+        if column not in columns:
+            raise SchemaError(f"{name} has no column {column!r}; it has {', '.join(columns.names()) or 'none'}")
+        if columns[column] != dtype:
+            raise SchemaError(f"column {column!r} of {name} is {columns[column]}; it must be {dtype}")

@@ -10,11 +10,11 @@ ORDER = ("at", "position", "arrival")
 def user_sequences(events: pl.LazyFrame, *, max_length: int | None = None) -> pl.LazyFrame:
     """One row per user with lists `items` and `at`, oldest first, cut to the last `max_length` events; sorted by user.
 
-    Ordered by time, then position, then arrival: a total order, so that the result never depends on the order in which
-    rows were read. Undated events come first. A column `fold`, where there is one, becomes a list `folds` beside the others.
+    Ordered by time, then position, then arrival: a total order, so that the result never depends on
+    the order of the rows. Undated events come first. A column `fold`, if there is one, becomes a list `folds`.
 
     Raises:
-        SchemaError: `events` lacks a column of `EVENTS`, or holds it under another type.
+        SchemaError: `events` lacks a column of `EVENTS`, or has it with another type.
     """
     check_schema(events, EVENTS, name="events")
     folds = [pl.col("fold").alias("folds")] if "fold" in events.collect_schema() else []

@@ -1,4 +1,4 @@
-"""Marks each event as something to fit on, to choose settings on, or to be measured on."""
+"""Splits of events into folds: to fit on, to choose settings on (validation), to measure on (test)."""
 
 from datetime import datetime
 
@@ -17,7 +17,7 @@ def leave_one_out(events: pl.LazyFrame, *, min_length: int = 3) -> pl.LazyFrame:
     Users with fewer than `min_length` events are `FIT` altogether.
 
     Raises:
-        SchemaError: `events` lacks a column of `EVENTS`, or holds it under another type.
+        SchemaError: `events` lacks a column of `EVENTS`, or has it with another type.
     """
     check_schema(events, EVENTS, name="events")
     from_end = pl.int_range(pl.len(), 0, -1).over("user")  # 1 is the last event
@@ -27,10 +27,10 @@ def leave_one_out(events: pl.LazyFrame, *, min_length: int = 3) -> pl.LazyFrame:
 
 
 def temporal(events: pl.LazyFrame, *, validation_from: datetime, test_from: datetime) -> pl.LazyFrame:
-    """The events with a column `fold` by one cut for all users; undated events are `FIT`, for they come first.
+    """The events with a column `fold` by one time cut for all users; undated events, which come first, are `FIT`.
 
     Raises:
-        SchemaError: `events` lacks a column of `EVENTS`, or holds it under another type.
+        SchemaError: `events` lacks a column of `EVENTS`, or has it with another type.
     """
     check_schema(events, EVENTS, name="events")
     at = pl.col("at")

@@ -1,4 +1,4 @@
-"""Small worlds with a known truth, for tests: what a good recommender must find is planted here."""
+"""Small data sets with planted structure, for tests: a good recommender must find it."""
 
 import json
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ SOUNDS = ("ba", "co", "di", "fu", "ge", "ha", "ki", "lo", "mu", "ne", "po", "ru"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
-    """`events` and `items` as in `features.schema`; `successor` is what follows an item, `cluster` whose words it bears."""
+    """`events` and `items` as in `features.schema`; `successor` is the item that follows an item, `cluster` its group."""
 
     events: pl.LazyFrame
     items: pl.LazyFrame
@@ -33,11 +33,11 @@ def planted(
     follow: float = 0.8,
     seed: int = 0,
 ) -> World:
-    """Users who take an item's one successor with probability `poll_changes`, else any item, each alike; one event a minute.
+    """Users who take an item's one successor with probability `follow`, else any item uniformly; one event a minute.
 
     Successors run in a ring through each cluster, and the items of a cluster share the words of their text. So the best
     possible next-item hit rate is `follow + (1 - follow) / items`, a text model that knows the cluster finds the successor
-    among `items / clusters`, and popularity finds nothing.
+    among `items / clusters`, and popularity is no better than chance.
     """
     random = Random(seed)
     names = [f"item-{number:03d}" for number in range(items)]
@@ -75,20 +75,20 @@ def genre_lists(
 ) -> GenreLists:
     """Lists from a Markov chain of hidden genres: the next item is of the same genre with probability `stay`, else of any.
 
-    Within a genre items are drawn alike, and lengths are uniform. So a list's genres show in its items, its switches only in
-    their order, and its length in neither.
+    Items of a genre and lengths are uniform. So the items show a list's genres, only their order shows its switches, and
+    neither shows its length.
     """
     random = Random(seed)
     genre = tuple(number % genres for number in range(items))
-    members = [[number for number in range(items) if genre[number] == own] for own in range(genres)]
-    found = []
+    members = [[number for number in range(items) if genre[number] == hidden] for hidden in range(genres)]
+    sampled = []
     for _ in range(lists):
-        now, one = random.randrange(genres), list[int]()
+        current, numbers = random.randrange(genres), list[int]()
         for _ in range(random.randint(shortest, longest)):
-            one.append(random.choice(members[now]))
-            now = now if random.random() < stay else random.randrange(genres)
-        found.append(tuple(one))
-    return GenreLists(lists=tuple(found), genre=genre)
+            numbers.append(random.choice(members[current]))
+            current = current if random.random() < stay else random.randrange(genres)
+        sampled.append(tuple(numbers))
+    return GenreLists(lists=tuple(sampled), genre=genre)
 
 
 def _events(
@@ -97,8 +97,8 @@ def _events(
     rows: list[tuple[str, str, datetime, int, int]] = []
     for user in range(users):
         item = random.choice(names)
-        for place in range(length):
-            rows.append((f"user-{user:04d}", item, START + timedelta(minutes=len(rows)), place, len(rows)))
+        for position in range(length):
+            rows.append((f"user-{user:04d}", item, START + timedelta(minutes=len(rows)), position, len(rows)))
             item = successor[item] if random.random() < follow else random.choice(names)
     return pl.LazyFrame(rows, schema=dict(EVENTS), orient="row")
 
@@ -107,8 +107,8 @@ def _items(random: Random, cluster: Mapping[str, int], *, clusters: int) -> pl.L
     """Titles of two words of the cluster and one of the item alone; the cluster's own brand."""
     words = [[_word(random) for _ in range(5)] for _ in range(clusters)]
     rows = [
-        (name, " ".join([*random.sample(words[own], 2), _word(random)]), json.dumps({"brand": words[own][0]}))
-        for name, own in cluster.items()
+        (name, " ".join([*random.sample(words[number], 2), _word(random)]), json.dumps({"brand": words[number][0]}))
+        for name, number in cluster.items()
     ]
     return pl.LazyFrame(sorted(rows), schema=dict(ITEMS), orient="row")
 

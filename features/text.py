@@ -8,17 +8,17 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
-UNSEEN = re.compile(r"<(script|style)\b.*?</\1\s*>|<!--.*?-->", re.IGNORECASE | re.DOTALL)
+NOT_DISPLAYED = re.compile(r"<(script|style)\b.*?</\1\s*>|<!--.*?-->", re.IGNORECASE | re.DOTALL)
 TAG = re.compile(r"</?[a-z!][^<>]{0,500}>", re.IGNORECASE)
 SPACE = re.compile(r"[\s\x00-\x1f\x7f]+")
-LONGEST = 4000
-"""Characters kept of one value: no encoder here reads more."""
+MAX_VALUE_CHARS = 4000
+"""A longer value is truncated: no encoder reads more."""
 
 
 def item_text(title: str | None, attributes: Mapping[str, Any]) -> str:
-    """`title: ... | brand: ...`, attributes in alphabetical order, empty ones left out; "" for an item without text.
+    """`title: ... | brand: ...`, attributes in alphabetical order without empty ones; "" for an item without text.
 
-    Unicode is normalised (NFKC), HTML entities are decoded and tags taken out.
+    Unicode is normalised (NFKC), HTML entities are decoded and tags removed.
     """
     pairs = [("title", title), *sorted(attributes.items())]
     cleaned = ((key, clean(value)) for key, value in pairs)
@@ -26,7 +26,7 @@ def item_text(title: str | None, attributes: Mapping[str, Any]) -> str:
 
 
 def item_text_from_json(title: str | None, attributes: str) -> str:
-    """The same for attributes that come as a JSON object."""
+    """`item_text` for attributes given as a JSON object."""
     return item_text(title, json.loads(attributes))
 
 
@@ -38,7 +38,7 @@ def clean(value: Any) -> str:
         case str():
             return _plain(value)
         case list() | tuple():
-            return ", ".join(filter(None, (clean(one) for one in value)))
+            return ", ".join(filter(None, (clean(element) for element in value)))
         case float() if math.isnan(value):
             return ""
         case _:
@@ -46,5 +46,5 @@ def clean(value: Any) -> str:
 
 
 def _plain(text: str) -> str:
-    text = unicodedata.normalize("NFKC", html.unescape(text[: 4 * LONGEST]))  # markup may be most of it
-    return SPACE.sub(" ", TAG.sub(" ", UNSEEN.sub(" ", text))).strip()[:LONGEST].rstrip()
+    text = unicodedata.normalize("NFKC", html.unescape(text[: 4 * MAX_VALUE_CHARS]))  # markup may be most of it
+    return SPACE.sub(" ", TAG.sub(" ", NOT_DISPLAYED.sub(" ", text))).strip()[:MAX_VALUE_CHARS].rstrip()

@@ -1,4 +1,4 @@
-"""Which row is which item. Rows are given once: a vocabulary grows at its end and never changes or forgets a row."""
+"""Maps item ids to rows. A vocabulary grows only at its end: the row of an item never changes."""
 
 import hashlib
 import json
@@ -28,7 +28,7 @@ class Vocabulary:
 
     @cached_property
     def rows(self) -> dict[str, int]:
-        """The row of each item. Read it, never change it."""
+        """The row of each item; not to be changed."""
         return {item: row for row, item in enumerate(self.items)}
 
     @cached_property
@@ -37,7 +37,7 @@ class Vocabulary:
         return hashlib.sha256(json.dumps(self.items, ensure_ascii=False).encode("utf-8", "surrogatepass")).hexdigest()
 
     def grown(self, items: Iterable[str]) -> "Vocabulary":
-        """This vocabulary with those of `items` that are new at its end, in the order of their first appearance."""
+        """This vocabulary with the new ones of `items` at its end, in the order of their first appearance."""
         return Vocabulary((*self.items, *(item for item in dict.fromkeys(items) if item not in self.rows)))
 
     def continues(self, older: "Vocabulary") -> bool:
@@ -45,7 +45,7 @@ class Vocabulary:
         return self.items[: len(older)] == older.items
 
     def encode(self, items: pl.Series) -> pl.Series:
-        """The row of each id (Int64); null for an id that is not here.
+        """The row of each id (Int64); null for an unknown id.
 
         Raises:
             SchemaError: `items` holds no strings.

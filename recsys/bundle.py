@@ -1,4 +1,4 @@
-"""What is deployed together: named parts over one vocabulary."""
+"""A bundle: named parts over one vocabulary that are deployed together."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ from recsys.errors import BundleError
 class Part:
     """One encoder, source or fusion as it is stored: settings as JSON, everything learned as arrays.
 
-    `kind` says which class of `recsys.retrieval` reads it back; `figures` are its measured qualities.
+    `kind` selects the class of `recsys.retrieval` that restores it; `figures` are its measured qualities.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Bundle:
-    """Parts fitted over `item_ids` (row r is item r), the part that answers by default, and how they came about.
+    """Parts fitted over `item_ids` (row r is item r), the part that answers by default, and how they were trained.
 
     `texts` has a hash of each item's text as it was trained on, so that a changed text is noticed. `about` is free JSON:
     protocol, seed, data window, whether seen items may return, which parts were left out and why.

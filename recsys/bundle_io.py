@@ -1,4 +1,4 @@
-"""How a bundle is written, whole or not at all, and read back.
+"""Saves a bundle, whole or not at all, and loads it.
 
 A bundle is a folder, local or behind any fsspec URL: `manifest.json`, `vocabulary.json`, `texts.json` and one safetensors
 file per part. The manifest holds each part's settings, hash and measured figures, the protocol and library versions, and
@@ -25,13 +25,13 @@ from safetensors.numpy import save as write_safetensors
 from recsys.bundle import Bundle, Part, vocabulary_hash
 from recsys.errors import BundleError
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST, VOCABULARY, TEXTS = "manifest.json", "vocabulary.json", "texts.json"
 LIBRARIES = ("torch", "transformers", "faiss-cpu", "implicit", "numpy", "safetensors")
 
 
 def absolute(uri: str) -> str:
-    """One name for one place, wherever it is asked from: a local folder by its whole path, anything else as it is.
+    """The same URI from any working directory: a local folder by its absolute path, anything else as it is.
 
     Raises:
         BundleError: no file system knows such a URI.
@@ -41,7 +41,7 @@ def absolute(uri: str) -> str:
 
 
 def check_free(folder: str, name: str) -> None:
-    """Does nothing while there is no `folder`/`name` yet.
+    """Does nothing if there is no `folder`/`name` yet.
 
     Raises:
         BundleError: there is one.
@@ -54,13 +54,13 @@ def check_free(folder: str, name: str) -> None:
 def save_bundle(bundle: Bundle, folder: str, *, name: str | None = None) -> str:
     """Writes `bundle` into the new folder `folder`/`name` and gives its URI; without a name one is made from the time.
 
-    On a local disk the files are written beside and renamed into place; elsewhere the manifest comes last. Either way a
-    half-written bundle is never seen as one.
+    On a local disk the files go to a partial folder that is renamed; elsewhere the manifest comes last. Either way nobody sees
+    half a bundle.
 
     Raises:
-        BundleError: the place is taken or cannot be written.
+        BundleError: the folder exists already or cannot be written.
     """
-    name = name or f"{bundle.default}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
+    name = name or f"{bundle.default.rpartition('/')[2]}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
     check_free(folder, name)
     fs, root = _open(folder)
     final = f"{root}/{name}"
@@ -106,9 +106,8 @@ def load_bundle(uri: str) -> Bundle:
         )
         for name, entry in manifest["parts"].items()
     }
-    for name, part in parts.items():
-        if part.hash != manifest["parts"][name]["hash"]:
-            raise BundleError(f"part {name!r} of {root} is not the one that was saved; restore it or train again")
+    if changed := [name for name, part in parts.items() if part.hash != manifest["parts"][name]["hash"]]:
+        raise BundleError(f"part {changed[0]!r} of {root} is not the one that was saved; restore it or train again")
     return Bundle(
         parts=parts,
         default=manifest["default"],
@@ -120,7 +119,7 @@ def load_bundle(uri: str) -> Bundle:
 
 
 def add_figures(uri: str, figures: Mapping[str, Mapping[str, Any]]) -> None:
-    """Notes measured figures of parts in the manifest; nothing else of the bundle changes.
+    """Adds measured figures of parts to the manifest; nothing else of the bundle changes.
 
     Raises:
         BundleError: there is no such bundle, or it cannot be written.
@@ -174,16 +173,14 @@ def _manifest(bundle: Bundle, digests: dict[str, str]) -> bytes:
         "about": bundle.about,
         "vocabulary_hash": vocabulary_hash(bundle.item_ids),
         "libraries": {name: version(name) for name in LIBRARIES},
-        "parts": parts,
-        "files": digests,
     }
-    return _signed(manifest)
+    return _signed(manifest | {"parts": parts, "files": digests})
 
 
 def _signed(manifest: Mapping[str, Any]) -> bytes:
     """The manifest as it is stored: JSON that ends with the SHA-256 of all before."""
-    rest = {key: value for key, value in manifest.items() if key != "sha256"}
-    return _json(rest | {"sha256": _digest(_json(rest))})
+    unsigned = {key: value for key, value in manifest.items() if key != "sha256"}
+    return _json(unsigned | {"sha256": _digest(_json(unsigned))})
 
 
 def _json(manifest: Mapping[str, Any]) -> bytes:
@@ -203,14 +200,14 @@ def _open(uri: str) -> tuple[Any, str]:
 
 
 def _discard(fs: Any, folder: str) -> None:
-    """Takes away what a failed save has left, as far as that can be done."""
+    """Deletes the files of a failed save, as far as that can be done."""
     with suppress(OSError):
         fs.rm(folder, recursive=True)
 
 
 def _read_manifest(fs: Any, root: str) -> dict[str, Any]:
     path = f"{root}/{MANIFEST}"
-    content = _read(fs, path, f"no bundle at {root}: {MANIFEST} is missing; train one with `recsys train blend`")
+    content = _read_file(fs, path, f"no bundle at {root}: {MANIFEST} is missing; train one with `recsys train blend`")
     try:
         manifest: dict[str, Any] = json.loads(content)
         if manifest.get("format", FORMAT) != FORMAT:
@@ -226,13 +223,13 @@ def _read_manifest(fs: Any, root: str) -> dict[str, Any]:
 
 
 def _read_checked(fs: Any, root: str, path: str, digest: str) -> bytes:
-    content = _read(fs, f"{root}/{path}", f"{root}/{path} is missing; restore it or train again")
+    content = _read_file(fs, f"{root}/{path}", f"{root}/{path} is missing; restore it or train again")
     if _digest(content) != digest:
         raise BundleError(f"{root}/{path} is damaged: its SHA-256 is not the manifest's; restore it or train again")
     return content
 
 
-def _read(fs: Any, path: str, missing: str) -> bytes:
+def _read_file(fs: Any, path: str, missing: str) -> bytes:
     try:
         content: bytes = fs.cat_file(path)
     except FileNotFoundError as error:

@@ -4,6 +4,7 @@ Each message holds the value, the rule and the way out. `api/problems.py` maps t
 """
 
 import math
+from dataclasses import dataclass
 
 
 class RecsysError(Exception):
@@ -48,6 +49,14 @@ class BundleError(RecsysError):
 
 class TrainingError(RecsysError):
     """A training run that cannot go on, such as one whose loss is no longer finite."""
+
+
+@dataclass(frozen=True, slots=True)
+class Degraded:
+    """A warning beside an answer: something that was asked and not done, and why."""
+
+    what: str
+    why: str
 
 
 def check_ranges(settings: object, **bounds: tuple[float, float]) -> None:

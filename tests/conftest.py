@@ -11,6 +11,7 @@ from hypothesis import settings
 
 from recsys.service import Recommender
 from recsys.store import Store
+from tests.ordering import spread
 from tests.worlds import Planted, train_small
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -19,6 +20,11 @@ settings.register_profile("house", derandomize=True, deadline=None)  # the same 
 settings.load_profile("house")
 
 pytest_plugins = ["tests.databases"]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items[:] = spread(items, workers=int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
 
 
 @pytest.fixture(autouse=True)

@@ -19,9 +19,7 @@ from multiprocessing.connection import Connection as Pipe
 from typing import Any
 
 from recsys.store import Store
-from recsys.store.events import stored_events
 from recsys.store.records import ItemDraft
-from recsys.store.sessions import reading
 
 ITEMS = ("a", "b", "c")
 WRITERS = 4
@@ -157,8 +155,7 @@ def _ask(connection: http.client.HTTPConnection, method: str, path: str, body: A
 def lost(store: Store, said: Said) -> Iterator[str]:
     """What was acknowledged and is not there, or is there in half."""
     wanted = [*said.events, *said.gone, *(one for ids in said.open for one in ids)]
-    with reading(store.engine) as connection:
-        held = {event.event_id: event.user_id for event in stored_events(connection, wanted)}
+    held = {event.event_id: event.user_id for event in store.stored_events(wanted)}
     yield from (f"event {one}" for one, user in said.events.items() if held.get(one) != user)
     yield from (f"deletion of event {one}" for one in said.gone if one in held)
     yield from (f"half of events {ids}" for ids in said.open if 0 < sum(one in held for one in ids) < len(ids))

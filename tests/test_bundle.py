@@ -71,7 +71,7 @@ def test_a_manifest_that_is_missing_damaged_or_newer_is_said(uri: str) -> None:
     path = Path(uri, "manifest.json")
     whole = path.read_text()
     path.write_text(json.dumps(json.loads(whole) | {"format": 99}))
-    with pytest.raises(BundleError, match="bundle format 99; this version reads 1"):
+    with pytest.raises(BundleError, match="bundle format 99; this version reads 2"):
         load_bundle(uri)
     path.write_text(whole[:50])
     with pytest.raises(BundleError, match="is damaged"):

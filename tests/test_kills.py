@@ -1,10 +1,13 @@
 """What was acknowledged is there after a kill -9. `make bench NAME=strength ROW=kill` kills 200 times on each database."""
 
+import pytest
+
 from recsys.store import Store
 from recsys.store.records import EventDraft, ItemDraft
 from tests.killing import Said, kills, lost
 
 
+@pytest.mark.slow
 def test_nothing_acknowledged_is_lost_when_the_server_is_killed(database_url: str) -> None:
     found = list(kills(database_url, times=4, seed=0))
     assert [kill.lost for kill in found] == [[]] * 4

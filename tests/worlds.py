@@ -10,8 +10,8 @@ from features.synthetic import World, planted
 from recsys.store import Store
 from recsys.store.records import EventDraft, ItemDraft
 from recsys.store.sessions import upgrade
-from recsys.training.job import Saved, train_from_store
-from recsys.training.recipes import Plan
+from recsys.training.job import Saved, TrainingRequest, train_from_store
+from recsys.training.plan import Plan
 
 EPOCHS = {"sasrec": {"loop": {"epochs": 12}}, "sasrec-hybrid": {"loop": {"epochs": 12}}}
 NAMES = ("morning", "sunset", "workout", "kitchen")
@@ -66,7 +66,7 @@ def train_small(folder: Path) -> Planted:
     store = Store.open(url)
     fill(store, world)
     facts = train_from_store(
-        store, PLAN, model="blend", folder=str(folder / "bundles"), checkpoints=folder / "checkpoints"
+        store, PLAN, TrainingRequest(model="blend", folder=str(folder / "bundles"), checkpoints=folder / "checkpoints")
     )
     saved = [fact for fact in facts if isinstance(fact, Saved)][-1]
     store.activate_bundle(saved.uri)

@@ -3,17 +3,18 @@
 from fastapi import APIRouter
 
 from api.deps import RecommenderDep
-from api.fields import PathId
 from api.problems import error_responses
-from api.schemas import Events, NewEvent, OneOrMany, StoredEvent
+from api.schemas.fields import PathId
+from api.schemas.requests import NewEvent, OneOrMany
+from api.schemas.responses import Events, StoredEvent
 
 router = APIRouter(tags=["events"])
 
 
 @router.post("/v1/events", status_code=201, responses=error_responses(404, 409, 413, 415))
-def add_events(sent: OneOrMany, recommender: RecommenderDep) -> Events:
+def add_events(body: OneOrMany, recommender: RecommenderDep) -> Events:
     """Stores one event or an array of up to 10,000, all or none. An unknown item is refused, a new user is not."""
-    drafts = [event.draft() for event in ([sent] if isinstance(sent, NewEvent) else sent)]
+    drafts = [event.draft() for event in ([body] if isinstance(body, NewEvent) else body)]
     return Events(events=[StoredEvent.model_validate(event) for event in recommender.add_events(drafts)])
 
 

@@ -5,18 +5,19 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from api.deps import RecommenderDep
-from api.fields import PathId
 from api.problems import error_responses
-from api.schemas import ItemBatch, ItemContent, ItemQuery, Items, StoredItem
+from api.schemas.fields import PathId
+from api.schemas.requests import ItemBatch, ItemContent, ItemQuery
+from api.schemas.responses import Items, StoredItem
 
 router = APIRouter(tags=["items"])
 
 
 @router.get("/v1/items", responses=error_responses())
-def find_items(asked: Annotated[ItemQuery, Query()], recommender: RecommenderDep) -> Items:
+def find_items(query: Annotated[ItemQuery, Query()], recommender: RecommenderDep) -> Items:
     """Items whose title or id holds `query`."""
-    found = recommender.find_items(asked.query, limit=asked.limit)
-    return Items(items=[StoredItem.model_validate(item) for item in found])
+    matches = recommender.find_items(query.query, limit=query.limit)
+    return Items(items=[StoredItem.model_validate(item) for item in matches])
 
 
 @router.post("/v1/items:batch", responses=error_responses(413, 415))

@@ -1,49 +1,42 @@
-"""Playlists: named lists of items, what is like them, and what comes next."""
+"""Playlists (named lists of items): storage, similar ones, and continuations."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 
 from api.deps import RecommenderDep, RequestIdDep
-from api.fields import PathId
 from api.problems import error_responses
-from api.schemas import (
-    ContinuedList,
-    ContinueRequest,
-    PlaylistContent,
-    SimilarLists,
-    SimilarListsQuery,
-    SimilarListsRequest,
-    StoredPlaylist,
-)
+from api.schemas.fields import PathId
+from api.schemas.requests import ContinueRequest, PlaylistContent, SimilarListsQuery, SimilarListsRequest
+from api.schemas.responses import ContinuedList, SimilarLists, StoredPlaylist
 
 router = APIRouter(tags=["playlists"])
 
 
 @router.post("/v1/playlists/similar", responses=error_responses(413, 415, 503))
-def similar_to_list(asked: SimilarListsRequest, recommender: RecommenderDep, request_id: RequestIdDep) -> SimilarLists:
+def similar_to_list(body: SimilarListsRequest, recommender: RecommenderDep, request_id: RequestIdDep) -> SimilarLists:
     """The stored lists most like the one in the body, which need not be stored."""
-    found = recommender.lists.similar(asked.item_ids, asked.name, asked.options(), request_id=request_id)
-    return SimilarLists.model_validate(found)
+    answer = recommender.lists.similar(body.item_ids, body.name, body.options(), request_id=request_id)
+    return SimilarLists.model_validate(answer)
 
 
 @router.post("/v1/playlists/continue", responses=error_responses(413, 415, 503))
-def continue_list(asked: ContinueRequest, recommender: RecommenderDep, request_id: RequestIdDep) -> ContinuedList:
+def continue_list(body: ContinueRequest, recommender: RecommenderDep, request_id: RequestIdDep) -> ContinuedList:
     """What comes after the list in the body: by its items, or by its name alone."""
-    found = recommender.lists.continued(asked.item_ids, asked.name, asked.options(), request_id=request_id)
-    return ContinuedList.model_validate(found)
+    answer = recommender.lists.continued(body.item_ids, body.name, body.options(), request_id=request_id)
+    return ContinuedList.model_validate(answer)
 
 
 @router.get("/v1/playlists/{playlist_id:path}/similar", responses=error_responses(404, 503))
 def similar_playlists(
     playlist_id: PathId,
-    asked: Annotated[SimilarListsQuery, Query()],
+    query: Annotated[SimilarListsQuery, Query()],
     recommender: RecommenderDep,
     request_id: RequestIdDep,
 ) -> SimilarLists:
     """The stored lists most like a stored one, as they stand now."""
-    found = recommender.lists.similar_to(playlist_id, asked.options(), request_id=request_id)
-    return SimilarLists.model_validate(found)
+    answer = recommender.lists.similar_to(playlist_id, query.options(), request_id=request_id)
+    return SimilarLists.model_validate(answer)
 
 
 @router.put("/v1/playlists/{playlist_id:path}", responses=error_responses(404, 413, 415))

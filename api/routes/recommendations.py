@@ -1,27 +1,28 @@
-"""What fits next, for a stored user, a history sent along, one item, or a text."""
+"""Recommendations for a stored user, a history sent along, one item, or a text."""
 
 from fastapi import APIRouter, Request, Response
 from pydantic import TypeAdapter
 
 from api import query
-from api.deps import answered
-from api.fields import PathId
+from api.deps import answer_question
 from api.problems import error_responses
-from api.schemas import Recommendations, RecommendQuery, RecommendRequest, SearchRequest, SimilarItemsQuery
+from api.schemas.fields import PathId
+from api.schemas.requests import RecommendQuery, RecommendRequest, SearchRequest, SimilarItemsQuery
+from api.schemas.responses import Recommendations
 from recsys.service import Answer, Question
 
 router = APIRouter(tags=["recommendations"])
 
 ANSWER = TypeAdapter(Answer)
-"""Writes an answer as `Recommendations` describes it, whose fields it has, without making one of these first."""
+"""Serialises an answer as `Recommendations`, which has the same fields, without building one first."""
 
-# `async def`: what computes does so in the thread of `Together`, and these only wait for it.
+# `async def`: the thread of `MicroBatcher` computes, and these only wait for it.
 
 
 @router.post("/v1/recommendations", response_model=Recommendations, responses=error_responses(413, 415, 503))
-async def recommend(asked: RecommendRequest, request: Request) -> Response:
+async def recommend(body: RecommendRequest, request: Request) -> Response:
     """The items that fit best after the history or user in the body, best first. Unknown ids are named in `degraded`."""
-    question = Question(history=asked.history, user_id=asked.user_id, options=asked.options())
+    question = Question(history=body.history, user_id=body.user_id, options=body.options())
     return await _response(request, question)
 
 
@@ -52,13 +53,13 @@ async def similar_items(item_id: PathId, request: Request) -> Response:
 
 
 @router.post("/v1/search", response_model=Recommendations, responses=error_responses(413, 415, 503))
-async def search_text(asked: SearchRequest, request: Request) -> Response:
+async def search_text(body: SearchRequest, request: Request) -> Response:
     """The items whose text is nearest to the one in the body, best first: by meaning, not by letters."""
-    return await _response(request, asked.question())
+    return await _response(request, body.question())
 
 
 async def _response(request: Request, question: Question) -> Response:
     """The answer as it is sent; its request id, under which the impression is stored, goes into the header too."""
-    answer = await answered(request, question)
+    answer = await answer_question(request, question)
     body = ANSWER.dump_json(answer)
     return Response(body, media_type="application/json", headers={"X-Request-ID": answer.request_id})

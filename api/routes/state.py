@@ -1,11 +1,11 @@
-"""How the service is: what it answers with, whether it can, and what it has counted."""
+"""The state of the service: its bundle and parts, its health and readiness, its counters."""
 
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from api.deps import MetricsDep, RecommenderDep
 from api.problems import error_responses, problem
-from api.schemas import Health, Models, Ready
+from api.schemas.responses import Health, Models, Ready
 
 router = APIRouter(tags=["service"])
 
@@ -25,10 +25,10 @@ async def health() -> Health:
 @router.get("/readyz", response_model=Ready, responses=error_responses(503))
 async def ready(request: Request, recommender: RecommenderDep) -> Ready | Response:
     """200 when recommendations come from a trained bundle, else 503 with the reasons."""
-    found = recommender.readiness()
-    if found.ready:
+    readiness = recommender.readiness()
+    if readiness.ready:
         return Ready(ready=True, reasons=[])
-    reasons = list(found.reasons)
+    reasons = list(readiness.reasons)
     return problem(request.state.request_id, 503, "; ".join(reasons), reasons=reasons)
 
 

@@ -1,10 +1,10 @@
-"""Users exist through their events; what is left to do is to forget them."""
+"""Users exist through their events, so the only operation on them is to delete one."""
 
 from fastapi import APIRouter
 
 from api.deps import RecommenderDep
-from api.fields import PathId
 from api.problems import error_responses
+from api.schemas.fields import PathId
 
 router = APIRouter(tags=["users"])
 

@@ -15,12 +15,12 @@ from models.decoders.constraints import DecodingConstraints, State, StepDecoder
 from models.errors import ConfigError
 
 Penalty = Callable[[int], Tensor]
-"""What step t (from 0) takes off each item of the vocabulary."""
+"""Maps step t (from 0) to the penalty of each item of the vocabulary at this step."""
 
 
 @dataclass(frozen=True, slots=True)
 class Beams:
-    """Lists, best first by what the search went by; `log_probability` is the model's own, without rules and penalties."""
+    """Lists, best first by total score; `log_probability` is the model's own, without constraints and penalties."""
 
     items: Int[Tensor, "beams time"]
     log_probability: Float[Tensor, " beams"]
@@ -28,23 +28,28 @@ class Beams:
 
 @torch.inference_mode()
 def beam_search(
-    writer: StepDecoder[State], *, length: int, width: int, rules: DecodingConstraints, penalty: Penalty | None = None
+    decoder: StepDecoder[State],
+    *,
+    length: int,
+    width: int,
+    constraints: DecodingConstraints,
+    penalty: Penalty | None = None,
 ) -> Beams:
-    """Up to `width` lists of `length` items; all are shorter where nothing is left that the rules allow.
+    """Up to `width` lists of `length` items; all are shorter where the constraints leave no item to add.
 
     Raises:
         ConfigError: `length` or `width` below 1.
     """
     if length < 1 or width < 1:
         raise ConfigError(f"length={length}, width={width}: both must be at least 1")
-    state, log_p = writer.start()
+    state, log_p = decoder.start()
     vocabulary = log_p.shape[1]
     items = torch.empty(1, 0, dtype=torch.int64, device=log_p.device)
-    plain, steered = log_p.new_zeros(1), log_p.new_zeros(1)
+    log_probability, total = log_p.new_zeros(1), log_p.new_zeros(1)
     for step in range(length):
         if step:
-            state, log_p = writer.step(state, items[:, -1])
-        scores = steered[:, None] + log_p + rules.steering(items).to(log_p.dtype)
+            state, log_p = decoder.step(state, items[:, -1])
+        scores = total[:, None] + log_p + constraints.total_bias(items).to(log_p.dtype)
         if penalty is not None:
             scores = scores - penalty(step)
         left = int((scores > -torch.inf).sum())
@@ -53,6 +58,6 @@ def beam_search(
         best = scores.flatten().topk(min(width, left))
         rows, chosen = best.indices // vocabulary, best.indices % vocabulary
         items = torch.cat([items[rows], chosen[:, None]], dim=1)
-        plain, steered = plain[rows] + log_p[rows, chosen], best.values
-        state = writer.chosen(state, rows)
-    return Beams(items, plain)
+        log_probability, total = log_probability[rows] + log_p[rows, chosen], best.values
+        state = decoder.select(state, rows)
+    return Beams(items, log_probability)

@@ -1,10 +1,11 @@
-"""Diverse beam search: groups of beams, each kept away from what the groups before it wrote.
+"""Diverse beam search: groups of beams, each penalised for the items of the groups before it.
 
-Source: Vijayakumar et al. (arXiv:1610.02424), algorithm 1. `step` is its Hamming diversity: what earlier groups wrote at the same
-step. A list is about which items it holds, not where, so `set` counts the earlier groups that hold the item anywhere.
+Source: Vijayakumar et al. (arXiv:1610.02424), algorithm 1. `step` is its Hamming diversity: the beams of earlier groups with the
+same item at the same step. For a playlist the items matter more than their positions, so `set` counts the earlier groups that
+contain the item anywhere.
 
-The paper runs the groups side by side, step by step. A group depends on earlier ones alone, so one after another gives the
-same lists, and `set` sees all that those will hold.
+The paper runs the groups side by side, step by step. A group depends only on earlier ones, so running one after another gives
+the same lists, and `set` can count whole lists.
 """
 
 from collections.abc import Sequence
@@ -22,36 +23,37 @@ Overlap = Literal["set", "step"]
 
 
 def diverse_beam_search(
-    writer: StepDecoder[State],
+    decoder: StepDecoder[State],
     *,
     length: int,
     groups: int,
     width: int,
     strength: float,
-    rules: DecodingConstraints,
+    constraints: DecodingConstraints,
     overlap: Overlap = "set",
 ) -> list[Beams]:
-    """The beams of each of `groups`, every one `width` wide with a pool of its own; the first is plain beam search.
+    """The beams of each group, `width` of each; the first group is plain beam search.
 
     Raises:
         ConfigError: `groups` below 1, or a negative `strength`.
     """
     if groups < 1 or strength < 0:
         raise ConfigError(f"groups={groups}, strength={strength}: at least 1 group, a strength from 0 on")
-    found: list[Beams] = []
-    vocabulary = len(rules.allowed)
+    searched: list[Beams] = []
+    vocabulary = len(constraints.allowed)
     for _ in range(groups):
-        counts = _counts(found, length=length, vocabulary=vocabulary, overlap=overlap) * strength
-        found.append(beam_search(writer, length=length, width=width, rules=rules, penalty=lambda t, c=counts: c[t]))  # type: ignore[misc]
-    return found
+        counts = _counts(searched, length=length, vocabulary=vocabulary, overlap=overlap) * strength
+        beams = beam_search(decoder, length=length, width=width, constraints=constraints, penalty=counts.__getitem__)
+        searched.append(beams)
+    return searched
 
 
 def _counts(
-    found: Sequence[Beams], *, length: int, vocabulary: int, overlap: Overlap
+    groups: Sequence[Beams], *, length: int, vocabulary: int, overlap: Overlap
 ) -> Float[Tensor, "length vocabulary"]:
-    """How many earlier beams wrote an item at each step, or how many earlier groups hold it at all."""
+    """How many beams of `groups` have an item at each step (`step`), or how many groups contain it anywhere (`set`)."""
     counts = torch.zeros(length, vocabulary)
-    for beams in found:
+    for beams in groups:
         match overlap:
             case "step":
                 for step, written in enumerate(beams.items.T):

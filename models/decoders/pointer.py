@@ -1,8 +1,8 @@
-"""Sets written element by element: an LSTM that points at candidates, with one look at what it completes before each.
+"""Sets written element by element: an LSTM that points at candidates, with one glimpse at the input set before each.
 
 Source: Order Matters (Vinyals, Bengio and Kudlur, arXiv:1511.06391), section 4.1, the write block with one glimpse. There the
-elements pointed at are those that were read. A set that is completed lacks what is to be written, so here the glimpse goes over
-the set and the pointer over `candidates`, with the score that each already has as a start; the paper's case is the two alike.
+decoder points at the elements of the set it read. Completing a set writes elements that the set lacks, so here the glimpse
+attends to the set and the pointer to `candidates`, whose `base` scores it corrects; in the paper the two are the same.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from models.errors import ConfigError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PointerConfig:
-    """`hidden` is the width of states and of what is compared."""
+    """`hidden` is the width of states and of the additive attention."""
 
     hidden: int = 64
     glimpse: bool = True
@@ -27,69 +27,70 @@ class PointerConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What is completed and what may be pointed at: the `set`'s vector and `elements` (`real` marks them), `candidates` with
-    the scores `base` that they have before anything is written."""
+class PointerContext:
+    """The decoder's input: the `set`'s vector and `elements` (`real` marks them), and `candidates` with their scores `base`
+    before the first step."""
 
     set: Float[Tensor, "batch dim"]
     elements: Float[Tensor, "batch time dim"]
     real: Bool[Tensor, "batch time"]
-    candidates: Float[Tensor, "batch options dim"]
-    base: Float[Tensor, "batch options"]
+    candidates: Float[Tensor, "batch candidates dim"]
+    base: Float[Tensor, "batch candidates"]
 
-    def chosen(self, rows: Int[Tensor, " kept"]) -> "Seen":
-        """Of these rows of the batch, in this order."""
-        return Seen(self.set[rows], self.elements[rows], self.real[rows], self.candidates[rows], self.base[rows])
+    def select(self, rows: Int[Tensor, " rows"]) -> "PointerContext":
+        """The context of these rows of the batch, in this order."""
+        elements, candidates = self.elements[rows], self.candidates[rows]
+        return PointerContext(self.set[rows], elements, self.real[rows], candidates, self.base[rows])
 
 
 @dataclass(frozen=True, slots=True)
 class PointerState:
-    """LSTM states (batch, hidden), and over what."""
+    """LSTM states (batch, hidden) and the context that they decode."""
 
     hidden: Float[Tensor, "batch hidden"]
     cell: Float[Tensor, "batch hidden"]
-    seen: Seen
+    context: PointerContext
 
-    def chosen(self, rows: Int[Tensor, " kept"]) -> "PointerState":
+    def select(self, rows: Int[Tensor, " rows"]) -> "PointerState":
         """The states of these rows of the batch, in this order."""
-        return PointerState(self.hidden[rows], self.cell[rows], self.seen.chosen(rows))
+        return PointerState(self.hidden[rows], self.cell[rows], self.context.select(rows))
 
 
 class PointerDecoder(nn.Module):
-    """Logits over the candidates, step by step. Its scoring vector starts at zero: untrained it repeats the `base` scores."""
+    """Logits over the candidates at each step. The scoring vector starts at zero: untrained, they are the `base` scores."""
 
     def __init__(self, config: PointerConfig, *, dim: int) -> None:
         super().__init__()
         self.config = config
-        self.begin = nn.Linear(dim, 2 * config.hidden)
-        self.first = nn.Parameter(torch.zeros(dim))
-        self.writer = nn.LSTM(dim, config.hidden, batch_first=True)
+        self.to_state = nn.Linear(dim, 2 * config.hidden)
+        self.start_embedding = nn.Parameter(torch.zeros(dim))
+        self.lstm = nn.LSTM(dim, config.hidden, batch_first=True)
         self.glimpse = Additive(config.hidden, dim=dim) if config.glimpse else None
-        self.looked = nn.Linear(dim, config.hidden) if config.glimpse else None
+        self.project_glimpse = nn.Linear(dim, config.hidden) if config.glimpse else None
         self.point = Additive(config.hidden, dim=dim)
         nn.init.zeros_(self.point.score.weight)
 
-    def start(self, seen: Seen) -> PointerState:
-        """States from the set's vector, before anything is written."""
-        hidden, cell = torch.tanh(self.begin(seen.set)).chunk(2, dim=-1)
-        return PointerState(hidden.contiguous(), cell.contiguous(), seen)
+    def start(self, context: PointerContext) -> PointerState:
+        """States from the set's vector, before the first step."""
+        hidden, cell = torch.tanh(self.to_state(context.set)).chunk(2, dim=-1)
+        return PointerState(hidden.contiguous(), cell.contiguous(), context)
 
     def forward(
         self, state: PointerState, previous: Float[Tensor, "batch time dim"]
-    ) -> tuple[PointerState, Float[Tensor, "batch time options"]]:
-        """(states afterwards, logits) where `previous` has the vectors of what was written before each step."""
-        written, (hidden, cell) = self.writer(previous, (state.hidden[None], state.cell[None]))
-        seen = state.seen
-        if self.glimpse is not None and self.looked is not None:
-            weights = self.glimpse(written, seen.elements)
-            weights = weights.masked_fill(~seen.real[:, None], torch.finfo(weights.dtype).min).softmax(dim=-1)
-            written = written + self.looked((weights * seen.real[:, None]) @ seen.elements)
-        logits = seen.base[:, None] + self.point(written, seen.candidates)
-        return PointerState(hidden[0], cell[0], seen), logits
+    ) -> tuple[PointerState, Float[Tensor, "batch time candidates"]]:
+        """(states afterwards, logits) where `previous` has the vectors of the elements written before each step."""
+        states, (hidden, cell) = self.lstm(previous, (state.hidden[None], state.cell[None]))
+        context = state.context
+        if self.glimpse is not None and self.project_glimpse is not None:
+            weights = self.glimpse(states, context.elements)
+            weights = weights.masked_fill(~context.real[:, None], torch.finfo(weights.dtype).min).softmax(dim=-1)
+            states = states + self.project_glimpse((weights * context.real[:, None]) @ context.elements)
+        logits = context.base[:, None] + self.point(states, context.candidates)
+        return PointerState(hidden[0], cell[0], context), logits
 
-    def begun(self, batch: int) -> Float[Tensor, "batch 1 dim"]:
-        """The first input of `batch` writers."""
-        return self.first.expand(batch, 1, -1)
+    def first_input(self, batch: int) -> Float[Tensor, "batch 1 dim"]:
+        """The input of the first step, for `batch` rows."""
+        return self.start_embedding.expand(batch, 1, -1)
 
 
 class Additive(nn.Module):

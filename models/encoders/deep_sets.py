@@ -29,7 +29,7 @@ class DeepSetsConfig:
 
 
 class DeepSets(nn.Module):
-    """Element vectors (batch, n, dim) to set vectors (batch, dim) that no permutation changes."""
+    """Element vectors (batch, n, dim) to set vectors (batch, dim) invariant to permutations."""
 
     def __init__(self, config: DeepSetsConfig, *, dim: int) -> None:
         super().__init__()

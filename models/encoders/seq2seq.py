@@ -1,14 +1,14 @@
-"""Lists to vectors that know their order: a recurrent reader, and the writer that it is trained with.
+"""Lists to vectors that know their order: a recurrent encoder, and the decoder that it is trained with.
 
 Source: Papreja et al. (arXiv:1907.01098), section 3: an autoencoder over lists whose last state is the list's vector. The source
 read backwards is from Sutskever et al. (arXiv:1409.3215), section 3.3; the attention from Bahdanau et al. (arXiv:1409.0473),
-appendix A.1.2. One addition: what the writer begins with says what to write, the list itself or what would follow it.
+appendix A.1.2. One addition: the decoder's first input is its task, to write the list again or to continue it.
 
-Padding is on the right, so a reader that goes forwards never sees it before the list has ended; the one that goes backwards gets
-the list turned round. So the fused kernels run without packing, which costs half as much on a CPU.
+Padding is on the right, so an RNN that runs forwards never sees it before the list has ended; one that runs backwards gets the
+list reversed. So the fused kernels run without packing, which costs half as much on a CPU.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -25,11 +25,11 @@ Cell = Literal["gru", "lstm"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlaylistConfig:
-    """`dim` is the width of item vectors, `hidden` that of one reading; a bidirectional reader gives twice as much.
+    """`dim` is the width of item vectors, `hidden` that of one direction's state; `bidirectional` doubles the state.
 
-    `backwards` reads the last item first. `counting` tells the reader how many items it has read, or it forgets how long a long
-    list was; `nearness` tells it how like each item is to that many before it. `conditioned` shows the list's vector to the
-    writer at every step, `attention` every state of the reader: then the vector may carry little.
+    `backwards` reads the last item first. `counting` adds a feature of the position, without which the state of a long list does
+    not show its length; `nearness` adds the similarity of each item to that many before it. `conditioned` feeds the encoder's
+    last state to the decoder at every step, `attention` all its states: then the last one may carry little.
     """
 
     dim: int = 128
@@ -57,55 +57,57 @@ class PlaylistConfig:
 
     @property
     def width(self) -> int:
-        """Numbers of a reader's state."""
+        """Width of an encoder state."""
         return self.hidden * (2 if self.bidirectional else 1)
 
     @property
-    def whole(self) -> int:
-        """Numbers of all that lists are compared by."""
+    def list_embedding_dim(self) -> int:
+        """Width of `EncoderOutput.list_embedding`."""
         return 2 * self.width + self.dim + max(0, 2 * self.nearness - 1)
 
 
 @dataclass(frozen=True, slots=True)
 class EncoderOutput:
-    """What a reader makes of lists: their `vector`, the states after each item for a writer that attends, the plain mean of the
-    items, and the `grain` of their order."""
+    """Encoded lists: the state after the last item of each, the states after all items for attention, the mean of the items,
+    and the similarities of items close to each other."""
 
-    vector: Float[Tensor, "batch width"]
+    last_state: Float[Tensor, "batch width"]
     states: Float[Tensor, "batch time width"]
     real: Bool[Tensor, "batch time"]
-    bag: Float[Tensor, "batch dim"]
-    grain: Float[Tensor, "batch grains"]
+    mean_item: Float[Tensor, "batch dim"]
+    local_order: Float[Tensor, "batch features"]
 
     @property
-    def whole(self) -> Float[Tensor, "batch whole"]:
-        """The last state beside the mean of all, the mean of the items and the grain: what lists are compared by.
+    def list_embedding(self) -> Float[Tensor, "batch list_embedding"]:
+        """The vectors by which lists are compared: last state, mean state, mean item and local order, concatenated.
 
-        The paper compares last states, which remember the latest items best. How each item sat after the one before it shows in
-        the state there, so the mean keeps more of the order throughout a long list; what a list is about is told best by its
-        items themselves; and single places show in the grain alone.
+        The paper compares last states, which remember the latest items best. Every state shows how its item follows the one
+        before, so the mean state keeps the order of all of a long list; the mean item shows best what a list is about; only the
+        local order shows single swaps.
         """
-        return torch.cat([self.vector, mean(self.states, self.real), self.bag, self.grain], dim=-1)
+        return torch.cat([self.last_state, mean(self.states, self.real), self.mean_item, self.local_order], dim=-1)
 
-    def chosen(self, rows: Int[Tensor, " kept"]) -> "EncoderOutput":
-        """Of these rows of the batch, in this order."""
-        return EncoderOutput(self.vector[rows], self.states[rows], self.real[rows], self.bag[rows], self.grain[rows])
+    def select(self, rows: Int[Tensor, " rows"]) -> "EncoderOutput":
+        """The output for these rows of the batch, in this order."""
+        return EncoderOutput(
+            self.last_state[rows], self.states[rows], self.real[rows], self.mean_item[rows], self.local_order[rows]
+        )
 
 
 class PlaylistEncoder(nn.Module):
-    """Reads item vectors; the vector of a list is the state after its last item, zeros for an empty list."""
+    """Item vectors (batch, time, dim) to `EncoderOutput`; the last state of an empty list is zeros."""
 
     def __init__(self, config: PlaylistConfig) -> None:
         super().__init__()
         self.config = config
         self.dropout = nn.Dropout(config.dropout)
-        self.of_count = nn.Linear(1, config.dim, bias=False) if config.counting else None
-        self.of_nearness = nn.Linear(config.nearness, config.dim, bias=False) if config.nearness else None
-        readings = 2 if config.bidirectional else 1
-        self.readers = nn.ModuleList(_recurrent(config, inputs=config.dim) for _ in range(readings))
+        self.position_feature = nn.Linear(1, config.dim, bias=False) if config.counting else None
+        self.lag_feature = nn.Linear(config.nearness, config.dim, bias=False) if config.nearness else None
+        directions = 2 if config.bidirectional else 1
+        self.rnns = nn.ModuleList(recurrent_layer(config, inputs=config.dim) for _ in range(directions))
 
     def forward(self, x: Float[Tensor, "batch time dim"], when: Timeline) -> EncoderOutput:
-        """Vectors and states of the lists `x`; what stands on padding is meaningless.
+        """The output for lists `x`; states at padding are meaningless.
 
         Raises:
             ShapeError: longer than `max_length`.
@@ -113,144 +115,67 @@ class PlaylistEncoder(nn.Module):
         if x.shape[1] > self.config.max_length:
             raise ShapeError(f"{x.shape[1]} items: this encoder takes {self.config.max_length}; cut the list")
         lengths = when.real.sum(dim=1)
-        vectors, states = [], []
-        for number, reader in enumerate(self.readers):
-            turned = self.config.backwards or number == 1
-            read, _ = reader(self._told(turn(x, lengths) if turned else x))
-            vectors.append(_after(read, lengths))
-            states.append(turn(read, lengths) if turned else read)
+        last_states, states = [], []
+        for number, rnn in enumerate(self.rnns):
+            reverse = self.config.backwards or number == 1
+            outputs, _ = rnn(self._inputs(reverse_padded(x, lengths) if reverse else x))
+            last_states.append(_last_state(outputs, lengths))
+            states.append(reverse_padded(outputs, lengths) if reverse else outputs)
         return EncoderOutput(
-            torch.cat(vectors, dim=-1),
+            torch.cat(last_states, dim=-1),
             torch.cat(states, dim=-1),
             when.real,
-            bag=mean(x, when.real),
-            grain=mean(grains(nearness(x, before=self.config.nearness)), when.real),
+            mean_item=mean(x, when.real),
+            local_order=mean(local_order(lag_similarity(x, lags=self.config.nearness)), when.real),
         )
 
-    def _told(self, x: Float[Tensor, "batch time dim"]) -> Float[Tensor, "batch time dim"]:
-        """The items as they are read, each with the logarithm of its number and how like it is to those before it."""
-        told = self.dropout(x)
-        if self.of_count is not None:
+    def _inputs(self, x: Float[Tensor, "batch time dim"]) -> Float[Tensor, "batch time dim"]:
+        """The RNN's inputs: items with features of their position (its logarithm) and of their similarity to those before."""
+        inputs = self.dropout(x)
+        if self.position_feature is not None:
             number = torch.arange(1, x.shape[1] + 1, device=x.device, dtype=x.dtype)
-            told = told + self.of_count(number.log().unsqueeze(-1))
-        if self.of_nearness is not None:
-            told = told + self.of_nearness(nearness(x, before=self.config.nearness))
-        return told
+            inputs = inputs + self.position_feature(number.log().unsqueeze(-1))
+        if self.lag_feature is not None:
+            inputs = inputs + self.lag_feature(lag_similarity(x, lags=self.config.nearness))
+        return inputs
 
 
-def nearness(x: Float[Tensor, "batch time dim"], *, before: int) -> Float[Tensor, "batch time before"]:
-    """Cosines of each item with the one before it, the one before that, ...; 0 where there is none.
+def lag_similarity(x: Float[Tensor, "batch time dim"], *, lags: int) -> Float[Tensor, "batch time lags"]:
+    """Cosines of each item with those 1 to `lags` places before it; 0 where there is none.
 
-    A recurrence adds up what it reads, and would have to learn this product.
+    An RNN adds up its inputs and would have to learn this product.
     """
     x, time = F.normalize(x, dim=-1), x.shape[1]
-    cosines = [(x[:, k:] * x[:, : max(0, time - k)]).sum(dim=-1) for k in range(1, before + 1)]
-    shifted = [F.pad(one, (k, 0))[:, :time, None] for k, one in enumerate(cosines, start=1)]
+    cosines = [(x[:, k:] * x[:, : max(0, time - k)]).sum(dim=-1) for k in range(1, lags + 1)]
+    shifted = [F.pad(cosine, (k, 0))[:, :time, None] for k, cosine in enumerate(cosines, start=1)]
     return torch.cat([x.new_zeros(*x.shape[:2], 0), *shifted], dim=-1)
 
 
-def grains(near: Float[Tensor, "batch time before"]) -> Float[Tensor, "batch time grains"]:
-    """`nearness`, and how much nearer each item is to the one k before it than to the one just before, for k > 1.
+def local_order(similarity: Float[Tensor, "batch time lags"]) -> Float[Tensor, "batch time features"]:
+    """`lag_similarity`, and by how much the one at each lag above 1 exceeds that at lag 1.
 
-    Neighbours that are swapped where one run of like items meets the next put an item between two that are alike.
+    A swap at the border of two runs of similar items puts an item between two that are alike.
     """
-    return torch.cat([near, torch.relu(near[..., 1:] - near[..., :1])], dim=-1)
+    return torch.cat([similarity, torch.relu(similarity[..., 1:] - similarity[..., :1])], dim=-1)
 
 
-@dataclass(frozen=True, slots=True)
-class WriterState:
-    """Where each writer stands: `hidden` and, of an LSTM, `cell` (layers, batch, hidden), and what it was told to write about."""
-
-    hidden: Float[Tensor, "layers batch hidden"]
-    cell: Float[Tensor, "layers batch hidden"] | None
-    read: EncoderOutput
-
-    def chosen(self, rows: Int[Tensor, " kept"]) -> "WriterState":
-        """The states of these rows of the batch, in this order; a row may be taken more than once."""
-        cell = None if self.cell is None else self.cell[:, rows]
-        return WriterState(self.hidden[:, rows], cell, self.read.chosen(rows))
-
-
-class PlaylistDecoder(nn.Module):
-    """Writes one item after another: at each step a query, whose inner products with item vectors are the logits."""
-
-    def __init__(self, config: PlaylistConfig) -> None:
-        super().__init__()
-        self.config = config
-        inputs = config.dim + config.width * (config.conditioned + config.attention)
-        self.begin = nn.Linear(config.width, config.layers * config.hidden * (2 if config.cell == "lstm" else 1))
-        self.writer = _recurrent(config, inputs=inputs)
-        self.attention = AdditiveAttention(config) if config.attention else None
-        self.dropout = nn.Dropout(config.dropout)
-        self.to_query = nn.Linear(config.hidden + config.width * config.attention, config.dim)
-
-    def start(self, read: EncoderOutput) -> WriterState:
-        """States that nothing has been written from yet."""
-        begun = torch.tanh(self.begin(read.vector)).view(len(read.vector), -1, self.config.hidden)
-        begun = begun.transpose(0, 1).contiguous()
-        if self.config.cell == "gru":
-            return WriterState(begun, None, read)
-        hidden, cell = begun.chunk(2)
-        return WriterState(hidden.contiguous(), cell.contiguous(), read)
-
-    def forward(
-        self, state: WriterState, previous: Float[Tensor, "batch time dim"]
-    ) -> tuple[WriterState, Float[Tensor, "batch time dim"]]:
-        """(states afterwards, queries) where `previous` has the vectors of what was written before each step.
-
-        One fused call over time; with attention, whose read depends on the state before it, step by step as in the paper.
-        """
-        if self.attention is None:
-            return self._run(state, self._told(state, self.dropout(previous)))
-        queries = []
-        for x in self.dropout(previous).split(1, dim=1):
-            context = self.attention(state.hidden[-1], state.read)
-            state, query = self._run(state, torch.cat([self._told(state, x), context], dim=-1), context)
-            queries.append(query)
-        return state, torch.cat(queries, dim=1)
-
-    def _told(self, state: WriterState, x: Float[Tensor, "batch time dim"]) -> Tensor:
-        if not self.config.conditioned:
-            return x
-        return torch.cat([x, state.read.vector[:, None].expand(-1, x.shape[1], -1)], dim=-1)
-
-    def _run(self, state: WriterState, inputs: Tensor, *context: Tensor) -> tuple[WriterState, Tensor]:
-        before = state.hidden if state.cell is None else (state.hidden, state.cell)
-        written, after = self.writer(inputs, before)
-        hidden, cell = (after, None) if state.cell is None else after
-        query = self.to_query(self.dropout(torch.cat([written, *context], dim=-1)))
-        return replace(state, hidden=hidden, cell=cell), query
-
-
-class AdditiveAttention(nn.Module):
-    """`softmax_j(v tanh(W_s s + W_h h_j))` over the reader's states."""
-
-    def __init__(self, config: PlaylistConfig) -> None:
-        super().__init__()
-        self.of_state = nn.Linear(config.hidden, config.hidden, bias=False)
-        self.of_read = nn.Linear(config.width, config.hidden, bias=False)
-        self.score = nn.Linear(config.hidden, 1, bias=False)
-
-    def forward(self, state: Float[Tensor, "batch hidden"], read: EncoderOutput) -> Float[Tensor, "batch 1 width"]:
-        """What the writer in `state` reads; zeros from an empty list."""
-        scores = self.score(torch.tanh(self.of_state(state)[:, None] + self.of_read(read.states))).squeeze(-1)
-        weights = scores.masked_fill(~read.real, torch.finfo(scores.dtype).min).softmax(dim=-1) * read.real
-        return weights[:, None] @ read.states
-
-
-def _recurrent(config: PlaylistConfig, *, inputs: int) -> nn.GRU | nn.LSTM:
+def recurrent_layer(config: PlaylistConfig, *, inputs: int) -> nn.GRU | nn.LSTM:
     kind = nn.GRU if config.cell == "gru" else nn.LSTM
     return kind(inputs, config.hidden, config.layers, batch_first=True)
 
 
-def turn(x: Float[Tensor, "batch time dim"], lengths: Int[Tensor, " batch"]) -> Float[Tensor, "batch time dim"]:
-    """Each list turned round, its padding left where it is."""
+def reverse_padded(
+    x: Float[Tensor, "batch time dim"], lengths: Int[Tensor, " batch"]
+) -> Float[Tensor, "batch time dim"]:
+    """Each list reversed, its padding left on the right."""
     at = torch.arange(x.shape[1], device=x.device)
     mirrored = lengths[:, None] - 1 - at
     return x.gather(1, torch.where(mirrored >= 0, mirrored, at)[..., None].expand_as(x))
 
 
-def _after(read: Float[Tensor, "batch time hidden"], lengths: Int[Tensor, " batch"]) -> Float[Tensor, "batch hidden"]:
-    """The state after the last real item; zeros where there is none."""
-    last = read[torch.arange(len(read), device=read.device), lengths.clamp(min=1) - 1]
+def _last_state(
+    outputs: Float[Tensor, "batch time hidden"], lengths: Int[Tensor, " batch"]
+) -> Float[Tensor, "batch hidden"]:
+    """The output at the last real item; zeros for an empty list."""
+    last = outputs[torch.arange(len(outputs), device=outputs.device), lengths.clamp(min=1) - 1]
     return last * (lengths > 0).unsqueeze(-1)

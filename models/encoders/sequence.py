@@ -1,7 +1,7 @@
 """Item vectors to history vectors: a causal pre-norm Transformer.
 
 Source: SASRec (arXiv:1808.09781), section III, with pre-norm layers and positions counted from the start of the window.
-It takes vectors, not ids, so that an item known by its text alone can stand in a history.
+Its input is vectors, not ids, so that a history may contain items known by their text alone.
 """
 
 from dataclasses import dataclass, field
@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from models.batch import Timeline
 from models.errors import ConfigError, ShapeError
 from models.feedforward.dense import Dense
-from models.mixers.full import FullAttention, FullConfig
+from models.mixers import MixerConfig, build_mixer
+from models.mixers.full import FullConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +25,7 @@ class SequenceConfig:
     expansion: int = 2
     dropout: float = 0.2
     max_length: int = 50
-    mixer: FullConfig = field(default_factory=FullConfig)
+    mixer: MixerConfig = field(default_factory=FullConfig)
 
     def __post_init__(self) -> None:
         if min(self.dim, self.layers, self.expansion, self.max_length) < 1:
@@ -39,7 +40,7 @@ class SequenceLayer(nn.Module):
     def __init__(self, config: SequenceConfig) -> None:
         super().__init__()
         self.mixer_norm = nn.LayerNorm(config.dim)
-        self.mixer = FullAttention(config.mixer, dim=config.dim)
+        self.mixer = build_mixer(config.mixer, dim=config.dim)
         self.dense_norm = nn.LayerNorm(config.dim)
         self.dense = Dense(dim=config.dim, expansion=config.expansion)
         self.dropout = nn.Dropout(config.dropout)
@@ -62,7 +63,7 @@ class SequenceEncoder(nn.Module):
         self.norm = nn.LayerNorm(config.dim)
 
     def forward(self, x: Float[Tensor, "batch time dim"], when: Timeline) -> Float[Tensor, "batch time dim"]:
-        """History vectors of item vectors `x`; what stands on padding is meaningless.
+        """History vectors of item vectors `x`; the result at padding is meaningless.
 
         Raises:
             ShapeError: longer than `max_length`.

@@ -1,6 +1,7 @@
-"""Sets to vectors by reading them several times over: the read and process blocks of Read-Process-Write.
+"""Sets to vectors by several rounds of attention: the read and process blocks of Read-Process-Write.
 
-Source: Order Matters (Vinyals, Bengio and Kudlur, arXiv:1511.06391), section 4.1. The write block: `models/decoders/pointer.py`.
+Source: Order Matters (Vinyals, Bengio and Kudlur, arXiv:1511.06391), section 4.1, equations 3 to 7. The write block is in
+`models/decoders/pointer.py`. In the paper's letters: q is the query, r what attention reads from the memory, q* = [q ; r].
 """
 
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from models.errors import ConfigError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessConfig:
-    """`steps` counts the readings (T in the paper), `hidden` is the width of memory and state."""
+    """`steps` counts the rounds of attention (T in the paper), `hidden` is the width of memory and query."""
 
     hidden: int = 128
     steps: int = 5
@@ -25,33 +26,35 @@ class ProcessConfig:
 
 
 class SetProcess(nn.Module):
-    """Element vectors (batch, n, dim) to set vectors (batch, dim): a projection of `[q ; r]` after the last step."""
+    """Element vectors (batch, n, dim) to set vectors (batch, dim): a projection of q* after the last step."""
 
     def __init__(self, config: ProcessConfig, *, dim: int) -> None:
         super().__init__()
         self.config = config
-        self.read = nn.Sequential(nn.Linear(dim, config.hidden), nn.ReLU(), nn.Linear(config.hidden, config.hidden))
-        # the paper's LSTM has no input: what it computes from is [q ; r] alone, which stands here as the input of a cell whose
-        # own recurrence on q would say the same again
-        self.cell = nn.Linear(2 * config.hidden, 4 * config.hidden)
+        self.read_block = nn.Sequential(
+            nn.Linear(dim, config.hidden), nn.ReLU(), nn.Linear(config.hidden, config.hidden)
+        )
+        # the paper's LSTM takes no input, only its state q* = [q ; r] (eq. 3); its recurrence on q is part of that, so one
+        # linear map of q* gives all four gates
+        self.gates = nn.Linear(2 * config.hidden, 4 * config.hidden)
         self.to_out = nn.Linear(2 * config.hidden, dim)
 
     def forward(
         self, x: Float[Tensor, "batch time dim"], real: Bool[Tensor, "batch time"]
     ) -> Float[Tensor, "batch dim"]:
-        """Set vectors; an empty set reads zeros."""
-        return self.to_out(self.process(self.read(x), real))
+        """Set vectors; attention over an empty set reads zeros."""
+        return self.to_out(self.process(self.read_block(x), real))
 
     def process(
         self, memory: Float[Tensor, "batch time hidden"], real: Bool[Tensor, "batch time"]
     ) -> Float[Tensor, "batch both"]:
-        """`[q ; r]` after all steps: each asks the memory with a state q and reads the mean r that its scores weigh."""
+        """q* after all steps; each step attends to the memory with its query q and reads the weighted mean r."""
         query = cell = memory.new_zeros(len(memory), self.config.hidden)
         state = memory.new_zeros(len(memory), 2 * self.config.hidden)
         for _ in range(self.config.steps):
-            taken, kept, new, shown = self.cell(state).chunk(4, dim=-1)
-            cell = kept.sigmoid() * cell + taken.sigmoid() * new.tanh()
-            query = shown.sigmoid() * cell.tanh()
+            input_gate, forget_gate, candidate, output_gate = self.gates(state).chunk(4, dim=-1)
+            cell = forget_gate.sigmoid() * cell + input_gate.sigmoid() * candidate.tanh()
+            query = output_gate.sigmoid() * cell.tanh()
             state = torch.cat([query, attend(query, memory, real)], dim=-1)
         return state
 

@@ -1,4 +1,4 @@
-"""Sets to vectors by attention through a few learned points, pooled by attention from a seed.
+"""Sets to vectors by attention through a few inducing points, pooled by attention from a seed.
 
 Source: Set Transformer (Lee et al., arXiv:1810.00825), section 3, and `juho-lee/set_transformer`: the residual of a block is the
 projected query, scores are scaled by the full width, and the feed-forward half is one linear map with a ReLU.
@@ -15,7 +15,7 @@ from models.errors import ConfigError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetTransformerConfig:
-    """`points` are the learned ones (k) that a block looks through, so that its cost is linear in the set's size."""
+    """`points` counts the inducing points (k in the paper), through which a block attends at a cost linear in the set's size."""
 
     hidden: int = 128
     heads: int = 4
@@ -31,7 +31,7 @@ class SetTransformerConfig:
 
 
 class AttentionBlock(nn.Module):
-    """MAB(Q, K): every query takes in what it attends to among the keys, then a linear map with ReLU is added."""
+    """MAB(Q, K): every query attends to the keys, then a linear map with ReLU is added."""
 
     def __init__(self, config: SetTransformerConfig, *, queries: int, keys: int) -> None:
         super().__init__()
@@ -43,9 +43,9 @@ class AttentionBlock(nn.Module):
         self.norms = nn.ModuleList(nn.LayerNorm(config.hidden) if config.norm else nn.Identity() for _ in range(2))
 
     def forward(
-        self, queries: Float[Tensor, "batch some wide"], keys: Float[Tensor, "batch time deep"], real: Tensor | None
-    ) -> Float[Tensor, "batch some hidden"]:
-        """`real` (batch, time) hides keys, None says that all are real; where none is, nothing is taken in."""
+        self, queries: Float[Tensor, "batch queries wide"], keys: Float[Tensor, "batch time deep"], real: Tensor | None
+    ) -> Float[Tensor, "batch queries hidden"]:
+        """`real` (batch, time) masks keys, None: all are real; a row without a real key attends to nothing."""
         q = self.to_q(queries)
         heads = (t.unflatten(-1, (self.heads, -1)).transpose(1, 2) for t in (q, self.to_k(keys), self.to_v(keys)))
         per_head, k, v = heads  # each (batch, heads, time, head_dim)
@@ -60,7 +60,7 @@ class AttentionBlock(nn.Module):
 
 
 class InducedBlock(nn.Module):
-    """ISAB(X) = MAB(X, MAB(I, X)): the elements look at each other through the learned points I."""
+    """ISAB(X) = MAB(X, MAB(I, X)): the elements attend to each other through the inducing points I."""
 
     def __init__(self, config: SetTransformerConfig, *, dim: int) -> None:
         super().__init__()

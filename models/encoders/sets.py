@@ -1,7 +1,7 @@
 """Multisets of items to vectors in the item space: distinct elements with their counts, through one of the set encoders.
 
-A softmax read, a mean and attention from a seed give a set and the set doubled one vector; the counts and the size that are
-told here as features tell them apart (`log 1 + count` beside each element, `log 1 + n` beside the pooled vector).
+Softmax attention and means give a set and the same set doubled one vector. Two features tell them apart: `log count` is added
+to each element, `log(1 + n)` to the pooled vector.
 """
 
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ SetPooling = DeepSetsConfig | ProcessConfig | SetTransformerConfig
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetConfig:
-    """`dim` is the width of item and set vectors; `skip` adds what the pooling gives, at first nothing, to the elements' plain
+    """`dim` is the width of item and set vectors; `skip` adds the pooled vector, zeros at first, to the elements' plain
     mean.
 
     `counts=False` leaves the features of repeats and size out.
@@ -42,7 +42,7 @@ class SetConfig:
 
 
 class SetEncoder(nn.Module):
-    """Vectors (batch, dim) of multisets that no permutation changes."""
+    """Vectors (batch, dim) of multisets, invariant to permutations."""
 
     def __init__(self, config: SetConfig) -> None:
         super().__init__()
@@ -51,8 +51,8 @@ class SetEncoder(nn.Module):
         if config.skip:
             for value in self.pooling.to_out.parameters():
                 nn.init.zeros_(value)
-        self.of_count = nn.Linear(1, config.dim, bias=False) if config.counts else None
-        self.of_size = nn.Linear(1, config.dim, bias=False) if config.counts else None
+        self.count_feature = nn.Linear(1, config.dim, bias=False) if config.counts else None
+        self.size_feature = nn.Linear(1, config.dim, bias=False) if config.counts else None
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(
@@ -61,19 +61,19 @@ class SetEncoder(nn.Module):
         count: Float[Tensor, "batch time"],
         real: Bool[Tensor, "batch time"],
     ) -> Float[Tensor, "batch dim"]:
-        """`x` has the vectors of distinct items, `count` how often each stands in the set."""
-        told = x if self.of_count is None else x + self.of_count(count.log().clamp(min=0).unsqueeze(-1))
-        pooled = self.pooling(self.dropout(told), real)
+        """Set vectors; `x` has the vectors of distinct items, `count` how often the set contains each."""
+        inputs = x if self.count_feature is None else x + self.count_feature(count.log().clamp(min=0).unsqueeze(-1))
+        pooled = self.pooling(self.dropout(inputs), real)
         if self.config.skip:
             weight = (count * real).unsqueeze(-1)
             pooled = pooled + (x * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
-        if self.of_size is not None:
-            pooled = pooled + self.of_size(torch.log1p((count * real).sum(dim=1, keepdim=True)))
+        if self.size_feature is not None:
+            pooled = pooled + self.size_feature(torch.log1p((count * real).sum(dim=1, keepdim=True)))
         return pooled
 
 
 def set_pooling(config: SetPooling, *, dim: int) -> DeepSets | SetProcess | SetTransformer:
-    """The part that makes one vector of many, over item vectors `dim` wide."""
+    """The pooling of these settings, over item vectors `dim` wide."""
     match config:
         case DeepSetsConfig():
             return DeepSets(config, dim=dim)

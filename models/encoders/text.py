@@ -3,7 +3,7 @@
 Source: BERT (arXiv:1810.04805). It is post-norm: each layer ends in its own norm, so an exit after any layer is normalised. The
 vector is the mean of the tokens (Sentence-BERT, arXiv:1908.10084), cut and normalised by `models.pooling.nested`. Early exits
 follow 2DMSE (arXiv:2402.14776). With experts (arXiv:2401.15713) the feed-forward halves of the last `expert_layers` layers
-are one per domain, and a token of the domain stands where `[CLS]` stood.
+are one per domain, and a token of the domain replaces `[CLS]`.
 """
 
 from collections.abc import Collection
@@ -111,20 +111,20 @@ class TextEncoder(nn.Module):
         routing = self._routing(batch)
         real = None if bool(batch.real.all()) else batch.real
         x = self.embed(batch)
-        found = {}
+        vectors = {}
         for number, layer in enumerate(self.layers[: max(layers)], start=1):
             x = layer(x, real, routing if isinstance(layer.feed, Experts) else None)
             if number in layers:
-                found[number] = mean(x, batch.real)
-        return found
+                vectors[number] = mean(x, batch.real)
+        return vectors
 
     def embed(self, batch: TokenBatch) -> Float[Tensor, "batch time dim"]:
         """Token vectors before the first layer."""
         x = self.tokens(batch.tokens)
         if self.config.experts:
-            present, own = torch.unique(_experts(batch), return_inverse=True)
-            read = torch.stack([self.domains[expert] for expert in present.tolist() or [0]])
-            x = torch.cat([read[own][:, None], x[:, 1:]], dim=1)
+            present, index = torch.unique(_experts(batch), return_inverse=True)
+            domain_tokens = torch.stack([self.domains[expert] for expert in present.tolist() or [0]])
+            x = torch.cat([domain_tokens[index][:, None], x[:, 1:]], dim=1)
         return self.dropout(self.norm(x + self.positions.weight[: x.shape[1]]))
 
     def _routing(self, batch: TokenBatch) -> Routing | None:
@@ -140,12 +140,12 @@ def with_experts(encoder: TextEncoder, *, experts: int, layers: int, cls: int) -
     if encoder.config.experts:
         raise ConfigError(f"this encoder has {encoder.config.experts} experts already; use with_expert to add one")
     wide = TextEncoder(replace(encoder.config, experts=experts, expert_layers=layers))
-    own = encoder.state_dict() | {f"domains.{expert}": encoder.tokens.weight[cls] for expert in range(experts)}
+    weights = encoder.state_dict() | {f"domains.{expert}": encoder.tokens.weight[cls] for expert in range(experts)}
     for name in wide.state_dict():
         if ".feed.experts." in name:
-            layer, _, rest = name.partition(".experts.")
-            own[name] = own[f"{layer}.{rest.partition('.')[2]}"]
-    return _filled(wide, {name: own[name] for name in wide.state_dict()}, encoder)
+            layer, _, parameter = name.partition(".experts.")
+            weights[name] = weights[f"{layer}.{parameter.partition('.')[2]}"]
+    return _filled(wide, {name: weights[name] for name in wide.state_dict()}, encoder)
 
 
 def with_expert(encoder: TextEncoder) -> TextEncoder:
@@ -154,20 +154,20 @@ def with_expert(encoder: TextEncoder) -> TextEncoder:
         raise ConfigError("this encoder is dense: use with_experts first")
     count = encoder.config.experts
     wide = TextEncoder(replace(encoder.config, experts=count + 1))
-    own = encoder.state_dict() | {f"domains.{count}": encoder.domains[0]}
+    weights = encoder.state_dict() | {f"domains.{count}": encoder.domains[0]}
     for name in wide.state_dict():
-        own.setdefault(name, own[name.replace(f".experts.{count}.", ".experts.0.")])
-    return _filled(wide, own, encoder)
+        weights.setdefault(name, weights[name.replace(f".experts.{count}.", ".experts.0.")])
+    return _filled(wide, weights, encoder)
 
 
 def expert_parameters(encoder: TextEncoder, expert: int) -> list[nn.Parameter]:
-    """What `expert` alone uses: the token of its domain and its feed-forward weights."""
+    """The weights that only `expert` uses: the token of its domain and its feed-forward weights."""
     feeds = [weight for name, weight in encoder.named_parameters() if f".feed.experts.{expert}." in name]
     return [encoder.domains[expert], *feeds]
 
 
 def _filled(wide: TextEncoder, weights: dict[str, Tensor], like: TextEncoder) -> TextEncoder:
-    """`wide` with these weights, in the precision, place and mode of `like`."""
+    """`wide` with these weights, in the precision, on the device and in the mode of `like`."""
     wide.to(like.tokens.weight)
     wide.load_state_dict(weights)
     return wide.train(like.training)

@@ -1,4 +1,4 @@
-"""Feed-forward experts with enforced routing: a known label, not a learned router, says which expert reads a text.
+"""Feed-forward experts with enforced routing: a known label, not a learned router, chooses the expert of a text.
 
 Source: Contrastive Learning and Mixture of Experts Enables Precise Vector Embeddings (arXiv:2401.15713). Experts are copies of
 the pretrained feed-forward. The authors loop over the texts of each expert; here tokens are sorted once for all layers, so that
@@ -18,7 +18,7 @@ from models.feedforward.dense import Dense
 
 @dataclass(frozen=True, slots=True)
 class Routing:
-    """Which real tokens go to whom: `order` lists them grouped by expert, `groups` has (expert, tokens) in that order.
+    """Which real tokens go to which expert: `order` lists them grouped by expert, `groups` has (expert, tokens) in that order.
 
     With one expert alone `order` is None: nothing has to move.
     """
@@ -42,14 +42,15 @@ def route(
         raise ConfigError(f"expert {strange[0]}: there are {experts}, counted from 0")
     if len(groups) < 2:
         return Routing(None, groups)
-    places = real.flatten().nonzero().squeeze(1)
-    return Routing(places[by_token.flatten()[places].argsort(stable=True)], groups)
+    positions = real.flatten().nonzero().squeeze(1)
+    return Routing(positions[by_token.flatten()[positions].argsort(stable=True)], groups)
 
 
 class Experts(nn.Module):
-    """One feed-forward per domain, of which each token meets one; expert 0 is the general one.
+    """One feed-forward per domain, one of which each token passes through; expert 0 is the general one.
 
-    They are modules of their own, not one stacked tensor: an absent expert has no gradient at all, so that no optimizer moves it.
+    They are separate modules, not one stacked tensor: an expert without tokens in a batch has no gradient, so that no optimizer
+    changes it.
     """
 
     def __init__(self, experts: list[Dense]) -> None:

@@ -28,16 +28,16 @@ class BidirectionalAttention(nn.Module):
         """Mix positions; `real` hides padding, None says that there is none."""
         qkv = self.to_qkv(x).unflatten(-1, (3, self.heads, -1))
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (batch, heads, time, head_dim)
-        seen = None if real is None else real[:, None, None, :]
+        visible = None if real is None else real[:, None, None, :]
         if q.dtype == torch.bfloat16:  # the fused kernel's backward pass takes ten times as long as this on a CPU
-            mixed = _attention(q, k, v, seen)
+            mixed = _attention(q, k, v, visible)
         else:
-            mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=seen)
+            mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=visible)
         return self.to_out(mixed.transpose(1, 2).flatten(-2))  # heads side by side again
 
 
-def _attention(q: Tensor, k: Tensor, v: Tensor, seen: Tensor | None) -> Tensor:
+def _attention(q: Tensor, k: Tensor, v: Tensor, visible: Tensor | None) -> Tensor:
     scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
-    if seen is not None:
-        scores = scores.masked_fill(~seen, -torch.inf)
+    if visible is not None:
+        scores = scores.masked_fill(~visible, -torch.inf)
     return scores.softmax(-1) @ v

@@ -5,6 +5,7 @@ that leaves the fast kernel on a CPU; the encoder drops out on the residual inst
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -16,8 +17,9 @@ from models.errors import ConfigError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FullConfig:
-    """`heads` must divide the width."""
+    """`heads` must divide the width; `kind` names the mixer in stored settings."""
 
+    kind: Literal["full"] = "full"
     heads: int = 2
 
     def __post_init__(self) -> None:

@@ -18,6 +18,6 @@ def beta(*, negatives: int, items: int, calibration: float) -> float:
 def gbce(
     positive: Float[Tensor, " positions"], negative: Float[Tensor, "positions negatives"], *, beta: float
 ) -> Float[Tensor, ""]:
-    """Mean loss of target scores against scores of drawn negatives; one at -inf counts nothing."""
+    """Mean loss of target scores against scores of drawn negatives; a negative at -inf does not count."""
     loss = -(beta * logsigmoid(positive) + logsigmoid(-negative).sum(-1))
     return (loss / (1 + negative.shape[1])).mean()

@@ -1,7 +1,7 @@
 """Which (layers, dims) pairs of a nested encoder are trained in a step.
 
 Sources: fixed pairs, Starbucks (arXiv:2410.13230), section 3.1. One random layer and one random width a step, 2DMSE
-(arXiv:2402.14776), section 3.2, which Starbucks shows to stay behind separate models at every size.
+(arXiv:2402.14776), section 3.2, which Starbucks shows to be worse than separate models at every size.
 """
 
 from collections.abc import Sequence
@@ -15,10 +15,10 @@ Pair = tuple[int, int]
 
 
 def checked_pairs(pairs: Sequence[Pair], *, layers: int, dim: int) -> tuple[Pair, ...]:
-    """The pairs and the whole encoder, which is always one of them, each once, the whole first.
+    """The distinct pairs, deepest first, always with that of the whole encoder.
 
     Raises:
-        ConfigError: one that the encoder does not have.
+        ConfigError: a pair that the encoder does not have.
     """
     for at, width in pairs:
         if not (1 <= at <= layers and 1 <= width <= dim):

@@ -1,10 +1,9 @@
-"""Learning to write a set when its order is nobody's to say: the model searches for orders that come easily to it.
+"""Training a decoder on sets, which have no order: the model searches for orders that are easy for it.
 
-Source: Order Matters (Vinyals et al., arXiv:1511.06391), section 5.2. An order is drawn left to right from the model's
-own next-element probabilities, restricted to what is left of the target set; the loss is that of the set in this order. Drawing
-each step among what is left is a product of conditionals, which is proportional to p(order) only where what is ruled out does
-not depend on the order; the paper passes over that. First, orders are drawn uniformly, or the search settles on whatever order
-the initial weights prefer.
+Source: Order Matters (Vinyals et al., arXiv:1511.06391), section 5.2. An order is sampled left to right from the model's
+next-element probabilities, restricted to the targets not written yet; the loss is that of the set in this order. Renormalising
+at each step samples proportionally to p(order) only where the excluded probability does not depend on the order; the paper does
+not mention that. Orders are uniform at first, or the search settles on the one that the initial weights prefer.
 """
 
 import torch
@@ -16,32 +15,32 @@ from models.decoders.constraints import State, StepDecoder
 
 @torch.no_grad()
 def sampled_order(
-    writer: StepDecoder[State], targets: Int[Tensor, "batch size"], real: Bool[Tensor, "batch size"], *, seed: int
+    decoder: StepDecoder[State], targets: Int[Tensor, "batch size"], real: Bool[Tensor, "batch size"], *, seed: int
 ) -> Int[Tensor, "batch size"]:
-    """The targets (elements of the writer's vocabulary) of each row in an order drawn from the model; padding stays at the end.
+    """The targets (indexes into the decoder's vocabulary) of each row in an order sampled from the model; padding stays last.
 
-    `writer` starts with one state for each row.
+    `decoder` starts with one state for each row.
     """
     generator = torch.Generator(device="cpu").manual_seed(seed)
-    state, log_p = writer.start()
+    state, log_p = decoder.start()
     left, order = real.clone(), []
     rows = torch.arange(len(targets), device=targets.device)
     for step in range(targets.shape[1]):
-        drawn_at = torch.rand(targets.shape, generator=generator).clamp(1e-9, 1 - 1e-7).to(log_p)
-        gumbel = -(-drawn_at.log()).log()  # the largest of log p + gumbel is drawn with probability p
+        uniform = torch.rand(targets.shape, generator=generator).clamp(1e-9, 1 - 1e-7).to(log_p)
+        gumbel = -(-uniform.log()).log()  # log p + gumbel is largest with probability p
         scores = (log_p.gather(1, targets) + gumbel).masked_fill(~left, -torch.inf)
-        drawn = torch.where(left.any(dim=1), scores.argmax(dim=1), step)
-        order.append(drawn)
-        left[rows, drawn] = False
+        sampled = torch.where(left.any(dim=1), scores.argmax(dim=1), step)
+        order.append(sampled)
+        left[rows, sampled] = False
         if step + 1 < targets.shape[1]:
-            state, log_p = writer.step(state, targets[rows, drawn])
+            state, log_p = decoder.step(state, targets[rows, sampled])
     return targets.gather(1, torch.stack(order, dim=1))
 
 
 def uniform_order(
     targets: Int[Tensor, "batch size"], real: Bool[Tensor, "batch size"], *, seed: int
 ) -> Int[Tensor, "batch size"]:
-    """The targets of each row in an order drawn uniformly; padding stays at the end."""
+    """The targets of each row in a uniformly random order; padding stays last."""
     generator = torch.Generator(device="cpu").manual_seed(seed)
     keys = torch.rand(targets.shape, generator=generator).to(targets.device).masked_fill(~real, 2.0)
     return targets.gather(1, keys.argsort(dim=1))

@@ -31,7 +31,7 @@ def sampled_softmax(
     Source: Bengio and Senecal, 2008; Yi et al., RecSys 2019 (log-Q correction).
     """
     positive = (histories * table[targets]).sum(-1, keepdim=True)
-    drawn = torch.log(torch.tensor(float(len(negatives)), device=table.device)) + log_q[negatives]
-    negative = histories @ table[negatives].T - drawn
+    log_expected_count = torch.log(torch.tensor(float(len(negatives)), device=table.device)) + log_q[negatives]
+    negative = histories @ table[negatives].T - log_expected_count
     negative = negative.masked_fill(targets[:, None] == negatives, -torch.inf)
     return (torch.logsumexp(torch.cat([positive, negative], dim=1), dim=1) - positive.squeeze(1)).mean()

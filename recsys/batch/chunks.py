@@ -1,4 +1,4 @@
-"""What jobs over many users or lists share: files of histories, and results in pieces that outlive an interruption."""
+"""What jobs over many users or lists share: files of histories, and results in chunks that outlive an interruption."""
 
 import json
 import shutil
@@ -40,20 +40,20 @@ def entries(path: Path, *, owner: str, name: str | None = None) -> pl.LazyFrame:
     missing = [name for name in (owner, "item_id", "position") if name not in has]
     if missing:
         raise InputFileError(f"{path} has no column {missing[0]!r}: {owner}, item_id and position are needed")
-    found = frame.select(
+    rows = frame.select(
         *(pl.col(name).cast(pl.String) for name in text if name in has), pl.col("position").cast(pl.Int64, strict=False)
     )
     lacking = pl.any_horizontal(pl.col(owner, "item_id", "position").is_null())
     if name is not None and name in has:
         named = pl.col(owner, name).is_not_null() & pl.col("item_id").is_null()
         lacking &= ~pl.all_horizontal(named)
-    incomplete, first = found.select(lacking.sum(), lacking.arg_max().alias("first")).collect().row(0)
+    incomplete, first = rows.select(lacking.sum(), lacking.arg_max().alias("first")).collect().row(0)
     if incomplete:
         raise InputFileError(
             f"{path}: {incomplete} rows lack a {owner}, item_id or position, first row {first + 1}: fill them in, positions as "
             "whole numbers, or take them out"
         )
-    return found
+    return rows
 
 
 def identity(recommender: Recommender, options: "DataclassInstance", histories: Path | None, *task: Any) -> str:
@@ -64,52 +64,52 @@ def identity(recommender: Recommender, options: "DataclassInstance", histories: 
 
 
 class Run:
-    """Pieces of a table of `schema` in a folder and a note of how far they go; the note is replaced after its piece is whole.
+    """Chunks of a table of `schema` in a folder and a note of how far they go; the note is replaced after its chunk is whole.
 
-    `told` counts what was not done as asked, over all pieces.
+    `warnings` counts what was not done as asked, over all chunks.
     """
 
     def __init__(self, folder: Path, identity: str, schema: pa.Schema) -> None:
         self._folder, self._identity, self._schema = folder, identity, schema
         self._note = folder / "run.json"
-        self.done, self._pieces = 0, 0
+        self.done, self._chunks = 0, 0
         self.last: str | None = None
-        self.told = Counter[str]()
+        self.warnings = Counter[str]()
         try:
-            held = json.loads(self._note.read_text(encoding="utf-8"))
+            note = json.loads(self._note.read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            held = {}
-        if held.get("identity") == identity:
-            self.done, self.last, self._pieces = held["done"], held["last"], held["pieces"]
-            self.told.update(held.get("told", {}))
+            note = {}
+        if note.get("identity") == identity:
+            self.done, self.last, self._chunks = note["done"], note["last"], note["chunks"]
+            self.warnings.update(note.get("warnings", {}))
         else:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def add(self, table: pa.Table, owners: Sequence[str], told: Iterable[str] = ()) -> None:
+    def add(self, table: pa.Table, owners: Sequence[str], warnings: Iterable[str] = ()) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        pq.write_table(table, self._piece(self._pieces))
-        self._pieces, self.done, self.last = self._pieces + 1, self.done + len(owners), owners[-1]
-        self.told.update(told)
-        beside = self._note.with_suffix(".partial")
+        pq.write_table(table, self._chunk(self._chunks))
+        self._chunks, self.done, self.last = self._chunks + 1, self.done + len(owners), owners[-1]
+        self.warnings.update(warnings)
+        partial = self._note.with_suffix(".partial")
         note = {
             "identity": self._identity,
             "done": self.done,
             "last": self.last,
-            "pieces": self._pieces,
-            "told": self.told,
+            "chunks": self._chunks,
+            "warnings": self.warnings,
         }
-        beside.write_text(json.dumps(note), encoding="utf-8")
-        beside.replace(self._note)
+        partial.write_text(json.dumps(note), encoding="utf-8")
+        partial.replace(self._note)
 
     def finish(self, out: Path) -> None:
-        """All pieces as one file, which appears whole."""
+        """All chunks as one file, which appears whole."""
         self._folder.mkdir(parents=True, exist_ok=True)
         whole = self._folder / "whole.parquet"
         with pq.ParquetWriter(whole, self._schema) as writer:
-            for number in range(self._pieces):
-                writer.write_table(pq.read_table(self._piece(number)))
+            for number in range(self._chunks):
+                writer.write_table(pq.read_table(self._chunk(number)))
         whole.replace(out)
         shutil.rmtree(self._folder)
 
-    def _piece(self, number: int) -> Path:
+    def _chunk(self, number: int) -> Path:
         return self._folder / f"{number:06d}.parquet"

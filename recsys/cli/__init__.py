@@ -2,7 +2,7 @@
 
 import typer
 
-from recsys.cli import answers, bundles, data, lists, models, quickstart, serving
+from recsys.cli import answers, batch, bundles, data, evaluation, lists, quickstart, serving, training
 from recsys.cli.shared import Group
 
 app = typer.Typer(
@@ -16,14 +16,14 @@ app.command("quickstart")(quickstart.quickstart)
 app.command("fetch-samples")(data.fetch_samples)
 app.add_typer(data.db, name="db")
 app.add_typer(data.imports, name="import")
-app.command("train")(models.train)
-app.command("evaluate")(models.evaluate)
+app.command("train")(training.train)
+app.command("evaluate")(evaluation.evaluate)
 app.command("recommend")(answers.recommend)
 app.command("similar")(answers.similar)
 app.command("search")(answers.search)
 app.command("continue")(lists.continue_list)
 app.command("similar-lists")(lists.similar_lists)
-app.command("batch")(answers.batch)
+app.command("batch")(batch.batch)
 app.add_typer(bundles.bundles, name="bundles")
 app.command("serve")(serving.serve)
 app.command("doctor")(serving.doctor)

@@ -14,9 +14,9 @@ bundles = typer.Typer(cls=Group, no_args_is_help=True, help="Versions of what is
 def list_bundles() -> None:
     """All bundles, oldest first: state, when trained, where, with which parts."""
     with open_store(Settings()) as store:
-        for one in store.bundles():
-            console.print(f"{one.state:8}{one.manifest['created']}  {one.uri}", soft_wrap=True)
-            console.print(f"        {', '.join(one.manifest['parts'])}", soft_wrap=True)
+        for record in store.bundles():
+            console.print(f"{record.state:8}{record.manifest['created']}  {record.uri}", soft_wrap=True)
+            console.print(f"        {', '.join(record.manifest['parts'])}", soft_wrap=True)
 
 
 @bundles.command("activate")

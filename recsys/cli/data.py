@@ -20,7 +20,7 @@ imports = typer.Typer(
 )
 
 Files = Annotated[list[Path], typer.Argument(help="Files or folders to import, one after the other.")]
-Named = Annotated[
+LayoutName = Annotated[
     str | None,
     typer.Option(
         "--layout",
@@ -41,56 +41,56 @@ def upgrade() -> None:
 
 
 @imports.command("items")
-def items(files: Files, layout: Named = None, dry_run: DryRun = False) -> None:
+def items(files: Files, layout: LayoutName = None, dry_run: DryRun = False) -> None:
     """Columns: item_id, optional domain and title; every other column becomes an attribute."""
     from recsys.importing.files import import_items
 
-    run_imports(import_items, _found(files, "items", layout), dry_run=dry_run)
+    run_imports(import_items, _detect(files, "items", layout), dry_run=dry_run)
 
 
 @imports.command("events")
-def events(files: Files, layout: Named = None, dry_run: DryRun = False) -> None:
+def events(files: Files, layout: LayoutName = None, dry_run: DryRun = False) -> None:
     """Columns: user_id, item_id, optional at or timestamp (epoch seconds or ISO 8601), position, event_id, kind, rating."""
     from recsys.importing.files import import_events
 
-    run_imports(import_events, _found(files, "events", layout), dry_run=dry_run)
+    run_imports(import_events, _detect(files, "events", layout), dry_run=dry_run)
 
 
 @imports.command("playlists")
-def playlists(files: Files, layout: Named = None, dry_run: DryRun = False) -> None:
+def playlists(files: Files, layout: LayoutName = None, dry_run: DryRun = False) -> None:
     """Columns: playlist_id, position, item_id, optional playlist_name."""
     from recsys.importing.files import import_playlists
 
-    run_imports(import_playlists, _found(files, "playlists", layout), dry_run=dry_run)
+    run_imports(import_playlists, _detect(files, "playlists", layout), dry_run=dry_run)
 
 
 def run_imports(
     run: "Callable[..., Iterator[Report]]", files: "Iterable[ImportFile]", *, dry_run: bool = False
 ) -> None:
-    """Imports the files and says what became of their rows; rejected ones are written beside as `FILE.rejected.jsonl`,
-    those of a dry run as `FILE.would-be-rejected.jsonl`.
+    """Imports the files and prints what became of their rows. Rejected rows go to `FILE.rejected.jsonl` in the same folder,
+    those of a dry run to `FILE.would-be-rejected.jsonl`.
     """
     settings = Settings()
     with open_store(settings) as store:
-        for found in files:
-            path = found.path
+        for file in files:
+            path = file.path
             rejects = path.with_name(f"{path.name}.{'would-be-' if dry_run else ''}rejected.jsonl")
             report = None
             with console.status(Text(path.name)) as status:
-                for report in run(store, path, reader=found.reader, dry_run=dry_run, rejects=rejects):
+                for report in run(store, path, reader=file.reader, dry_run=dry_run, rejects=rejects):
                     status.update(Text(f"{path.name}: {report.accepted + report.unchanged + report.rejected:,} rows"))
             if report is not None:
-                _say(path, report, rejects, dry_run=dry_run)
+                _print_report(path, report, rejects, dry_run=dry_run)
 
 
-def _found(files: list[Path], kind: "Kind", layout: str | None) -> "Iterator[ImportFile]":
+def _detect(files: list[Path], kind: "Kind", layout: str | None) -> "Iterator[ImportFile]":
     from recsys.importing.layouts.detect import detect
 
     for path in files:
         yield from detect(path, kind, layout=layout)
 
 
-def _say(path: Path, report: "Report", rejects: Path, *, dry_run: bool) -> None:
+def _print_report(path: Path, report: "Report", rejects: Path, *, dry_run: bool) -> None:
     done = "would be new" if dry_run else "new"
     console.print(
         f"{path}: {report.accepted:,} {done}, {report.unchanged:,} unchanged, {report.rejected:,} rejected",

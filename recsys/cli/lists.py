@@ -1,110 +1,104 @@
-"""Commands that ask about lists."""
+"""Commands that continue a list, or find stored lists similar to it."""
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
-from recsys.cli.shared import console, fail, ids, open_recommender, tell
+from recsys.cli.options import Explain, ListCount, Order, PartOptions, set_options, with_options
+from recsys.cli.shared import console, fail, items_table, open_recommender, parse_ids, print_degraded
 from recsys.settings import Settings
 
 if TYPE_CHECKING:
     from recsys.service import Recommender
-
-Stored = Annotated[str | None, typer.Argument(help="A stored playlist.")]
-Items = Annotated[str | None, typer.Option(help="Item ids of a list, in order, separated by commas.")]
-Name = Annotated[str | None, typer.Option(help="The name of the list.")]
-Many = Annotated[int, typer.Option("--k", min=1, max=1000, help="How many.")]
-Encoder = Annotated[str | None, typer.Option(help="Part that answers; by default the bundle's.")]
-Bundle = Annotated[str | None, typer.Option(help="URI of a bundle; by default the active one.")]
+    from recsys.service.playlists.questions import ContinueOptions, SimilarLists, SimilarOptions
 
 
-def continue_list(
-    playlist: Stored = None,
-    items: Items = None,
-    name: Name = None,
-    k: Many = 10,
-    alternatives: Annotated[int, typer.Option(min=1, max=8, help="How many continuations.")] = 1,
-    repeats: Annotated[bool, typer.Option("--repeats", help="Items of the list may come back.")] = False,
-    order: Annotated[Literal["sensitive", "free"] | None, typer.Option(help="Does the order count?")] = None,
-    exclude: Annotated[str | None, typer.Option(help="Item ids not to show, separated by commas.")] = None,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListInput:
+    """A stored list, or the items and the name of one that need not be stored."""
+
+    playlist: Annotated[str | None, typer.Argument(help="A stored playlist.")] = None
+    items: Annotated[str | None, typer.Option(help="Item ids of a list, in order, separated by commas.")] = None
+    name: Annotated[str | None, typer.Option(help="The name of the list.")] = None
+
+    def items_and_name(self, recommender: "Recommender") -> tuple[list[str], str | None]:
+        """The item ids and the name of the list. Ends the command where both a stored list and items were given."""
+        if self.playlist is None:
+            return parse_ids(self.items), self.name
+        if self.items is not None:
+            fail("give either a stored playlist or --items")
+        stored = recommender.lists.stored(self.playlist)
+        return list(stored.item_ids), self.name or stored.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContinuationOptions:
+    """How a list is continued."""
+
+    alternatives: Annotated[int, typer.Option(min=1, max=8, help="How many continuations.")] = 1
+    repeats: Annotated[bool, typer.Option("--repeats", help="Items of the list may come back.")] = False
+    order: Order = None
+    exclude: Annotated[str | None, typer.Option(help="Item ids not to show, separated by commas.")] = None
     strength: Annotated[
         float | None, typer.Option(min=0, help="What an item loses for each earlier alternative with it.")
-    ] = None,
-    same_group: Annotated[float, typer.Option(min=0, help="What it loses for each earlier one of its artist.")] = 0.0,
-    most_of_group: Annotated[int | None, typer.Option(min=1, help="Most items of one artist.")] = None,
-    encoder: Encoder = None,
-    bundle: Bundle = None,
+    ] = None
+    same_group: Annotated[float, typer.Option(min=0, help="What it loses for each earlier one of its artist.")] = 0.0
+    most_of_group: Annotated[int | None, typer.Option(min=1, help="Most items of one artist.")] = None
+    explain: Explain = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListFilters:
+    """Which stored lists are compared, and how."""
+
+    order: Order = None
+    name_contains: Annotated[str | None, typer.Option(help="Part of the name, in any case.")] = None
+    min_length: Annotated[int | None, typer.Option(min=0, help="Fewest items.")] = None
+    max_length: Annotated[int | None, typer.Option(min=0, help="Most items.")] = None
+    holds: Annotated[str | None, typer.Option(help="An item that they hold.")] = None
+
+
+@with_options
+def continue_list(
+    playlist: ListInput, *, k: ListCount = 10, continuation: ContinuationOptions, part: PartOptions
 ) -> None:
     """What comes after a stored list, a list given here, or a name alone."""
-    from recsys.retrieval.lists.encoder import STRENGTH
-    from recsys.service.playlists.questions import ContinueOptions
-
-    with open_recommender(Settings(), bundle=bundle) as (recommender, _):
-        item_ids, name = _list(recommender, playlist, items, name)
-        options = ContinueOptions(
-            k=k,
-            alternatives=alternatives,
-            repeats=repeats,
-            order=order,
-            exclude=ids(exclude),
-            strength=STRENGTH if strength is None else strength,
-            same_group=same_group,
-            most_of_group=most_of_group,
-            encoder=encoder,
-        )
-        answer = recommender.lists.continued(item_ids, name, options)
-    for number, one in enumerate(answer.alternatives, start=1):
-        table = Table("rank", "item", "title", "score", "source", title=f"{answer.encoder}, alternative {number}")
-        for rank, item in enumerate(one.items, start=1):
-            table.add_row(str(rank), item.item_id, item.title or "", f"{item.score:.3f}", item.source)
-        console.print(table)
-    tell(answer.degraded)
+    options = continue_options(k, part, asdict(continuation))
+    with open_recommender(Settings(), bundle=part.bundle) as (recommender, _):
+        answer = recommender.lists.continued(*playlist.items_and_name(recommender), options)
+    for number, alternative in enumerate(answer.alternatives, start=1):
+        console.print(items_table(alternative.items, title=f"{answer.encoder}, alternative {number}"))
+    print_degraded(answer.degraded)
 
 
-def similar_lists(
-    playlist: Stored = None,
-    items: Items = None,
-    name: Name = None,
-    k: Many = 10,
-    order: Annotated[Literal["sensitive", "free"] | None, typer.Option(help="Does the order count?")] = None,
-    name_contains: Annotated[str | None, typer.Option(help="Part of the name, in any case.")] = None,
-    min_length: Annotated[int | None, typer.Option(min=0, help="Fewest items.")] = None,
-    max_length: Annotated[int | None, typer.Option(min=0, help="Most items.")] = None,
-    holds: Annotated[str | None, typer.Option(help="An item that they hold.")] = None,
-    encoder: Encoder = None,
-    bundle: Bundle = None,
-) -> None:
+@with_options
+def similar_lists(playlist: ListInput, *, k: ListCount = 10, filters: ListFilters, part: PartOptions) -> None:
     """The stored lists most like a stored one, or one given here."""
     from recsys.service.playlists.questions import SimilarOptions
 
-    options = SimilarOptions(
-        k=k,
-        order=order,
-        encoder=encoder,
-        name_contains=name_contains or None,
-        min_length=min_length,
-        max_length=max_length,
-        holds=holds,
-    )
-    with open_recommender(Settings(), bundle=bundle) as (recommender, _):
-        if playlist is not None and items is None and name is None:
-            answer = recommender.lists.similar_to(playlist, options)
-        else:
-            answer = recommender.lists.similar(*_list(recommender, playlist, items, name), options)
+    values = asdict(filters) | {"name_contains": filters.name_contains or None}
+    options = SimilarOptions(k=k, encoder=part.encoder, **values)
+    with open_recommender(Settings(), bundle=part.bundle) as (recommender, _):
+        answer = _similar(recommender, playlist, options)
     table = Table("rank", "playlist", "name", "items", "score", title=answer.encoder)
-    for rank, one in enumerate(answer.playlists, start=1):
-        table.add_row(str(rank), one.playlist_id, one.name or "", str(one.length), f"{one.score:.3f}")
+    for rank, row in enumerate(answer.playlists, start=1):
+        table.add_row(str(rank), row.playlist_id, row.name or "", str(row.length), f"{row.score:.3f}")
     console.print(table)
-    tell(answer.degraded)
+    print_degraded(answer.degraded)
 
 
-def _list(
-    recommender: "Recommender", playlist: str | None, items: str | None, name: str | None
-) -> tuple[list[str], str | None]:
-    if playlist is not None and items is not None:
-        fail("give either a stored playlist or --items")
-    if playlist is not None:
-        stored = recommender.lists.stored(playlist)
-        return list(stored.item_ids), name or stored.name
-    return list(ids(items)), name
+def continue_options(k: int, part: PartOptions, values: dict[str, Any]) -> "ContinueOptions":
+    """The options of the service; those of `values` that are None keep their defaults there."""
+    from recsys.service.playlists.questions import ContinueOptions
+
+    excluded = {"exclude": tuple(parse_ids(values["exclude"]))} if values.get("exclude") is not None else {}
+    return ContinueOptions(k=k, encoder=part.encoder, **set_options(values) | excluded)
+
+
+def _similar(recommender: "Recommender", playlist: ListInput, options: "SimilarOptions") -> "SimilarLists":
+    """Compares a stored list as it stands in the index, where nothing else was given, and otherwise as one sent along."""
+    if playlist.playlist is not None and playlist.items is None and playlist.name is None:
+        return recommender.lists.similar_to(playlist.playlist, options)
+    return recommender.lists.similar(*playlist.items_and_name(recommender), options)

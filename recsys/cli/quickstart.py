@@ -1,4 +1,4 @@
-"""The whole way in one command: real sample data, store, training, evaluation, service."""
+"""One command from sample data to a running service: import, training, evaluation, serving."""
 
 import time
 from pathlib import Path
@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 
 from recsys.cli.data import run_imports
-from recsys.cli.models import run_evaluation, run_training
+from recsys.cli.evaluation import run_evaluation
 from recsys.cli.serving import listen, run_server
-from recsys.cli.shared import console, device, open_store, prepare
+from recsys.cli.shared import console, open_store, prepare
+from recsys.cli.training import make_plan, run_training
 from recsys.settings import Settings
 
 
@@ -21,16 +22,23 @@ def quickstart(
 
     Works in the database of RECSYS_DATABASE_URL. Running it again trains anew on what is there.
     """
+    started = time.monotonic()
+    settings = Settings()
+    prepare(settings, seed=seed)
+    listener = None if no_serve else listen(settings)  # now: a port that is in use must not fail after the training
+    _import_samples(settings)
+    _train_and_evaluate(settings, seed=seed)
+    console.print(f"done in {time.monotonic() - started:.0f} s")
+    if listener:
+        run_server(settings, listener=listener)
+
+
+def _import_samples(settings: Settings) -> None:
     from recsys.importing.files import import_events, import_items, import_playlists
     from recsys.importing.layouts.detect import ImportFile
     from recsys.importing.samples import fetch, write_files
     from recsys.store.sessions import upgrade
-    from recsys.training.recipes import Plan
 
-    started = time.monotonic()
-    settings = Settings()
-    prepare(settings, seed=seed)
-    listener = None if no_serve else listen(settings)  # now: a port that is taken is not found out after the training
     for fact in fetch(settings.data):
         console.print(str(fact), soft_wrap=True)
     files = write_files(settings.data)
@@ -38,11 +46,11 @@ def quickstart(
     run_imports(import_items, map(ImportFile, files.items))
     run_imports(import_events, map(ImportFile, files.events))
     run_imports(import_playlists, map(ImportFile, files.playlists))
+
+
+def _train_and_evaluate(settings: Settings, *, seed: int) -> None:
+    plan = make_plan(settings, seed=seed)
     with open_store(settings) as store:
-        plan = Plan(text_encoder=settings.text_encoder, include_seen=False, seed=seed, device=device(settings))
         saved = run_training(store, plan, settings, model="blend", resume=True)
         store.activate_bundle(saved.uri)
         run_evaluation(store, bundle=saved.uri, out=Path("artifacts/evaluation"), seed=seed, device=plan.device)
-    console.print(f"done in {time.monotonic() - started:.0f} s")
-    if listener:
-        run_server(settings, listener=listener)

@@ -2,19 +2,19 @@
 
 import logging
 import socket
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
 
+from recsys.cli.options import Bundle
 from recsys.cli.shared import console, device, fail, open_recommender, open_store
 from recsys.errors import RecsysError
 from recsys.settings import Settings
 
 if TYPE_CHECKING:
     from recsys.store import Store
-
-Bundle = Annotated[str | None, typer.Option(help="URI of a bundle; by default the active one.")]
 
 
 def serve(
@@ -24,10 +24,8 @@ def serve(
 ) -> None:
     """Answer over HTTP, with a page to try it at /."""
     settings = Settings()
-    chosen = settings.model_copy(
-        update={"host": host or settings.host, "port": settings.port if port is None else port}
-    )
-    run_server(chosen, bundle=bundle)
+    address = {"host": host or settings.host, "port": settings.port if port is None else port}
+    run_server(settings.model_copy(update=address), bundle=bundle)
 
 
 def run_server(settings: Settings, *, bundle: str | None = None, listener: socket.socket | None = None) -> None:
@@ -51,27 +49,32 @@ def run_server(settings: Settings, *, bundle: str | None = None, listener: socke
 def doctor() -> None:
     """Say what is wrong with this installation, and what to do."""
     settings = Settings()
-    troubles = 0
-    for what, check in {
+    checks: dict[str, Callable[[Settings], str]] = {
         "database": _database,
         "active bundle": _bundle,
         "text encoder": _text_encoder,
         "device": device,
         "sample data": _samples,
-    }.items():
-        try:
-            console.print(Text.assemble(("ok", "green"), f"  {what}: {check(settings)}"), soft_wrap=True)
-        except (RecsysError, ValueError) as error:
-            troubles += 1
-            console.print(Text.assemble(("bad", "red"), f" {what}: {error}"), soft_wrap=True)
-    if troubles:
+    }
+    results = [_passes(name, check, settings) for name, check in checks.items()]
+    if not all(results):
         raise typer.Exit(1)
 
 
-def listen(settings: Settings) -> socket.socket:
-    """The address of the settings, taken for this process; ends the command where another has it.
+def _passes(name: str, check: Callable[[Settings], str], settings: Settings) -> bool:
+    """Prints the result of the check; False where it raises one of our errors."""
+    try:
+        console.print(Text.assemble(("ok", "green"), f"  {name}: {check(settings)}"), soft_wrap=True)
+    except (RecsysError, ValueError) as error:
+        console.print(Text.assemble(("bad", "red"), f" {name}: {error}"), soft_wrap=True)
+        return False
+    return True
 
-    It names TCP: only where a socket says so does asyncio send small packets at once; without, an answer waits for 40 ms.
+
+def listen(settings: Settings) -> socket.socket:
+    """A socket bound to the address of the settings. Ends the command where another process has that address.
+
+    It names TCP: only on such a socket does asyncio set TCP_NODELAY, without which an answer waits for 40 ms.
     """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -86,10 +89,10 @@ def listen(settings: Settings) -> socket.socket:
 
 def _database(settings: Settings) -> str:
     with open_store(settings) as store:
-        return f"{settings.database_url} holds {_counted(store)}"
+        return f"{settings.database_url} holds {_counts(store)}"
 
 
-def _counted(store: "Store") -> str:
+def _counts(store: "Store") -> str:
     counts = store.counts()
     return f"{counts.items:,} items, {counts.users:,} users, {counts.events:,} events, {counts.playlists:,} playlists"
 
@@ -112,7 +115,7 @@ def _text_encoder(settings: Settings) -> str:
 
 
 def _samples(settings: Settings) -> str:
-    """Only the quickstart needs them: that there are none is no fault of an installation, that they are damaged is."""
+    """The state of the sample files. Missing ones pass the check, since only the quickstart needs them; damaged ones do not."""
     from recsys.importing.samples import FILMS, SHOWS, check
 
     if not any((settings.data / wheel.file).exists() for wheel in (FILMS, SHOWS)):

@@ -1,4 +1,4 @@
-"""What the commands share: settings, the store, the console, and errors said in one line."""
+"""What the commands share: the store, the recommender, the console, and errors printed in one line."""
 
 import logging
 import sys
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from pydantic import ValidationError
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 from typer.core import TyperGroup
 
@@ -16,7 +17,7 @@ from recsys.errors import InvalidRequest, RecsysError
 from recsys.settings import Settings
 
 if TYPE_CHECKING:
-    from recsys.service import Answer, Degraded, Recommender
+    from recsys.service import Answer, Degraded, Recommender, Scored
     from recsys.store import Store
 
 WIDE = 160
@@ -28,27 +29,33 @@ errors = Console(stderr=True, markup=False, emoji=False, highlight=False)
 
 
 class Group(TyperGroup):
-    """Says an error of ours in one line, without a traceback; an interrupted command says how to go on."""
+    """Prints an error of ours in one line, without a traceback, and after an interruption how to go on."""
 
     def invoke(self, ctx: Any) -> Any:
         logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
         logging.getLogger("alembic").setLevel(logging.WARNING)
         try:
             return super().invoke(ctx)
-        except RecsysError as error:
-            fail(str(error))
-        except ValidationError as error:
-            if error.title != Settings.__name__:
+        except (RecsysError, ValueError) as error:
+            message = _message(error)
+            if message is None:
                 raise
-            first = error.errors()[0]
-            fail(f"RECSYS_{str(first['loc'][0]).upper()}={first['input']!r}: {first['msg']}")
-        except ValueError as error:
-            if type(error).__name__ not in ("ConfigError", "SchemaError", "ShapeError"):  # theirs need torch or polars
-                raise
-            fail(str(error))
+            fail(message)
         except KeyboardInterrupt:
             errors.print("interrupted: run the same command again, training with --resume, to go on")
             raise typer.Exit(130) from None
+
+
+def _message(error: Exception) -> str | None:
+    """The line that stands for an error of ours; None for all others."""
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        setting = (
+            f"RECSYS_{str(first['loc'][0]).upper()}={first['input']!r}" if error.title == Settings.__name__ else None
+        )
+        return setting and f"{setting}: {first['msg']}"
+    leaves = ("ConfigError", "SchemaError", "ShapeError")  # named, for to import them would load torch or polars
+    return str(error) if isinstance(error, RecsysError) or type(error).__name__ in leaves else None
 
 
 def fail(message: str) -> None:
@@ -116,25 +123,29 @@ def prepare(settings: Settings, *, seed: int) -> None:
     torch.set_num_threads(settings.threads)
 
 
-def show(answer: "Answer") -> None:
-    """The answer as a table, what was not done as asked below it."""
-    from rich.table import Table
-
-    table = Table(
-        "rank", "item", "title", "score", "source", title=f"{answer.encoder} ({answer.bundle or 'no bundle'})"
-    )
-    for rank, item in enumerate(answer.items, start=1):
-        table.add_row(str(rank), item.item_id, item.title or "", f"{item.score:.3f}", item.source)
-    console.print(table)
-    tell(answer.degraded)
+def print_answer(answer: "Answer") -> None:
+    """Prints the items as a table, and below it what was not done as asked."""
+    console.print(items_table(answer.items, title=f"{answer.encoder} ({answer.bundle or 'no bundle'})"))
+    print_degraded(answer.degraded)
 
 
-def tell(degraded: "Iterable[Degraded]") -> None:
-    """What was not done as asked, one a line."""
-    for one in degraded:
-        console.print(Text.assemble((f"{one.what}:", "yellow"), " ", one.why), soft_wrap=True)
+def items_table(items: "Iterable[Scored]", *, title: str) -> Table:
+    """One row an item, best first."""
+    items = list(items)
+    explained = any(item.because is not None for item in items)
+    table = Table("rank", "item", "title", "score", "source", *(["because"] if explained else []), title=title)
+    for rank, item in enumerate(items, start=1):
+        reasons = [", ".join(reason.title or reason.item_id for reason in item.because or ())] if explained else []
+        table.add_row(str(rank), item.item_id, item.title or "", f"{item.score:.3f}", item.source, *reasons)
+    return table
 
 
-def ids(given: str | None) -> tuple[str, ...]:
-    """Those that were given, separated by commas."""
-    return tuple(one.strip() for one in (given or "").split(",") if one.strip())
+def print_degraded(degraded: "Iterable[Degraded]") -> None:
+    """Prints what was not done as asked, one line each."""
+    for entry in degraded:
+        console.print(Text.assemble((f"{entry.what}:", "yellow"), " ", entry.why), soft_wrap=True)
+
+
+def parse_ids(text: str | None) -> list[str]:
+    """The ids in `text`, which commas separate."""
+    return [item_id.strip() for item_id in (text or "").split(",") if item_id.strip()]

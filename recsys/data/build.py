@@ -1,4 +1,4 @@
-"""The data set that a store holds."""
+"""The data set of a store."""
 
 from typing import Literal, assert_never
 
@@ -15,7 +15,7 @@ from recsys.store import Store
 from recsys.store.frames import events_frame, items_frame, playlists_frame
 
 Holdout = Literal["leave-one-out", "temporal", "none"]
-"""What is withheld: each user's last two events, everything after two moments (the last tenths), or nothing."""
+"""The events that are withheld: each user's last two, everything after two moments (the last tenths), or nothing."""
 
 
 def dataset(store: Store, *, holdout: Holdout) -> Dataset:
@@ -24,7 +24,7 @@ def dataset(store: Store, *, holdout: Holdout) -> Dataset:
     A store without events gives every playlist as a history.
 
     Raises:
-        NotReady: there is neither to learn from.
+        NotReady: the store has neither.
         SchemaError: a temporal holdout of events without times, or all of one moment.
     """
     items = items_frame(store)
@@ -58,7 +58,7 @@ def _lists_as_histories(store: Store) -> pl.LazyFrame:
 
 
 def folded(events: pl.LazyFrame, holdout: Holdout) -> pl.LazyFrame:
-    """The events with a column `fold`, as `holdout` has it.
+    """The events with a column `fold` by `holdout`.
 
     Raises:
         SchemaError: a temporal holdout of events without times, or all of one moment.

@@ -1,4 +1,4 @@
-"""Lists of which some items are withheld, as in the RecSys challenge 2018: what continues them is known."""
+"""Evaluation cases of playlist continuation, as in the RecSys challenge 2018: some items of a list are withheld as targets."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -13,46 +13,46 @@ Order = Literal["sensitive", "free"]
 """Does the order of a list count? The seeds of a list are its first items, or any of them."""
 
 SEED_ITEM_COUNTS = (0, 1, 5, 10, 25, 100)
-"""Items of a list that are shown; of none, its name alone."""
+"""Items of a list that are given to the model; 0: its name alone."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ContinuationCases:
-    """Case i: the list `numbers[i]`, called `names[i]`, of which `seeds[i]` is shown, goes on with the distinct items
-    `withheld[i]`. `read` (cases, text_dim) is what a text encoder reads in the names, where one does."""
+    """Case i: the list `numbers[i]` with the name `names[i]` starts with `seeds[i]` and goes on with the distinct items
+    `targets[i]`. `name_vectors` (cases, text_dim) are those of the names where a text encoder reads them."""
 
     numbers: Rows
     names: tuple[str | None, ...]
     seeds: tuple[History, ...]
-    withheld: tuple[Rows, ...]
-    read: NDArray[np.float32] | None = None
+    targets: tuple[Rows, ...]
+    name_vectors: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.seeds)
 
     def first(self, count: int) -> "ContinuationCases":
         """At most `count` of the cases."""
-        read = None if self.read is None else self.read[:count]
+        vectors = None if self.name_vectors is None else self.name_vectors[:count]
         return ContinuationCases(
-            self.numbers[:count], self.names[:count], self.seeds[:count], self.withheld[:count], read
+            self.numbers[:count], self.names[:count], self.seeds[:count], self.targets[:count], vectors
         )
 
 
 def continuation_cases(lists: Playlists, *, seeds: int, order: Order, seed: int) -> ContinuationCases:
-    """One case for each list that has `seeds` items and others beside them; without seeds, for each that has a name."""
-    numbers, names, shown, withheld = [], [], [], []
+    """One case for each list with `seeds` items and at least one other; without seeds, for each list with a name."""
+    numbers, names, histories, targets = [], [], [], []
     for number, (name, rows) in enumerate(zip(lists.names, lists.rows(), strict=True)):
         if not seeds and not (name or "").strip():
             continue
         chosen = np.arange(len(rows))[:seeds]
         if order == "free":
             chosen = np.sort(np.random.default_rng((seed, seeds, number)).permutation(len(rows))[:seeds])
-        rest = np.setdiff1d(rows, rows[chosen])
-        if len(chosen) == seeds and len(rest):
+        others = np.setdiff1d(rows, rows[chosen])
+        if len(chosen) == seeds and len(others):
             numbers.append(number)
             names.append(name)
-            shown.append(History.undated(rows[chosen]))
-            withheld.append(rest)
+            histories.append(History.undated(rows[chosen]))
+            targets.append(others)
     chosen_lists = np.array(numbers, dtype=np.int64)
-    read = None if lists.read is None else lists.read[chosen_lists]
-    return ContinuationCases(chosen_lists, tuple(names), tuple(shown), tuple(withheld), read)
+    vectors = None if lists.name_vectors is None else lists.name_vectors[chosen_lists]
+    return ContinuationCases(chosen_lists, tuple(names), tuple(histories), tuple(targets), vectors)

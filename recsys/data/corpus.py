@@ -1,4 +1,4 @@
-"""All lists that items stand in, histories and playlists, with the texts of the items: what text encoders learn from."""
+"""The training data of text encoders: the texts of all items, and the histories and playlists with them."""
 
 from dataclasses import dataclass
 
@@ -19,13 +19,13 @@ from recsys.store.frames import events_frame, items_frame, playlists_frame
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Corpus:
-    """Catalogue rows end to end, `owners` says which list each entry is of; `texts` and `domains` have one entry per row."""
+    """Catalogue rows end to end, `list_ids` has the list of each entry; `texts` and `domains` have one entry per row."""
 
     item_ids: tuple[str, ...]
     texts: tuple[str, ...]
     domains: tuple[str | None, ...]
     rows: Rows
-    owners: NDArray[np.int64]
+    list_ids: NDArray[np.int64]
 
 
 def read_corpus(store: Store, *, holdout: Holdout) -> Corpus:
@@ -36,7 +36,7 @@ def read_corpus(store: Store, *, holdout: Holdout) -> Corpus:
         SchemaError: a temporal holdout of events without times.
     """
     items = items_frame(store)
-    learned = (
+    fitted = (
         folded(events_frame(store), holdout)
         .filter(pl.col("fold") == FIT)
         .sort("user", *ORDER, nulls_last=False)
@@ -44,7 +44,7 @@ def read_corpus(store: Store, *, holdout: Holdout) -> Corpus:
         .collect()
     )
     played = playlists_frame(store).select(list=pl.col("playlist"), item=pl.col("item"))
-    both = pl.concat([learned.with_columns(kind=pl.lit("history")), played.with_columns(kind=pl.lit("playlist"))])
+    both = pl.concat([fitted.with_columns(kind=pl.lit("history")), played.with_columns(kind=pl.lit("playlist"))])
     both = both.join(items.select("item"), on="item", how="semi", maintain_order="left")
     if not len(both):
         raise NotReady("the store holds no lists: run `recsys import events FILE` or `recsys import playlists FILE`")
@@ -54,5 +54,5 @@ def read_corpus(store: Store, *, holdout: Holdout) -> Corpus:
         texts=tuple(item_text_from_json(*row) for row in items.select("title", "attributes").iter_rows()),
         domains=tuple(items["domain"]),
         rows=vocabulary.encode(both["item"]).to_numpy().astype(np.int64),
-        owners=both.select(pl.struct("kind", "list").rle_id()).to_series().to_numpy().astype(np.int64),
+        list_ids=both.select(pl.struct("kind", "list").rle_id()).to_series().to_numpy().astype(np.int64),
     )

@@ -1,4 +1,4 @@
-"""All histories over one catalogue, flat in memory: what every part is fitted on."""
+"""All histories over one catalogue, flat in memory: the training data of every part."""
 
 import hashlib
 import json
@@ -13,11 +13,11 @@ from recsys.data.history import History, Rows, Times
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Dataset:
-    """Histories stored end to end: user u owns `rows[starts[u]:starts[u + 1]]`, oldest first.
+    """Histories stored end to end: that of user u is `rows[starts[u]:starts[u + 1]]`, oldest first.
 
     `item_ids`, `texts` and `domains` have one entry per catalogue row, `users` one per history.
-    `at` is in seconds (NaN: not known). `folds` says what an event is for: 0 to fit on, 1 to choose settings on, 2 to be
-    measured on (`features.splits`).
+    `at` is in seconds (NaN: not known). `folds` has the fold of each event: 0 fit, 1 validation, 2 test
+    (`features.splits`).
     """
 
     item_ids: tuple[str, ...]
@@ -41,7 +41,7 @@ class Dataset:
 
     @property
     def hash(self) -> str:
-        """Changes with any item, user or event, and with what is withheld."""
+        """Changes with any item, user or event, and with the holdout."""
         digest = hashlib.sha256(json.dumps([self.item_ids, self.users]).encode())
         for array in (self.starts, self.rows, self.folds):
             digest.update(array.tobytes())

@@ -1,4 +1,4 @@
-"""One person's history as the models see it: rows of the catalogue, oldest first."""
+"""One person's history as the models take it: rows of the catalogue, oldest first."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ NO_ROWS: Rows = np.empty(0, dtype=np.int64)
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class History:
-    """What one user did, oldest first. `rows` and `at` have the same length; an empty history is a valid one."""
+    """The events of one user, oldest first. `rows` and `at` have the same length; an empty history is a valid one."""
 
     rows: Rows
     at: Times
@@ -39,15 +39,15 @@ class History:
 
 
 def history_of(events: Iterable["Event"], row: Callable[[str], int | None]) -> History:
-    """The history that stored `events` make, in the order in which the store gives them; items without a row are left out.
+    """The history that stored `events` make, in the order of the store; items without a row are left out.
 
-    Plain Python for one request; a test holds it equal to `features.sequences`, which training uses.
+    Plain Python for one request; a test compares it with `features.sequences`, which training uses.
     """
     return history_of_pairs(((event.item_id, event.at) for event in events), row)
 
 
 def history_of_pairs(events: Iterable[tuple[str, float | None]], row: Callable[[str], int | None]) -> History:
-    """The same of (item id, time) pairs."""
-    known = [(place, at) for item_id, at in events if (place := row(item_id)) is not None]
-    rows = np.array([place for place, _ in known], dtype=np.int64)
+    """As `history_of`, from (item id, time) pairs."""
+    known = [(number, at) for item_id, at in events if (number := row(item_id)) is not None]
+    rows = np.array([number for number, _ in known], dtype=np.int64)
     return History(rows, np.array([np.nan if at is None else at for _, at in known], dtype=np.float64))

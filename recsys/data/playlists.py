@@ -1,4 +1,4 @@
-"""All stored lists over one catalogue, and which of them are withheld: what parts for lists are fitted on."""
+"""All stored lists over one catalogue, each with its fold: the training data of parts for lists."""
 
 import hashlib
 import json
@@ -21,32 +21,32 @@ from recsys.errors import NotReady
 from recsys.store import Store
 from recsys.store.frames import items_frame, playlist_names_frame, playlists_frame
 
-WITHHELD = 0.05
-"""Share of the lists that settings are chosen on, and again as many that are measured on."""
+HOLDOUT_SHARE = 0.05
+"""Share of the lists in the validation fold, and the same share in the test fold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Playlists:
     """`data` has each list as the history of one user, undated, so that every source fits on lists as on histories.
 
-    `names` has one entry per list, `attributes` one per catalogue row. All events of a list have one fold. `read` (lists,
-    text_dim) is what a text encoder reads in the names, where one does.
+    `names` has one entry per list, `attributes` one per catalogue row. All events of a list have one fold. `name_vectors`
+    (lists, text_dim) are those of the names where a text encoder reads them.
     """
 
     data: Dataset
     names: tuple[str | None, ...]
     attributes: tuple[Mapping[str, Any], ...] = ()
-    read: NDArray[np.float32] | None = None
+    name_vectors: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.data)
 
     @property
     def folds(self) -> NDArray[np.uint8]:
-        """The fold of each list; an empty one is to fit on."""
+        """The fold of each list; an empty list is in the fit fold."""
         out = np.zeros(len(self), dtype=np.uint8)
-        held = self.data.lengths > 0
-        out[held] = self.data.folds[self.data.starts[:-1][held]]
+        filled = self.data.lengths > 0
+        out[filled] = self.data.folds[self.data.starts[:-1][filled]]
         return out
 
     def rows(self) -> list[Rows]:
@@ -54,19 +54,18 @@ class Playlists:
         return [history.rows for history in self.data.histories()]
 
     def shares(self) -> NDArray[np.float32]:
-        """(lists,): one over the number of lists that hold the same items, copies of one list."""
+        """(lists,): one over the number of lists with the same items, copies of one list."""
         same = Counter(contents := [_content(rows) for rows in self.rows()])
-        return np.array([1 / same[one] for one in contents], dtype=np.float32)
+        return np.array([1 / same[content] for content in contents], dtype=np.float32)
 
     def only(self, chosen: NDArray[np.bool_]) -> "Playlists":
         """The marked lists over the same catalogue; `chosen` has one flag per list."""
-        kept = self.data.keep(np.repeat(chosen, self.data.lengths))
-        lengths = kept.lengths[chosen]
-        starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        places = np.flatnonzero(chosen)
-        data = replace(kept, users=tuple(kept.users[i] for i in places), starts=starts)
-        read = None if self.read is None else self.read[places]
-        return replace(self, data=data, names=tuple(self.names[i] for i in places), read=read)
+        data = self.data.keep(np.repeat(chosen, self.data.lengths))
+        starts = np.concatenate([[0], np.cumsum(data.lengths[chosen])]).astype(np.int64)
+        numbers = np.flatnonzero(chosen)
+        data = replace(data, users=tuple(data.users[i] for i in numbers), starts=starts)
+        vectors = None if self.name_vectors is None else self.name_vectors[numbers]
+        return replace(self, data=data, names=tuple(self.names[i] for i in numbers), name_vectors=vectors)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,28 +79,28 @@ class PlaylistSplit:
 
 
 def split_playlists(lists: Playlists) -> PlaylistSplit:
-    """The lists taken apart along their folds."""
+    """The lists by their folds."""
     folds = lists.folds
     parts = (folds < VALIDATION, folds == VALIDATION, folds < TEST, folds == TEST)
     return PlaylistSplit(*(lists.only(chosen) for chosen in parts))
 
 
 def deployable(lists: Playlists) -> Playlists:
-    """The same, with nothing to measure on: the lists that were for that are to choose settings on, all others to fit on."""
+    """The same lists without a test fold: it becomes the validation fold, and all others the fit fold."""
     return replace(lists, data=replace(lists.data, folds=np.maximum(lists.data.folds, 1) - 1))
 
 
-def with_names_read(lists: Playlists, encode: Callable[[Sequence[str]], NDArray[np.float32]]) -> Playlists:
-    """The same with the vectors that `encode` gives for the names; zeros where a list has none."""
+def with_name_vectors(lists: Playlists, encode: Callable[[Sequence[str]], NDArray[np.float32]]) -> Playlists:
+    """The same lists with the vectors of their names by `encode`; zeros where a list has no name."""
     vectors = encode([name or "" for name in lists.names])
     vectors[[not (name or "").strip() for name in lists.names]] = 0
-    return replace(lists, read=vectors)
+    return replace(lists, name_vectors=vectors)
 
 
 def fold_of(rows: Rows, *, seed: int) -> int:
-    """What a list is for, by its items: lists of the same items fall on the same side, whatever else is stored."""
-    drawn = int.from_bytes(hashlib.sha256(f"{seed}:".encode() + _content(rows)).digest()[:8]) / 2**64
-    return TEST if drawn < WITHHELD else VALIDATION if drawn < 2 * WITHHELD else FIT
+    """The fold of a list, by a hash of its items: lists of the same items share a fold, whatever else is stored."""
+    uniform = int.from_bytes(hashlib.sha256(f"{seed}:".encode() + _content(rows)).digest()[:8]) / 2**64
+    return TEST if uniform < HOLDOUT_SHARE else VALIDATION if uniform < 2 * HOLDOUT_SHARE else FIT
 
 
 def _content(rows: Rows) -> bytes:
@@ -116,7 +115,7 @@ def with_folds(lists: Playlists, *, seed: int) -> Playlists:
 
 
 def playlists(store: Store, *, seed: int, withheld: bool = True) -> Playlists:
-    """All playlists over the active items by number, each with its fold (`withheld=False`: all are to fit on).
+    """All playlists over the active items by number, each with its fold (`withheld=False`: all in the fit fold).
 
     Items that are deleted are left out of the lists. A store without playlists gives every history as a list.
 
@@ -124,8 +123,8 @@ def playlists(store: Store, *, seed: int, withheld: bool = True) -> Playlists:
         NotReady: there are neither playlists nor histories.
     """
     names = playlist_names_frame(store)
-    found = _stored(store, names) if len(names) else _histories(store)
-    return with_folds(found, seed=seed) if withheld else found
+    lists = _stored(store, names) if len(names) else _histories(store)
+    return with_folds(lists, seed=seed) if withheld else lists
 
 
 def _stored(store: Store, names: pl.DataFrame) -> Playlists:
@@ -145,7 +144,7 @@ def _stored(store: Store, names: pl.DataFrame) -> Playlists:
         folds=np.zeros(len(rows), dtype=np.uint8),
         domains=tuple(items["domain"]),
     )
-    attributes = tuple(json.loads(one) for one in items["attributes"])
+    attributes = tuple(map(json.loads, items["attributes"]))
     return Playlists(data=data, names=tuple(names["name"]), attributes=attributes)
 
 
@@ -154,5 +153,5 @@ def _histories(store: Store) -> Playlists:
         data = dataset(store, holdout="none")
     except NotReady as error:
         raise NotReady("the store holds no lists: run `recsys import playlists FILE` or import events") from error
-    attributes = tuple(json.loads(one) for one in items_frame(store)["attributes"])
+    attributes = tuple(map(json.loads, items_frame(store)["attributes"]))
     return Playlists(data=data, names=(None,) * len(data), attributes=attributes)

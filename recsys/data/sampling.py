@@ -1,4 +1,4 @@
-"""Where negatives come from, and how likely each was."""
+"""Samples negatives, with the log probability of each."""
 
 from typing import Literal
 
@@ -12,7 +12,7 @@ class NegativeSampler:
     """Draws catalogue rows independently; `log_q` (items,) is the log probability of each, for the log-Q correction.
 
     `uniform` draws all alike, `popular` by count to the power of `smoothing`, `in-batch` among the batch's own targets, where
-    a row stands as often as it is met in the data.
+    a row is as frequent as in the data.
     """
 
     def __init__(self, counts: NDArray[np.int64], *, proposal: Proposal, smoothing: float = 0.75) -> None:
@@ -30,5 +30,5 @@ class NegativeSampler:
         if self.proposal == "in-batch":
             assert targets is not None
             return generator.choice(targets, size)
-        drawn = np.searchsorted(self._cumulative, generator.random(size), side="right")
-        return np.minimum(drawn, len(self.probability) - 1)
+        rows = np.searchsorted(self._cumulative, generator.random(size), side="right")
+        return np.minimum(rows, len(self.probability) - 1)

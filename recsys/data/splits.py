@@ -1,4 +1,4 @@
-"""Questions with known answers: what a history was followed by."""
+"""Evaluation cases: histories and the items that followed them."""
 
 from dataclasses import dataclass
 
@@ -38,7 +38,7 @@ class Split:
 
 
 def split_by_fold(dataset: Dataset) -> Split:
-    """The data set taken apart along its folds."""
+    """The data set by its folds."""
     return Split(
         fit=dataset.keep(dataset.folds < VALIDATION),
         validation=_cases(dataset, fold=VALIDATION),
@@ -50,9 +50,9 @@ def split_by_fold(dataset: Dataset) -> Split:
 def _cases(dataset: Dataset, *, fold: int) -> EvalCases:
     """One case per event of the fold, with everything before it as history."""
     events = np.flatnonzero(dataset.folds == fold)
-    owners = np.searchsorted(dataset.starts, events, side="right") - 1
-    starts = dataset.starts[owners]
+    users = np.searchsorted(dataset.starts, events, side="right") - 1
+    starts = dataset.starts[users]
     histories = tuple(
         History(dataset.rows[start:event], dataset.at[start:event]) for start, event in zip(starts, events, strict=True)
     )
-    return EvalCases(tuple(dataset.users[owner] for owner in owners), histories, dataset.rows[events])
+    return EvalCases(tuple(dataset.users[user] for user in users), histories, dataset.rows[events])

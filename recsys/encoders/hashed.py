@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.encoders.base import Vectors
+from recsys.encoders.base import SingleExitEncoder, Vectors
 from recsys.encoders.normalize import l2_normalize, sanitize_text
 
 
-class HashedNgrams:
+class HashedNgrams(SingleExitEncoder):
     """Character 3- to 5-grams, each a sparse random sign vector given by its hash; needs no weights.
 
     A signed random projection (Achlioptas 2003, with `SIGNS` non-zeros a column) of the vector of n-gram counts, which are
@@ -28,7 +28,7 @@ class HashedNgrams:
     def hash(self) -> str:
         return hashlib.sha256(f"hashed n-grams, version 1: {self.SIZES} {self.SIGNS} {self.dim}".encode()).hexdigest()
 
-    def encode(self, texts: Sequence[str]) -> Vectors:
+    def encode_documents(self, texts: Sequence[str]) -> Vectors:
         out = np.zeros((len(texts), self.dim), dtype=np.float32)
         for row, text in zip(out, texts, strict=True):
             row[:] = self._project(sanitize_text(unicodedata.normalize("NFKC", text).casefold()))
@@ -43,11 +43,11 @@ class HashedNgrams:
     def _project(self, text: str) -> NDArray[np.float64]:
         grams, counts = np.unique(_ngram_codes(f"  {text}  ", self.SIZES), return_counts=True)
         out = np.zeros(self.dim)
-        for turn in range(1, self.SIGNS + 1):
-            code = _mix(grams + POWERS[turn])
+        for projection in range(1, self.SIGNS + 1):
+            code = _mix(grams + POWERS[projection])
             sign = np.where(code >> np.uint64(63), 1.0, -1.0)
-            place = (code % np.uint64(self.dim)).astype(np.int64)
-            out += np.bincount(place, weights=sign * np.sqrt(counts), minlength=self.dim)
+            column = (code % np.uint64(self.dim)).astype(np.int64)
+            out += np.bincount(column, weights=sign * np.sqrt(counts), minlength=self.dim)
         return out
 
 

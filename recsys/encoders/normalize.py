@@ -1,14 +1,14 @@
-"""What every text encoder does alike: texts made legal before, vectors made sound after."""
+"""Text clean-up before encoding and L2 normalisation after it."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 MAX_CHARACTERS = 8000
-"""Characters read of a text; encoders read less."""
+"""Texts are truncated here; encoders truncate them further."""
 
 
 def sanitize_text(text: str) -> str:
-    """Without lone surrogates, which no tokenizer takes, and cut."""
+    """The text, truncated, without lone surrogates, which tokenizers refuse."""
     return text[:MAX_CHARACTERS].encode("utf-8", "replace").decode("utf-8")
 
 

@@ -1,4 +1,4 @@
-"""The text encoder that a setting names."""
+"""Loads the text encoder that a setting names."""
 
 from pathlib import Path
 
@@ -24,10 +24,3 @@ def text_encoder(name: str, *, device: str = "cpu") -> TextEncoder:
     if name == "hashed":
         return HashedNgrams()
     return BertTextEncoder(name, device=device) if mean_bert(name) else SentenceTextEncoder(name, device=device)
-
-
-def has_weights(encoder: TextEncoder, trained: str) -> bool:
-    """Is `trained` the hash of `encoder`? Bundles of earlier versions hold the one that a BERT has for sentence-transformers."""
-    if encoder.hash == trained:
-        return True
-    return isinstance(encoder, BertTextEncoder) and SentenceTextEncoder(encoder.name).hash == trained

@@ -1,4 +1,4 @@
-"""Texts to vectors by a frozen pretrained sentence encoder."""
+"""Encodes texts with a frozen pretrained sentence encoder."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -6,14 +6,14 @@ from functools import cached_property
 import numpy as np
 
 from models.pretrained import encoder_hash, load_sentence_encoder, load_text_encoder, weights_hash
-from recsys.encoders.base import Vectors
-from recsys.encoders.catalogue import exits_of
+from recsys.encoders.base import SingleExitEncoder, Vectors
+from recsys.encoders.catalogue import encode_texts
 from recsys.encoders.normalize import l2_normalize, sanitize_text
 from recsys.encoders.tokenizer import TextTokenizer
 
 
-class BertTextEncoder:
-    """A sentence encoder that `models.pretrained.mean_bert` knows, read by our own network: the same vectors, sooner.
+class BertTextEncoder(SingleExitEncoder):
+    """A sentence encoder that `models.pretrained.mean_bert` knows, run by our own network: the same vectors, faster.
 
     Raises:
         ConfigError: it cannot be loaded.
@@ -21,18 +21,19 @@ class BertTextEncoder:
 
     def __init__(self, name: str, *, device: str = "cpu") -> None:
         self.name = name
-        read = load_text_encoder(name)
-        self._model = read.encoder.to(device)
-        self._tokenizer = TextTokenizer(read.tokenizer, max_length=read.encoder.config.max_length)
-        self.dim, self._layers = read.encoder.config.dim, read.encoder.config.layers
+        pretrained = load_text_encoder(name)
+        config = pretrained.encoder.config
+        self._model = pretrained.encoder.to(device)
+        self._tokenizer = TextTokenizer(pretrained.tokenizer, max_length=config.max_length)
+        self.dim, self._layers = config.dim, config.layers
 
     @cached_property
     def hash(self) -> str:
         return encoder_hash(self._model, self._tokenizer.definition)
 
-    def encode(self, texts: Sequence[str]) -> Vectors:
+    def encode_documents(self, texts: Sequence[str]) -> Vectors:
         general = np.zeros(len(texts), dtype=np.int64)
-        return exits_of(self._model, self._tokenizer, texts, experts=general, exits=[self._layers])[self._layers]
+        return encode_texts(self._model, self._tokenizer, texts, experts=general, exits=[self._layers])[self._layers]
 
     def knows(self, text: str) -> bool:
         return self._tokenizer.knows(sanitize_text(text))
@@ -40,8 +41,12 @@ class BertTextEncoder:
     def head(self, text: str) -> str:
         return self._tokenizer.head(sanitize_text(text))
 
+    def has_weights(self, trained: str) -> bool:
+        """Also true for the hash that earlier versions wrote, of the same weights under sentence-transformers."""
+        return self.hash == trained or SentenceTextEncoder(self.name).hash == trained
 
-class SentenceTextEncoder:
+
+class SentenceTextEncoder(SingleExitEncoder):
     """Any other sentence encoder: a folder or a hub name. Texts of like length share a batch.
 
     Raises:
@@ -58,16 +63,16 @@ class SentenceTextEncoder:
     def hash(self) -> str:
         return weights_hash(self._model)
 
-    def encode(self, texts: Sequence[str]) -> Vectors:
+    def encode_documents(self, texts: Sequence[str]) -> Vectors:
         if not texts:
             return np.empty((0, self.dim), dtype=np.float32)
-        distinct, place = np.unique(
+        distinct, inverse = np.unique(
             np.array([sanitize_text(text) for text in texts], dtype=object), return_inverse=True
         )
         vectors = self._model.encode(  # sorts by length before it cuts batches
             distinct.tolist(), batch_size=self._batch_size, show_progress_bar=False, convert_to_numpy=True
         )
-        return l2_normalize(np.asarray(vectors, dtype=np.float32))[place]
+        return l2_normalize(np.asarray(vectors, dtype=np.float32))[inverse]
 
     def knows(self, text: str) -> bool:
         tokenizer = self._model.tokenizer
@@ -77,10 +82,10 @@ class SentenceTextEncoder:
 
     def head(self, text: str) -> str:
         tokenizer, length = self._model.tokenizer, self._model.max_seq_length
-        if length is None or not getattr(tokenizer, "is_fast", False):  # it cannot tell where it stops
+        if length is None or not getattr(tokenizer, "is_fast", False):  # it gives no offsets
             return text
-        read = tokenizer(
+        encoding = tokenizer(
             sanitize_text(text), truncation=True, max_length=length, return_offsets_mapping=True, verbose=False
         )
-        whole = len(read["input_ids"]) < length
-        return text if whole else text[: max(end for _, end in read["offset_mapping"])]
+        complete = len(encoding["input_ids"]) < length
+        return text if complete else text[: max(end for _, end in encoding["offset_mapping"])]

@@ -1,4 +1,4 @@
-"""Texts to token numbers, and those to padded tensors: a tokenizer is one JSON string, whoever made it."""
+"""Texts to token ids, and those to padded tensors. Any tokenizer of the library is one JSON string."""
 
 from collections.abc import Iterable, Sequence
 
@@ -19,7 +19,7 @@ Tokens = NDArray[np.int64]
 
 UNKNOWN = "[UNK]"
 SPACE = "▁"
-"""What stands for a blank in a vocabulary that is trained here."""
+"""Marks a blank in a vocabulary that is trained here."""
 
 SPECIAL = ("[PAD]", UNKNOWN, "[CLS]", "[SEP]", "[MASK]")
 
@@ -43,22 +43,22 @@ class TextTokenizer:
 
     @property
     def cls(self) -> int:
-        """The number of the token that begins a text."""
+        """The id of the token that begins a text."""
         return int(self._tokenizer.encode("").ids[0])
 
     def encode(self, texts: Sequence[str]) -> list[Tokens]:
-        """The token numbers of each text."""
-        return [np.array(one.ids, dtype=np.int64) for one in self._tokenizer.encode_batch(list(texts))]
+        """The token ids of each text."""
+        return [np.array(text.ids, dtype=np.int64) for text in self._tokenizer.encode_batch(list(texts))]
 
     def knows(self, text: str) -> bool:
         """Is any part of `text` in the vocabulary?"""
-        read = self._tokenizer.encode(text, add_special_tokens=False).tokens
-        return any(token.strip(SPACE) not in ("", UNKNOWN) for token in read)
+        tokens = self._tokenizer.encode(text, add_special_tokens=False).tokens
+        return any(token.strip(SPACE) not in ("", UNKNOWN) for token in tokens)
 
     def head(self, text: str) -> str:
-        """As much of `text`, from its start, as becomes tokens: all of it where it is not cut."""
-        read = self._tokenizer.encode(text)
-        return text[: max(end for _, end in read.offsets)] if read.overflowing else text
+        """The start of `text` that becomes tokens: all of it where it is not truncated."""
+        encoding = self._tokenizer.encode(text)
+        return text[: max(end for _, end in encoding.offsets)] if encoding.overflowing else text
 
 
 def train_tokenizer(texts: Iterable[str], *, vocabulary: int = 8000) -> str:
@@ -83,7 +83,7 @@ def collate_tokens(
     length: int | None = None,
     device: torch.device | str = "cpu",
 ) -> TokenBatch:
-    """Token numbers of each text, padded on the right to the longest, or to `length` where none is longer.
+    """Token ids of each text, padded on the right to the longest, or to `length` where none is longer.
 
     `experts` has one number per text.
     """

@@ -1,4 +1,4 @@
-"""Figures as pictures: the table of an evaluation, and what the sizes of a text encoder give and cost."""
+"""Plots of an evaluation's table, of probe results, and of quality against cost over a text encoder's truncations."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,8 +13,8 @@ from recsys.metrics.ranking import Interval
 
 
 def save_plots(report: Report, folder: Path) -> tuple[Path, ...]:
-    """Writes NDCG@10 of each part (`ndcg.png`), and how far each lies from the reference (`difference.png`), the best on
-    top, with 95 % intervals. Gives the paths."""
+    """Plots NDCG@10 of each part (`ndcg.png`) and its difference from the reference (`difference.png`), the best on top,
+    with 95 % intervals. Returns the paths."""
     folder.mkdir(parents=True, exist_ok=True)
     about = f"{report.protocol}, {report.users:,} users, {report.items:,} items, 95 % intervals"
     figures = {row.name: row.ndcg for row in report.rows}
@@ -43,7 +43,7 @@ def _save(path: Path, figures: dict[str, Interval], label: str) -> Path:
 
 
 def save_probe_plot(rows: Sequence[Probed], folder: Path) -> Path:
-    """Writes `probes.png`: for each question the share of right answers by encoder, with 95 % intervals and chance."""
+    """Plots each question's share of right answers by encoder (`probes.png`), with 95 % intervals and chance."""
     folder.mkdir(parents=True, exist_ok=True)
     questions = list(dict.fromkeys(row.probe for row in rows))
     encoders = list(dict.fromkeys(row.encoder for row in rows))
@@ -51,19 +51,21 @@ def save_probe_plot(rows: Sequence[Probed], folder: Path) -> Path:
     axes = figure.subplots()
     height = 0.8 / max(1, len(encoders))
     for number, name in enumerate(encoders):
-        own = {row.probe: row for row in rows if row.encoder == name}
-        at = [place + number * height for place, question in enumerate(questions) if question in own]
-        shown = [own[question] for question in questions if question in own]
-        means = [row.accuracy.mean for row in shown]
+        results = {row.probe: row for row in rows if row.encoder == name}
+        bars = [(y + number * height, results[question]) for y, question in enumerate(questions) if question in results]
+        accuracies = [row.accuracy for _, row in bars]
+        means = [accuracy.mean for accuracy in accuracies]
         errors = [
-            [max(0.0, row.accuracy.mean - row.accuracy.low) for row in shown],
-            [max(0.0, row.accuracy.high - row.accuracy.mean) for row in shown],
+            [max(0.0, accuracy.mean - accuracy.low) for accuracy in accuracies],
+            [max(0.0, accuracy.high - accuracy.mean) for accuracy in accuracies],
         ]
-        axes.barh(at, means, height, xerr=errors, label=name, error_kw={"elinewidth": 1, "capsize": 2})
-    for place, question in enumerate(questions):
+        axes.barh(
+            [y for y, _ in bars], means, height, xerr=errors, label=name, error_kw={"elinewidth": 1, "capsize": 2}
+        )
+    for y, question in enumerate(questions):
         chance = next(row.chance for row in rows if row.probe == question)
-        axes.vlines(chance, place - height / 2, place + 0.8 - height / 2, colors="black", linestyles="dotted")
-    axes.set_yticks([place + 0.4 - height / 2 for place in range(len(questions))], questions)
+        axes.vlines(chance, y - height / 2, y + 0.8 - height / 2, colors="black", linestyles="dotted")
+    axes.set_yticks([y + 0.4 - height / 2 for y in range(len(questions))], questions)
     axes.invert_yaxis()
     axes.set_xlabel(
         "right answers, or nearest lists alike, for lists that were not learned; 95 % intervals; dotted: chance",
@@ -77,19 +79,19 @@ def save_probe_plot(rows: Sequence[Probed], folder: Path) -> Path:
 
 
 def draw_sizes(axes: Axes, sizes: Sequence[Mapping[str, Any]]) -> None:
-    """Quality against cost over the (layers, dims) grid: a line a width, a point a depth, as `Recommender.models` lists them.
+    """Plots quality against cost: a line for each width (dims), a point for each depth (layers) of `sizes`.
 
-    Sizes that were not measured are left out; withheld ones are hollow.
+    `sizes` come from `Recommender.models`. Sizes without figures are left out, withheld ones are hollow.
     """
     measured = [size for size in sizes if size["figures"].get("recall@10") is not None]
     for dims in sorted({size["dims"] for size in measured}):
-        line = [size for size in measured if size["dims"] == dims]
-        cost = [1000 / size["figures"]["texts_per_second"] for size in line]
-        quality = [size["figures"]["recall@10"] for size in line]
-        (drawn,) = axes.plot(cost, quality, label=f"{dims} dims")
-        for x, y, size in zip(cost, quality, line, strict=True):
-            face = "none" if size["withheld"] else drawn.get_color()
-            axes.scatter([x], [y], facecolors=face, edgecolors=drawn.get_color())
+        depths = [size for size in measured if size["dims"] == dims]
+        cost = [1000 / size["figures"]["texts_per_second"] for size in depths]
+        quality = [size["figures"]["recall@10"] for size in depths]
+        (line,) = axes.plot(cost, quality, label=f"{dims} dims")
+        for x, y, size in zip(cost, quality, depths, strict=True):
+            face = "none" if size["withheld"] else line.get_color()
+            axes.scatter([x], [y], facecolors=face, edgecolors=line.get_color())
             axes.annotate(
                 f"{size['layers']} layers", (x, y), textcoords="offset points", xytext=(4, 4), fontsize="small"
             )

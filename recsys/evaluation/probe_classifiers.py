@@ -1,4 +1,4 @@
-"""Frozen list vectors, asked by small classifiers: which encoder has kept what, with intervals."""
+"""Probes list encoders: small classifiers on frozen list vectors, with confidence intervals."""
 
 import json
 import warnings
@@ -22,17 +22,17 @@ from recsys.retrieval.lists.encoder import ListEncoder
 SEEDS = (0, 1, 2, 3, 4)
 HIDDEN = 200
 NEAREST = 100
-"""Nearest lists of which it is asked whether they share a class with a list, at the most."""
+"""The most neighbours of a list that are compared with its class."""
 SHARED = ("category", "length")
-"""Questions whose classes nearest lists should share: each asked once more, as `recommendation, ...`."""
+"""Questions that are also scored by nearest lists, as `recommendation, ...`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probed:
-    """How well one encoder's vectors answer one question: share of right answers over the tested lists, mean of the seeds.
+    """Accuracy of one encoder on one question: share of right answers over the test lists, mean over seeds.
 
-    `spread` is the standard deviation over seeds of the better classifier, whose name stands in `by`. A recommendation asks no
-    classifier: by nearest lists, the share of them that are of a list's class.
+    `by` names the better classifier, `spread` is the standard deviation of its accuracy over seeds. A `recommendation` question
+    has no classifier (`by` is "nearest"): it measures the share of the nearest lists that have the list's class.
     """
 
     encoder: str
@@ -54,37 +54,36 @@ def probe_all(
     seeds: tuple[int, ...] = SEEDS,
     only: str | None = None,
 ) -> Iterator[Probed]:
-    """One row for each question (or for `only` that one) and encoder, first those to classifiers, then those to nearest lists;
-    categories are those of `attribute`.
+    """Yields one row for each question (or for `only`) and encoder: first questions to classifiers, then to nearest lists.
+    `attribute` gives the categories.
 
-    Classifiers learn from the lists that encoders learned from, are chosen on the validation lists, and answer for the test
-    lists alone. A question that no list of one of these can be asked is left out.
+    Classifiers are fitted on the lists that the encoders learned from, selected on the validation lists and scored on the test
+    lists. A question is left out where one of these three folds has no list for it.
     """
     category = category_numbers(lists, attribute) if attribute else None
-    asked = [probes(lists, category=category, seed=seed) for seed in seeds]
-    questions = [(number, first.name, _run) for number, first in enumerate(asked[0])]
+    probes_by_seed = [probes(lists, category=category, seed=seed) for seed in seeds]
+    questions = [(number, first.name, _run) for number, first in enumerate(probes_by_seed[0])]
     questions += [(n, f"recommendation, {name}", _nearest) for n, name, _ in questions if name in SHARED]
     for number, question, answer in questions:
-        if only not in (None, question) or any(_lacking(found[number], lists.folds) for found in asked):
+        samples = [seed_probes[number] for seed_probes in probes_by_seed]
+        if only not in (None, question) or any(_lacks_fold(probe, lists.folds) for probe in samples):
             continue
         for name, encoder in encoders.items():
-            runs = [
-                answer(encoder, found[number], lists.folds, seed=seed) for seed, found in zip(seeds, asked, strict=True)
-            ]
-            yield _row(name, replace(asked[0][number], name=question), runs, lists=len(lists))
+            runs = [answer(encoder, probe, lists.folds, seed=seed) for seed, probe in zip(seeds, samples, strict=True)]
+            yield _row(name, replace(samples[0], name=question), runs, lists=len(lists))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Run:
-    """One seed: right or not (or which share is) for each tested list, by classifier, and whose list it was."""
+    """One seed: `right` (tested,) is a 0/1 score or a share, `tuned` the validation accuracy, both by classifier."""
 
     right: dict[str, NDArray[np.float64]]
     tuned: dict[str, float]
     owner: NDArray[np.int64]
 
 
-def _lacking(probe: Probe, folds: NDArray[np.uint8]) -> bool:
-    """Is there nothing to fit, to choose or to test a classifier on?"""
+def _lacks_fold(probe: Probe, folds: NDArray[np.uint8]) -> bool:
+    """Is there no list to fit, to select or to test a classifier on?"""
     return set(folds[probe.owner].tolist()) != {FIT, VALIDATION, TEST}
 
 
@@ -94,8 +93,8 @@ def _run(encoder: ListEncoder, probe: Probe, folds: NDArray[np.uint8], *, seed: 
     scale = StandardScaler().fit(vectors[fitted])
     x, y = scale.transform(vectors), probe.labels
     right, tuned = {}, {}
-    for name, tried in _classifiers(seed).items():
-        models = [_fit(model, x[fitted], y[fitted]) for model in tried]
+    for name, candidates in _classifiers(seed).items():
+        models = [_fit(model, x[fitted], y[fitted]) for model in candidates]
         scores = [float(model.score(x[tuning], y[tuning])) for model in models]
         best = int(np.argmax(scores))
         right[name], tuned[name] = (models[best].predict(x[tested]) == y[tested]).astype(np.float64), scores[best]
@@ -103,14 +102,14 @@ def _run(encoder: ListEncoder, probe: Probe, folds: NDArray[np.uint8], *, seed: 
 
 
 def _nearest(encoder: ListEncoder, probe: Probe, folds: NDArray[np.uint8], *, seed: int) -> _Run:
-    """Precision of what is nearest to each tested list among all lists of the question: the mean of precision at 1, 2, ...,
-    `NEAREST`. Ties fall as `seed` draws them."""
+    """Scores each tested list by the mean of precision at 1, 2, ..., `NEAREST` over its nearest lists of the question.
+    `seed` breaks ties."""
     vectors = encoder.encode(probe.lists)
     tested = np.flatnonzero(folds[probe.owner] == TEST)
     scores = vectors[tested] @ vectors.T
     scores[np.arange(len(tested)), tested] = -np.inf
-    drawn = np.random.default_rng(seed).permutation(len(vectors))
-    nearest = drawn[np.argsort(-scores[:, drawn], axis=1, kind="stable")[:, : min(NEAREST, len(vectors) - 1)]]
+    shuffled = np.random.default_rng(seed).permutation(len(vectors))
+    nearest = shuffled[np.argsort(-scores[:, shuffled], axis=1, kind="stable")[:, : min(NEAREST, len(vectors) - 1)]]
     equal = probe.labels[nearest] == probe.labels[tested, None]
     precision = equal.cumsum(axis=1) / np.arange(1, nearest.shape[1] + 1)
     return _Run({"nearest": precision.mean(axis=1)}, {"nearest": 0.0}, probe.owner[tested])
@@ -132,36 +131,36 @@ def _fit(
 
 
 def _row(name: str, probe: Probe, runs: list[_Run], *, lists: int) -> Probed:
-    """The classifier that does best where it is tuned speaks for the encoder; intervals are over stored lists."""
+    """Reports the classifier with the best validation accuracy; intervals are over stored lists."""
     means = {by: [float(run.right[by].mean()) for run in runs] for by in runs[0].right}
     best = max(means, key=lambda by: float(np.mean([run.tuned[by] for run in runs])))
     owner = np.concatenate([run.owner for run in runs])
     right = np.concatenate([run.right[best] for run in runs])
-    answered = np.bincount(owner, weights=right, minlength=lists).astype(np.float64)
-    asked = np.bincount(owner, minlength=lists).astype(np.float64)
-    held = asked > 0
+    right_counts = np.bincount(owner, weights=right, minlength=lists).astype(np.float64)
+    counts = np.bincount(owner, minlength=lists).astype(np.float64)
+    is_tested = counts > 0
     return Probed(
         encoder=name,
         probe=probe.name,
-        accuracy=_ratio(answered[held], asked[held]),
+        accuracy=_ratio(right_counts[is_tested], counts[is_tested]),
         spread=float(np.std(means[best])),
         chance=probe.chance,
-        lists=int(held.sum()),
+        lists=int(is_tested.sum()),
         by=best,
         **{by: float(np.mean(means[by])) if by in means else None for by in ("logistic", "layer")},
     )
 
 
-def _ratio(right: NDArray[np.float64], asked: NDArray[np.float64], *, seed: int = 0) -> Interval:
-    """Right answers over questions, with lists drawn anew: a list is asked several times, and its answers go together."""
-    mean = float(right.sum() / asked.sum())
-    linear = (right - mean * asked) / asked.mean()  # the ratio's influence of each list
+def _ratio(right: NDArray[np.float64], counts: NDArray[np.float64], *, seed: int = 0) -> Interval:
+    """Share of right answers, bootstrapped over lists, since the several answers of one list are not independent."""
+    mean = float(right.sum() / counts.sum())
+    linear = (right - mean * counts) / counts.mean()  # the ratio's influence of each list
     spread = bootstrap(linear, seed=seed)
     return Interval(mean, mean + spread.low, mean + spread.high)
 
 
 def save_probes(rows: list[Probed], folder: Path) -> Path:
-    """Writes `probes.json` and gives its path."""
+    """Writes `probes.json` and returns its path."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "probes.json"
     path.write_text(json.dumps([asdict(row) for row in rows], indent=1), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Asks the list encoders of a bundle what they have kept of the store's lists."""
+"""Protocol `playlist-probes`: probes the list encoders of a bundle on the store's lists."""
 
 from collections.abc import Iterator
 
@@ -11,17 +11,16 @@ from recsys.evaluation.probe_classifiers import SEEDS, Probed, probe_all
 from recsys.evaluation.probes import category_attribute
 from recsys.retrieval.lists.encoder import ListEncoder
 from recsys.retrieval.lists.mean import MEAN, WEIGHTED, fit_mean
-from recsys.retrieval.lists.neural import NeuralListEncoder
-from recsys.retrieval.lists.parts import is_encoder, list_parts, restore_encoder
+from recsys.retrieval.lists.serving import list_encoders
 from recsys.store import Store
 
 
 def probe_bundle(
     store: Store, *, uri: str | None, category: str | None = None, seeds: tuple[int, ...] = SEEDS
 ) -> Iterator[str | Probed]:
-    """Yields what is asked about, then the answers, for each list encoder and for means of the same item vectors.
+    """Yields a line about the lists, then the results of each list encoder and of means of the same item vectors.
 
-    `category` names the attribute that lists are sorted by; without it the best one is taken, where there is one.
+    `category` names the item attribute that gives a list its category (default: `category_attribute`).
 
     Raises:
         NotReady: no bundle is active, or there are no lists, or too few for any question.
@@ -32,7 +31,7 @@ def probe_bundle(
     if uri is None and record is None:
         raise NotReady("no active bundle: run `recsys train playlist-seq2seq`, then give its URI with --bundle")
     bundle = load_bundle(uri or (record.uri if record else ""))
-    encoders = {name: restore_encoder(part) for name, part in list_parts(bundle).items() if is_encoder(part)}
+    encoders = list_encoders(bundle)
     if not encoders:
         raise BundleError(f"{bundle.uri} has no list encoder: run `recsys train playlist-seq2seq` and give its URI")
     lists = _lists(store, bundle)
@@ -40,27 +39,23 @@ def probe_bundle(
     if category and not any(category in row for row in lists.attributes):
         raise InvalidRequest(f"no item has an attribute {category!r}: import one, or leave --category out")
     yield f"{len(lists):,} lists, {int((lists.folds == TEST).sum()):,} of them tested; category: {attribute or 'none'}"
-    asked = False
+    is_empty = True
     for row in probe_all(_with_means(encoders, lists), lists, attribute=attribute, seeds=seeds):
-        asked = True
+        is_empty = False
         yield row
-    if not asked:
+    if is_empty:
         raise NotReady(f"{len(lists):,} lists are too few for any question: import more")
 
 
 def _with_means(encoders: dict[str, ListEncoder], lists: Playlists) -> dict[str, ListEncoder]:
-    """The encoders, and bags of words over the item vectors of the first that has some of its own."""
-    learned = next((one for one in encoders.values() if isinstance(one, NeuralListEncoder)), None)
-    if learned is None:
+    """The encoders, and means of the item vectors of the first encoder that has any."""
+    vectors = next((v for encoder in encoders.values() if (v := encoder.item_vectors) is not None), None)
+    if vectors is None:
         return encoders
     fit = lists.only(lists.folds == 0).data
     means = {"mean": MEAN, "weighted": WEIGHTED}
-    made = {
-        name: fit_mean(fit, learned.vectors, config, name=name)
-        for name, config in means.items()
-        if name not in encoders
-    }
-    return {**encoders, **made}
+    fitted = {name: fit_mean(fit, vectors, config, name=name) for name, config in means.items() if name not in encoders}
+    return {**encoders, **fitted}
 
 
 def _lists(store: Store, bundle: Bundle) -> Playlists:

@@ -1,4 +1,4 @@
-"""What an evaluation found: a table with intervals, as JSON and as numbers for the bundle's manifest."""
+"""The table of an evaluation with intervals, as JSON and as figures for the bundle's manifest."""
 
 import json
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ class Report:
     rows: tuple[Row, ...]
 
     def figures(self) -> dict[str, dict[str, Any]]:
-        """Per part what `GET /v1/models` shows."""
+        """The figures of each part in `GET /v1/models`."""
         return {
             row.name: {
                 "protocol": self.protocol,
@@ -50,7 +50,7 @@ class Report:
         }
 
     def save(self, folder: Path) -> Path:
-        """Writes `report.json` and gives its path."""
+        """Writes `report.json` and returns its path."""
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "report.json"
         path.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
@@ -61,17 +61,17 @@ def report(
     measured: Sequence[PartMetrics], *, reference: str, protocol: str, items: int, seed: int, bundle: str | None
 ) -> Report:
     """The table of `measured`, best NDCG@10 first."""
-    base = next((one for one in measured if one.name == reference), None)
+    base = next((part for part in measured if part.name == reference), None)
     rows = [
         Row(
-            name=one.name,
-            ndcg=bootstrap(one.ndcg, seed=seed),
-            hit=bootstrap(one.hit, seed=seed),
-            mrr=bootstrap(one.mrr, seed=seed),
-            coverage=one.coverage,
-            difference=None if base is None or base is one else paired(one.ndcg, base.ndcg, seed=seed),
+            name=part.name,
+            ndcg=bootstrap(part.ndcg, seed=seed),
+            hit=bootstrap(part.hit, seed=seed),
+            mrr=bootstrap(part.mrr, seed=seed),
+            coverage=part.coverage,
+            difference=None if base is None or base is part else paired(part.ndcg, base.ndcg, seed=seed),
         )
-        for one in measured
+        for part in measured
     ]
     rows.sort(key=lambda row: -row.ndcg.mean)
     users = len(measured[0].ndcg) if measured else 0

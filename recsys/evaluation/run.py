@@ -1,4 +1,4 @@
-"""Evaluates a bundle of the store: every part, every baseline, and the fusion as it is served."""
+"""Protocol `next-item`: evaluates every part of a bundle, every baseline, and the fusion as it is served."""
 
 from collections.abc import Iterator
 from dataclasses import fields
@@ -9,26 +9,26 @@ from recsys.bundle import Bundle
 from recsys.bundle_io import load_bundle
 from recsys.data.splits import split_by_fold
 from recsys.encoders.cache import stored_exits
-from recsys.encoders.catalogue import CatalogueTextEncoder, find_text_encoder
+from recsys.encoders.catalogue_parts import find_text_encoder
 from recsys.errors import BundleError, NotReady
 from recsys.evaluation.ranking_eval import PartMetrics, measure
 from recsys.evaluation.report import Report, report
-from recsys.retrieval.item_text import over_items
-from recsys.retrieval.serving import Deployed, deploy
+from recsys.retrieval.registry import kinds
+from recsys.retrieval.serving import ServingModel, serving_model
 from recsys.store import Store
-from recsys.training.job import Material, material
-from recsys.training.recipes import Plan, Progress, Trained, train_bundle
+from recsys.training.bundling import Trained, train_bundle
+from recsys.training.inputs import TrainingInputs, load_inputs
+from recsys.training.plan import Plan, Progress
 
 REFERENCE = "simple-blend"
-BASELINES = ("popular", "recent", "markov", "item-neighbours", "ease", "als", "text")
 
 
 def evaluate(
     store: Store, *, uri: str | None = None, seed: int = 0, device: str = "cpu"
 ) -> Iterator[Progress | PartMetrics | Report]:
-    """Yields the figures of each part of the bundle (default: the active one) on the test events, and last the table.
+    """Yields the metrics of each part of the bundle (default: the active one) on the test events, and last the report.
 
-    Baselines that the bundle lacks are trained beside it on the same events.
+    Baselines that the bundle lacks are trained on the same events.
 
     Raises:
         NotReady: no bundle is active.
@@ -49,40 +49,43 @@ def evaluate(
             f"{bundle.uri} has learned every event: nothing is left to measure it on; train without --deploy"
         )
     settings = {field.name: bundle.about[field.name] for field in fields(Plan) if field.name in bundle.about}
-    work = material(store, Plan(**settings | {"device": device}), encoder=find_text_encoder(bundle))
-    if work.data.hash != bundle.about["data"]["hash"]:
+    inputs = load_inputs(store, Plan(**settings | {"device": device}), encoder=find_text_encoder(bundle))
+    if inputs.data.hash != bundle.about["data"]["hash"]:
         raise BundleError(f"{bundle.uri} was trained on other events than the store holds now: train again")
-    deployed = _filled(deploy(bundle), store, work)
+    model = _with_items(serving_model(bundle), store, inputs)
     if REFERENCE not in bundle.parts:
-        for fact in train_bundle(BASELINES, work.data, work.text, work.plan, default="blend"):
+        baselines = kinds(lambda can: can.baseline and can.default_blend)
+        for fact in train_bundle(baselines, inputs.data, inputs.text, inputs.plan, default="blend"):
             match fact:
                 case Progress():
                     yield fact
                 case Trained():
-                    deployed = _beside(deployed, deploy(fact.bundle))
-    yield from _measured(deployed, bundle, work, seed=seed)
+                    model = _with_baselines(model, serving_model(fact.bundle))
+    yield from _measured(model, bundle, inputs, seed=seed)
 
 
-def _filled(deployed: Deployed, store: Store, work: Material) -> Deployed:
-    """`deployed` whose source over the bundle's own text encoder, if any, knows the items."""
-    reader, data = work.reader, work.data
-    if not isinstance(reader, CatalogueTextEncoder):
-        return deployed
-    exits = stored_exits(store, reader, data.item_ids, data.texts, data.domains or None, layers=reader.exits)
-    known = np.ones(data.items, dtype=np.bool_)
-    return deployed.with_source(reader.name, over_items(work.encoder[reader.name], exits, known=known, kind="exact"))
+def _with_items(model: ServingModel, store: Store, inputs: TrainingInputs) -> ServingModel:
+    """`model`, its source over the bundle's text encoder (if the bundle has one) filled with the items' vectors."""
+    if not inputs.carried_encoder:
+        return model
+    encoder, data = inputs.text_encoder, inputs.data
+    exits = stored_exits(store, encoder, data.item_ids, data.texts, data.domains or None, layers=encoder.exits)
+    return model.with_catalogue(exits, known=np.ones(data.items, dtype=np.bool_), index="exact")
 
 
-def _beside(ours: Deployed, baselines: Deployed) -> Deployed:
-    """Both, ours first; of the baselines' fusions those of simple sources alone."""
+def _with_baselines(ours: ServingModel, baselines: ServingModel) -> ServingModel:
+    """Joins both models, except the baselines' `blend`; where names clash, ours wins."""
     fusions = {name: fusion for name, fusion in baselines.fusions.items() if name != "blend"}
-    return Deployed({**baselines.sources, **ours.sources}, {**fusions, **ours.fusions}, ours.default)
+    return ServingModel({**baselines.sources, **ours.sources}, {**fusions, **ours.fusions}, ours.default)
 
 
-def _measured(deployed: Deployed, bundle: Bundle, work: Material, *, seed: int) -> Iterator[PartMetrics | Report]:
+def _measured(
+    model: ServingModel, bundle: Bundle, inputs: TrainingInputs, *, seed: int
+) -> Iterator[PartMetrics | Report]:
     measured = []
-    cases, items = split_by_fold(work.data).test, work.data.items
-    for one in measure(deployed, cases, items=items, include_seen=work.plan.include_seen):
-        measured.append(one)
-        yield one
-    yield report(measured, reference=REFERENCE, protocol=work.plan.protocol, items=items, seed=seed, bundle=bundle.uri)
+    cases, items = split_by_fold(inputs.data).test, inputs.data.items
+    for metrics in measure(model, cases, items=items, include_seen=inputs.plan.include_seen):
+        measured.append(metrics)
+        yield metrics
+    protocol = inputs.plan.protocol
+    yield report(measured, reference=REFERENCE, protocol=protocol, items=items, seed=seed, bundle=bundle.uri)

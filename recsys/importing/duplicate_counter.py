@@ -1,24 +1,29 @@
-"""Which of equal rows a row is, counted over a whole file in bounded memory."""
+"""Numbers duplicate rows of a file (first, second, ...) in bounded memory, with a temporary SQLite table."""
 
 import json
 import sqlite3
 from collections import Counter
 from collections.abc import Sequence
 
-CACHE = 16_000
-"""KiB held in memory; what is beyond lies in a temporary file that SQLite removes."""
+CACHE_KIB = 16_000
+"""Memory of the table; the rest of it is in a temporary file that SQLite removes."""
 
 
 class DuplicateCounter:
     """Counts digests. A table on disk stands in for a dictionary: 10 million rows of a file would fill a gigabyte.
 
-    A digest is known by its first 63 bits. Of 10 million different rows two share them with a probability of
-    .000005, and then the second is only called the second.
+    A digest counts by its first 63 bits. Of 10 million different rows two share them with a probability of .000005, and then
+    the only harm is that one of them gets the number 2.
     """
 
     def __init__(self) -> None:
         self._table = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-        for pragma in (f"cache_size = -{CACHE}", "journal_mode = OFF", "synchronous = OFF", "locking_mode = EXCLUSIVE"):
+        for pragma in (
+            f"cache_size = -{CACHE_KIB}",
+            "journal_mode = OFF",
+            "synchronous = OFF",
+            "locking_mode = EXCLUSIVE",
+        ):
             self._table.execute(f"PRAGMA {pragma}")
         self._table.execute("CREATE TABLE seen (digest INTEGER PRIMARY KEY, times INTEGER, call INTEGER)")
         self._calls = 0
@@ -27,14 +32,14 @@ class DuplicateCounter:
         self._table.close()
 
     def numbers(self, digests: Sequence[bytes]) -> list[int]:
-        """For each digest which of its equals it is: 1 for the first there was, earlier calls included."""
+        """The number of each digest among its equals, earlier calls included: 1 for the first."""
         keys = [int.from_bytes(digest[:8], "big") >> 1 for digest in digests]
         times = self._earlier(Counter(keys))
-        found = []
+        numbers = []
         for key in keys:
             times[key] += 1
-            found.append(times[key])
-        return found
+            numbers.append(times[key])
+        return numbers
 
     def _earlier(self, counts: Counter[int]) -> Counter[int]:
         """How often each key came in earlier calls; this call's `counts` are added to the table."""

@@ -9,10 +9,10 @@ from recsys.importing.report import Row
 from recsys.store.records import MAX_ID, ItemDraft
 
 ITEM_COLUMNS = ("item_id", "domain", "title")
-"""What is not an attribute of an item."""
+"""All other columns are attributes of an item."""
 MAX_DEPTH = 16
 TOO_DEEP = f"nested too deep: more than {MAX_DEPTH} levels; flatten it"
-FIRST = datetime.min.replace(tzinfo=UTC).timestamp()
+EARLIEST = datetime.min.replace(tzinfo=UTC).timestamp()
 _ENCODER = json.JSONEncoder(sort_keys=True, default=str)
 
 
@@ -46,7 +46,7 @@ def item(row: Row) -> ItemDraft:
 
 
 def event(row: Row, *, latest: float) -> Row:
-    """What the store keeps of an event; `event_id` is None where the row has none.
+    """A row of the events table; `event_id` is None where `row` has none.
 
     Raises:
         ValueError: a value is not what its column holds, or the time is after `latest`.
@@ -112,7 +112,7 @@ def seconds(value: Any, *, latest: float) -> float | None:
             raise ValueError
     except (TypeError, ValueError, OverflowError):
         raise ValueError(f"wrong time: {value!r} is neither epoch seconds nor ISO 8601") from None
-    if moment < FIRST:
+    if moment < EARLIEST:
         raise ValueError(f"wrong time: {value!r} lies before the year 1")
     if moment > latest:
         raise ValueError(f"time in the future: {value!r}; are these milliseconds? Give seconds")
@@ -129,9 +129,9 @@ def _plain(value: Any, *, depth: int = 1) -> Any:
         case float():
             return value if math.isfinite(value) else None
         case dict():
-            return {str(key).replace("\0", ""): _plain(one, depth=depth + 1) for key, one in value.items()}
+            return {str(key).replace("\0", ""): _plain(entry, depth=depth + 1) for key, entry in value.items()}
         case list() | tuple():
-            return [_plain(one, depth=depth + 1) for one in value]
+            return [_plain(entry, depth=depth + 1) for entry in value]
         case None | bool() | int():
             return value
     return str(value)  # dates and the like of Parquet

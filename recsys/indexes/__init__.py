@@ -1,1 +1,1 @@
-"""Maximum inner product search over catalogue rows behind one protocol: exact, by a graph, a funnel, or lists of codes."""
+"""Maximum inner product search over catalogue rows behind one protocol: exact, HNSW, IVF-PQ, or a Matryoshka funnel."""

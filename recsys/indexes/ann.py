@@ -1,8 +1,7 @@
-"""What indexes have in common whose FAISS part only proposes rows: exact inner products decide, changes stand beside it.
+"""Base of the FAISS indexes: FAISS proposes candidates, exact inner products rerank them.
 
-The FAISS part stays as it was built, for it must not be changed while it is searched. What changed since is marked: a deleted
-row is skipped, a new or replaced one is compared exactly beside what is proposed. Every search pays for these, so many
-thousands ask for a new build.
+The FAISS part stays as it was built, for it must not change while it is searched. A row deleted since then is skipped; new and
+replaced rows (the delta) are searched exhaustively. Every search pays for the delta, so many thousands need a new build.
 """
 
 from abc import ABC, abstractmethod
@@ -21,24 +20,24 @@ from recsys.indexes.index import Allowed, Flags, Rows, SearchResult, Vectors, em
 
 
 class AnnIndex(ABC):
-    """`nodes` are the rows that the FAISS part knows (its n-th vector is row nodes[n]); `exact` knows all as they are.
+    """`nodes` are the rows in the FAISS part (its n-th vector is row nodes[n]); `exact` has the current vectors of all rows.
 
-    `changed` marks the rows whose vector the FAISS part does not hold.
+    `changed` marks the rows whose current vector is not in the FAISS part.
     """
 
     def __init__(self, exact: ExactIndex, *, nodes: Rows, changed: Flags) -> None:
         self.exact = exact
         self.nodes, self.changed = read_only(nodes), read_only(changed)
-        self._drawn = exact.known & ~changed
-        self._beside = np.flatnonzero(exact.known & changed)
+        self._indexed = exact.known & ~changed
+        self._delta = np.flatnonzero(exact.known & changed)
 
     @abstractmethod
-    def _proposed(self, queries: Vectors, drawn: Sequence[Flags], *, k: int) -> list[Rows]:
-        """For each query, rows of its `drawn` that should hold the `k` best: at least `k` of them where there are as many."""
+    def _candidates(self, queries: Vectors, indexed: Sequence[Flags], *, k: int) -> list[Rows]:
+        """For each query those of its `indexed` rows likely to include the `k` best; at least `k` where there are as many."""
 
     @abstractmethod
     def over(self, exact: ExactIndex, *, changed: Flags) -> Self:
-        """The same FAISS part beside other vectors."""
+        """The same FAISS part with the vectors of `exact`, of which `changed` ones differ."""
 
     @property
     def vectors(self) -> Vectors:
@@ -49,15 +48,15 @@ class AnnIndex(ABC):
         return self.exact.known
 
     def search(self, queries: Vectors, *, k: int, allowed: Allowed | None = None) -> SearchResult:
-        found = empty_result(len(queries), k=k)
-        drawn = [self._drawn if allowed is None else self._drawn & allowed[i] for i in range(len(queries))]
-        for i, rows in enumerate(self._proposed(queries, drawn, k=k)):
-            if len(self._beside):
-                beside = self._beside if allowed is None else self._beside[allowed[i][self._beside]]
-                rows = np.concatenate([rows, beside])
+        result = empty_result(len(queries), k=k)
+        indexed = [self._indexed if allowed is None else self._indexed & allowed[i] for i in range(len(queries))]
+        for i, rows in enumerate(self._candidates(queries, indexed, k=k)):
+            if len(self._delta):
+                delta = self._delta if allowed is None else self._delta[allowed[i][self._delta]]
+                rows = np.concatenate([rows, delta])
             rows = np.sort(rows)
-            write_row(found, i, *top_k(rows, products(self.vectors, queries[i], rows), k=k))
-        return found
+            write_row(result, i, *top_k(rows, inner_products(self.vectors, queries[i], rows), k=k))
+        return result
 
     def with_rows(self, rows: Rows, vectors: Vectors) -> Self:
         exact = self.exact.with_rows(rows, vectors)
@@ -70,15 +69,15 @@ class AnnIndex(ABC):
         return self.over(self.exact.without(rows), changed=self.changed)
 
 
-def products(vectors: Vectors, query: Vectors, rows: Rows) -> Vectors:
-    """Inner products of `query` with `rows` of `vectors`: many are cheaper to pick out of all than to gather."""
+def inner_products(vectors: Vectors, query: Vectors, rows: Rows) -> Vectors:
+    """Inner products of `query` with `rows` of `vectors`: for many rows a product with all is cheaper than gathering them."""
     if 4 * len(rows) < len(vectors):
         return vectors[rows] @ query
     return (vectors @ query)[rows]
 
 
 def indexable(exact: ExactIndex) -> Flags:
-    """The known rows whose vectors are numbers; the others cannot be drawn and are compared exactly."""
+    """The known rows with finite vectors; FAISS cannot index the others, which are compared exactly."""
     return exact.known & np.isfinite(exact.vectors).all(axis=1)
 
 
@@ -86,7 +85,7 @@ def indexable(exact: ExactIndex) -> Flags:
 def one_thread() -> Iterator[None]:
     """One FAISS thread inside: several would build in the order in which they happen to run, and a server needs the others.
 
-    FAISS keeps the number of threads per calling thread, so it is set here and put back, not once at import.
+    FAISS keeps the number of threads per calling thread, so it is set here and restored, not once at import.
     """
     threads = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(1)
@@ -109,7 +108,7 @@ def read_faiss(content: NDArray[np.uint8], name: str, *, what: str) -> Any:
 
 
 def stored_arrays(index: AnnIndex) -> dict[str, NDArray[Any]]:
-    """What of a part does not belong to FAISS."""
+    """The arrays of a part besides those of FAISS."""
     return {"vectors": index.vectors, "known": index.known, "nodes": index.nodes, "changed": index.changed}
 
 

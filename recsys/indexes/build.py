@@ -1,4 +1,4 @@
-"""All kinds of index: which one suits, how each is built, and how a stored one is read back."""
+"""All kinds of index: the one that suits a number of rows, how each is built, and how a stored one is restored."""
 
 from typing import Literal, assert_never
 
@@ -13,10 +13,10 @@ from recsys.indexes.ivf_pq import IvfPqConfig, IvfPqIndex, build_ivf_pq
 IndexConfig = ExactConfig | HnswConfig | FunnelConfig | IvfPqConfig
 
 Kind = Literal["auto", "exact", "funnel", "hnsw", "ivf-pq"]
-"""What can be asked for; `auto` takes what suits the number of rows."""
+"""Kinds of the settings; `auto` chooses by the number of rows."""
 
 EXACT_ROWS = 50_000
-"""Up to here an exact answer is quick enough not to bother: about a millisecond and a half with 64 dimensions."""
+"""Up to here an exact search takes at most a millisecond and a half with 64 dimensions."""
 
 
 def suited(rows: int) -> IndexConfig:

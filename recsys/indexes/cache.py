@@ -1,7 +1,7 @@
-"""Indexes that take long to build, kept as files from one start to the next.
+"""A cache of indexes that take long to build: files that outlive the process.
 
-A kept one is used again if its settings and space are those wanted. Vectors that differ by now stand beside it; where they have
-become many it has aged, and is built anew.
+A cached index is used again if it has the settings and the space of today. Vectors that have changed become its delta; where they
+are many it is stale, and built anew.
 """
 
 import logging
@@ -23,19 +23,19 @@ log = logging.getLogger(__name__)
 
 
 def build_or_load(
-    config: IndexConfig, vectors: Vectors, *, known: Flags, space: Space, folder: Path | None, name: str
+    config: IndexConfig, vectors: Vectors, *, known: Flags, space: Space, cache_dir: Path | None, name: str
 ) -> Index:
-    """As `build`, through the file of `name` and size in `folder`, where one is given and the kind takes long to build.
+    """As `build`, through a file in `cache_dir` where there is one and the kind takes long to build.
 
-    There is one file for each name and size, that of the encoder which was started last. A file that cannot be read is told in
-    the log and built again; one that cannot be written leaves the next start to build it.
+    There is one file for each name and size, that of the encoder which was started last. A file that cannot be read is logged
+    and replaced; one that cannot be written leaves the next start to build it.
     """
-    path = None if folder is None else folder / f"{name}-{space.layers}x{space.dims}.index"
+    path = None if cache_dir is None else cache_dir / f"{name}-{space.layers}x{space.dims}.index"
     if path is not None and path.exists():
         try:
-            held = _over(load(path, space=space), vectors, known)
-            if held is not None and held.config == config and not is_stale(held, known, suits=config):
-                return held
+            cached = _with_vectors(load(path, space=space), vectors, known)
+            if cached is not None and cached.config == config and not is_stale(cached, known, suits=config):
+                return cached
             log.info("%s is of other settings or too few of the items of today: built again", path)
         except BundleError as error:
             log.warning("%s", error)
@@ -48,11 +48,11 @@ def build_or_load(
     return index
 
 
-def _over(held: Index, vectors: Vectors, known: Flags) -> HnswIndex | IvfPqIndex | None:
-    """`held` beside the vectors of today; None where it proposes nothing or some of its rows are no more."""
-    if not isinstance(held, HnswIndex | IvfPqIndex) or len(held.known) > len(known):
+def _with_vectors(cached: Index, vectors: Vectors, known: Flags) -> HnswIndex | IvfPqIndex | None:
+    """`cached` with the vectors of today; None where it is no FAISS index or some of its rows no longer exist."""
+    if not isinstance(cached, HnswIndex | IvfPqIndex) or len(cached.known) > len(known):
         return None
-    same = len(held.vectors)
+    same = len(cached.vectors)
     changed = np.ones(len(known), dtype=np.bool_)
-    changed[:same] = held.changed | (held.vectors != vectors[:same]).any(axis=1)
-    return held.over(ExactIndex(ExactConfig(), vectors, known=known), changed=changed)
+    changed[:same] = cached.changed | (cached.vectors != vectors[:same]).any(axis=1)
+    return cached.over(ExactIndex(ExactConfig(), vectors, known=known), changed=changed)

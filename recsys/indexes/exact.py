@@ -22,7 +22,7 @@ from recsys.indexes.index import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExactConfig:
-    """`at_once` scores are held in memory, four bytes each; one query's scores always are."""
+    """At most `at_once` scores are in memory, four bytes each, or the scores of one query."""
 
     at_once: int = 16_000_000
 
@@ -39,14 +39,14 @@ class ExactIndex:
         self.vectors, self.known = read_only(vectors), read_only(known)
 
     def search(self, queries: Vectors, *, k: int, allowed: Allowed | None = None) -> SearchResult:
-        found = empty_result(len(queries), k=k)
+        result = empty_result(len(queries), k=k)
         step = max(1, self.config.at_once // max(1, len(self.vectors)))
         for start in range(0, len(queries), step):
             dense = queries[start : start + step] @ self.vectors.T
             for i, scores in enumerate(dense, start):
                 rows = np.flatnonzero(self.known if allowed is None else self.known & allowed[i])
-                write_row(found, i, *top_k(rows, scores[rows], k=k))
-        return found
+                write_row(result, i, *top_k(rows, scores[rows], k=k))
+        return result
 
     def with_rows(self, rows: Rows, vectors: Vectors) -> "ExactIndex":
         more, known = extended(self.vectors, self.known, rows, vectors)

@@ -25,27 +25,27 @@ FORMAT = 1
 
 
 def save(index: Index, path: Path, *, space: Space | None = None) -> None:
-    """Writes `index`, whose vectors are of `space`, beside `path` and renames: a reader sees the old file or the new one.
+    """Writes `index`, whose vectors are of `space`, to a partial file that is renamed to `path`: nobody reads half an index.
 
     Raises:
-        BundleError: the place cannot be written.
+        BundleError: `path` cannot be written.
     """
     part = index.part(path.name)
     about = {"format": FORMAT, "kind": part.kind, "config": part.config, "space": asdict(space) if space else None}
     head = json.dumps(about).encode()
     body = head + b"\n" + write_safetensors({name: np.ascontiguousarray(a) for name, a in part.arrays.items()})
-    beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("wb") as file:
-            file.write(signed(body))
+        with partial.open("wb") as file:
+            file.write(with_digest(body))
             file.flush()
             os.fsync(file.fileno())
-        beside.replace(path)
+        partial.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
         with suppress(OSError):  # there may be no folder to look into
-            beside.unlink(missing_ok=True)
+            partial.unlink(missing_ok=True)
         raise BundleError(f"index not written to {path}: {error}; free space or choose another place") from error
 
 
@@ -69,12 +69,12 @@ def load(path: Path, *, space: Space | None = None) -> Index:
         if about["format"] != FORMAT:
             raise BundleError(f"{path} has index format {about['format']}; this version reads {FORMAT}: build it again")
         if space is not None:
-            held = about.get("space")
-            if held is None:
+            stored = about.get("space")
+            if stored is None:
                 raise BundleError(
                     f"{path} does not say of which space its vectors are, {space} is needed: build it again"
                 )
-            space.must_be(Space(**held), what=str(path))
+            space.must_be(Space(**stored), what=str(path))
         return restore(
             Part(name=path.name, kind=about["kind"], config=about["config"], arrays=read_safetensors(arrays))
         )
@@ -82,8 +82,8 @@ def load(path: Path, *, space: Space | None = None) -> Index:
         raise BundleError(f"{path} holds no index ({error}); build it again") from error
 
 
-def signed(body: bytes) -> bytes:
-    """The file that `body` makes."""
+def with_digest(body: bytes) -> bytes:
+    """`body` behind the line with its SHA-256."""
     return hashlib.sha256(body).hexdigest().encode() + b"\n" + body
 
 

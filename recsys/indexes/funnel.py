@@ -1,8 +1,8 @@
-"""The funnel: the first numbers of nested (Matryoshka) vectors make a shortlist, their whole length decides.
+"""The funnel: the first numbers of nested (Matryoshka) vectors select a shortlist, the whole vectors rank it.
 
 Source: Matryoshka Representation Learning (arXiv:2205.13147), section 4.3.1, adaptive retrieval. For unit vectors: prefixes are
-normalised anew, or the longer ones would win. They are kept as a contiguous copy: products with a view of the whole vectors
-would read all of these. Nothing is trained and nothing grows stale, so a change costs what it costs the exact index.
+normalised anew, or the longer ones would win. They are a contiguous copy: products with a view of the whole vectors would
+load all of these. Nothing is trained and nothing grows stale, so a change costs what it costs the exact index.
 """
 
 from dataclasses import asdict, dataclass
@@ -12,7 +12,7 @@ import numpy as np
 from recsys.bundle import Part
 from recsys.encoders.normalize import l2_normalize
 from recsys.errors import InvalidRequest
-from recsys.indexes.ann import products, stored_exact
+from recsys.indexes.ann import inner_products, stored_exact
 from recsys.indexes.exact import ExactConfig, ExactIndex
 from recsys.indexes.index import (
     Allowed,
@@ -30,7 +30,7 @@ from recsys.indexes.index import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FunnelConfig:
-    """The shortlist is made by the first `dims` numbers: `factor` times as many rows as are wanted, at least `shortlist`."""
+    """The first `dims` numbers select the shortlist: `factor` times `k` rows, at least `shortlist`."""
 
     dims: int = 64
     shortlist: int = 200
@@ -43,7 +43,7 @@ class FunnelConfig:
 
 
 class FunnelIndex:
-    """An exact index with the prefixes of its vectors beside it."""
+    """An exact index, and the prefixes of its vectors."""
 
     def __init__(self, config: FunnelConfig, exact: ExactIndex, *, prefixes: Vectors | None = None) -> None:
         if config.dims > exact.vectors.shape[1]:
@@ -60,12 +60,12 @@ class FunnelIndex:
         return self.exact.known
 
     def search(self, queries: Vectors, *, k: int, allowed: Allowed | None = None) -> SearchResult:
-        found = empty_result(len(queries), k=k)
+        result = empty_result(len(queries), k=k)
         for i, query in enumerate(queries):
-            kept = self.known if allowed is None else self.known & allowed[i]
-            rows = self._shortlist(query, kept, size=max(self.config.shortlist, self.config.factor * k))
-            write_row(found, i, *top_k(rows, products(self.vectors, query, rows), k=k))
-        return found
+            flags = self.known if allowed is None else self.known & allowed[i]
+            rows = self._shortlist(query, flags, size=max(self.config.shortlist, self.config.factor * k))
+            write_row(result, i, *top_k(rows, inner_products(self.vectors, query, rows), k=k))
+        return result
 
     def with_rows(self, rows: Rows, vectors: Vectors) -> "FunnelIndex":
         exact = self.exact.with_rows(rows, vectors)
@@ -78,7 +78,7 @@ class FunnelIndex:
         return FunnelIndex(self.config, self.exact.without(rows), prefixes=self._prefixes)
 
     def part(self, name: str) -> Part:
-        """Without the prefixes, which are cut anew."""
+        """Without the prefixes, which are made again."""
         arrays = {"vectors": self.vectors, "known": self.known}
         return Part(name=name, kind="funnel", config=asdict(self.config), arrays=arrays)
 
@@ -86,12 +86,12 @@ class FunnelIndex:
     def from_part(cls, part: Part) -> "FunnelIndex":
         return cls(FunnelConfig(**part.config), stored_exact(part))
 
-    def _shortlist(self, query: Vectors, kept: Flags, *, size: int) -> Rows:
-        """The `size` rows of `kept` whose prefixes are nearest, and those level with the last of them."""
-        if size >= np.count_nonzero(kept) or not np.isfinite(query).all():
-            return np.flatnonzero(kept)
+    def _shortlist(self, query: Vectors, flags: Flags, *, size: int) -> Rows:
+        """The `size` rows of `flags` with the nearest prefixes, and those that tie with the last of them."""
+        if size >= np.count_nonzero(flags) or not np.isfinite(query).all():
+            return np.flatnonzero(flags)
         scores = self._prefixes @ query[: self.config.dims]
-        scores[~kept] = -np.inf
+        scores[~flags] = -np.inf
         return np.flatnonzero(scores >= nth_largest(scores, size))
 
 

@@ -15,7 +15,7 @@ Allowed = Flags | Sequence[Flags]
 T = TypeVar("T", bound=np.generic)
 
 SORT_ALL_BELOW = 1000
-"""So many scores are put in order as a whole: to cut off the worse ones first would take longer."""
+"""Up to so many scores are sorted as a whole: to partition them first would take longer."""
 
 
 class SearchResult(NamedTuple):
@@ -51,15 +51,15 @@ class Index(Protocol):
         ...
 
     def with_rows(self, rows: Rows, vectors: Vectors) -> Self:
-        """The same with `vectors` (rows, dim) at `rows`: new, replaced, or beyond the end. Of a repeated row the last counts."""
+        """This index with `vectors` (rows, dim) at `rows`: new, replaced or beyond the end. Of a repeated row the last counts."""
         ...
 
     def without(self, rows: Rows) -> Self:
-        """The same without `rows`; those it never knew are passed over."""
+        """This index without `rows`; rows it never knew are ignored."""
         ...
 
     def part(self, name: str) -> Part:
-        """As it is stored; arrays besides `vectors` and `known` are what takes long to make."""
+        """The index as it is stored; arrays besides `vectors` and `known` are those that take long to make."""
         ...
 
 
@@ -81,23 +81,23 @@ def top_k(rows: Rows, scores: Vectors, *, k: int) -> tuple[Rows, Vectors]:
 def nth_largest(scores: Vectors, n: int) -> np.float32:
     """The n-th largest of at least `n` scores, none of which is NaN.
 
-    The n-th largest of the maxima of pieces is no larger, so that of many scores few have to be put in order.
+    The n-th largest of the maxima of blocks is no larger, so that of many scores few have to be sorted.
     """
-    piece = len(scores) // (16 * n)
-    if piece >= 8:
-        maxima = scores[: len(scores) // piece * piece].reshape(-1, piece).max(axis=1)
+    size = len(scores) // (16 * n)
+    if size >= 8:
+        maxima = scores[: len(scores) // size * size].reshape(-1, size).max(axis=1)
         scores = scores[scores >= nth_largest(maxima, n)]
     return -np.partition(-scores, n - 1)[n - 1]  # from below, many equal scores take twenty times as long
 
 
 def empty_result(queries: int, *, k: int) -> SearchResult:
-    """What is found before anything is."""
+    """A result without rows."""
     return SearchResult(np.full((queries, k), -1, dtype=np.int64), np.full((queries, k), -np.inf, dtype=np.float32))
 
 
-def write_row(found: SearchResult, query: int, rows: Rows, scores: Vectors) -> None:
-    """Writes what was found for one query, up to `k` of it."""
-    found.rows[query, : len(rows)], found.scores[query, : len(rows)] = rows, scores
+def write_row(result: SearchResult, query: int, rows: Rows, scores: Vectors) -> None:
+    """Writes the rows of one query, up to `k` of them."""
+    result.rows[query, : len(rows)], result.scores[query, : len(rows)] = rows, scores
 
 
 def read_only(array: NDArray[T]) -> NDArray[T]:
@@ -111,7 +111,10 @@ def extended(vectors: Vectors, known: Flags, rows: Rows, new: Vectors) -> tuple[
     """Copies of both with `new` vectors at `rows`, which may lie beyond the end."""
     assert rows.min(initial=0) >= 0, f"row {rows.min()} is no place in a catalogue"
     size = max(len(vectors), int(rows.max(initial=-1)) + 1)
-    more, marks = np.zeros((size, vectors.shape[1]), dtype=np.float32), np.zeros(size, dtype=np.bool_)
-    more[: len(vectors)], marks[: len(known)] = vectors, known
-    more[rows], marks[rows] = new, True
-    return more, marks
+    extended_vectors, extended_known = (
+        np.zeros((size, vectors.shape[1]), dtype=np.float32),
+        np.zeros(size, dtype=np.bool_),
+    )
+    extended_vectors[: len(vectors)], extended_known[: len(known)] = vectors, known
+    extended_vectors[rows], extended_known[rows] = new, True
+    return extended_vectors, extended_known

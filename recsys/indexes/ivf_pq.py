@@ -1,10 +1,10 @@
-"""Vectors in lists, a few bytes each (IVF-PQ), for catalogues whose graph would take too long to build or too much memory.
+"""IVF-PQ: vectors in inverted lists, a few bytes each, for catalogues whose graph would be too slow to build or too large.
 
-Source: Jégou, Douze and Schmid, "Product quantization for nearest neighbor search" (PAMI 2011), through FAISS. The codes alone
-rank roughly, so they only propose: `factor` times as many rows as are wanted, whose exact inner products then decide ("refine").
+Source: Jégou, Douze and Schmid, "Product quantization for nearest neighbor search" (PAMI 2011), through FAISS. The codes
+rank roughly, so they only propose `refine_factor * k` candidates, which exact inner products rerank ("refine").
 
-A filter goes into the search of the lists. Where the lists looked at hold too few allowed rows, four times as many are looked at,
-up to where comparing all allowed rows costs less.
+A filter goes into the search of the lists. Where the probed lists have too few allowed rows, four times as many are probed, up
+to where comparing all allowed rows costs less.
 """
 
 from collections.abc import Sequence
@@ -22,34 +22,34 @@ from recsys.indexes.ann import AnnIndex, indexable, one_thread, read_faiss, stor
 from recsys.indexes.exact import ExactConfig, ExactIndex
 from recsys.indexes.index import Flags, Rows, Vectors
 
-PER_CENTRE = 39
-"""Rows that FAISS wants to learn one centre from."""
+ROWS_PER_CENTROID = 39
+"""FAISS asks for so many training rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IvfPqConfig:
-    """`lists` that rows are sorted into (fewer where there are few rows), `codes` bytes a vector of 2^`bits` values each.
+    """FAISS's settings: `nlist` inverted lists (fewer where there are few rows), `pq_m` codes of `pq_bits` bits a vector.
 
-    A search looks into `probe` lists and refines `factor` times as many rows as are wanted. Below `least` rows all are compared.
+    A search probes `nprobe` lists and refines `refine_factor * k` rows. Below `min_rows` rows all are compared.
     """
 
-    lists: int = 1024
-    codes: int = 64
-    bits: int = 8
-    probe: int = 32
-    factor: int = 20
-    least: int = 10_000
+    nlist: int = 1024
+    pq_m: int = 64
+    pq_bits: int = 8
+    nprobe: int = 32
+    refine_factor: int = 20
+    min_rows: int = 10_000
 
     def __post_init__(self) -> None:
-        for name in ("lists", "codes", "probe", "factor", "least"):
+        for name in ("nlist", "pq_m", "nprobe", "refine_factor", "min_rows"):
             if getattr(self, name) < 1:
                 raise InvalidRequest(f"{name}={getattr(self, name)}: at least 1")
-        if not 4 <= self.bits <= 8:
-            raise InvalidRequest(f"bits={self.bits}: a code has 4 to 8")
+        if not 4 <= self.pq_bits <= 8:
+            raise InvalidRequest(f"pq_bits={self.pq_bits}: a code has 4 to 8")
 
 
 class IvfPqIndex(AnnIndex):
-    """`lists` holds the codes of `nodes`; None where there are too few rows to learn codes from."""
+    """`lists` has the codes of `nodes`; None where there are too few rows to learn codes from."""
 
     def __init__(
         self, config: IvfPqConfig, exact: ExactIndex, *, lists: Any | None, nodes: Rows, changed: Flags
@@ -65,7 +65,7 @@ class IvfPqIndex(AnnIndex):
 
     @classmethod
     def from_part(cls, part: Part) -> "IvfPqIndex":
-        """Raises BundleError: the lists are none, or belong to other vectors."""
+        """Raises BundleError: the bytes are no lists, or those of other vectors."""
         a, exact, lists = part.arrays, stored_exact(part), None
         if "lists" in a:
             lists = read_faiss(a["lists"], part.name, what="lists")
@@ -78,53 +78,53 @@ class IvfPqIndex(AnnIndex):
     def over(self, exact: ExactIndex, *, changed: Flags) -> "IvfPqIndex":
         return IvfPqIndex(self.config, exact, lists=self._lists, nodes=self.nodes, changed=changed)
 
-    def _proposed(self, queries: Vectors, drawn: Sequence[Flags], *, k: int) -> list[Rows]:
-        return [self._proposed_to(query, flags, k=k) for query, flags in zip(queries, drawn, strict=True)]
+    def _candidates(self, queries: Vectors, indexed: Sequence[Flags], *, k: int) -> list[Rows]:
+        return [self._query_candidates(query, flags, k=k) for query, flags in zip(queries, indexed, strict=True)]
 
-    def _proposed_to(self, query: Vectors, drawn: Flags, *, k: int) -> Rows:
-        """Those whose codes are near the query's, or all where these are few."""
-        wanted, probe = self.config.factor * k, self.config.probe
-        if self._lists is None or wanted >= np.count_nonzero(drawn):
-            return np.flatnonzero(drawn)
-        kept = self._every if drawn is self._drawn else self._bits(drawn)
-        while probe < self._lists.nlist:
-            rows = self._nearest(query, wanted, probe=probe, kept=kept)
-            if len(rows) == wanted:
+    def _query_candidates(self, query: Vectors, indexed: Flags, *, k: int) -> Rows:
+        """Rows with codes near the query, or all where these are few."""
+        count, nprobe = self.config.refine_factor * k, self.config.nprobe
+        if self._lists is None or count >= np.count_nonzero(indexed):
+            return np.flatnonzero(indexed)
+        bitmap = self._unfiltered if indexed is self._indexed else self._bitmap(indexed)
+        while nprobe < self._lists.nlist:
+            rows = self._nearest(query, count, nprobe=nprobe, bitmap=bitmap)
+            if len(rows) == count:
                 return rows
-            probe *= 4
-        return np.flatnonzero(drawn)
+            nprobe *= 4
+        return np.flatnonzero(indexed)
 
     @cached_property
-    def _every(self) -> NDArray[np.uint8]:
-        """The bits of a question without a filter: of a million rows they take longer than the search."""
-        return self._bits(self._drawn)
+    def _unfiltered(self) -> NDArray[np.uint8]:
+        """The bitmap of a query without a filter: to make that of a million rows takes longer than the search."""
+        return self._bitmap(self._indexed)
 
-    def _bits(self, drawn: Flags) -> NDArray[np.uint8]:
-        every = len(self.nodes) == len(drawn)  # in row order: nothing to pick out
-        return np.packbits(drawn if every else drawn[self.nodes], bitorder="little")
+    def _bitmap(self, indexed: Flags) -> NDArray[np.uint8]:
+        every = len(self.nodes) == len(indexed)  # in row order: nothing to gather
+        return np.packbits(indexed if every else indexed[self.nodes], bitorder="little")
 
-    def _nearest(self, query: Vectors, wanted: int, *, probe: int, kept: Any) -> Rows:
-        """Up to `wanted` of the rows that the bits of `kept` mark, from the `probe` nearest lists."""
+    def _nearest(self, query: Vectors, count: int, *, nprobe: int, bitmap: Any) -> Rows:
+        """Up to `count` of the rows in `bitmap`, from the `nprobe` nearest lists."""
         kinds: Any = faiss  # its stubs know neither
-        view = kinds.SearchParametersIVF(nprobe=probe, sel=kinds.IDSelectorBitmap(kept))
+        parameters = kinds.SearchParametersIVF(nprobe=nprobe, sel=kinds.IDSelectorBitmap(bitmap))
         assert self._lists is not None
-        _, nodes = self._lists.search(query[None], wanted, params=view)
+        _, nodes = self._lists.search(query[None], count, params=parameters)
         return self.nodes[nodes[nodes >= 0]]
 
 
 def build_ivf_pq(config: IvfPqConfig, vectors: Vectors, *, known: Flags) -> IvfPqIndex:
     """Lists and codes learned from the known rows; the same vectors always give the same ones."""
     exact = ExactIndex(ExactConfig(), vectors, known=known)
-    drawn = indexable(exact)
-    nodes = np.flatnonzero(drawn)
-    if len(nodes) < config.least:
-        return IvfPqIndex(config, exact, lists=None, nodes=nodes, changed=~drawn)
+    indexed = indexable(exact)
+    nodes = np.flatnonzero(indexed)
+    if len(nodes) < config.min_rows:
+        return IvfPqIndex(config, exact, lists=None, nodes=nodes, changed=~indexed)
     dim = exact.vectors.shape[1]
-    codes = max(number for number in range(1, min(config.codes, dim) + 1) if dim % number == 0)
-    count = max(1, min(config.lists, len(nodes) // PER_CENTRE))
-    lists = faiss.IndexIVFPQ(faiss.IndexFlatIP(dim), dim, count, codes, config.bits, faiss.METRIC_INNER_PRODUCT)
+    pq_m = max(number for number in range(1, min(config.pq_m, dim) + 1) if dim % number == 0)
+    nlist = max(1, min(config.nlist, len(nodes) // ROWS_PER_CENTROID))
+    lists = faiss.IndexIVFPQ(faiss.IndexFlatIP(dim), dim, nlist, pq_m, config.pq_bits, faiss.METRIC_INNER_PRODUCT)
     lists.cp.min_points_per_centroid = lists.pq.cp.min_points_per_centroid = 1  # few rows are no reason to warn
     with one_thread():
         lists.train(exact.vectors[nodes])
         lists.add(exact.vectors[nodes])
-    return IvfPqIndex(config, exact, lists=lists, nodes=nodes, changed=~drawn)
+    return IvfPqIndex(config, exact, lists=lists, nodes=nodes, changed=~indexed)

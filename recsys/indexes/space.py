@@ -1,4 +1,4 @@
-"""Which vectors an index holds: of which encoder, after how many of its layers, how many of their numbers.
+"""The space of an index: the encoder of its vectors, after how many layers, and how many of their numbers.
 
 Vectors of two spaces have the same shape and mean different things, so nothing but this header tells them apart.
 """

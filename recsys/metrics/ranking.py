@@ -1,4 +1,4 @@
-"""Ranks and what is made of them. Ties get their expected rank, so constant scores get chance."""
+"""Ranks and the metrics made of them. Ties get their expected rank, so constant scores get chance."""
 
 from dataclasses import dataclass
 
@@ -15,15 +15,15 @@ PerCase = NDArray[np.float64]
 def dense_ranks(scores: Scores, targets: NDArray[np.int64], allowed: Allowed) -> PerCase:
     """Expected rank (1 = best) of each query's target among its allowed rows; all but `targets` are (queries, items).
 
-    With ties in random order: 1 + those above + half of those level. Items without a score (NaN) come after all others,
+    With ties in random order: 1 + the rows above + half of the rows level. Items without a score (NaN) come after all others,
     level with each other. A target that is not allowed cannot be returned: it comes after everything that is.
     """
     rivals = allowed.copy()
     np.put_along_axis(rivals, targets[:, None], False, axis=1)
     scores = np.where(np.isnan(scores), -np.inf, scores)
-    own = np.take_along_axis(scores, targets[:, None], axis=1)
-    above = (rivals & (scores > own)).sum(axis=1)
-    level = (rivals & (scores == own)).sum(axis=1)
+    target_scores = np.take_along_axis(scores, targets[:, None], axis=1)
+    above = (rivals & (scores > target_scores)).sum(axis=1)
+    level = (rivals & (scores == target_scores)).sum(axis=1)
     reachable = np.take_along_axis(allowed, targets[:, None], axis=1)[:, 0]
     return np.where(reachable, 1 + above + level / 2, 1 + rivals.sum(axis=1))
 
@@ -36,9 +36,9 @@ def listed_ranks(rows: NDArray[np.int64], scores: Scores, targets: NDArray[np.in
     """
     listed = rows >= 0
     hit = listed & (rows == targets[:, None])
-    own = np.where(hit, scores, -np.inf).max(axis=1, keepdims=True, initial=-np.inf)
-    above = (listed & (scores > own)).sum(axis=1)
-    level = (listed & ~hit & (scores == own)).sum(axis=1)
+    target_scores = np.where(hit, scores, -np.inf).max(axis=1, keepdims=True, initial=-np.inf)
+    above = (listed & (scores > target_scores)).sum(axis=1)
+    level = (listed & ~hit & (scores == target_scores)).sum(axis=1)
     length, competing = listed.sum(axis=1), allowed.sum(axis=1)
     outside = (length + 1 + np.maximum(competing, length + 1)) / 2
     reachable = np.take_along_axis(allowed, targets[:, None], axis=1)[:, 0]
@@ -60,9 +60,9 @@ def reciprocal(ranks: PerCase) -> PerCase:
     return 1 / ranks
 
 
-def coverage(shown: NDArray[np.int64], *, items: int) -> float:
-    """Share of the catalogue that stands in at least one of the lists `shown` (queries, k); -1 is no item."""
-    return len(np.unique(shown[shown >= 0])) / items
+def coverage(rows: NDArray[np.int64], *, items: int) -> float:
+    """Share of the catalogue that is in at least one answer, `rows` (queries, k); -1 is no item."""
+    return len(np.unique(rows[rows >= 0])) / items
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,23 +80,23 @@ class Interval:
 def bootstrap(values: PerCase, *, seed: int = 0, draws: int = 2000) -> Interval:
     """Interval of the mean of `values`, one per user; their differences, user by user, make a paired comparison.
 
-    Drawing users with replacement is one multinomial draw over the distinct values: the same distribution, and fast,
-    for metrics take few. No values give NaN.
+    Sampling users with replacement is one multinomial sample over the distinct values: the same distribution, and fast, for
+    metrics have few. No values give NaN.
     """
     if not len(values):
         return Interval(np.nan, np.nan, np.nan)
     distinct, counts = np.unique(values, return_counts=True)
-    drawn = np.random.default_rng(seed).multinomial(len(values), counts / len(values), size=draws)
-    low, high = np.quantile(drawn @ distinct / len(values), [0.025, 0.975])
+    samples = np.random.default_rng(seed).multinomial(len(values), counts / len(values), size=draws)
+    low, high = np.quantile(samples @ distinct / len(values), [0.025, 0.975])
     return Interval(float(values.mean()), float(low), float(high))
 
 
 def paired(values: PerCase, reference: PerCase, *, seed: int = 0, draws: int = 2000) -> Interval:
-    """How much better `values` are than `reference`, user by user; an interval above 0 is a difference that holds."""
+    """How much better `values` are than `reference`, user by user; an interval above 0 is a significant difference."""
     return bootstrap(values - reference, seed=seed, draws=draws)
 
 
 def user_means(values: PerCase, owners: NDArray[np.int64]) -> PerCase:
     """The mean of each user's cases, users in ascending order of `owners`, so that busy users count once each."""
-    _, place, counts = np.unique(owners, return_inverse=True, return_counts=True)
-    return np.bincount(place, weights=values) / counts
+    _, users, counts = np.unique(owners, return_inverse=True, return_counts=True)
+    return np.bincount(users, weights=values) / counts

@@ -1,4 +1,4 @@
-"""Which rows an answer may hold."""
+"""Masks of the rows that an answer may contain."""
 
 from collections.abc import Sequence
 
@@ -9,21 +9,21 @@ from recsys.retrieval.source import Allowed, Query
 
 
 def allowed(active: Allowed, *, only: Rows | None = None, without: Sequence[Rows]) -> Allowed:
-    """A copy of `active`, of which `only` some rows are kept if they are named, with the rows `without` taken out.
+    """A copy of `active` without the rows `without`, and without all but the rows `only` if there are any.
 
     Rows beyond its end are items newer than this snapshot.
     """
     if only is None:
-        kept = active.copy()
+        mask = active.copy()
     else:
-        kept, only = np.zeros_like(active), only[only < len(active)]
-        kept[only] = active[only]
+        mask, only = np.zeros_like(active), only[only < len(active)]
+        mask[only] = active[only]
     for rows in without:
-        kept[rows[rows < len(kept)]] = False
-    return kept
+        mask[rows[rows < len(mask)]] = False
+    return mask
 
 
 def over_catalogue(histories: Sequence[History], *, items: int, include_seen: bool) -> list[Query]:
-    """Queries over all `items`, without what each history holds unless `include_seen`: how models are measured."""
+    """Queries over all `items`, without those of the history unless `include_seen`: the protocol of the evaluation."""
     every = np.ones(items, dtype=np.bool_)
-    return [Query(past, allowed(every, without=[] if include_seen else [past.rows])) for past in histories]
+    return [Query(history, allowed(every, without=[] if include_seen else [history.rows])) for history in histories]

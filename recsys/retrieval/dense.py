@@ -1,8 +1,9 @@
 """Sources whose score is an inner product: a vector for the history, a vector for each item."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from copy import copy
+from dataclasses import replace
 from typing import Any, ClassVar, Self
 from weakref import WeakKeyDictionary
 
@@ -13,24 +14,26 @@ from recsys.bundle import Part
 from recsys.data.history import History, Rows
 from recsys.indexes.build import IndexConfig, build, restore, suited
 from recsys.indexes.index import Index
-from recsys.retrieval.source import Candidates, Query, Scores
+from recsys.retrieval.explanation import Explanation, leave_one_out
+from recsys.retrieval.source import Candidates, Query, Scores, StoredSource
+from recsys.retrieval.truncation import Truncation
 
 QUERIES_PER_BLOCK = 256
 """Queries answered at once: bounds the flags of allowed rows in memory."""
 
-STORED = "index."
+INDEX_PREFIX = "index."
 """Before the names of the arrays that an index has in its source's part."""
 
 
-class DenseSource(ABC):
+class DenseSource(StoredSource):
     """`vectors` (items, dim) of the catalogue, `known` marks rows that have one; subclasses encode the history.
 
     `index` finds among these vectors; without it one is built, exact for all but large catalogues. A history's vector is kept
-    from the search for candidates to their scores, or, where it `keeps`, as long as the history itself: that of a stored user
-    until something new happens to them.
+    from the search for candidates to their scores, or, where it `caches_queries`, as long as the history itself: that of a
+    stored user until something new happens to them.
     """
 
-    keeps: ClassVar[bool] = False
+    caches_queries: ClassVar[bool] = False
 
     def __init__(self, vectors: NDArray[np.float32], *, known: NDArray[np.bool_], index: Index | None = None) -> None:
         self.index = build(suited(len(vectors)), vectors, known=known) if index is None else index
@@ -38,9 +41,12 @@ class DenseSource(ABC):
         self._encoded: WeakKeyDictionary[History, NDArray[np.float32] | None] = WeakKeyDictionary()
 
     @property
-    def suits(self) -> IndexConfig:
+    def target_index(self) -> IndexConfig:
         """The index that would be built of so many vectors now."""
         return suited(len(self.known))
+
+    def indexes(self) -> "Mapping[Truncation | None, DenseSource]":
+        return {None: self}
 
     @abstractmethod
     def encode(self, histories: Sequence[Rows]) -> NDArray[np.float32]:
@@ -52,12 +58,12 @@ class DenseSource(ABC):
         scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
         for start in range(0, len(queries), QUERIES_PER_BLOCK):
             block = queries[start : start + QUERIES_PER_BLOCK]
-            asked, vectors = self._history_vectors(block)
-            allowed = [_as_long(block[index].allowed, len(self.vectors)) for index in asked]
-            rows[start + asked], scores[start + asked] = self.index.search(vectors, k=k, allowed=allowed)
+            indexes, vectors = self._history_vectors(block)
+            allowed = [_as_long(block[index].allowed, len(self.vectors)) for index in indexes]
+            rows[start + indexes], scores[start + indexes] = self.index.search(vectors, k=k, allowed=allowed)
         return Candidates(rows, scores)
 
-    def with_index(self, index: Index) -> Self:
+    def with_index(self, truncation: Truncation | None, index: Index) -> Self:  # noqa: ARG002  (there is one)
         """The same over another index of the same vectors; histories keep theirs."""
         other = copy(self)
         other.index, other.vectors, other.known = index, index.vectors, index.known
@@ -70,37 +76,42 @@ class DenseSource(ABC):
         inside[inside] = self.known[rows[inside]]
         many = 4 * rows.shape[1] > len(self.vectors)  # then all products at once cost less than gathering their vectors
         for start in range(0, len(queries), QUERIES_PER_BLOCK):
-            asked, vectors = self._history_vectors(queries[start : start + QUERIES_PER_BLOCK])
+            indexes, vectors = self._history_vectors(queries[start : start + QUERIES_PER_BLOCK])
             products = vectors @ self.vectors.T if many else None
-            for place, (index, vector) in enumerate(zip(start + asked, vectors, strict=True)):
+            for i, (index, vector) in enumerate(zip(start + indexes, vectors, strict=True)):
                 real = inside[index]
-                wanted = rows[index, real]
-                out[index, real] = self.vectors[wanted] @ vector if products is None else products[place, wanted]
+                known = rows[index, real]
+                out[index, real] = self.vectors[known] @ vector if products is None else products[i, known]
         return out
 
     def _history_vectors(self, queries: Sequence[Query]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """(indexes of the queries that can be encoded, their vectors)."""
-        histories, held = [query.history for query in queries if query.vector is None], self._encoded
-        ours = {history: held[history] for history in histories if history in held}
-        if new := [history for history in histories if history not in ours]:
-            ours |= self._made(new)
-            if self.keeps:
-                held.update(ours)
+        histories, cache = [query.history for query in queries if query.vector is None], self._encoded
+        encoded = {history: cache[history] for history in histories if history in cache}
+        if new := [history for history in histories if history not in encoded]:
+            encoded |= self._encode_histories(new)
+            if self.caches_queries:
+                cache.update(encoded)
             else:
-                self._encoded = WeakKeyDictionary(ours)
-        vectors = [ours[query.history] if query.vector is None else query.vector for query in queries]
-        asked = np.array([i for i, vector in enumerate(vectors) if vector is not None], dtype=np.int64)
-        found = [vector for vector in vectors if vector is not None]
-        return asked, np.stack(found) if found else np.empty((0, self.vectors.shape[1]), dtype=np.float32)
+                self._encoded = WeakKeyDictionary(encoded)
+        vectors = [encoded[query.history] if query.vector is None else query.vector for query in queries]
+        indexes = np.array([i for i, vector in enumerate(vectors) if vector is not None], dtype=np.int64)
+        known = [vector for vector in vectors if vector is not None]
+        return indexes, np.stack(known) if known else np.empty((0, self.vectors.shape[1]), dtype=np.float32)
 
-    def _made(self, histories: Sequence[History]) -> dict[History, NDArray[np.float32] | None]:
-        """The vector of each, None for those without a known item."""
+    def _encode_histories(self, histories: Sequence[History]) -> dict[History, NDArray[np.float32] | None]:
+        """The vector of each history; None where it has no known item."""
         usable = [self._usable(history.rows) for history in histories]
         vectors: dict[History, NDArray[np.float32] | None] = dict.fromkeys(histories)
         if known := [i for i, rows in enumerate(usable) if len(rows)]:
-            made = self.encode([usable[i] for i in known])
-            vectors |= {histories[i]: vector.copy() for i, vector in zip(known, made, strict=True)}
+            encoded = self.encode([usable[i] for i in known])
+            vectors |= {histories[i]: vector.copy() for i, vector in zip(known, encoded, strict=True)}
         return vectors
+
+    def explain(self, query: Query, rows: Rows) -> list[Explanation]:
+        history = query.history
+        usable = np.isin(history.rows, self._usable(history.rows))
+        return leave_one_out(self, replace(query, history=History(history.rows[usable], history.at[usable])), rows)
 
     def _usable(self, rows: Rows) -> Rows:
         rows = rows[rows < len(self.known)]
@@ -112,10 +123,10 @@ def _as_long(flags: NDArray[np.bool_], rows: int) -> NDArray[np.bool_]:
     return flags[:rows] if len(flags) >= rows else np.pad(flags, (0, rows - len(flags)))
 
 
-def stored(index: Index) -> dict[str, NDArray[Any]]:
+def index_arrays(index: Index) -> dict[str, NDArray[Any]]:
     """What `index` adds to the arrays of its source's part: nothing if exact, a graph that takes long to build otherwise."""
     arrays = index.part("index").arrays.items()
-    return {STORED + name: array for name, array in arrays if name not in ("vectors", "known")}
+    return {INDEX_PREFIX + name: array for name, array in arrays if name not in ("vectors", "known")}
 
 
 def stored_index(part: Part) -> Index | None:
@@ -124,7 +135,9 @@ def stored_index(part: Part) -> Index | None:
     Raises:
         BundleError: it does not fit the part's vectors.
     """
-    arrays = {name.removeprefix(STORED): array for name, array in part.arrays.items() if name.startswith(STORED)}
+    arrays = {
+        name.removeprefix(INDEX_PREFIX): array for name, array in part.arrays.items() if name.startswith(INDEX_PREFIX)
+    }
     if not arrays:
         return None
     arrays |= {"vectors": part.arrays["item_vectors"], "known": part.arrays["known"]}

@@ -15,9 +15,10 @@ from recsys.data.dataset import Dataset
 from recsys.errors import TrainingError, check_ranges
 from recsys.retrieval.item_item import ItemItemSource, keep_largest
 from recsys.retrieval.neighbours import interactions
+from recsys.retrieval.search_space import Catalogue
 
 MAX_ITEMS = 20_000
-BLOCK = 1024
+ROWS_PER_BLOCK = 1024
 """Rows mirrored at once."""
 
 
@@ -34,7 +35,13 @@ class EaseConfig:
         check_ranges(self, ridge=(0, inf), keep=(1, inf), window=(1, inf), decay=(0, 1))
 
 
-def fit_ease(dataset: Dataset, config: EaseConfig) -> ItemItemSource:
+def search_space(catalogue: Catalogue) -> list[EaseConfig]:
+    """The settings that are tried; beyond a few thousand items the inverse is computed once."""
+    ridges = (100.0, 300.0, 1000.0) if catalogue.is_small else (200.0,)
+    return [EaseConfig(ridge=ridge, decay=decay) for ridge in ridges for decay in (0.6, 0.7, 0.8, 0.9, 0.95)]
+
+
+def fit_ease(dataset: Dataset, config: EaseConfig, *, kind: str = "ease") -> ItemItemSource:
     """The item-item weights; the share of weight lost by keeping few a row stands in the figures.
 
     Raises:
@@ -57,6 +64,7 @@ def fit_ease(dataset: Dataset, config: EaseConfig) -> ItemItemSource:
     matrix, lost = keep_largest(weights, keep=config.keep)
     return ItemItemSource(
         matrix,
+        kind=kind,
         known=dataset.counts() > 0,
         decay=config.decay,
         window=config.window,
@@ -67,8 +75,8 @@ def fit_ease(dataset: Dataset, config: EaseConfig) -> ItemItemSource:
 
 def _mirror(lower: NDArray[np.float32]) -> NDArray[np.float32]:
     """`lower` itself, its upper triangle overwritten by the lower one: without a second matrix of this size."""
-    for start in range(0, len(lower), BLOCK):
-        end = start + BLOCK
+    for start in range(0, len(lower), ROWS_PER_BLOCK):
+        end = start + ROWS_PER_BLOCK
         lower[start:end, end:] = lower[end:, start:end].T
         square = np.tril(lower[start:end, start:end])
         lower[start:end, start:end] = square + np.tril(square, -1).T

@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from math import inf
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 from implicit.als import AlternatingLeastSquares
@@ -21,8 +21,9 @@ from recsys.data.history import Rows
 from recsys.errors import InvalidRequest, check_ranges
 from recsys.indexes.build import IndexConfig, build
 from recsys.indexes.index import Index
-from recsys.retrieval.dense import DenseSource, stored, stored_index
+from recsys.retrieval.dense import DenseSource, index_arrays, stored_index
 from recsys.retrieval.neighbours import interactions
+from recsys.retrieval.search_space import Catalogue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,54 +63,52 @@ class BprConfig:
 class FactorsSource(DenseSource):
     """Learned item vectors; how a history becomes a vector among them is up to the kind."""
 
-    kind: ClassVar[str]
-
     def __init__(
         self,
         vectors: NDArray[np.float32],
         *,
+        kind: str,
         known: NDArray[np.bool_],
         config: dict[str, Any],
         index: Index | None = None,
     ) -> None:
         super().__init__(vectors, known=known, index=index)
-        self.config = config
+        self.kind, self.config = kind, config
 
-    def reweighed(self, **config: float) -> Self:
-        """The same item vectors with histories folded in otherwise."""
-        return type(self)(self.vectors, known=self.known, config=self.config | config, index=self.index)
+    def with_query_time(self, **settings: float) -> Self:
+        config = self.config | settings
+        return type(self)(self.vectors, kind=self.kind, known=self.known, config=config, index=self.index)
 
     def encode(self, histories: Sequence[Rows]) -> NDArray[np.float32]:
-        return np.stack([self.fold_in(*_weighed(rows, self.config["decay"])) for rows in histories])
+        return np.stack([self.fold_in(*_weighted(rows, self.config["decay"])) for rows in histories])
 
     @abstractmethod
     def fold_in(self, rows: Rows, weights: NDArray[np.float32]) -> NDArray[np.float32]:
         """The vector (dim,) of someone who had the distinct `rows`, each with the sum of its events' weights."""
 
     def part(self, name: str) -> Part:
-        arrays = {"item_vectors": self.vectors, "known": self.known} | stored(self.index)
+        arrays = {"item_vectors": self.vectors, "known": self.known} | index_arrays(self.index)
         return Part(name=name, kind=self.kind, config=self.config, arrays=arrays)
 
     @classmethod
     def from_part(cls, part: Part) -> Self:
         a = part.arrays
-        return cls(a["item_vectors"], known=a["known"], config=part.config, index=stored_index(part))
+        return cls(a["item_vectors"], kind=part.kind, known=a["known"], config=part.config, index=stored_index(part))
 
 
 class AlsSource(FactorsSource):
     """A history's vector is the user of the ALS equations given its items, the older with less confidence."""
 
-    kind = "als"
-
     def __init__(
         self,
         vectors: NDArray[np.float32],
         *,
+        kind: str = "als",
         known: NDArray[np.bool_],
         config: dict[str, Any],
         index: Index | None = None,
     ) -> None:
-        super().__init__(vectors, known=known, config=config, index=index)
+        super().__init__(vectors, kind=kind, known=known, config=config, index=index)
         self._gram = vectors.T @ vectors + config["ridge"] * np.eye(vectors.shape[1], dtype=np.float32)
 
     def fold_in(self, rows: Rows, weights: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -118,8 +117,8 @@ class AlsSource(FactorsSource):
         As in `implicit`, and not 1 + alpha `weights` as in the paper: so an item of long ago is no evidence at all,
         neither for nor against. With decay=1 it is the user that `implicit` would have learned.
         """
-        own, confidence = self.vectors[rows], self.config["alpha"] * weights
-        return np.linalg.solve(self._gram + (own.T * (confidence - 1)) @ own, own.T @ confidence)
+        y, confidence = self.vectors[rows], self.config["alpha"] * weights
+        return np.linalg.solve(self._gram + (y.T * (confidence - 1)) @ y, y.T @ confidence)
 
 
 class BprSource(FactorsSource):
@@ -129,14 +128,34 @@ class BprSource(FactorsSource):
     found more than the least squares of ALS, which would fit the bias as if it were a taste.
     """
 
-    kind = "bpr"
-
     def fold_in(self, rows: Rows, weights: NDArray[np.float32]) -> NDArray[np.float32]:
         mean = weights @ self.vectors[rows, :-1] / weights.sum()
         return np.append(self.config["scale"] * mean, 1).astype(np.float32)
 
 
-def fit_als(dataset: Dataset, config: AlsConfig, *, seed: int, index: IndexConfig | None = None) -> AlsSource:
+def als_search_space(catalogue: Catalogue) -> list[AlsConfig]:
+    """The settings that are tried; a large catalogue is fitted once."""
+    fits = [(32, 2.0), (64, 2.0), (64, 10.0), (128, 10.0)] if catalogue.is_small else [(128, 10.0)]
+    return [
+        AlsConfig(factors=factors, alpha=alpha, decay=decay)
+        for factors, alpha in fits
+        for decay in (0.6, 0.8, 0.9, 0.97)
+    ]
+
+
+def bpr_search_space(catalogue: Catalogue) -> list[BprConfig]:
+    """The settings that are tried."""
+    iterations = 100 if catalogue.is_small else 30
+    return [
+        BprConfig(iterations=iterations, scale=scale, decay=decay)
+        for scale in (0.5, 1.0, 2.0, 5.0)
+        for decay in (0.6, 0.7, 0.8, 0.9)
+    ]
+
+
+def fit_als(
+    dataset: Dataset, config: AlsConfig, *, seed: int, index: IndexConfig | None = None, kind: str = "als"
+) -> AlsSource:
     """Item factors of ALS, searched by an index of the kind `index`, else the one that suits; one BLAS thread, which is
     what `implicit` asks for."""
     with threadpool_limits(1, "blas"):
@@ -152,7 +171,7 @@ def fit_als(dataset: Dataset, config: AlsConfig, *, seed: int, index: IndexConfi
         model.fit(interactions(dataset), show_progress=False)
     vectors, known = _vectors(model), dataset.counts() > 0
     built = None if index is None else build(index, vectors, known=known)
-    return AlsSource(vectors, known=known, config=asdict(config), index=built)
+    return AlsSource(vectors, kind=kind, known=known, config=asdict(config), index=built)
 
 
 def fit_bpr(dataset: Dataset, config: BprConfig, *, seed: int) -> BprSource:
@@ -168,15 +187,15 @@ def fit_bpr(dataset: Dataset, config: BprConfig, *, seed: int) -> BprSource:
             use_gpu=False,
         )
         model.fit(interactions(dataset), show_progress=False)
-    return BprSource(_vectors(model), known=dataset.counts() > 0, config=asdict(config))
+    return BprSource(_vectors(model), kind="bpr", known=dataset.counts() > 0, config=asdict(config))
 
 
 def _vectors(model: Any) -> NDArray[np.float32]:
     return np.ascontiguousarray(model.item_factors, dtype=np.float32)
 
 
-def _weighed(rows: Rows, decay: float) -> tuple[Rows, NDArray[np.float32]]:
+def _weighted(rows: Rows, decay: float) -> tuple[Rows, NDArray[np.float32]]:
     """The distinct rows and the sum of `decay ** age` over the events of each."""
-    distinct, place = np.unique(rows, return_inverse=True)
-    weights = np.bincount(place, weights=decay ** np.arange(len(rows))[::-1])
+    distinct, inverse = np.unique(rows, return_inverse=True)
+    weights = np.bincount(inverse, weights=decay ** np.arange(len(rows))[::-1])
     return distinct, weights.astype(np.float32)

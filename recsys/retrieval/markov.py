@@ -12,6 +12,7 @@ import scipy.sparse as sp
 from recsys.data.dataset import Dataset
 from recsys.errors import check_ranges
 from recsys.retrieval.item_item import ItemItemSource
+from recsys.retrieval.search_space import Catalogue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +31,17 @@ class MarkovConfig:
         check_ranges(self, reach=(1, inf), shrink=(0, inf), window=(1, inf), decay=(0, 1), popularity=(0, inf))
 
 
-def fit_markov(dataset: Dataset, config: MarkovConfig) -> ItemItemSource:
+def search_space(_: Catalogue) -> list[MarkovConfig]:
+    """The settings that are tried."""
+    fits = [(1, 0.0), (3, 0.0), (5, 0.0), (10, 0.0), (5, 0.3), (10, 0.3)]
+    return [
+        MarkovConfig(reach=reach, popularity=popularity, decay=decay)
+        for reach, popularity in fits
+        for decay in (0.4, 0.6, 0.8, 0.9)
+    ]
+
+
+def fit_markov(dataset: Dataset, config: MarkovConfig, *, kind: str = "markov") -> ItemItemSource:
     """P(next | item) from all pairs at most `reach` apart."""
     owner = np.repeat(np.arange(len(dataset)), dataset.lengths)
     size = dataset.items
@@ -48,5 +59,10 @@ def fit_markov(dataset: Dataset, config: MarkovConfig) -> ItemItemSource:
     into = sp.diags_array((np.maximum(counts, 1) ** -config.popularity).astype(np.float32))
     matrix = sp.csr_matrix(out @ pairs @ into)
     return ItemItemSource(
-        matrix, known=counts > 0, decay=config.decay, window=config.window, config={"markov": asdict(config)}
+        matrix,
+        kind=kind,
+        known=counts > 0,
+        decay=config.decay,
+        window=config.window,
+        config={"markov": asdict(config)},
     )

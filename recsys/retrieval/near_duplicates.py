@@ -1,21 +1,23 @@
-"""What is known of an item lent to a new one that reads the same: a copy, a new edition, the same thing listed again.
+"""Cold start by near-duplicate: a new item that reads as a trained one does (a copy, a new edition, the same thing listed again)
+takes that item's scores in sources that read no text.
 
-Sources that read no texts say nothing of an item that came after training. The fusion has learned what their silence means, but
-a new item that reads as an old one does is no riddle: it is scored, and proposed, as its twin is. All others stay as they were.
+Such sources have no score for an item that came after training, and the fusion has learned what that means; here it need not
+guess. All other new items stay as they were.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recsys.data.history import NO_ROWS, Rows
 from recsys.indexes.index import empty_result, top_k, write_row
+from recsys.retrieval.explanation import Explanation
 from recsys.retrieval.source import Allowed, Candidates, Query, Scores, Source
 
 MIN_COSINE = 0.9
-"""Cosine of two texts, in the space of the text neighbours, from which on one item lends to the other."""
+"""Cosine of two texts, in the space of the text neighbours, from which on one item is a near-duplicate of the other."""
 
 ROWS_PER_BLOCK = 256
 """New items compared with all trained ones at once."""
@@ -23,78 +25,82 @@ ROWS_PER_BLOCK = 256
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NearDuplicates:
-    """Row `new[i]` borrows from row `old[i]`, one of the `trained` first rows; `new` ascends."""
+    """Row `duplicates[i]` is a near-duplicate of row `originals[i]`, one of the `trained` first rows; `duplicates` ascends."""
 
     trained: int
-    new: Rows = field(default_factory=lambda: NO_ROWS)
-    old: Rows = field(default_factory=lambda: NO_ROWS)
+    duplicates: Rows = field(default_factory=lambda: NO_ROWS)
+    originals: Rows = field(default_factory=lambda: NO_ROWS)
 
     def with_items(self, rows: Rows, vectors: NDArray[np.float32]) -> "NearDuplicates":
         """The same after `rows` were written, with all text vectors (items, dim), of unit length, as they are now."""
-        later = np.unique(rows[rows >= self.trained])
-        near = [
-            _nearest(vectors[later[i : i + ROWS_PER_BLOCK]], vectors[: self.trained])
-            for i in range(0, len(later), ROWS_PER_BLOCK)
+        new = np.unique(rows[rows >= self.trained])
+        nearest = [
+            _nearest(vectors[new[i : i + ROWS_PER_BLOCK]], vectors[: self.trained])
+            for i in range(0, len(new), ROWS_PER_BLOCK)
         ]
-        twin = np.concatenate([NO_ROWS, *near])
-        stay = ~np.isin(self.new, later)
-        new, old = np.append(self.new[stay], later[twin >= 0]), np.append(self.old[stay], twin[twin >= 0])
-        order = np.argsort(new)
-        return NearDuplicates(self.trained, new[order], old[order])
+        original = np.concatenate([NO_ROWS, *nearest])
+        unchanged = ~np.isin(self.duplicates, new)
+        duplicates = np.append(self.duplicates[unchanged], new[original >= 0])
+        originals = np.append(self.originals[unchanged], original[original >= 0])
+        order = np.argsort(duplicates)
+        return NearDuplicates(self.trained, duplicates[order], originals[order])
 
-    def originals(self, rows: Rows) -> Rows:
-        """`rows` with each borrower's lender in its place."""
-        place = np.minimum(np.searchsorted(self.new, rows), len(self.new) - 1)
-        return np.where(self.new[place] == rows, self.old[place], rows)
+    def originals_of(self, rows: Rows) -> Rows:
+        """`rows` with each duplicate replaced by its original."""
+        position = np.minimum(np.searchsorted(self.duplicates, rows), len(self.duplicates) - 1)
+        return np.where(self.duplicates[position] == rows, self.originals[position], rows)
 
     def __len__(self) -> int:
-        return len(self.new)
+        return len(self.duplicates)
 
 
 class DuplicateBackoff:
-    """A source that has never met the borrowers of `twins`, speaking of each as of its lender."""
+    """A source that does not know the duplicates, with the scores of their originals for them."""
 
-    def __init__(self, source: Source, twins: NearDuplicates) -> None:
-        self._source, self._twins = source, twins
+    def __init__(self, source: Source, duplicates: NearDuplicates) -> None:
+        self._source, self._duplicates = source, duplicates
 
     def search(self, queries: Sequence[Query], *, k: int) -> Candidates:
-        """Also the borrowers of what is found, with its score; a lender that may not be shown still lends."""
-        asked = [Query(query.history, self._with_lenders(query.allowed)) for query in queries]
-        found, out = self._source.search(asked, k=k), empty_result(len(queries), k=k)
+        """Also the duplicates of the rows found, with their scores, even where the original itself is not allowed."""
+        allowed = [replace(query, allowed=self._with_originals(query.allowed)) for query in queries]
+        result, out = self._source.search(allowed, k=k), empty_result(len(queries), k=k)
         for i, query in enumerate(queries):
-            rows, scores = self._with_borrowers(found.rows[i], found.scores[i])
-            shown = (rows < len(query.allowed)) & query.allowed[np.minimum(rows, len(query.allowed) - 1)]
-            write_row(out, i, *top_k(rows[shown], scores[shown], k=k))
+            rows, scores = self._with_duplicates(result.rows[i], result.scores[i])
+            inside = (rows < len(query.allowed)) & query.allowed[np.minimum(rows, len(query.allowed) - 1)]
+            write_row(out, i, *top_k(rows[inside], scores[inside], k=k))
         return Candidates(*out)
 
     def score(self, queries: Sequence[Query], rows: NDArray[np.int64]) -> Scores:
-        return self._source.score(queries, self._twins.originals(rows))
+        return self._source.score(queries, self._duplicates.originals_of(rows))
 
-    def _with_lenders(self, allowed: Allowed) -> Allowed:
-        flags = allowed.copy()
-        inside = self._twins.new < len(allowed)
-        flags[self._twins.old[inside][allowed[self._twins.new[inside]]]] = True
+    def explain(self, query: Query, rows: Rows) -> list[Explanation]:
+        return self._source.explain(query, self._duplicates.originals_of(rows))
+
+    def _with_originals(self, allowed: Allowed) -> Allowed:
+        flags, pairs = allowed.copy(), self._duplicates
+        inside = pairs.duplicates < len(allowed)
+        flags[pairs.originals[inside][allowed[pairs.duplicates[inside]]]] = True
         return flags
 
-    def _with_borrowers(self, rows: Rows, scores: Scores) -> tuple[Rows, Scores]:
-        """Both with the borrowers behind, by row; a borrower that the source found by itself counts as such."""
-        real = rows >= 0
+    def _with_duplicates(self, rows: Rows, scores: Scores) -> tuple[Rows, Scores]:
+        """Both with the duplicates added, by row; a duplicate that the source found by itself keeps its own score."""
+        pairs, real = self._duplicates, rows >= 0
         order = np.argsort(rows[real])
         rows, scores = rows[real][order], scores[real][order]
         if not len(rows):
             return rows, scores
-        place = np.minimum(np.searchsorted(rows, self._twins.old), len(rows) - 1)
-        borrows = (rows[place] == self._twins.old) & ~np.isin(self._twins.new, rows)
-        rows = np.append(rows, self._twins.new[borrows])
-        scores = np.append(scores, scores[place[borrows]])
+        position = np.minimum(np.searchsorted(rows, pairs.originals), len(rows) - 1)
+        added = (rows[position] == pairs.originals) & ~np.isin(pairs.duplicates, rows)
+        rows = np.append(rows, pairs.duplicates[added])
+        scores = np.append(scores, scores[position[added]])
         order = np.argsort(rows)
         return rows[order], scores[order]
 
 
 def _nearest(vectors: NDArray[np.float32], trained: NDArray[np.float32]) -> Rows:
-    """For each of `vectors` the row of `trained` nearest to it, -1 where none is `MIN_COSINE`."""
+    """For each of `vectors` the row of `trained` nearest to it, -1 where none has a cosine of `MIN_COSINE`."""
     if not len(trained):
         return np.full(len(vectors), -1, dtype=np.int64)
     cosines = vectors @ trained.T
-    place = cosines.argmax(axis=1)
-    return np.where(cosines[np.arange(len(place)), place] >= MIN_COSINE, place, -1)
+    nearest = cosines.argmax(axis=1)
+    return np.where(cosines[np.arange(len(nearest)), nearest] >= MIN_COSINE, nearest, -1)

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from recsys.data.dataset import Dataset
 from recsys.errors import check_ranges
 from recsys.retrieval.item_item import ItemItemSource
+from recsys.retrieval.search_space import Catalogue
 
-BLOCK = 4096
+ITEMS_PER_BLOCK = 4096
 """Items whose neighbours are found at once."""
 
 
@@ -37,16 +38,23 @@ def interactions(dataset: Dataset) -> sp.csr_matrix:
     return matrix
 
 
-def fit_neighbours(dataset: Dataset, config: NeighboursConfig) -> ItemItemSource:
+def search_space(_: Catalogue) -> list[NeighboursConfig]:
+    """The settings that are tried."""
+    return [NeighboursConfig(shrink=shrink, decay=decay) for shrink in (1.0, 10.0) for decay in (0.7, 0.8, 0.9, 0.97)]
+
+
+def fit_neighbours(dataset: Dataset, config: NeighboursConfig, *, kind: str = "item-neighbours") -> ItemItemSource:
     """s_ij = c_ij / (sqrt(n_i n_j) + shrink), the largest `keep` a row; of equal ones those of the first items."""
     seen = interactions(dataset)
     counts = np.asarray(seen.sum(axis=0)).ravel()
     owners = sp.csr_matrix(seen.T)
     blocks = [
-        _largest(owners, seen, counts, slice(start, start + BLOCK), config) for start in range(0, len(counts), BLOCK)
+        _largest(owners, seen, counts, slice(start, start + ITEMS_PER_BLOCK), config)
+        for start in range(0, len(counts), ITEMS_PER_BLOCK)
     ]
     return ItemItemSource(
         sp.csr_matrix(sp.vstack(blocks)),
+        kind=kind,
         known=counts > 0,
         decay=config.decay,
         window=config.window,
@@ -65,5 +73,6 @@ def _largest(
     order = np.lexsort((column, -similarity, row))  # of equal ones the first items, however the pairs were found
     row, column, similarity = row[order], column[order], similarity[order]
     first = np.searchsorted(row, np.arange(common.shape[0]))
-    kept = np.arange(len(row)) - first[row] < config.keep
-    return sp.csr_matrix((similarity[kept].astype(np.float32), (row[kept], column[kept])), shape=common.shape)
+    largest = np.arange(len(row)) - first[row] < config.keep
+    row, column, similarity = row[largest], column[largest], similarity[largest].astype(np.float32)
+    return sp.csr_matrix((similarity, (row, column)), shape=common.shape)

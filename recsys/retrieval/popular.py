@@ -9,9 +9,12 @@ from numpy.typing import NDArray
 
 from recsys.bundle import Part
 from recsys.data.dataset import Dataset
+from recsys.data.history import Rows
 from recsys.errors import check_ranges
 from recsys.indexes.index import empty_result, write_row
-from recsys.retrieval.source import Allowed, Candidates, Query, Scores
+from recsys.retrieval.explanation import Explanation
+from recsys.retrieval.search_space import Catalogue
+from recsys.retrieval.source import Allowed, Candidates, Query, Scores, StoredSource
 
 POPULAR = "popular"
 """What the source is called that stands in where others find nothing."""
@@ -27,20 +30,20 @@ class PopularConfig:
         check_ranges(self, share=(1e-6, 1))
 
 
-class PopularSource:
+class PopularSource(StoredSource):
     """Scores that do not depend on the history: log(1 + count)."""
 
-    def __init__(self, scores: Scores, *, config: dict[str, Any]) -> None:
-        self.scores, self.config = scores, config
+    def __init__(self, scores: Scores, *, config: dict[str, Any], kind: str = POPULAR) -> None:
+        self.scores, self.config, self.kind = scores, config, kind
         self._ranking = np.argsort(-scores, kind="stable")
 
     def search(self, queries: Sequence[Query], *, k: int) -> Candidates:
         """The most frequent allowed rows; items never seen come last, in catalogue order."""
-        found = empty_result(len(queries), k=k)
+        result = empty_result(len(queries), k=k)
         for i, query in enumerate(queries):
             rows = self._first(query.allowed, k=k)
-            write_row(found, i, rows, self._upto(len(query.allowed))[rows])
-        return Candidates(*found)
+            write_row(result, i, rows, self._upto(len(query.allowed))[rows])
+        return Candidates(*result)
 
     def _first(self, allowed: Allowed, *, k: int) -> NDArray[np.int64]:
         """The first `k` allowed rows of the ranking, and behind them those that came later; most often a few are looked at."""
@@ -66,19 +69,27 @@ class PopularSource:
         out[:size] = self.scores[:size]
         return out
 
+    def explain(self, query: Query, rows: Rows) -> list[Explanation]:  # noqa: ARG002  (the same for everyone)
+        return [() for _ in rows]
+
     def part(self, name: str) -> Part:
-        return Part(name=name, kind="popular", config=self.config, arrays={"scores": self.scores})
+        return Part(name=name, kind=self.kind, config=self.config, arrays={"scores": self.scores})
 
     @classmethod
     def from_part(cls, part: Part) -> Self:
-        return cls(part.arrays["scores"], config=part.config)
+        return cls(part.arrays["scores"], config=part.config, kind=part.kind)
 
 
-def fit_popular(dataset: Dataset, config: PopularConfig) -> PopularSource:
+def recent_search_space(_: Catalogue) -> list[PopularConfig]:
+    """The settings that are tried for what was popular of late."""
+    return [PopularConfig(share=share) for share in (0.05, 0.1, 0.2)]
+
+
+def fit_popular(dataset: Dataset, config: PopularConfig, *, kind: str = POPULAR) -> PopularSource:
     """Counts over the latest `share` of the events."""
     from_end = np.repeat(dataset.starts[1:], dataset.lengths) - np.arange(len(dataset.rows))
     undated = np.isnan(dataset.at).any()
     age = from_end / np.maximum(np.repeat(dataset.lengths, dataset.lengths), 1) if undated else -dataset.at
     late = np.argsort(age, kind="stable")[: int(np.ceil(config.share * len(age)))]
     counts = np.bincount(dataset.rows[late], minlength=dataset.items)
-    return PopularSource(np.log1p(counts).astype(np.float32), config=asdict(config))
+    return PopularSource(np.log1p(counts).astype(np.float32), config=asdict(config), kind=kind)

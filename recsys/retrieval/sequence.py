@@ -10,27 +10,27 @@ from torch import nn
 
 from models.batch import Timeline
 from models.encoders.sequence import SequenceConfig, SequenceEncoder
-from models.mixers.full import FullConfig
+from models.mixers import mixer_config
 from models.pooling.last import last
 from recsys.bundle import Part
 from recsys.data.history import Rows
 from recsys.indexes.index import Index
-from recsys.retrieval.dense import DenseSource, stored, stored_index
+from recsys.retrieval.dense import DenseSource, index_arrays, stored_index
 
 
 class SequenceSource(DenseSource):
     """Runs the encoder over the vectors of the last `max_length` known items."""
 
-    keeps = True  # the encoder takes longer than all else
+    caches_queries = True  # the encoder takes longer than all else
 
     def __init__(
         self, part: Part, vectors: NDArray[np.float32], *, known: NDArray[np.bool_], index: Index | None = None
     ) -> None:
         super().__init__(vectors, known=known, index=index)
-        self._part = part
+        self._part, self.kind = part, part.kind
         recipe = part.config["recipe"]
         self._temperature: float | None = recipe["temperature"]
-        settings = recipe["encoder"] | {"mixer": FullConfig(**recipe["encoder"]["mixer"])}
+        settings = recipe["encoder"] | {"mixer": mixer_config(recipe["encoder"]["mixer"])}
         self._encoder = SequenceEncoder(SequenceConfig(**settings)).eval()
         self._encoder.load_state_dict(_tensors(part, "history."))
         self._project = _linear(_tensors(part, "text."))
@@ -50,7 +50,7 @@ class SequenceSource(DenseSource):
                 y = nn.functional.normalize(y, dim=-1) / self._temperature
         return y.numpy()
 
-    def with_items(self, rows: Rows, text: NDArray[np.float32]) -> "SequenceSource":
+    def with_items(self, rows: Rows, text: NDArray[np.float32]) -> Self:
         """Items by their new text, with the learned residual of those that were trained on.
 
         An encoder of ids alone learns nothing from a text and stays as it is.
@@ -65,7 +65,7 @@ class SequenceSource(DenseSource):
             if self._temperature is not None:
                 new = nn.functional.normalize(new, dim=-1)
         index = self.index.with_rows(rows, new.numpy())
-        return SequenceSource(self._part, index.vectors, known=index.known, index=index)
+        return type(self)(self._part, index.vectors, known=index.known, index=index)
 
     @property
     def text_encoder(self) -> str:
@@ -74,7 +74,7 @@ class SequenceSource(DenseSource):
 
     def part(self, name: str) -> Part:
         p = self._part
-        arrays = p.arrays | {"item_vectors": self.vectors, "known": self.known} | stored(self.index)
+        arrays = p.arrays | {"item_vectors": self.vectors, "known": self.known} | index_arrays(self.index)
         return Part(name=name, kind=p.kind, config=p.config, arrays=arrays, figures=p.figures)
 
     @classmethod

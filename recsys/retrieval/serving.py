@@ -1,202 +1,198 @@
-"""The sources of one bundle as they serve: over the live catalogue, grown by items that came after training."""
+"""The sources of one bundle as they serve: over the live catalogue, extended by items that came after training."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recsys.bundle import Bundle
-from recsys.data.history import Rows
-from recsys.encoders.catalogue import KIND
-from recsys.errors import BundleError, InvalidRequest, NotReady
+from recsys.data.continuation_cases import Order
+from recsys.data.history import NO_ROWS, Rows
+from recsys.encoders.base import Vectors
+from recsys.errors import BundleError, Degraded, InvalidRequest, NotReady
+from recsys.indexes.build import Kind
 from recsys.indexes.index import Index
 from recsys.retrieval.dense import DenseSource
-from recsys.retrieval.fusion import Fusion, FusionSource, Why
-from recsys.retrieval.item_text import ItemTextSource, empty
+from recsys.retrieval.fusion import FUSION, Attribution, Fusion, FusionSource
 from recsys.retrieval.lists.encoder import PREFIX
 from recsys.retrieval.near_duplicates import DuplicateBackoff, NearDuplicates
 from recsys.retrieval.popular import POPULAR, PopularSource
-from recsys.retrieval.registry import restore
-from recsys.retrieval.source import Candidates, Query, Source
-from recsys.retrieval.text import TextAware, TextSource
-from recsys.retrieval.truncation import Truncation, Unmet
+from recsys.retrieval.registry import capabilities, restore_source
+from recsys.retrieval.source import Candidates, Capabilities, Explanation, Query, Source, StoredSource
+from recsys.retrieval.truncation import Truncation
 
-NO_TWINS = NearDuplicates(0)
+NO_DUPLICATES = NearDuplicates(0)
 
-STEPS = 1000
-"""Steps in which the scores of filled-in items fall by one."""
+SearchedIndex = tuple[str, Truncation | None]
+"""A source by its name, and at which of its truncations, where it has several."""
 
 
 @dataclass(frozen=True, eq=False)
-class Deployed:
+class ServingModel:
     """Named sources, immutable: `with_items` gives a new one. `fusions` say how parts are blended."""
 
-    sources: Mapping[str, Source]
+    sources: Mapping[str, StoredSource]
     fusions: Mapping[str, Fusion]
     default: str
-    twins: NearDuplicates = NO_TWINS
+    duplicates: NearDuplicates = NO_DUPLICATES
 
-    def name(self, encoder: str | None) -> str:
-        """The part that answers when `encoder` was asked for.
+    def part_name(self, name: str | None) -> str:
+        """The part that answers when `name` was asked for.
 
         Raises:
             InvalidRequest: there is no such part.
         """
-        name = encoder or self.default
+        name = name or self.default
         if name not in self.sources and name not in self.fusions:
             known = ", ".join(sorted([*self.sources, *self.fusions]))
             raise InvalidRequest(f"unknown encoder {name!r}: choose one of {known}")
         return name
 
-    def source(self, encoder: str | None, size: Truncation | None = None) -> Source:
-        """The part itself, at `size` if it offers several; a fusion is bound to the sources it blends."""
-        name = self.name(encoder)
-        if name in self.fusions:
-            return self._fused[name]
-        source = self.sources[name]
-        return source.at(size or source.sizes.whole) if isinstance(source, ItemTextSource) else source
+    def source(self, name: str, truncation: Truncation | None = None) -> StoredSource:
+        """The source called `name`, which is no fusion, at `truncation` if it offers several."""
+        return self.sources[name].at(truncation)
 
-    def size(
-        self, encoder: str | None, *, layers: int | None, dims: int | None
-    ) -> tuple[Truncation | None, list[Unmet]]:
-        """The size at which the part answers when these were asked for, and what of the question is not met.
+    def capabilities(self, name: str) -> Capabilities | None:
+        """What the part `name` can do; None for a fusion, which is made of others."""
+        return capabilities(self.sources[name].kind) if name in self.sources else None
+
+    def choose_truncation(
+        self, name: str, *, layers: int | None, dims: int | None
+    ) -> tuple[Truncation | None, list[Degraded]]:
+        """The truncation at which the part `name` answers when these were asked for, and warnings where it is another.
 
         Raises:
-            InvalidRequest: there is no such part, or it has fewer layers or dims.
+            InvalidRequest: the part has fewer layers or dims.
         """
-        name = self.name(encoder)
-        source = self.sources.get(name)
-        if isinstance(source, ItemTextSource):
-            return source.sizes.choose(layers=layers, dims=dims)
-        sized = [other for other, one in self.sources.items() if isinstance(one, ItemTextSource)]
-        way = f"; encoder={sized[0]} has several" if sized else ""
-        asked = (("layers", layers), ("dims", dims))
-        return None, [(what, f"{name} has one size, its whole{way}") for what, n in asked if n is not None]
+        truncations = self.sources[name].truncations if name in self.sources else None
+        if truncations is not None:
+            return truncations.choose(layers=layers, dims=dims)
+        others = [other for other, source in self.sources.items() if source.truncations is not None]
+        hint = f"; encoder={others[0]} has several" if others else ""
+        options = (("layers", layers), ("dims", dims))
+        reason = f"{name} has one size, its whole{hint}"
+        return None, [Degraded(option, reason) for option, value in options if value is not None]
 
-    def goes_by_text(self, name: str) -> bool:
-        """Does the part `name` know nothing of an item but its text?"""
-        return isinstance(self.sources.get(name), ItemTextSource | TextSource)
+    def answers_only_by_text(self, name: str) -> bool:
+        """Whether the part `name` knows nothing of an item but its text."""
+        can = self.capabilities(name)
+        return can is not None and can.text_only
 
-    def reader(self) -> str:
-        """The part that answers questions that are texts: one of several sizes before the text neighbours.
+    def text_search_part(self) -> str:
+        """The part that answers texts: one with several truncations before the text neighbours.
 
         Raises:
             NotReady: there is none.
         """
-        for kind in (ItemTextSource, TextSource):
-            for name, source in self.sources.items():
-                if isinstance(source, kind):
-                    return name
-        raise NotReady(
-            "no part that answers can be asked a text: train `item-text`, `text` or `blend`, and activate it"
-        )
+        answering = [name for name, source in self.sources.items() if capabilities(source.kind).answers_texts]
+        if not answering:
+            raise NotReady(
+                "no part that answers can be asked a text: train `item-text`, `text` or `blend`, and activate it"
+            )
+        return min(answering, key=lambda name: self.sources[name].truncations is None)
 
     def search(
         self,
         queries: Sequence[Query],
         *,
         k: int,
-        encoder: str | None,
-        size: Truncation | None = None,
-        fill: bool = True,
-    ) -> tuple[Candidates, list[list[Why]]]:
-        """The `k` best rows of each query, and per row why. Where the part finds too few, popular items `fill` the rest."""
-        name, source = self.name(encoder), self.source(encoder, size)
-        if isinstance(source, FusionSource):
-            found, why = source.explained(queries, k=k)
-        else:
-            found = source.search(queries, k=k)
-            why = [[(name, (name,))] * int((rows >= 0).sum()) for rows in found.rows]
-        return self._filled(queries, found, why, k=k) if fill else (found, why)
+        name: str,
+        truncation: Truncation | None = None,
+        order: Order | None = None,  # noqa: ARG002  (a history has one)
+    ) -> tuple[Candidates, list[list[Attribution]]]:
+        """The `k` best rows of each query by the part `name`, and for each row the sources that it comes from."""
+        if name in self.fusions:
+            return self._bound_fusions[name].attributed(queries, k=k)
+        candidates = self.source(name, truncation).search(queries, k=k)
+        return candidates, [[(name, (name,))] * int((rows >= 0).sum()) for rows in candidates.rows]
+
+    def popular(self, query: Query, *, k: int) -> Rows:
+        """Up to `k` allowed rows, the most popular first; none where no part knows them."""
+        if POPULAR not in self.sources:
+            return NO_ROWS
+        (rows,) = self._with_backoff[POPULAR].search([query], k=k).rows
+        return rows[rows >= 0]
+
+    def explain(
+        self, query: Query, rows: Rows, *, name: str, truncation: Truncation | None = None
+    ) -> list[Explanation]:
+        """For each of `rows`, the items of the history that speak for it most in the source `name`."""
+        source: Source = self._with_backoff[name] if truncation is None else self.source(name, truncation)
+        return source.explain(query, rows)
 
     @property
     def text_encoders(self) -> frozenset[str]:
         """Names of the text encoders whose vectors new items need."""
-        aware = (source for source in self.sources.values() if isinstance(source, TextAware | ItemTextSource))
-        return frozenset({source.text_encoder for source in aware} - {""})
+        return frozenset({source.text_encoder for source in self.sources.values()} - {""})
 
-    def with_items(self, rows: Rows, exits: Mapping[int, NDArray[np.float32]]) -> "Deployed":
-        """The same with text vectors (rows, text_dim) after each exit of their encoder for new or changed items."""
-        whole = exits[max(exits)]
-        sources = dict(self.sources)
-        for name, source in self.sources.items():
-            if isinstance(source, ItemTextSource):
-                sources[name] = source.with_exits(rows, exits)
-            elif isinstance(source, TextAware) and source.text_encoder:
-                sources[name] = source.with_items(rows, whole)
-        reading = next((source for source in sources.values() if isinstance(source, TextSource)), None)
-        twins = self.twins.with_items(rows, reading.vectors) if reading else self.twins
-        return replace(self, sources=sources, twins=twins)
+    def with_items(self, rows: Rows, exits: Mapping[int, Vectors]) -> "ServingModel":
+        """The model with text vectors (rows, text_dim) after each exit of their encoder for new or changed items."""
+        sources = {name: source.with_exits(rows, exits) for name, source in self.sources.items()}
+        vectors = next((v for source in sources.values() if (v := source.item_text_vectors) is not None), None)
+        duplicates = self.duplicates if vectors is None else self.duplicates.with_items(rows, vectors)
+        return replace(self, sources=sources, duplicates=duplicates)
 
-    def with_source(self, name: str, source: Source) -> "Deployed":
-        """The same with another source of that name."""
+    def with_catalogue(
+        self, exits: Mapping[int, Vectors], *, known: NDArray[np.bool_], index: Kind, cache_dir: Path | None = None
+    ) -> "ServingModel":
+        """The model with text vectors (items, text_dim) of all items after each exit, for sources that know no item before."""
+        sources = {
+            name: source.with_catalogue(exits, known=known, index=index, cache_dir=cache_dir)
+            for name, source in self.sources.items()
+        }
+        return replace(self, sources=sources)
+
+    def with_source(self, name: str, source: StoredSource) -> "ServingModel":
+        """The model with another source of that name."""
         return replace(self, sources={**self.sources, name: source})
 
-    def with_index(self, name: str, size: Truncation | None, index: Index) -> "Deployed":
-        """The same with another index of the same vectors in the source `name`, at `size` where it has several."""
-        source = self.sources[name]
-        if isinstance(source, ItemTextSource) and size is not None:
-            return self.with_source(name, source.with_index(size, index))
-        assert isinstance(source, DenseSource)
-        return self.with_source(name, source.with_index(index))
+    def indexes(self) -> dict[SearchedIndex, DenseSource]:
+        """All that is searched through an index."""
+        return {
+            (name, truncation): dense
+            for name, source in self.sources.items()
+            for truncation, dense in source.indexes().items()
+        }
+
+    def with_index(self, searched: SearchedIndex, index: Index) -> "ServingModel":
+        """The model with another index of the same vectors."""
+        name, truncation = searched
+        return self.with_source(name, self.sources[name].with_index(truncation, index))
 
     @cached_property
-    def _fused(self) -> dict[str, FusionSource]:
-        return {name: FusionSource(fusion, self._lent) for name, fusion in self.fusions.items()}
+    def _bound_fusions(self) -> dict[str, FusionSource]:
+        return {name: FusionSource(fusion, self._with_backoff) for name, fusion in self.fusions.items()}
 
     @cached_property
-    def _lent(self) -> dict[str, Source]:
-        """The sources as a fusion asks them: of items that one cannot know, it speaks as of their twins."""
+    def _with_backoff(self) -> dict[str, Source]:
+        """Sources as a fusion asks them: items unknown to those that read no text have the scores of their near-duplicates."""
 
-        def lent(source: Source) -> Source:
-            reads = isinstance(source, TextAware) and bool(source.text_encoder)
-            return source if reads or not len(self.twins) else DuplicateBackoff(source, self.twins)
+        def wrapped(source: StoredSource) -> Source:
+            knows_new = bool(source.text_encoder) or not len(self.duplicates)
+            return source if knows_new else DuplicateBackoff(source, self.duplicates)
 
-        return {name: lent(source) for name, source in self.sources.items()}
-
-    def _filled(
-        self, queries: Sequence[Query], found: Candidates, why: list[list[Why]], *, k: int
-    ) -> tuple[Candidates, list[list[Why]]]:
-        """Popular items, scored below everything found, where a row of `found` ends early."""
-        short = [i for i, rows in enumerate(found.rows) if (rows >= 0).sum() < k]
-        if not short or POPULAR not in self.sources:
-            return found, why
-        rows, scores = found.rows.copy(), found.scores.copy()
-        for i in short:
-            have = int((rows[i] >= 0).sum())
-            rest = queries[i].allowed.copy()
-            rest[rows[i, :have]] = False
-            more = self._lent[POPULAR].search([Query(queries[i].history, rest)], k=k - have)
-            extra = more.rows[0][more.rows[0] >= 0]
-            floor = float(scores[i, have - 1]) if have else 1.0
-            rows[i, have : have + len(extra)] = extra
-            scores[i, have : have + len(extra)] = floor - np.arange(1, len(extra) + 1, dtype=np.float32) / STEPS
-            why[i] = [*why[i], *[(POPULAR, (POPULAR,))] * len(extra)]
-        return Candidates(rows, scores), why
+        return {name: wrapped(source) for name, source in self.sources.items()}
 
 
-def deploy(bundle: Bundle) -> Deployed:
-    """The parts of `bundle`, ready to answer; that of a text encoder knows no items before it is given them.
+def serving_model(bundle: Bundle) -> ServingModel:
+    """The parts of `bundle`, ready to answer; a text encoder's knows no items before it is given them.
 
     Raises:
         BundleError: a part is of a kind that this version does not know, or blends what is not there.
     """
-    fusions = {name: Fusion.from_part(part) for name, part in bundle.parts.items() if part.kind == "fusion"}
-    sources: dict[str, Source] = {}
-    for name, part in bundle.parts.items():
-        if part.kind == KIND:
-            sources[name] = empty(part)
-        elif part.kind != "fusion" and not name.startswith(PREFIX):  # those answer questions about lists
-            sources[name] = restore(part)
+    of_items = {name: part for name, part in bundle.parts.items() if not name.startswith(PREFIX)}
+    fusions = {name: Fusion.from_part(part) for name, part in of_items.items() if part.kind == FUSION}
+    sources = {name: restore_source(part) for name, part in of_items.items() if name not in fusions}
     for name, fusion in fusions.items():
         if missing := sorted(set(fusion.sources) - set(sources)):
             raise BundleError(f"part {name!r} blends {', '.join(missing)}, which the bundle lacks; train it again")
-    return Deployed(sources, fusions, bundle.default, NearDuplicates(len(bundle.item_ids)))
+    return ServingModel(sources, fusions, bundle.default, NearDuplicates(len(bundle.item_ids)))
 
 
-def popular_only(counts: NDArray[np.int64]) -> Deployed:
+def popular_only(counts: NDArray[np.int64]) -> ServingModel:
     """What answers while nothing is trained: items by their number of events, `counts` (items,)."""
     scores = np.log1p(counts).astype(np.float32)
-    return Deployed({POPULAR: PopularSource(scores, config={})}, {}, POPULAR)
+    return ServingModel({POPULAR: PopularSource(scores, config={})}, {}, POPULAR)

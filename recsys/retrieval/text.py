@@ -3,30 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from math import inf
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recsys.bundle import Part
 from recsys.data.history import Rows
+from recsys.encoders.base import TextEncoder, Vectors
 from recsys.errors import check_ranges
 from recsys.indexes.index import Index
-from recsys.retrieval.dense import DenseSource, stored, stored_index
-
-
-@runtime_checkable
-class TextAware(Protocol):
-    """A source that can take in items by their text vectors."""
-
-    @property
-    def text_encoder(self) -> str:
-        """Name of the encoder whose vectors it takes."""
-        ...
-
-    def with_items(self, rows: Rows, text: NDArray[np.float32]) -> Any:
-        """A source that also knows `rows` by their text vectors (rows, text_dim)."""
-        ...
+from recsys.retrieval.dense import DenseSource, index_arrays, stored_index
+from recsys.retrieval.explanation import Explanation, nearest
+from recsys.retrieval.search_space import Catalogue
+from recsys.retrieval.source import Query
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +34,8 @@ class TextConfig:
 
 class TextSource(DenseSource):
     """Cosine between an item and the recency-weighted mean of the history, in a whitened text space."""
+
+    kind = "text"
 
     def __init__(
         self,
@@ -66,19 +58,30 @@ class TextSource(DenseSource):
         mean = recent_mean(self.vectors, histories, decay=self.config["decay"], window=self.config["window"])
         return _unit(mean)
 
-    def of_texts(self, text: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Vectors that `Query.vector` takes, from the encoder's (texts, text_dim)."""
+    @property
+    def item_text_vectors(self) -> Vectors:
+        return self.vectors
+
+    def whitened(self, text: Vectors) -> Vectors:
+        """Unit vectors (texts, dim) of the encoder's (texts, text_dim), as `Query.vector` takes them."""
         return _unit((text - self.mean) @ self.whiten)
 
-    def with_items(self, rows: Rows, text: NDArray[np.float32]) -> "TextSource":
-        index = self.index.with_rows(rows, self.of_texts(text))
-        return TextSource(
+    def query_vectors(self, encoder: TextEncoder, texts: Sequence[str], domains: Sequence[str | None]) -> Vectors:
+        return self.whitened(encoder.encode_queries(texts, domains=domains))
+
+    def explain(self, query: Query, rows: Rows) -> list[Explanation]:
+        """By the nearest of the items that make the vector of the history."""
+        return nearest(self.vectors, self._usable(query.history.rows)[-self.config["window"] :], rows)
+
+    def with_items(self, rows: Rows, text: NDArray[np.float32]) -> Self:
+        index = self.index.with_rows(rows, self.whitened(text))
+        return type(self)(
             index.vectors, known=index.known, mean=self.mean, whiten=self.whiten, config=self.config, index=index
         )
 
     def part(self, name: str) -> Part:
         arrays = {"item_vectors": self.vectors, "known": self.known, "mean": self.mean, "whiten": self.whiten}
-        return Part(name=name, kind="text", config=self.config, arrays=arrays | stored(self.index))
+        return Part(name=name, kind=self.kind, config=self.config, arrays=arrays | index_arrays(self.index))
 
     @classmethod
     def from_part(cls, part: Part) -> Self:
@@ -91,6 +94,15 @@ class TextSource(DenseSource):
             config=part.config,
             index=stored_index(part),
         )
+
+
+def search_space(catalogue: Catalogue) -> list[TextConfig]:
+    """The settings that are tried."""
+    return [
+        TextConfig(text_encoder=catalogue.text_encoder, shrink=shrink, decay=decay)
+        for shrink in (0.1, 1.0)
+        for decay in (0.5, 0.7, 0.9)
+    ]
 
 
 def recent_mean(

@@ -1,4 +1,7 @@
-"""What is kept in SQL."""
+"""Items, events, playlists, vectors and bundles in SQL.
+
+Other packages use `Store`, the records, the frames, the journal, and `sessions` to migrate or connect.
+"""
 
 from recsys.store.store import Store
 

@@ -1,4 +1,4 @@
-"""Versions: which bundle is served, and which one was before."""
+"""Which bundle is served, and which ones were served before."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -12,17 +12,17 @@ from recsys.store.records import BundleRecord
 from recsys.store.tables import bundles
 
 TICK = timedelta(microseconds=1)
-"""By which a bundle is activated after the one before, when the clock was set back: `rollback_bundle` goes by the order."""
+"""From one activation to the next when the clock was set back: `rollback_bundle` goes by their order."""
 
 
 def add_bundle(connection: Connection, uri: str, manifest: Mapping[str, Any]) -> None:
-    """Notes a bundle as staged; one that is noted already stays as it is."""
+    """Adds a bundle as staged; one that the store has already stays as it is."""
     values = {"uri": uri, "manifest": dict(manifest), "state": "staged", "created": datetime.now(UTC)}
     upsert(connection, bundles, [values], key=("uri",))
 
 
 def activate_bundle(connection: Connection, uri: str) -> BundleRecord:
-    """Makes it the active one and retires the one before.
+    """Makes the bundle the active one and retires the previous one.
 
     Raises:
         NotFound: the store does not know the bundle.

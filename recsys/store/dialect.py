@@ -1,4 +1,4 @@
-"""Where the databases differ: inserting what may be there already, many rows at once, and locks on rows."""
+"""Where the databases differ: inserts that skip or update existing rows, bulk inserts, and locks on rows."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,17 +9,17 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from recsys.errors import StoreError
 
-CHUNK = 1000
-"""Rows or ids of one statement."""
-SQLITE_CACHE = 64_000
-"""KiB of pages held while many rows are written: an index is entered at random places, and each page not held is read again."""
+ROWS_PER_STATEMENT = 1000
+"""Also ids per statement."""
+SQLITE_CACHE_KIB = 64_000
+"""Cache of pages while many rows are written: an index is entered at random, and a page outside the cache is loaded again."""
 
 T = TypeVar("T")
 
 
 def chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
-    """`values` in pieces of `CHUNK`."""
-    return (values[start : start + CHUNK] for start in range(0, len(values), CHUNK))
+    """`values` in slices of `ROWS_PER_STATEMENT`."""
+    return (values[start : start + ROWS_PER_STATEMENT] for start in range(0, len(values), ROWS_PER_STATEMENT))
 
 
 def upsert(
@@ -30,7 +30,7 @@ def upsert(
     key: tuple[str, ...],
     changing: tuple[str, ...] = (),
 ) -> None:
-    """Inserts `values`; where `key` is there already, sets the `changing` columns, or leaves the row if there are none."""
+    """Inserts `values`; where `key` exists already, sets the `changing` columns, or leaves the row if there are none."""
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     statement: Any = insert(table)
     if changing:
@@ -39,24 +39,24 @@ def upsert(
         )
     else:
         statement = statement.on_conflict_do_nothing(index_elements=list(key))
-    for part in chunks(values):
-        connection.execute(statement, list(part))
+    for chunk in chunks(values):
+        connection.execute(statement, list(chunk))
 
 
 def insert_new(
     connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[tuple[Any, ...]], *, key: str
 ) -> int:
-    """Inserts the rows whose `key` is not there, in their order, and gives their number.
+    """Inserts the rows whose `key` is new, in their order, and returns their number.
 
     Many rows go through `COPY` into a table of this transaction on PostgreSQL, and straight to the driver on SQLite.
     """
     names = ", ".join(columns)
-    if connection.dialect.name == "postgresql" and len(rows) > CHUNK:
+    if connection.dialect.name == "postgresql" and len(rows) > ROWS_PER_STATEMENT:
         return _copy_new(connection, table.name, names, rows, key)
-    if connection.dialect.name == "sqlite" and len(rows) > CHUNK:
-        connection.exec_driver_sql(f"PRAGMA cache_size = -{SQLITE_CACHE}")
-    mark = "?" if connection.dialect.name == "sqlite" else "%s"
-    values = ", ".join(mark for _ in columns)
+    if connection.dialect.name == "sqlite" and len(rows) > ROWS_PER_STATEMENT:
+        connection.exec_driver_sql(f"PRAGMA cache_size = -{SQLITE_CACHE_KIB}")
+    placeholder = "?" if connection.dialect.name == "sqlite" else "%s"
+    values = ", ".join(placeholder for _ in columns)
     statement = f"INSERT INTO {table.name} ({names}) VALUES ({values}) ON CONFLICT ({key}) DO NOTHING"
     return connection.exec_driver_sql(statement, list(rows)).rowcount if rows else 0
 
@@ -69,13 +69,13 @@ def among(connection: Connection, column: Column[str], values: Sequence[str]) ->
 
 
 def lock_rows(connection: Connection, column: Column[str], values: Sequence[str]) -> None:
-    """Locks the rows whose `column` is one of `values` until the transaction ends, whoever asks in the same order.
+    """Locks the rows whose `column` is one of `values` until the transaction ends; every caller locks in the same order.
 
-    SQLite has one writer at a time, so that there is nothing to lock.
+    SQLite has one writer at a time, so there is nothing to lock.
     """
     if connection.dialect.name == "postgresql":
-        wanted = select(column).where(among(connection, column, values)).order_by(collate(column, "C"))
-        connection.execute(wanted.with_for_update()).all()
+        rows = select(column).where(among(connection, column, values)).order_by(collate(column, "C"))
+        connection.execute(rows.with_for_update()).all()
 
 
 def _copy_new(connection: Connection, table: str, names: str, rows: Sequence[tuple[Any, ...]], key: str) -> int:

@@ -17,44 +17,42 @@ from recsys.store.items import known_items
 from recsys.store.records import Event, EventDraft
 from recsys.store.tables import events, impressions, users
 
-CONTENT = ("user_id", "item_id", "position", "kind", "weight")
-"""What must be equal when an event id comes again; also `at`, where the caller gave it."""
 COLUMNS = ("event_id", "user_id", "item_id", "at", "position", "kind", "weight")
-"""What is given of an event; its number is counted up."""
-TICK = 1e-6
-"""Seconds by which an event comes after the one before, when the clock does not say so."""
+"""All columns but the number, which the database counts up."""
+TICK_SECONDS = 1e-6
+"""By so much an event comes after the one before, when the clock does not say so."""
 
 
 def add_events(connection: Connection, drafts: Sequence[EventDraft]) -> list[Event]:
-    """All of the events or none. One that is stored already under its id is returned as it stands.
+    """Adds all of the events or none, and returns them as stored; an event whose id is stored already stays as it is.
 
     Raises:
-        NotFound: an item that the store does not hold.
-        Conflict: an event id that is stored, or given twice, with other content.
+        NotFound: an item that the store does not have.
+        Conflict: an event id that is stored, or comes twice here, with other content.
     """
     known = known_items(connection, [draft.item_id for draft in drafts])
     unknown = next((draft.item_id for draft in drafts if draft.item_id not in known), None)
     if unknown is not None:
         raise NotFound(f"unknown item {unknown!r}: PUT it first or leave the event out")
-    _take_users(connection, {draft.user_id for draft in drafts})
+    _lock_users(connection, {draft.user_id for draft in drafts})
     arrived = _arrivals(connection, {draft.user_id for draft in drafts if draft.at is None})
     values = [_values(draft, arrived) for draft in drafts]
-    asked_at = {value["event_id"]: draft.at is not None for draft, value in zip(drafts, values, strict=True)}
+    has_at = {value["event_id"]: draft.at is not None for draft, value in zip(drafts, values, strict=True)}
     insert_new(connection, events, COLUMNS, list(map(itemgetter(*COLUMNS), values)), key="event_id")
     stored = {event.event_id: event for event in stored_events(connection, [value["event_id"] for value in values])}
     for value in values:
         event = stored[value["event_id"]]
-        if not same_event(event, value, with_at=asked_at[event.event_id]):
+        if not event.same_content(value, with_at=has_at[event.event_id]):
             raise Conflict(f"event {event.event_id!r} is stored with other content: give it another event_id")
     return [stored[value["event_id"]] for value in values]
 
 
 def insert_events(connection: Connection, values: Sequence[Mapping[str, Any]]) -> int:
-    """Adds rows of the events table, leaving event ids that are there already; gives how many were new.
+    """Adds rows of the events table except event ids that are stored already; returns how many were new.
 
-    The users' rows are locked first, in one order, so that a user's numbers are taken one writer at a time.
+    The users' rows are locked first, in one order, so that one writer at a time counts up the numbers of a user's events.
     """
-    _take_users(connection, {value["user_id"] for value in values})
+    _lock_users(connection, {value["user_id"] for value in values})
     return insert_new(connection, events, COLUMNS, list(map(itemgetter(*COLUMNS), values)), key="event_id")
 
 
@@ -69,14 +67,14 @@ def recent_events(connection: Connection, user_id: str, *, limit: int) -> list[E
 def histories(
     connection: Connection, user_ids: Sequence[str], *, limit: int
 ) -> dict[str, list[tuple[str, float | None]]]:
-    """(item id, time) of the last events of each user who has some, oldest first; `user_ids` is a piece of `user_page`."""
+    """(item id, time) of the last events of each user with events, oldest first; `user_ids` is consecutive, as in `user_page`."""
     c, first, last = events.c, user_ids[0], user_ids[-1]
     order = (c.user_id, c.at.asc().nulls_first(), c.position.asc().nulls_first(), c.number)
     query = select(c.user_id, c.item_id, c.at).where(c.user_id.between(first, last)).order_by(*order)
     rows = connection.execution_options(yield_per=10_000).execute(query)
     return {
-        user_id: [(item_id, at) for _, item_id, at in deque(own, maxlen=limit)]
-        for user_id, own in groupby(map(tuple, rows), key=itemgetter(0))
+        user_id: [(item_id, at) for _, item_id, at in deque(user_rows, maxlen=limit)]
+        for user_id, user_rows in groupby(map(tuple, rows), key=itemgetter(0))
     }
 
 
@@ -119,12 +117,12 @@ def repeat_share(connection: Connection) -> float:
     return 1 - distinct / total if total else 0.0
 
 
-def _take_users(connection: Connection, wanted: Set[str]) -> None:
-    """Makes the users that are new and locks the rows of all until the transaction ends."""
-    user_ids = sorted(wanted)
-    there = set(connection.scalars(select(users.c.user_id).where(among(connection, users.c.user_id, user_ids))))
+def _lock_users(connection: Connection, ids: Set[str]) -> None:
+    """Inserts the users that are new and locks the rows of all until the transaction ends."""
+    user_ids = sorted(ids)
+    known = set(connection.scalars(select(users.c.user_id).where(among(connection, users.c.user_id, user_ids))))
     now = datetime.now(UTC)
-    new = [{"user_id": user_id, "created": now} for user_id in user_ids if user_id not in there]
+    new = [{"user_id": user_id, "created": now} for user_id in user_ids if user_id not in known]
     upsert(connection, users, new, key=("user_id",))
     lock_rows(connection, users.c.user_id, user_ids)
 
@@ -137,7 +135,7 @@ def _arrivals(connection: Connection, user_ids: Set[str]) -> dict[str, float]:
     latest = select(events.c.user_id, func.max(events.c.at)).where(among(connection, events.c.user_id, list(user_ids)))
     rows = connection.execute(latest.group_by(events.c.user_id))
     last = {user_id: at for user_id, at in rows if at is not None}
-    return {user_id: max(now, last.get(user_id, now) + TICK) for user_id in user_ids}
+    return {user_id: max(now, last.get(user_id, now) + TICK_SECONDS) for user_id in user_ids}
 
 
 def _values(draft: EventDraft, arrived: Mapping[str, float]) -> dict[str, Any]:
@@ -154,13 +152,8 @@ def _values(draft: EventDraft, arrived: Mapping[str, float]) -> dict[str, Any]:
     }
 
 
-def same_event(event: Event, value: Mapping[str, Any], *, with_at: bool) -> bool:
-    """Whether a stored event has the content of `value`; its time counts `with_at`."""
-    return (not with_at or event.at == value["at"]) and all(getattr(event, name) == value[name] for name in CONTENT)
-
-
 def stored_events(connection: Connection, event_ids: Sequence[str]) -> list[Event]:
-    """Those events that the store holds."""
+    """The events that the store has of these ids."""
     query = select(events).where(among(connection, events.c.event_id, event_ids))
     return [_event(row) for row in connection.execute(query)]
 

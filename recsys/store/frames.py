@@ -5,8 +5,7 @@ import json
 import polars as pl
 from sqlalchemy import select
 
-from recsys.store.sessions import reading
-from recsys.store.store import Store
+from recsys.store.store import Store, read_connection
 from recsys.store.tables import events, items, playlist_items, playlists
 
 EVENT_TYPES = {"user": pl.String, "item": pl.String, "at": pl.Float64, "position": pl.Int64, "arrival": pl.Int64}
@@ -16,7 +15,7 @@ def events_frame(store: Store) -> pl.LazyFrame:
     """All events with the columns of `features.schema.EVENTS`, by arrival."""
     c = events.c
     query = select(c.user_id, c.item_id, c.at, c.position, c.number).order_by(c.number)
-    with reading(store.engine) as connection:
+    with read_connection(store) as connection:
         rows = connection.execute(query).all()
     frame = pl.DataFrame([tuple(row) for row in rows], schema=EVENT_TYPES, orient="row")
     return frame.lazy().with_columns(
@@ -28,7 +27,7 @@ def items_frame(store: Store) -> pl.DataFrame:
     """Active items by number, with the columns of `features.schema.ITEMS`, `domain` and `content_hash`."""
     c = items.c
     query = select(c.item_id, c.title, c.attributes, c.domain, c.content_hash).where(c.active).order_by(c.number)
-    with reading(store.engine) as connection:
+    with read_connection(store) as connection:
         rows = connection.execute(query).all()
     columns = ("item", "title", "attributes", "domain", "content_hash")
     values = [
@@ -41,7 +40,7 @@ def playlists_frame(store: Store) -> pl.DataFrame:
     """All entries of all playlists (`playlist`, `position`, `item`), list by list in their order."""
     c = playlist_items.c
     query = select(c.playlist_id, c.position, c.item_id).order_by(c.playlist_id, c.position)
-    with reading(store.engine) as connection:
+    with read_connection(store) as connection:
         rows = connection.execute(query).all()
     schema = {"playlist": pl.String, "position": pl.Int64, "item": pl.String}
     return pl.DataFrame([tuple(row) for row in rows], schema=schema, orient="row")
@@ -50,6 +49,6 @@ def playlists_frame(store: Store) -> pl.DataFrame:
 def playlist_names_frame(store: Store) -> pl.DataFrame:
     """All playlists by id (`playlist`, `name`), empty ones too."""
     c = playlists.c
-    with reading(store.engine) as connection:
+    with read_connection(store) as connection:
         rows = connection.execute(select(c.playlist_id, c.name).order_by(c.playlist_id)).all()
     return pl.DataFrame([tuple(row) for row in rows], schema={"playlist": pl.String, "name": pl.String}, orient="row")

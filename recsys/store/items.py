@@ -1,7 +1,5 @@
 """Items: put, look up, delete."""
 
-import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -9,16 +7,10 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Row, func, or_, select, update
 
 from recsys.errors import NotFound
-from recsys.store.dialect import CHUNK, among, upsert
-from recsys.store.records import Item, ItemDraft
+from recsys.store.dialect import ROWS_PER_STATEMENT, among, upsert
+from recsys.store.records import Item, ItemDraft, content_hash
 from recsys.store.sessions import count_change, reading
 from recsys.store.tables import events, items
-
-
-def content_hash(draft: ItemDraft) -> str:
-    """Equal for equal content, whatever the order of attributes."""
-    content = json.dumps([draft.domain, draft.title, dict(draft.attributes)], sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def put_items(connection: Connection, drafts: Sequence[ItemDraft]) -> list[Item]:
@@ -41,11 +33,11 @@ def put_items(connection: Connection, drafts: Sequence[ItemDraft]) -> list[Item]
     ]
     changing = ("domain", "title", "attributes", "active", "content_hash", "updated", "version")
     upsert(connection, items, values, key=("item_id",), changing=changing)
-    found = {item.item_id: item for item in _by_id(connection, list(latest))}
-    return [found[draft.item_id] for draft in drafts]
+    stored = {item.item_id: item for item in _by_id(connection, list(latest))}
+    return [stored[draft.item_id] for draft in drafts]
 
 
-def one(connection: Connection, item_id: str) -> Item:
+def active_item(connection: Connection, item_id: str) -> Item:
     """Raises NotFound: never stored, or deleted."""
     row = connection.execute(select(items).where(items.c.item_id == item_id, items.c.active)).first()
     if row is None:
@@ -55,9 +47,9 @@ def one(connection: Connection, item_id: str) -> Item:
 
 def delete_item(connection: Connection, item_id: str) -> None:
     """Raises NotFound: never stored, or deleted already."""
-    one(connection, item_id)
-    marks = {"active": False, "updated": datetime.now(UTC), "version": count_change(connection)}
-    connection.execute(update(items).where(items.c.item_id == item_id).values(marks))
+    active_item(connection, item_id)
+    values = {"active": False, "updated": datetime.now(UTC), "version": count_change(connection)}
+    connection.execute(update(items).where(items.c.item_id == item_id).values(values))
 
 
 def all_items(engine: Engine) -> Iterator[list[Item]]:
@@ -65,12 +57,12 @@ def all_items(engine: Engine) -> Iterator[list[Item]]:
     after = 0
     while True:
         with reading(engine) as connection:
-            page = connection.execute(select(items).where(items.c.number > after).order_by(items.c.number).limit(CHUNK))
-            found = [_item(row) for row in page]
-        if not found:
+            query = select(items).where(items.c.number > after).order_by(items.c.number).limit(ROWS_PER_STATEMENT)
+            page = [_item(row) for row in connection.execute(query)]
+        if not page:
             return
-        yield found
-        after = found[-1].number
+        yield page
+        after = page[-1].number
 
 
 def items_since(connection: Connection, version: int) -> list[Item]:
@@ -80,22 +72,22 @@ def items_since(connection: Connection, version: int) -> list[Item]:
 
 
 def find_items(connection: Connection, text: str, *, limit: int) -> list[Item]:
-    """Active items whose title or id holds `text`, in any case; by number."""
+    """Active items whose title or id contains `text`, in any case; by number."""
     like = [func.lower(column).contains(text.lower(), autoescape=True) for column in (items.c.title, items.c.item_id)]
     query = select(items).where(items.c.active, or_(*like)).order_by(items.c.number).limit(limit)
     return [_item(row) for row in connection.execute(query)]
 
 
 def known_items(connection: Connection, item_ids: Sequence[str]) -> set[str]:
-    """Those ids that the store holds, deleted ones too."""
-    wanted = among(connection, items.c.item_id, list(dict.fromkeys(item_ids)))
-    return set(connection.scalars(select(items.c.item_id).where(wanted)))
+    """The ids that the store has, those of deleted items too."""
+    query = select(items.c.item_id).where(among(connection, items.c.item_id, list(dict.fromkeys(item_ids))))
+    return set(connection.scalars(query))
 
 
 def content_hashes(connection: Connection, item_ids: Sequence[str]) -> dict[str, str]:
-    """Content hashes of those ids that are active."""
-    wanted = among(connection, items.c.item_id, item_ids)
-    query = select(items.c.item_id, items.c.content_hash).where(wanted, items.c.active)
+    """Content hashes of the active items among `item_ids`."""
+    among_ids = among(connection, items.c.item_id, item_ids)
+    query = select(items.c.item_id, items.c.content_hash).where(among_ids, items.c.active)
     return {row.item_id: row.content_hash for row in connection.execute(query)}
 
 

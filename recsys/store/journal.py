@@ -10,10 +10,10 @@ from recsys.store.records import Impression
 
 log = logging.getLogger(__name__)
 
-BATCH = 1000
-EVERY = 0.1
-"""Seconds between two looks at the queue: to wake the thread for each impression would cost requests more than writing it."""
-QUEUED_AT_MOST = 10_000
+ROWS_PER_WRITE = 1000
+POLL_SECONDS = 0.1
+"""Time between two looks at the queue: to wake the thread for each impression would cost requests more than writing it."""
+MAX_QUEUED = 10_000
 
 
 class Journal:
@@ -29,7 +29,7 @@ class Journal:
         self._thread.start()
 
     def add(self, impression: Impression) -> None:
-        if len(self._queued) >= QUEUED_AT_MOST:
+        if len(self._queued) >= MAX_QUEUED:
             self.dropped += 1
         else:
             self._queued.append(impression)
@@ -37,7 +37,7 @@ class Journal:
     def flush(self) -> None:
         """Writes everything queued so far."""
         with self._writing:
-            while batch := [self._queued.popleft() for _ in range(min(BATCH, len(self._queued)))]:
+            while batch := [self._queued.popleft() for _ in range(min(ROWS_PER_WRITE, len(self._queued)))]:
                 self._save(batch)
 
     def close(self) -> None:
@@ -46,7 +46,7 @@ class Journal:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._closing.wait(EVERY):
+        while not self._closing.wait(POLL_SECONDS):
             self.flush()
         self.flush()
 

@@ -17,7 +17,7 @@ def put_playlist(connection: Connection, playlist_id: str, name: str | None, ite
     """Inserts or replaces the whole list.
 
     Raises:
-        NotFound: an item that the store does not hold.
+        NotFound: an item that the store does not have.
     """
     known = known_items(connection, item_ids)
     unknown = next((item_id for item_id in item_ids if item_id not in known), None)
@@ -27,26 +27,26 @@ def put_playlist(connection: Connection, playlist_id: str, name: str | None, ite
     upsert(connection, playlists, [row], key=("playlist_id",), changing=("name", "updated", "version"))
     connection.execute(delete(playlist_items).where(playlist_items.c.playlist_id == playlist_id))
     rows = [{"playlist_id": playlist_id, "position": n, "item_id": item_id} for n, item_id in enumerate(item_ids)]
-    for part in chunks(rows):
-        connection.execute(insert(playlist_items), list(part))
+    for chunk in chunks(rows):
+        connection.execute(insert(playlist_items), list(chunk))
     return Playlist(playlist_id=playlist_id, name=name, item_ids=tuple(item_ids))
 
 
 def playlist(connection: Connection, playlist_id: str) -> Playlist:
     """Raises NotFound: no such playlist."""
-    found = stored_playlists(connection, [playlist_id])
-    if not found:
+    stored = stored_playlists(connection, [playlist_id])
+    if not stored:
         raise NotFound(f"unknown playlist {playlist_id!r}")
-    return found[playlist_id]
+    return stored[playlist_id]
 
 
 def stored_playlists(connection: Connection, playlist_ids: Sequence[str]) -> dict[str, Playlist]:
-    """Those of the playlists that the store holds."""
+    """The playlists that the store has of these ids."""
     lists, members = playlists.c, playlist_items.c
     named = select(lists.playlist_id, lists.name).where(among(connection, lists.playlist_id, playlist_ids))
-    held = select(members.playlist_id, members.item_id).where(among(connection, members.playlist_id, playlist_ids))
+    entries = select(members.playlist_id, members.item_id).where(among(connection, members.playlist_id, playlist_ids))
     item_ids: dict[str, list[str]] = {}
-    for row in connection.execute(held.order_by(members.playlist_id, members.position)):
+    for row in connection.execute(entries.order_by(members.playlist_id, members.position)):
         item_ids.setdefault(row.playlist_id, []).append(row.item_id)
     return {
         row.playlist_id: Playlist(
@@ -60,11 +60,11 @@ def playlists_since(connection: Connection, version: int) -> list[Playlist]:
     """Playlists written after the counter of changes stood at `version`, by the order of their writes."""
     c = playlists.c
     query = select(c.playlist_id).where(c.version > version).order_by(c.version, c.playlist_id)
-    ids, found = list(connection.scalars(query)), list[Playlist]()
-    for part in chunks(ids):
-        held = stored_playlists(connection, part)
-        found += [held[playlist_id] for playlist_id in part if playlist_id in held]
-    return found
+    changed = list[Playlist]()
+    for ids in chunks(list(connection.scalars(query))):
+        stored = stored_playlists(connection, ids)
+        changed += [stored[playlist_id] for playlist_id in ids if playlist_id in stored]
+    return changed
 
 
 def playlist_ids(connection: Connection, *, after: str | None = None, limit: int | None = None) -> list[str]:
@@ -78,13 +78,13 @@ def playlist_count(connection: Connection) -> int:
 
 
 def playlists_holding(connection: Connection, item_id: str) -> list[str]:
-    """Ids of the playlists that hold the item."""
+    """Ids of the playlists that contain the item."""
     c = playlist_items.c
     return list(connection.scalars(select(c.playlist_id).where(c.item_id == item_id).distinct()))
 
 
 def delete_playlist(connection: Connection, playlist_id: str) -> None:
-    """Forgets the list and its vectors.
+    """Deletes the list and its vectors.
 
     Raises:
         NotFound: no such playlist.

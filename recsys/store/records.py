@@ -1,12 +1,22 @@
 """Rows of the store as plain values."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 MAX_ID = 512
 """Characters of an id: with four bytes each it still fits into an index entry of PostgreSQL."""
+LAST_LAYER = -1
+"""The layer of vectors from an encoder that gives none but those after its last."""
+
+EVENT_CONTENT = ("user_id", "item_id", "position", "kind", "weight")
+"""What must be equal when an event id comes again; also `at`, where the caller gave it."""
+
+VectorOwner = Literal["item", "playlist"]
+"""What a vector belongs to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,9 +29,15 @@ class ItemDraft:
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
+def content_hash(draft: ItemDraft) -> str:
+    """Equal for equal content, whatever the order of attributes."""
+    content = json.dumps([draft.domain, draft.title, dict(draft.attributes)], sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """An item as it is stored; `number` is its own for life, `active` is False once deleted."""
+    """An item as it is stored; `number` never changes, `active` is False once deleted."""
 
     item_id: str
     domain: str | None
@@ -58,10 +74,14 @@ class Event:
     kind: str
     weight: float
 
+    def same_content(self, row: Mapping[str, Any], *, with_at: bool) -> bool:
+        """Whether `row` of the events table has the content of this event; the time counts `with_at`."""
+        return (not with_at or self.at == row["at"]) and all(getattr(self, name) == row[name] for name in EVENT_CONTENT)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Playlist:
-    """A list of items in order; repeats are kept."""
+    """A list of items in order, repeats included."""
 
     playlist_id: str
     name: str | None
@@ -79,7 +99,7 @@ class BundleRecord:
 
 @dataclass(frozen=True, slots=True)
 class Impression:
-    """What one answer showed."""
+    """The items of one answer."""
 
     request_id: str
     user_id: str | None

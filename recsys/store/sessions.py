@@ -1,4 +1,4 @@
-"""Connections: SQLite in WAL mode or PostgreSQL, migrated before anything is asked."""
+"""Connections: SQLite in WAL mode or PostgreSQL, migrated before the first query."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from recsys.errors import NotReady, RecsysError, StoreError
 from recsys.store.tables import changes
 
-PATIENCE = {"connect_timeout": 5, "tcp_user_timeout": 10_000, "keepalives_idle": 10, "keepalives_interval": 5}
+TIMEOUTS = {"connect_timeout": 5, "tcp_user_timeout": 10_000, "keepalives_idle": 10, "keepalives_interval": 5}
 """Seconds, and milliseconds for sent data: a PostgreSQL server that went away without a word is given up."""
 
 
@@ -26,7 +26,7 @@ def connect(url: str) -> Engine:
     """
     try:
         sqlite = url.startswith("sqlite")
-        engine = create_engine(url, pool_pre_ping=not sqlite, connect_args={} if sqlite else PATIENCE)
+        engine = create_engine(url, pool_pre_ping=not sqlite, connect_args={} if sqlite else TIMEOUTS)
     except (SQLAlchemyError, ImportError) as error:
         raise StoreError(f"database URL {url!r}: {error}; use sqlite:///FILE or postgresql+psycopg://...") from error
     if engine.dialect.name == "sqlite":
@@ -58,18 +58,20 @@ def check_migrated(engine: Engine) -> None:
         StoreError: the database cannot be reached.
     """
     try:
-        there = inspect(engine).has_table(changes.name)
+        migrated = inspect(engine).has_table(changes.name)
         with engine.connect() as connection:
-            found = connection.scalar(text("SELECT version_num FROM alembic_version")) if there else None
+            revision = connection.scalar(text("SELECT version_num FROM alembic_version")) if migrated else None
     except SQLAlchemyError as error:
         raise StoreError(f"cannot reach the database: {error}") from error
-    if found is None:
+    if revision is None:
         raise NotReady("the database has no tables yet: run `recsys db upgrade`")
     needed = newest_revision()
-    if found < needed:
-        raise NotReady(f"the database is at revision {found}, this version needs {needed}: run `recsys db upgrade`")
-    if found > needed:
-        raise NotReady(f"the database is at revision {found}, this version knows {needed}: upgrade this installation")
+    if revision < needed:
+        raise NotReady(f"the database is at revision {revision}, this version needs {needed}: run `recsys db upgrade`")
+    if revision > needed:
+        raise NotReady(
+            f"the database is at revision {revision}, this version knows {needed}: upgrade this installation"
+        )
 
 
 def newest_revision() -> str:
@@ -79,7 +81,7 @@ def newest_revision() -> str:
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """A connection for questions."""
+    """A connection for queries."""
     try:
         with engine.connect() as connection:
             yield connection
@@ -91,9 +93,9 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def writing(engine: Engine, *, counted: bool = True) -> Iterator[Connection]:
-    """A transaction that raises the counter of changes; all of it is kept, or nothing.
+    """A transaction that raises the counter of changes; all of it is committed, or nothing.
 
-    What no answer depends on need not be `counted`.
+    Writes that no answer depends on need not be `counted`.
     """
     try:
         with engine.connect().execution_options(writes=True) as connection, connection.begin():

@@ -17,13 +17,13 @@ from recsys.errors import TrainingError
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """Where a run stood when its checkpoint was written; `kept` holds the weights of the best epoch."""
+    """Where a run stood when its checkpoint was written; `best_weights` are those of the best epoch."""
 
     epoch: int
     step: int
     best: int
     best_figure: float
-    kept: dict[str, Tensor] | None
+    best_weights: dict[str, Tensor] | None
 
 
 @contextmanager
@@ -51,12 +51,7 @@ def save_checkpoint(
     path: Path,
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
-    *,
-    epoch: int,
-    step: int,
-    best: int,
-    best_figure: float,
-    kept: dict[str, Tensor] | None,
+    state: Resumed,
 ) -> None:
     """Writes everything that the next epoch depends on; randomness comes from the seed and the epoch's number.
 
@@ -69,11 +64,11 @@ def save_checkpoint(
             {
                 "model": model.state_dict(),
                 "optimizer": optimizer.state_dict(),
-                "epoch": epoch,
-                "step": step,
-                "best": best,
-                "best_figure": best_figure,
-                "kept": kept,
+                "epoch": state.epoch,
+                "step": state.step,
+                "best": state.best,
+                "best_figure": state.best_figure,
+                "best_weights": state.best_weights,
             },
         )
     except (OSError, RuntimeError) as error:  # torch gives what its writer meets as a RuntimeError
@@ -84,11 +79,11 @@ def save_checkpoint(
 
 def _write(path: Path, state: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(".partial")
-    torch.save(state, beside)
-    with beside.open("rb") as written:
-        os.fsync(written.fileno())
-    beside.replace(path)
+    partial = path.with_suffix(".partial")
+    torch.save(state, partial)
+    with partial.open("rb") as file:
+        os.fsync(file.fileno())
+    partial.replace(path)
 
 
 def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Resumed:
@@ -103,4 +98,4 @@ def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimiz
         optimizer.load_state_dict(saved["optimizer"])
     except (RuntimeError, KeyError, EOFError, ValueError, TypeError, pickle.UnpicklingError) as error:
         raise TrainingError(f"{path} does not fit this run ({error}); delete it or train without --resume") from error
-    return Resumed(saved["epoch"], saved["step"], saved["best"], saved["best_figure"], saved["kept"])
+    return Resumed(saved["epoch"], saved["step"], saved["best"], saved["best_figure"], saved["best_weights"])

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from math import inf
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -12,15 +11,16 @@ import torch
 from torch import Tensor, nn
 
 from recsys.errors import TrainingError, check_ranges
-from recsys.training.checkpoints import exclusive_lock, load_checkpoint, save_checkpoint
+from recsys.training.checkpoints import Resumed, exclusive_lock, load_checkpoint, save_checkpoint
+from recsys.training.plan import RunContext
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoopConfig:
     """`patience` counts epochs without a better validation figure; without validation the run takes all `epochs`.
 
-    The learning rate rises over `warmup_steps`; a linear schedule then lets it fall to 0 at the end of `epochs`. `stop` ends
-    a run after so many epochs of that same schedule: a refit takes the steps that the fit it repeats took.
+    The learning rate rises over `warmup_steps`; a linear schedule then lets it fall to 0 at the end of `epochs`. `stop`:
+    end after this epoch without shortening the schedule, so that a refit repeats the selected run step for step.
     """
 
     epochs: int = 60
@@ -56,9 +56,7 @@ def run(
     loss: Callable[[Any, np.random.Generator], Tensor],
     validate: Callable[[], float] | None,
     config: LoopConfig,
-    seed: int,
-    checkpoint: Path | None = None,
-    resume: bool = False,
+    context: RunContext,
     faster: Callable[[str], float] = lambda _: 1.0,
 ) -> Generator[Epoch, None, int]:
     """Trains `model` in place and yields after each epoch; at the end it holds the weights of the best epoch, whose number
@@ -74,16 +72,18 @@ def run(
     optimizer = torch.optim.AdamW(
         _groups(model, faster), lr=config.learning_rate, weight_decay=config.weight_decay, betas=(0.9, 0.98), fused=True
     )
+    checkpoint = context.checkpoint
     with exclusive_lock(checkpoint):
-        state = load_checkpoint(checkpoint, model, optimizer) if resume and checkpoint and checkpoint.exists() else None
+        resumed = context.resume and checkpoint is not None and checkpoint.exists()
+        state = load_checkpoint(checkpoint, model, optimizer) if resumed and checkpoint else None
         done, step, best = (state.epoch, state.step, state.best) if state else (0, 0, 0)
         best_figure = state.best_figure if state else -np.inf
-        kept = state.kept if state else None
+        best_weights = state.best_weights if state else None
         for number in range(done + 1, (config.stop or config.epochs) + 1):
             if validate and number - 1 - best >= config.patience and best:
                 break
             started = time.monotonic()
-            generator = np.random.default_rng([seed, number])
+            generator = np.random.default_rng([context.seed, number])
             torch.manual_seed(int(generator.integers(2**62)))
             step, mean = _epoch(
                 model, optimizer, list(batches(generator)), loss, config, generator, step=step, number=number
@@ -93,16 +93,16 @@ def run(
                 figure = validate()
                 if figure > best_figure:
                     best, best_figure = number, figure
-                    kept = {name: value.detach().clone() for name, value in model.state_dict().items()}
+                    best_weights = {name: value.detach().clone() for name, value in model.state_dict().items()}
             else:
                 best = number
             if checkpoint:
                 save_checkpoint(
-                    checkpoint, model, optimizer, epoch=number, step=step, best=best, best_figure=best_figure, kept=kept
+                    checkpoint, model, optimizer, Resumed(number, step, best, float(best_figure), best_weights)
                 )
             yield Epoch(number, mean, figure, best, time.monotonic() - started)
-        if kept is not None:
-            model.load_state_dict(kept)
+        if best_weights is not None:
+            model.load_state_dict(best_weights)
         return best
 
 
@@ -137,8 +137,8 @@ def _epoch(
                 f"loss is {losses[-1]} at epoch {number}, batch {index}, step {step}: lower the learning rate "
                 f"({config.learning_rate}) or look at that batch; the last checkpoint is kept"
             )
-        together = min(config.accumulate, len(batches) - index + pending)  # the last ones of an epoch may be fewer
-        (value / together).backward()  # type: ignore[no-untyped-call]
+        accumulated = min(config.accumulate, len(batches) - index + pending)  # the last ones of an epoch may be fewer
+        (value / accumulated).backward()  # type: ignore[no-untyped-call]
         pending += 1
         if pending == config.accumulate or index == len(batches) - 1:
             rate = learning_rate(config, step=step, epochs=number - 1 + index / len(batches))

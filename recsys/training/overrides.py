@@ -1,4 +1,4 @@
-"""Settings that a configuration file changes."""
+"""Overrides a dataclass of settings with the tables of a configuration file."""
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
@@ -12,7 +12,7 @@ Settings = TypeVar("Settings")
 
 
 def overridden(settings: Settings, table: Mapping[str, Any], *, where: str) -> Settings:
-    """A dataclass with the values of `table` in place of its own, tables inside for dataclasses inside.
+    """A copy of the dataclass `settings` with the values of `table`; nested tables override nested dataclasses.
 
     Raises:
         InvalidRequest: a setting that does not exist, or a value that it does not take; `where` names the table.
@@ -20,19 +20,19 @@ def overridden(settings: Settings, table: Mapping[str, Any], *, where: str) -> S
     assert is_dataclass(settings)
     if not isinstance(table, Mapping):
         raise InvalidRequest(f"{where}={table!r}: write the settings of a part as a table [{where}]")
-    own = {field.name: getattr(settings, field.name) for field in fields(settings)}
+    values = {field.name: getattr(settings, field.name) for field in fields(settings)}
     for name, value in table.items():
-        if name not in own:
-            raise InvalidRequest(f"[{where}] has no setting {name!r}: choose one of {', '.join(own)}")
-        inside = is_dataclass(own[name])
-        if inside and not isinstance(value, Mapping):
+        if name not in values:
+            raise InvalidRequest(f"[{where}] has no setting {name!r}: choose one of {', '.join(values)}")
+        is_nested = is_dataclass(values[name])
+        if is_nested and not isinstance(value, Mapping):
             raise InvalidRequest(f"[{where}] {name}={value!r}: write it as a table [{where}.{name}]")
-        own[name] = overridden(own[name], value, where=f"{where}.{name}") if inside else value
+        values[name] = overridden(values[name], value, where=f"{where}.{name}") if is_nested else value
     try:
-        return TypeAdapter(type(settings)).validate_python(own)
+        return TypeAdapter(type(settings)).validate_python(values)
     except ValidationError as error:
         first = error.errors()[0]
-        if first["type"] == "value_error":  # what the settings say of themselves
+        if first["type"] == "value_error":  # raised by the dataclass itself
             raise InvalidRequest(f"[{where}] {first['ctx']['error']}") from error
         name = ".".join(str(part) for part in first["loc"])
         raise InvalidRequest(f"[{where}] {name}={first['input']!r}: {first['msg']}") from error

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from math import inf
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -28,6 +27,7 @@ from recsys.encoders.batching import length_buckets
 from recsys.errors import check_ranges
 from recsys.metrics.ranking import dense_ranks, ndcg
 from recsys.training.loop import Epoch, LoopConfig, run
+from recsys.training.plan import RunContext
 from recsys.training.svd_init import svd_embeddings
 
 RESIDUAL_START = 0.1
@@ -100,16 +100,13 @@ class SequenceModel(nn.Module):
 def train(
     recipe: SequenceRecipe,
     *,
-    name: str,
     fit: Dataset,
     validation: EvalCases | None,
     text: NDArray[np.float32] | None,
-    seed: int,
-    device: str = "cpu",
-    checkpoint: Path | None = None,
-    resume: bool = False,
+    context: RunContext,
 ) -> Iterator[Epoch | Part]:
     """Yields one `Epoch` each, and last the trained part. Without `validation` all of `recipe.loop.epochs` are run."""
+    seed, device = context.seed, context.device
     torch.manual_seed(seed)
     vectors = None if text is None or recipe.items == "id" else torch.from_numpy(text).to(device)
     start = None
@@ -125,11 +122,9 @@ def train(
         loss=objective,
         validate=None if validation is None else lambda: _validate(model, validation, fit.items, device),
         config=recipe.loop,
-        seed=seed,
-        checkpoint=checkpoint,
-        resume=resume,
+        context=context,
     )
-    yield _part(name, model, fit, epochs=best, seed=seed)
+    yield _part(model, fit, epochs=best, context=context)
 
 
 def for_refit(recipe: SequenceRecipe, *, epochs: int) -> SequenceRecipe:
@@ -141,10 +136,10 @@ def _batches(
     dataset: Dataset, recipe: SequenceRecipe, generator: np.random.Generator
 ) -> Iterator[list[NDArray[np.int64]]]:
     """One epoch: every event but the first of each history is a target once."""
-    pieces = _windows(dataset, max_length=recipe.encoder.max_length, generator=generator)
-    lengths = np.array([len(rows) for rows in pieces])
+    windows = _windows(dataset, max_length=recipe.encoder.max_length, generator=generator)
+    lengths = np.array([len(rows) for rows in windows])
     for batch in length_buckets(lengths, tokens=recipe.tokens, generator=generator):
-        yield [pieces[i] for i in batch]
+        yield [windows[i] for i in batch]
 
 
 def _windows(dataset: Dataset, *, max_length: int, generator: np.random.Generator) -> list[NDArray[np.int64]]:
@@ -186,23 +181,23 @@ class _Objective:
         return self._sampled(batch, targets, generator)
 
     def _sampled(self, batch: ItemBatch, targets: Tensor, generator: np.random.Generator) -> Tensor:
-        """The losses that look at some items only: vectors are made for these alone, and all are numbered among them."""
-        own = targets.cpu().numpy()
-        drawn = torch.from_numpy(self.sampler.draw(self.recipe.negatives, generator, targets=own)).to(self.device)
+        """Losses over sampled items: embeds only the items of the batch and its negatives, and renumbers both among these."""
+        negatives = self.sampler.draw(self.recipe.negatives, generator, targets=targets.cpu().numpy())
+        sampled = torch.from_numpy(negatives).to(self.device)
         inputs = (batch.items - FIRST_ITEM).clamp(min=0)
-        met = torch.zeros(self.items, dtype=torch.bool, device=self.device)
-        for some in (inputs.flatten(), targets, drawn):
-            met[some] = True
-        rows, place = met.nonzero().squeeze(1), met.cumsum(0) - 1
-        targets, negatives = place[targets], place[drawn]
-        items = torch.where(batch.items >= FIRST_ITEM, place[inputs] + FIRST_ITEM, batch.items)
+        in_batch = torch.zeros(self.items, dtype=torch.bool, device=self.device)
+        for items in (inputs.flatten(), targets, sampled):
+            in_batch[items] = True
+        rows, number = in_batch.nonzero().squeeze(1), in_batch.cumsum(0) - 1
+        targets, sampled = number[targets], number[sampled]
+        items = torch.where(batch.items >= FIRST_ITEM, number[inputs] + FIRST_ITEM, batch.items)
         table = self.model.table(rows)
         histories = self.model.histories(table, ItemBatch(items, batch.when))[batch.when.real]
         if self.recipe.objective == "sampled":
-            return sampled_softmax(histories, table, targets, negatives, self.log_q[rows])
+            return sampled_softmax(histories, table, targets, sampled, self.log_q[rows])
         positive = (histories * table[targets]).sum(-1)
         exponent = beta(negatives=self.recipe.negatives, items=self.items, calibration=self.recipe.calibration)
-        scores = (histories @ table[negatives].T).masked_fill(targets[:, None] == negatives, -torch.inf)
+        scores = (histories @ table[sampled].T).masked_fill(targets[:, None] == sampled, -torch.inf)
         return gbce(positive, scores, beta=exponent)
 
 
@@ -224,7 +219,7 @@ def _validate(model: SequenceModel, cases: EvalCases, items: int, device: str) -
 
 
 @torch.inference_mode()
-def _part(name: str, model: SequenceModel, fit: Dataset, *, epochs: int, seed: int) -> Part:
+def _part(model: SequenceModel, fit: Dataset, *, epochs: int, context: RunContext) -> Part:
     model.eval()
     recipe = model.recipe
     known = fit.counts() > 0 if recipe.items == "id" else np.ones(fit.items, dtype=np.bool_)
@@ -234,5 +229,5 @@ def _part(name: str, model: SequenceModel, fit: Dataset, *, epochs: int, seed: i
         if model.items.ids is not None:
             arrays["residual"] = model.items.ids.weight[FIRST_ITEM:].cpu().numpy()
         arrays |= {f"text.{key}": value.cpu().numpy() for key, value in model.items.project.state_dict().items()}
-    config = {"recipe": asdict(recipe), "epochs": epochs, "seed": seed}
-    return Part(name=name, kind="sequence", config=config, arrays=arrays)
+    config = {"recipe": asdict(recipe), "epochs": epochs, "seed": context.seed}
+    return Part(name=context.name, kind=context.name, config=config, arrays=arrays)

@@ -27,17 +27,17 @@ class FakeRecommender:
         self.items: dict[str, Item] = {}
         self.events: dict[str, Event] = {}
         self.playlists: dict[str, Playlist] = {}
-        self.asked: list[tuple[str | None, tuple[str, ...], Options]] = []
+        self.requests: list[tuple[str | None, tuple[str, ...], Options]] = []
         self.lists = FakeLists(self.items, self.playlists)
         self.put_items([ItemDraft(item_id=item_id, title=title, domain=domain) for item_id, title, domain in FILMS])
 
     def answer(self, questions: Sequence[Question]) -> list[Answer | RecsysError]:
-        return [self._one(question) for question in questions]
+        return [self._answer_one(question) for question in questions]
 
-    def _one(self, question: Question) -> Answer | RecsysError:
+    def _answer_one(self, question: Question) -> Answer | RecsysError:
         try:
             if question.text is not None:
-                return self.found(question)
+                return self.search(question)
             return self.similar(question) if question.item_id is not None else self.recommend(question)
         except RecsysError as error:
             return error
@@ -45,29 +45,29 @@ class FakeRecommender:
     def recommend(self, question: Question) -> Answer:
         user_id, history = question.user_id, question.history
         sent = history is not None
-        past = tuple(history or () if sent else (e.item_id for e in self.events.values() if e.user_id == user_id))
-        self.asked.append((user_id, past, question.options))
-        unknown = [item_id for item_id in past if item_id not in self.items]
+        item_ids = tuple(history or () if sent else (e.item_id for e in self.events.values() if e.user_id == user_id))
+        self.requests.append((user_id, item_ids, question.options))
+        unknown = [item_id for item_id in item_ids if item_id not in self.items]
         degraded = [Degraded("history", f"unknown items left out: {', '.join(unknown)}")] if unknown else []
-        if not past:
+        if not item_ids:
             what, why = ("history", "no known item in it") if sent else ("user", f"no events of user {user_id!r}")
             degraded.append(Degraded(what, f"{why}: popular items are shown"))
-        return self._answer(past, question.options, degraded, question.request_id)
+        return self._answer(item_ids, question.options, degraded, question.request_id)
 
     def similar(self, question: Question) -> Answer:
         item_id = self.item(question.item_id or "").item_id
         return self._answer((item_id,), question.options, [], question.request_id)
 
-    def found(self, question: Question) -> Answer:
+    def search(self, question: Question) -> Answer:
         """Items whose title has a word of the text, by their number of these."""
-        self.asked.append((None, (question.text or "", question.domain or ""), question.options))
+        self.requests.append((None, (question.text or "", question.domain or ""), question.options))
         words = set((question.text or "").lower().split())
-        near = {i: len(words & set((one.title or "").lower().split())) for i, one in self.items.items()}
-        hidden = [i for i in near if not near[i] or question.domain not in (None, self.items[i].domain)]
-        past = sorted((i for i in near if i not in hidden), key=lambda i: -near[i])
+        matches = {i: len(words & set((item.title or "").lower().split())) for i, item in self.items.items()}
+        hidden = [i for i in matches if not matches[i] or question.domain not in (None, self.items[i].domain)]
+        item_ids = sorted((i for i in matches if i not in hidden), key=lambda i: -matches[i])
         exclude = (*question.options.exclude, *hidden)
         options = replace(question.options, exclude=exclude, include_seen=True)
-        return self._answer(past, options, [], question.request_id)
+        return self._answer(item_ids, options, [], question.request_id)
 
     def put_items(self, drafts: Sequence[ItemDraft]) -> list[Item]:
         for d in drafts:
@@ -143,7 +143,7 @@ class FakeRecommender:
         return Readiness(self.trained, () if self.trained else ("no active bundle: run `recsys train blend`",))
 
     def _answer(
-        self, past: Sequence[str], options: Options, degraded: list[Degraded], request_id: str | None
+        self, item_ids: Sequence[str], options: Options, degraded: list[Degraded], request_id: str | None
     ) -> Answer:
         if self.fails:
             raise self.fails
@@ -151,15 +151,15 @@ class FakeRecommender:
             raise InvalidRequest(f"unknown encoder {options.encoder!r}: choose one of blend, popular")
         if not self.trained:
             degraded.append(Degraded("bundle", "no active bundle: popular items are shown"))
-        domains = Counter(self.items[i].domain for i in past if i in self.items and options.encoder != "popular")
+        domains = Counter(self.items[i].domain for i in item_ids if i in self.items and options.encoder != "popular")
         events = Counter(event.item_id for event in self.events.values())
-        gone = {*options.exclude, *(() if options.include_seen else past)}
+        gone = {*options.exclude, *(() if options.include_seen else item_ids)}
         scored = [
             Scored(i.item_id, i.title, events[i.item_id] + 10.0 * domains[i.domain], *_why(domains[i.domain]))
             for i in self.items.values()
             if i.item_id not in gone and (options.allow is None or i.item_id in options.allow)
         ]
-        scored.sort(key=lambda one: -one.score)
+        scored.sort(key=lambda item: -item.score)
         return Answer(
             request_id=request_id or uuid.uuid4().hex,
             bundle="bundles/blend-1" if self.trained else None,
@@ -182,8 +182,8 @@ class FakeRecommender:
         )
 
 
-def _why(near: int) -> tuple[str, tuple[str, ...]]:
-    return ("domain", ("domain", "popular")) if near else ("popular", ("popular",))
+def _why(matches: int) -> tuple[str, tuple[str, ...]]:
+    return ("domain", ("domain", "popular")) if matches else ("popular", ("popular",))
 
 
 def client_over(recommender: FakeRecommender) -> TestClient:

@@ -22,10 +22,10 @@ class FakeLists:
     def similar_to(self, playlist_id: str, options: SimilarOptions, *, request_id: str | None = None) -> SimilarLists:
         if playlist_id not in self.playlists:
             raise NotFound(f"unknown playlist {playlist_id!r}")
-        found = self.similar(self.playlists[playlist_id].item_ids, None, options, request_id=request_id)
-        others = tuple(one for one in found.playlists if one.playlist_id != playlist_id)
+        answer = self.similar(self.playlists[playlist_id].item_ids, None, options, request_id=request_id)
+        others = tuple(playlist for playlist in answer.playlists if playlist.playlist_id != playlist_id)
         return SimilarLists(
-            request_id=found.request_id, bundle=found.bundle, encoder="mean", playlists=others, degraded=()
+            request_id=answer.request_id, bundle=answer.bundle, encoder="mean", playlists=others, degraded=()
         )
 
     def similar(
@@ -33,13 +33,13 @@ class FakeLists:
     ) -> SimilarLists:
         if not item_ids and not name:
             raise InvalidRequest("an empty list without a name says nothing: send item_ids, or a name")
-        asked = set(item_ids)
+        query = set(item_ids)
         scored = [
-            ScoredList(one.playlist_id, one.name, len(one.item_ids), len(asked & held) / max(1, len(asked | held)))
-            for one in self.playlists.values()
-            if (held := set(one.item_ids))
+            ScoredList(stored.playlist_id, stored.name, len(stored.item_ids), _jaccard(query, set(stored.item_ids)))
+            for stored in self.playlists.values()
+            if stored.item_ids
         ]
-        scored.sort(key=lambda one: -one.score)
+        scored.sort(key=lambda playlist: -playlist.score)
         return SimilarLists(
             request_id=request_id or "1",
             bundle="bundles/blend-1",
@@ -54,8 +54,8 @@ class FakeLists:
         if not item_ids and not name:
             raise InvalidRequest("an empty list without a name says nothing: send item_ids, or a name")
         unknown = [item_id for item_id in item_ids if item_id not in self.items]
-        rest = [item for item in self.items.values() if options.repeats or item.item_id not in item_ids]
-        scored = tuple(Scored(item.item_id, item.title, 1.0, "popular", ("popular",)) for item in rest)
+        candidates = [item for item in self.items.values() if options.repeats or item.item_id not in item_ids]
+        scored = tuple(Scored(item.item_id, item.title, 1.0, "popular", ("popular",)) for item in candidates)
         return ContinuedList(
             request_id=request_id or "1",
             bundle="bundles/blend-1",
@@ -63,3 +63,7 @@ class FakeLists:
             alternatives=tuple(Alternative(scored[i:][: options.k]) for i in range(options.alternatives)),
             degraded=(Degraded("items", f"unknown items left out: {', '.join(unknown)}"),) if unknown else (),
         )
+
+
+def _jaccard(left: set[str], right: set[str]) -> float:
+    return len(left & right) / max(1, len(left | right))

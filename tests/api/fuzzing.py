@@ -36,10 +36,10 @@ def fuzz(app: FastAPI, *, each: int, known: Sequence[str], start: int = 0) -> It
     """
     fuzzed = Fuzzed()
     schema = schemathesis.openapi.from_asgi("/openapi.json", app)
-    for found in schema.get_all_operations():
-        if isinstance(found, Err):
-            raise found.err()
-        operation = found.ok()
+    for result in schema.get_all_operations():
+        if isinstance(result, Err):
+            raise result.err()
+        operation = result.ok()
         for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
             try:
                 _send(operation, mode, each, known, start, fuzzed)
@@ -59,12 +59,12 @@ def _send(operation: Any, mode: GenerationMode, each: int, known: Sequence[str],
         verbosity=Verbosity.quiet,
         suppress_health_check=list(HealthCheck),
     )
-    @given(case=operation.as_strategy(generation_mode=mode), one=st.sampled_from([None, *known]))
-    def send(case: Any, one: str | None) -> None:
-        if one is not None:
-            case.path_parameters = _with_known(case.path_parameters, one)
-            case.query = _with_known(case.query, one)
-            case.body = _with_known(case.body, one)
+    @given(case=operation.as_strategy(generation_mode=mode), known_id=st.sampled_from([None, *known]))
+    def send(case: Any, known_id: str | None) -> None:
+        if known_id is not None:
+            case.path_parameters = _with_known(case.path_parameters, known_id)
+            case.query = _with_known(case.query, known_id)
+            case.body = _with_known(case.body, known_id)
         try:
             status = case.call().status_code
         except Exception as error:  # noqa: BLE001  (whatever it is, it left the app)
@@ -78,16 +78,16 @@ def _send(operation: Any, mode: GenerationMode, each: int, known: Sequence[str],
     send()
 
 
-def _with_known(value: Any, one: str) -> Any:
+def _with_known(value: Any, known_id: str) -> Any:
     """`value` with the id `one` wherever the name of a field says that there is one."""
     if isinstance(value, dict):
-        return {name: _put(name, part, one) for name, part in value.items()}
-    return [_with_known(part, one) for part in value] if isinstance(value, list) else value
+        return {name: _put(name, part, known_id) for name, part in value.items()}
+    return [_with_known(part, known_id) for part in value] if isinstance(value, list) else value
 
 
-def _put(name: str, value: Any, one: str) -> Any:
+def _put(name: str, value: Any, known_id: str) -> Any:
     if name in IDS and isinstance(value, str):
-        return one
+        return known_id
     if name in IDS and isinstance(value, list):
-        return [one if isinstance(part, str) else part for part in value]
-    return _with_known(value, one)
+        return [known_id if isinstance(part, str) else part for part in value]
+    return _with_known(value, known_id)

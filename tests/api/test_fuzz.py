@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from fastapi import FastAPI
 
 from api.app import create_app
@@ -17,26 +18,28 @@ UNTRAINED = "/readyz|/v1/search|/v1/playlists/.*(similar|continue)"
 """What answers 503 while nothing is trained."""
 
 
+@pytest.mark.slow
 def test_no_made_up_request_fails(served: tuple[Recommender, Store, Planted]) -> None:
     recommender, store, planted = served
     known = [*list(planted.world.successor)[:3], *store.users(limit=2)]
     assert last(create_app(recommender), known).failures == []
 
 
+@pytest.mark.slow
 def test_nor_over_either_database(store: Store) -> None:
-    store.put_items([ItemDraft(item_id=one, title=one) for one in ("a", "b")])
+    store.put_items([ItemDraft(item_id=entry, title=entry) for entry in ("a", "b")])
     store.add_events([EventDraft(user_id="u", item_id="a")])
     store.put_playlist("p", "Mine", ["a", "b"])
     recommender = Recommender(store)
     try:
-        found = last(create_app(recommender), ["a", "b", "u", "p"])
+        result = last(create_app(recommender), ["a", "b", "u", "p"])
     finally:
         recommender.close()
     # Nothing is trained, so these are 503 by right.
-    assert [one for one in found.failures if not re.search(UNTRAINED, one)] == []
+    assert [entry for entry in result.failures if not re.search(UNTRAINED, entry)] == []
 
 
 def last(app: FastAPI, known: list[str]) -> Fuzzed:
-    *_, found = fuzz(app, each=EACH, known=known)
-    assert {status // 100 for (_, status) in found.statuses} >= {2, 4}
-    return found
+    *_, result = fuzz(app, each=EACH, known=known)
+    assert {status // 100 for (_, status) in result.statuses} >= {2, 4}
+    return result

@@ -26,54 +26,54 @@ class Slow:
         self.go.wait(10)
         if any(question.history == ["bug"] for question in questions):
             raise ZeroDivisionError
-        return [self._one(question) for question in questions]
+        return [self._answer_one(question) for question in questions]
 
-    def _one(self, question: Question) -> Answer | RecsysError:
+    def _answer_one(self, question: Question) -> Answer | RecsysError:
         if question.options.k == 0:
             return InvalidRequest("k=0")
         return Answer(request_id="", bundle=None, encoder=str(question.history), items=(), degraded=())
 
 
-def asked(together: MicroBatcher, slow: Slow, questions: Sequence[Question]) -> list[Answer | BaseException]:
+def ask_all(batcher: MicroBatcher, slow: Slow, questions: Sequence[Question]) -> list[Answer | BaseException]:
     """The answers to questions of which all but the first come in while that one is being answered."""
 
     async def run() -> list[Answer | BaseException]:
-        tasks = [asyncio.create_task(together.ask(questions[0]))]
+        tasks = [asyncio.create_task(batcher.ask(questions[0]))]
         while not slow.sizes:
             await asyncio.sleep(0.001)
-        tasks += [asyncio.create_task(together.ask(question)) for question in questions[1:]]
+        tasks += [asyncio.create_task(batcher.ask(question)) for question in questions[1:]]
         await asyncio.sleep(0.01)
         slow.go.set()
         return await asyncio.gather(*tasks, return_exceptions=True)
 
     answers = asyncio.run(run())
-    together.close()
+    batcher.close()
     return answers
 
 
 def test_what_waits_is_answered_in_one_go_each_with_its_own() -> None:
     count = 2 * MAX_BATCH + 2
     slow = Slow()
-    answers = asked(MicroBatcher(slow), slow, [Question(history=[str(number)]) for number in range(count)])
+    answers = ask_all(MicroBatcher(slow), slow, [Question(history=[str(number)]) for number in range(count)])
     assert slow.sizes == [1, MAX_BATCH, MAX_BATCH, 1]
-    assert [one.encoder for one in answers if isinstance(one, Answer)] == [str([str(n)]) for n in range(count)]
+    assert [answer.encoder for answer in answers if isinstance(answer, Answer)] == [str([str(n)]) for n in range(count)]
 
 
 def test_one_s_failure_is_not_the_others() -> None:
     slow = Slow()
     questions = [Question(history=[name]) for name in ("a", "b", "bug", "c")]
     bad = Question(history=["d"], options=Options(k=0))
-    answers = asked(MicroBatcher(slow), slow, [*questions, bad])
-    kinds = [type(one) for one in answers]
+    answers = ask_all(MicroBatcher(slow), slow, [*questions, bad])
+    kinds = [type(answer) for answer in answers]
     assert kinds == [Answer, Answer, ZeroDivisionError, Answer, InvalidRequest]
 
 
 def test_too_many_are_refused_at_once_and_later_ones_are_welcome() -> None:
     slow = Slow()
-    together = MicroBatcher(slow, limit=3)
-    answers = asked(together, slow, [Question(history=[str(number)]) for number in range(6)])
-    assert [type(one) for one in answers] == [Answer] * 4 + [Busy] * 2
-    assert isinstance(asked(together, slow, [Question(history=["later"])])[0], Answer)
+    batcher = MicroBatcher(slow, limit=3)
+    answers = ask_all(batcher, slow, [Question(history=[str(number)]) for number in range(6)])
+    assert [type(answer) for answer in answers] == [Answer] * 4 + [Busy] * 2
+    assert isinstance(ask_all(batcher, slow, [Question(history=["later"])])[0], Answer)
 
 
 def test_a_busy_service_says_when_to_come_back() -> None:
@@ -86,20 +86,20 @@ def test_a_busy_service_says_when_to_come_back() -> None:
 
 def test_who_went_away_takes_nothing_along() -> None:
     slow = Slow()
-    together = MicroBatcher(slow)
+    batcher = MicroBatcher(slow)
 
     async def run() -> Answer:
-        gone = asyncio.create_task(together.ask(Question(history=["gone"])))
+        gone = asyncio.create_task(batcher.ask(Question(history=["gone"])))
         while not slow.sizes:
             await asyncio.sleep(0.001)
         gone.cancel()
-        stays = asyncio.create_task(together.ask(Question(history=["stays"])))
+        stays = asyncio.create_task(batcher.ask(Question(history=["stays"])))
         await asyncio.sleep(0.01)
         slow.go.set()
         return await stays
 
     assert asyncio.run(run()).encoder == "['stays']"
-    together.close()
+    batcher.close()
 
 
 def test_the_thread_ends_with_the_app() -> None:
@@ -114,9 +114,9 @@ def test_the_thread_ends_with_the_app() -> None:
 def test_closing_again_is_no_harm(times: int) -> None:
     slow, before = Slow(), set(threading.enumerate())
     slow.go.set()
-    together = MicroBatcher(slow)
-    asyncio.run(together.ask(Question(history=["a"])))
+    batcher = MicroBatcher(slow)
+    asyncio.run(batcher.ask(Question(history=["a"])))
     (thread,) = set(threading.enumerate()) - before
     for _ in range(times):
-        together.close()
+        batcher.close()
     assert not thread.is_alive()

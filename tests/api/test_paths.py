@@ -46,6 +46,7 @@ def test_an_encoded_id_comes_back_as_it_was(client: TestClient, item_id: str) ->
     assert client.delete(path).status_code == 204
 
 
+@pytest.mark.slow
 @given(item_id=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1, max_size=20))
 def test_any_id_comes_back_as_it_was(item_id: str) -> None:
     client = client_over(FakeRecommender())

@@ -7,14 +7,14 @@ from fastapi import FastAPI, Query, Request
 from fastapi.testclient import TestClient
 
 from api import query
-from api.schemas import RecommendQuery, SimilarItemsQuery
+from api.schemas.requests import RecommendQuery, SimilarItemsQuery
 
 app = FastAPI()
 
 
 @app.get("/theirs")
-async def theirs(asked: Annotated[RecommendQuery, Query()]) -> dict[str, Any]:
-    return asked.model_dump()
+async def theirs(options: Annotated[RecommendQuery, Query()]) -> dict[str, Any]:
+    return options.model_dump()
 
 
 @app.get("/ours", openapi_extra=query.query_parameters(RecommendQuery))
@@ -48,10 +48,11 @@ def test_both_read_the_same(sent: str) -> None:
     if first.status_code == 200:
         assert second.json() == first.json()
     else:
-        told = [
-            [(error["loc"], error["type"], error["msg"]) for error in one.json()["detail"]] for one in (first, second)
+        errors = [
+            [(error["loc"], error["type"], error["msg"]) for error in response.json()["detail"]]
+            for response in (first, second)
         ]
-        assert told[1] == told[0]
+        assert errors[1] == errors[0]
 
 
 def test_both_are_documented_alike() -> None:
@@ -65,5 +66,5 @@ def test_a_repeated_list_keeps_its_order() -> None:
 
 
 def test_fields_of_another_model_are_its_own() -> None:
-    names = {one["name"] for one in query.query_parameters(SimilarItemsQuery)["parameters"]}
+    names = {parameter["name"] for parameter in query.query_parameters(SimilarItemsQuery)["parameters"]}
     assert names == set(SimilarItemsQuery.model_fields)

@@ -1,7 +1,7 @@
 import pytest
 from fastapi.testclient import TestClient
 
-from api.schemas import Recommendations
+from api.schemas.responses import Recommendations
 from recsys.service import Options
 from tests.api.fake import FakeRecommender, client_over
 
@@ -31,6 +31,7 @@ def test_a_history_sent_along_is_answered_with_score_and_source(client: TestClie
             "score": 10.0,
             "source": "domain",
             "sources": ["domain", "popular"],
+            "because": None,
         }
     ]
     assert answer["bundle"] == "bundles/blend-1"
@@ -102,7 +103,7 @@ def test_all_options_reach_the_recommender(client: TestClient, recommender: Fake
     assert ids(client.post("/v1/recommendations", json=body).json()) == ["50", "181"]
     query = "k=2&exclude=1&exclude=50&include_seen=false&encoder=popular"
     assert ids(client.get(f"/v1/users/ann/recommendations?{query}").json()) == ["181"]
-    assert recommender.asked == [
+    assert recommender.requests == [
         (None, ("50",), Options(k=2, exclude=("1",), include_seen=True, encoder="popular")),
         ("ann", (), Options(k=2, exclude=("1", "50"), include_seen=False, encoder="popular")),
     ]
@@ -111,7 +112,7 @@ def test_all_options_reach_the_recommender(client: TestClient, recommender: Fake
 def test_left_out_options_stay_the_bundle_s_to_choose(client: TestClient, recommender: FakeRecommender) -> None:
     client.post("/v1/recommendations", json={"history": []})
     client.get("/v1/users/ann/recommendations")
-    assert [options for _, _, options in recommender.asked] == [Options(), Options()]
+    assert [options for _, _, options in recommender.requests] == [Options(), Options()]
 
 
 def test_layers_and_dims_reach_the_recommender_from_every_question(
@@ -121,7 +122,7 @@ def test_layers_and_dims_reach_the_recommender_from_every_question(
     client.post("/v1/search", json={"query": "star", "layers": 3, "dims": 64})
     client.get("/v1/users/ann/recommendations?layers=3&dims=64")
     assert client.get("/v1/items/50/similar?layers=3&dims=64").status_code == 200
-    assert [(options.layers, options.dims) for _, _, options in recommender.asked] == [(3, 64)] * 3
+    assert [(options.layers, options.dims) for _, _, options in recommender.requests] == [(3, 64)] * 3
 
 
 @pytest.mark.parametrize("value", [0, -1, 1.5, "3", True, 10**6])
@@ -141,7 +142,7 @@ def test_a_text_finds_items_by_their_words(client: TestClient, recommender: Fake
     assert ids(answer.json()) == ["50"]
     assert answer.headers["X-Request-ID"] == answer.json()["request_id"]
     assert ids(client.post("/v1/search", json={"query": "toy star wars"}).json()) == ["50", "1"]
-    assert recommender.asked[0][1] == ("toy star wars", "space")
+    assert recommender.requests[0][1] == ("toy star wars", "space")
 
 
 @pytest.mark.parametrize(
@@ -232,11 +233,11 @@ def test_allow_shows_these_alone_and_may_be_as_long_as_the_body(
     body = {"history": [], "allow": ["1", *many], "exclude": many}
     answer = client.post("/v1/recommendations", json=body).json()
     assert [item["item_id"] for item in answer["items"]] == ["1"]
-    asked = recommender.asked[-1][2]
-    assert (len(asked.allow or ()), len(asked.exclude)) == (20_001, 20_000)
+    options = recommender.requests[-1][2]
+    assert (len(options.allow or ()), len(options.exclude)) == (20_001, 20_000)
     for path in ("/v1/users/ann/recommendations", "/v1/items/50/similar"):
-        found = client.get(path, params={"allow": ["181", "1"], "exclude": "1"}).json()["items"]
-        assert [item["item_id"] for item in found] == ["181"]
+        items = client.get(path, params={"allow": ["181", "1"], "exclude": "1"}).json()["items"]
+        assert [item["item_id"] for item in items] == ["181"]
 
 
 @pytest.mark.parametrize("bad", [[""], ["a\x00"], [7], "50", ["a" * 513]])

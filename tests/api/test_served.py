@@ -20,22 +20,22 @@ def client(served: Served) -> Iterator[TestClient]:
         yield client
 
 
-def shown(client: TestClient, history: list[str], **asked: object) -> list[str]:
-    response = client.post("/v1/recommendations", json={"history": history, **asked})
+def recommended(client: TestClient, history: list[str], **options: object) -> list[str]:
+    response = client.post("/v1/recommendations", json={"history": history, **options})
     assert response.status_code == 200, response.text
     return [item["item_id"] for item in response.json()["items"]]
 
 
 def test_a_put_item_is_recommendable_in_the_next_request(client: TestClient, served: Served) -> None:
-    near = next(iter(served[2].world.successor))
-    twin = client.get(f"/v1/items/{near}").json()
+    neighbour = next(iter(served[2].world.successor))
+    twin = client.get(f"/v1/items/{neighbour}").json()
     for item_id in ("new", "with/slash", "ünï ¢ode?#%"):
         path = f"/v1/items/{quote(item_id, safe='')}"
         body = {"title": twin["title"], "attributes": twin["attributes"]}
         assert client.put(path, json=body).status_code == 200
-        assert item_id in shown(client, [near], k=3 + 3, encoder="text")
+        assert item_id in recommended(client, [neighbour], k=3 + 3, encoder="text")
         assert client.delete(path).status_code == 204
-        assert item_id not in shown(client, [near], k=50, include_seen=True)
+        assert item_id not in recommended(client, [neighbour], k=50, include_seen=True)
         assert client.get(path).status_code == 404
 
 
@@ -66,7 +66,7 @@ def test_the_same_event_again_is_fine_and_another_under_its_id_is_a_conflict(
 def test_a_history_of_ten_thousand_is_answered(client: TestClient, served: Served) -> None:
     items = list(served[2].world.successor) * 250
     assert len(items) == 10_000
-    assert shown(client, items, include_seen=True)
+    assert recommended(client, items, include_seen=True)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_bad_requests_say_what_to_do(
 def test_more_than_the_catalogue_is_told(client: TestClient) -> None:
     answer = client.post("/v1/recommendations", json={"history": [], "k": 1000}).json()
     assert len(answer["items"]) == 40
-    assert [one["what"] for one in answer["degraded"]] == ["history", "k"]
+    assert [entry["what"] for entry in answer["degraded"]] == ["history", "k"]
 
 
 def test_broken_json_and_twenty_megabytes_are_refused(client: TestClient) -> None:

@@ -68,7 +68,7 @@ def test_a_storm_is_shed_at_once_and_leaves_nothing_behind(kind: str) -> None:
             assert max(waited, *(seconds for _, seconds in shed)) < AT_ONCE
 
     asyncio.run(run())
-    app.state.together.close()
+    app.state.batcher.close()
 
 
 def test_who_fails_or_goes_away_leaves_the_place_free() -> None:
@@ -88,4 +88,4 @@ def test_who_fails_or_goes_away_leaves_the_place_free() -> None:
             assert (await timed(client, "ask"))[0].status_code == 200
 
     asyncio.run(run())
-    app.state.together.close()
+    app.state.batcher.close()

@@ -8,7 +8,8 @@ from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from api.routes.page import FILES
-from api.schemas import ItemContent, NewEvent, NewItem, PlaylistContent, Recommendations, RecommendRequest
+from api.schemas.requests import ItemContent, NewEvent, NewItem, PlaylistContent, RecommendRequest
+from api.schemas.responses import Recommendations
 from tests.api.fake import FakeRecommender, client_over
 
 
@@ -19,9 +20,9 @@ def client() -> TestClient:
 
 def sample(client: TestClient, name: str, **labels: str) -> float | None:
     for family in text_string_to_metric_families(client.get("/metrics").text):
-        for one in family.samples:
-            if one.name == name and labels.items() <= one.labels.items():
-                return one.value
+        for sample in family.samples:
+            if sample.name == name and labels.items() <= sample.labels.items():
+                return sample.value
     return None
 
 
@@ -124,11 +125,11 @@ def operations(client: TestClient) -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 
 def test_every_operation_is_named_described_and_documents_its_errors(client: TestClient) -> None:
-    found = list(operations(client))
-    names = [operation["operationId"] for _, _, operation in found]
+    routes = list(operations(client))
+    names = [operation["operationId"] for _, _, operation in routes]
     assert len(names) == len(set(names)) == 22
-    assert all(operation["description"] for _, _, operation in found)
-    for path, _, operation in found:
+    assert all(operation["description"] for _, _, operation in routes)
+    for path, _, operation in routes:
         assert "HTTPValidationError" not in str(operation)
         if path.startswith("/v1"):
             for status in ("400", "422", "500", "503"):

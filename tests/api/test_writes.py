@@ -11,7 +11,7 @@ def client() -> TestClient:
     return client_over(FakeRecommender())
 
 
-def shown(client: TestClient, history: list[str]) -> list[str]:
+def recommended(client: TestClient, history: list[str]) -> list[str]:
     answer = client.post("/v1/recommendations", json={"history": history}).json()
     return [item["item_id"] for item in answer["items"]]
 
@@ -22,10 +22,10 @@ def test_a_new_item_is_recommended_and_a_deleted_one_gone(client: TestClient) ->
     assert response.status_code == 200
     assert response.json() == {"item_id": "new", **content}
     assert client.get("/v1/items/new").json() == response.json()
-    assert "new" in shown(client, ["50"])
+    assert "new" in recommended(client, ["50"])
     assert client.delete("/v1/items/new").status_code == 204
     assert client.get("/v1/items/new").status_code == 404
-    assert "new" not in shown(client, ["50"])
+    assert "new" not in recommended(client, ["50"])
 
 
 def test_items_come_in_batches(client: TestClient) -> None:
@@ -41,12 +41,12 @@ def test_a_batch_that_is_empty_too_long_or_wrong_is_refused(client: TestClient, 
 
 
 def test_items_are_found_by_title_or_id(client: TestClient) -> None:
-    def found(query: str) -> list[str]:
+    def find(query: str) -> list[str]:
         return [item["item_id"] for item in client.get("/v1/items", params={"query": query}).json()["items"]]
 
-    assert found("STAR") == ["50"]
-    assert found("18") == ["181"]
-    assert found("") == ["50", "181", "1"]
+    assert find("STAR") == ["50"]
+    assert find("18") == ["181"]
+    assert find("") == ["50", "181", "1"]
     assert len(client.get("/v1/items?limit=2").json()["items"]) == 2
     assert client.get("/v1/items?limit=0").status_code == 422
     assert client.get("/v1/items?query=%00").status_code == 422

@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 
 from api.app import create_app
 from recsys.batch import lists as batch_lists
-from recsys.batch.lists import Done, Wanted, score_lists
+from recsys.batch.lists import ListOptions, Progress, score_lists
 from recsys.errors import InputFileError, InvalidRequest
 from recsys.service import Recommender
 from recsys.service.playlists.questions import ContinueOptions, SimilarOptions
@@ -21,14 +21,23 @@ from tests.worlds import Planted
 
 Served = tuple[Recommender, Store, Planted]
 ONWARDS, ALIKE = ContinueOptions(k=3), SimilarOptions(k=3)
+STORED = 30
+"""Lists: each is answered two or three times in a test."""
+
+
+@pytest.fixture
+def served(served: Served) -> Served:
+    for playlist_id in served[1].playlist_ids(after=None, limit=1000)[STORED:]:
+        served[1].delete_playlist(playlist_id)
+    return served
 
 
 def score(
-    served: Served, out: Path, wanted: Wanted, *, histories: Path | None = None
+    served: Served, out: Path, options: ListOptions, *, histories: Path | None = None
 ) -> tuple[pl.DataFrame, dict[str, int]]:
-    """The rows, and what was told of how many lists."""
-    *_, done = score_lists(served[0], served[1], out, wanted=wanted, histories=histories)
-    return pl.read_parquet(out), dict(done.told)
+    """The rows, and by option of how many lists there was a warning."""
+    *_, done = score_lists(served[0], served[1], out, options=options, histories=histories)
+    return pl.read_parquet(out), dict(done.warnings)
 
 
 @pytest.fixture
@@ -37,22 +46,24 @@ def client(served: Served) -> Iterator[TestClient]:
         yield client
 
 
-def over_http(client: TestClient, wanted: Wanted, *, sent: dict[str, Any], stored: str | None) -> list[dict[str, Any]]:
+def over_http(
+    client: TestClient, options: ListOptions, *, sent: dict[str, Any], stored: str | None
+) -> list[dict[str, Any]]:
     """The rows that the routes' answer to one list makes; those of a refusal are none."""
-    options = {name: value for name, value in asdict(wanted).items() if value is not None}
-    if isinstance(wanted, ContinueOptions):
-        response = client.post("/v1/playlists/continue", json=sent | options | {"exclude": list(wanted.exclude)})
+    fields = {name: value for name, value in asdict(options).items() if value is not None}
+    if isinstance(options, ContinueOptions):
+        response = client.post("/v1/playlists/continue", json=sent | fields | {"exclude": list(options.exclude)})
     elif stored is not None:
-        response = client.get(f"/v1/playlists/{stored}/similar", params=options)
+        response = client.get(f"/v1/playlists/{stored}/similar", params=fields)
     else:
-        response = client.post("/v1/playlists/similar", json=sent | options)
+        response = client.post("/v1/playlists/similar", json=sent | fields)
     answer = response.json()
     if response.status_code == 422:
         return []
     assert response.status_code == 200, answer
     why = "; ".join(f"{one['what']}: {one['why']}" for one in answer["degraded"]) or None
     common = {"bundle": answer["bundle"], "degraded": why}
-    if isinstance(wanted, ContinueOptions):
+    if isinstance(options, ContinueOptions):
         return [
             {"alternative": i, "rank": rank, **{name: item[name] for name in ("item_id", "score", "source")}} | common
             for i, one in enumerate(answer["alternatives"], start=1)
@@ -70,8 +81,9 @@ def assert_like(rows: pl.DataFrame, expected: list[dict[str, Any]]) -> None:
     assert [one["score"] for one in found] == pytest.approx([one["score"] for one in expected], rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    "wanted",
+    "options",
     [
         ONWARDS,
         replace(ONWARDS, order="free", alternatives=3, strength=2.0, same_group=0.5),
@@ -82,27 +94,29 @@ def assert_like(rows: pl.DataFrame, expected: list[dict[str, Any]]) -> None:
         replace(ALIKE, encoder="mean", holds="item-0003"),
     ],
 )
-def test_rows_are_what_the_routes_answer(served: Served, client: TestClient, tmp_path: Path, wanted: Wanted) -> None:
+def test_rows_are_what_the_routes_answer(
+    served: Served, client: TestClient, tmp_path: Path, options: ListOptions
+) -> None:
     store = served[1]
     store.put_playlist("empty", None, [])
     store.put_playlist("name alone", "sunset mix", [])
-    rows, told = score(served, tmp_path / "out.parquet", wanted)
+    rows, warnings = score(served, tmp_path / "out.parquet", options)
     counted = 0
     for playlist_id in store.playlist_ids(after=None, limit=1000):
         stored = store.playlist(playlist_id)
         sent = {"item_ids": list(stored.item_ids), "name": stored.name}
-        expected = over_http(client, wanted, sent=sent, stored=playlist_id)
+        expected = over_http(client, options, sent=sent, stored=playlist_id)
         counted += any(row["degraded"] and "k: " in row["degraded"] for row in expected)
         assert_like(rows.filter(pl.col("playlist_id") == playlist_id), expected)
-    assert told["nothing known"] == 1
-    assert told.get("k", 0) >= counted
+    assert warnings["nothing known"] == 1
+    assert warnings.get("k", 0) >= counted
     assert not list(tmp_path.glob(".*partial"))
 
 
-@pytest.mark.parametrize("wanted", [replace(ONWARDS, alternatives=2), ALIKE])
+@pytest.mark.parametrize("options", [replace(ONWARDS, alternatives=2), ALIKE])
 @pytest.mark.parametrize("suffix", ["csv", "parquet", "jsonl"])
 def test_lists_of_a_file_need_not_be_stored(
-    served: Served, client: TestClient, tmp_path: Path, wanted: Wanted, suffix: str
+    served: Served, client: TestClient, tmp_path: Path, options: ListOptions, suffix: str
 ) -> None:
     """With items in any order, a name alone, unknown items with a name and without one."""
     items = list(served[2].world.successor)[:3]
@@ -116,7 +130,7 @@ def test_lists_of_a_file_need_not_be_stored(
     )
     path = tmp_path / f"lists.{suffix}"
     getattr(frame, {"csv": "write_csv", "parquet": "write_parquet", "jsonl": "write_ndjson"}[suffix])(path)
-    rows, told = score(served, tmp_path / "out.parquet", wanted, histories=path)
+    rows, warnings = score(served, tmp_path / "out.parquet", options, histories=path)
     for owner, sent in (
         ("a", {"item_ids": ["unknown"], "name": "sunset mix"}),
         ("b", {"item_ids": items[::-1]}),
@@ -125,45 +139,46 @@ def test_lists_of_a_file_need_not_be_stored(
         ("n", {"name": "kitchen mix"}),
     ):
         mine = rows.filter(pl.col("playlist_id") == owner)
-        assert_like(mine, over_http(client, wanted, sent=sent, stored=None))
-        assert len(mine) or (owner, wanted) == ("c", ALIKE)
-    assert told["items"] >= 2
-    assert told.get("nothing known", 0) == (wanted == ALIKE)
+        assert_like(mine, over_http(client, options, sent=sent, stored=None))
+        assert len(mine) or (owner, options) == ("c", ALIKE)
+    assert warnings["items"] >= 2
+    assert warnings.get("nothing known", 0) == (options == ALIKE)
 
 
-def test_a_list_that_is_too_long_is_told_and_the_others_are_answered(
+def test_a_list_that_is_too_long_is_counted_and_the_others_are_answered(
     served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batch_lists, "MAX_HISTORY", 10)
     served[1].put_playlist("long", None, list(served[2].world.successor)[:11])
-    rows, told = score(served, tmp_path / "out.parquet", ONWARDS)
-    assert told["too long"] == 1
-    assert rows["playlist_id"].n_unique() == 150
+    rows, warnings = score(served, tmp_path / "out.parquet", ONWARDS)
+    assert warnings["too long"] == 1
+    assert rows["playlist_id"].n_unique() == STORED
 
 
-@pytest.mark.parametrize("wanted", [ONWARDS, ALIKE])
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [ONWARDS, ALIKE])
 def test_an_interrupted_run_goes_on_where_it_stopped(
-    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: Wanted
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: ListOptions
 ) -> None:
-    monkeypatch.setattr(batch_lists, "PIECE", 60)
-    for name in ("a", "z"):  # in the first piece and in the last
+    monkeypatch.setattr(batch_lists, "LISTS_PER_CHUNK", 12)
+    for name in ("a", "z"):  # in the first chunk and in the last
         served[1].put_playlist(name, None, [])
-    (whole, told), out = score(served, tmp_path / "whole.parquet", wanted), tmp_path / "out.parquet"
-    assert told["nothing known"] == 2
-    started = score_lists(served[0], served[1], out, wanted=wanted)
-    assert [next(started).lists, next(started).lists] == [60, 120]
+    (whole, warnings), out = score(served, tmp_path / "whole.parquet", options), tmp_path / "out.parquet"
+    assert warnings["nothing known"] == 2
+    started = score_lists(served[0], served[1], out, options=options)
+    assert [next(started).lists, next(started).lists] == [12, 24]
     started.close()
     assert not out.exists()
-    asked = "continued" if wanted == ONWARDS else "similar_to"
-    with patch.object(served[0].lists, asked, wraps=getattr(served[0].lists, asked)) as question:
-        again, also = score(served, out, wanted)
+    method = "continued" if options == ONWARDS else "similar_to"
+    with patch.object(served[0].lists, method, wraps=getattr(served[0].lists, method)) as question:
+        again, also = score(served, out, options)
     assert again.equals(whole)
-    assert also == told
-    assert question.call_count == 32
-    started = score_lists(served[0], served[1], out, wanted=wanted)
-    assert isinstance(next(started), Done)
+    assert also == warnings
+    assert question.call_count == STORED + 2 - 24
+    started = score_lists(served[0], served[1], out, options=options)
+    assert isinstance(next(started), Progress)
     started.close()
-    assert set(score(served, out, replace(wanted, k=2))[0]["rank"]) == {1, 2}  # another question starts anew
+    assert set(score(served, out, replace(options, k=2))[0]["rank"]) == {1, 2}  # another question starts anew
     assert not list(tmp_path.glob(".out*"))
 
 
@@ -182,7 +197,7 @@ def test_a_file_that_lacks_something_is_refused(served: Served, tmp_path: Path, 
 
 
 @pytest.mark.parametrize(
-    ("wanted", "message"),
+    ("options", "message"),
     [
         (replace(ALIKE, k=0), "k=0"),
         (replace(ALIKE, min_length=5, max_length=4), "no list can be both"),
@@ -192,6 +207,6 @@ def test_a_file_that_lacks_something_is_refused(served: Served, tmp_path: Path, 
         (replace(ONWARDS, encoder="nobody"), "choose one of"),
     ],
 )
-def test_what_cannot_be_is_refused(served: Served, tmp_path: Path, wanted: Wanted, message: str) -> None:
+def test_what_cannot_be_is_refused(served: Served, tmp_path: Path, options: ListOptions, message: str) -> None:
     with pytest.raises(InvalidRequest, match=message):
-        score(served, tmp_path / "out.parquet", wanted)
+        score(served, tmp_path / "out.parquet", options)

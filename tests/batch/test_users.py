@@ -1,4 +1,4 @@
-"""Batch scoring: row for row what the service answers, whole or resumable, in bounded pieces."""
+"""Batch scoring: row for row what the service answers, whole or resumable, in bounded chunks."""
 
 import json
 from pathlib import Path
@@ -58,6 +58,7 @@ def test_histories_of_a_file_need_not_be_stored(served: Served, tmp_path: Path, 
     assert set(rows.filter(pl.col("user_id") == "b")["source"]) == {"popular"}
 
 
+@pytest.mark.slow
 def test_users_with_unknown_items_are_counted_also_of_a_run_that_goes_on(
     served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -66,15 +67,15 @@ def test_users_with_unknown_items_are_counted_also_of_a_run_that_goes_on(
         {"user_id": ["a", "a", "b", "c"], "item_id": [known, "ghost", known, "other ghost"], "position": [0, 1, 0, 0]}
     )
     frame.write_csv(path := tmp_path / "h.csv")
-    monkeypatch.setattr(batch, "PIECE", 1)
+    monkeypatch.setattr(batch, "USERS_PER_CHUNK", 1)
     recommender, store, _ = served
     first = recommend_all(recommender, store, tmp_path / "out.parquet", options=Options(k=5), histories=path)
-    assert next(first).told == {batch.UNKNOWN: 1}
+    assert next(first).warnings == {batch.UNKNOWN: 1}
     first.close()
     *_, last = recommend_all(recommender, store, tmp_path / "out.parquet", options=Options(k=5), histories=path)
-    assert (last.users, dict(last.told)) == (3, {batch.UNKNOWN: 2})
+    assert (last.users, dict(last.warnings)) == (3, {batch.UNKNOWN: 2})
     *_, stored = recommend_all(recommender, store, tmp_path / "stored.parquet", options=Options(k=5))
-    assert not stored.told
+    assert not stored.warnings
 
 
 def test_of_a_history_without_end_the_last_events_count(served: Served, tmp_path: Path) -> None:
@@ -91,7 +92,7 @@ def test_of_a_history_without_end_the_last_events_count(served: Served, tmp_path
 def test_an_interrupted_run_goes_on_where_it_stopped(
     served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch, "PIECE", 40)
+    monkeypatch.setattr(batch, "USERS_PER_CHUNK", 40)
     recommender, store, _ = served
     whole = score(served, tmp_path / "whole.parquet")
     out = tmp_path / "out.parquet"
@@ -99,14 +100,14 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
     assert [next(started).users, next(started).users] == [40, 80]
     started.close()
     assert not out.exists()
-    with patch.object(recommender, "search", wraps=recommender.search) as search:
+    with patch.object(recommender, "rank_users", wraps=recommender.rank_users) as rank:
         assert score(served, out).equals(whole)
-    assert [len(call.args[0]) for call in search.call_args_list] == [40, 30]
+    assert [len(call.args[0]) for call in rank.call_args_list] == [40, 30]
     assert not list(tmp_path.glob(".out*"))
 
 
 def test_a_run_with_other_options_starts_anew(served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch, "PIECE", 40)
+    monkeypatch.setattr(batch, "USERS_PER_CHUNK", 40)
     started = recommend_all(served[0], served[1], tmp_path / "out.parquet", options=Options(k=5))
     next(started)
     started.close()
@@ -149,11 +150,11 @@ def test_a_missing_file_and_bad_options_are_refused(served: Served, tmp_path: Pa
 
 
 def test_the_note_tells_how_far_it_went(served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch, "PIECE", 40)
+    monkeypatch.setattr(batch, "USERS_PER_CHUNK", 40)
     started = recommend_all(served[0], served[1], tmp_path / "out.parquet", options=Options())
     next(started)
     note = json.loads((tmp_path / ".out.parquet.partial" / "run.json").read_text())
-    assert (note["done"], note["pieces"], note["last"]) == (40, 1, "user-0039")
+    assert (note["done"], note["chunks"], note["last"]) == (40, 1, "user-0039")
 
 
 @pytest.mark.parametrize("room", [0, 1000])

@@ -1,9 +1,10 @@
 """The main job: how good the default model is, what its sequence models add, and how fast the whole way is.
 
-    make bench NAME=foundation DATA=FOLDER [ROW=quality]
+    make bench NAME=foundation DATA=FOLDER [ROW=quality] [BASE=COMMIT]
 
 Leave-one-out by position, full ranking without seen items, NDCG@10, seeds 0 to 2. The simple sources are fitted once for
-all seeds; sequence models and fusions once for each.
+all seeds; sequence models and fusions once for each. `ROW=house` checks the style of the code, and with BASE that lists, figures
+and speed are those of an earlier commit.
 """
 
 import os
@@ -23,6 +24,7 @@ from recsys.metrics.ranking import bootstrap
 from recsys.service import Recommender
 from recsys.settings import Settings
 from recsys.store import Store
+from tests.benchmarks import foundation_house_lists, foundation_house_speed, foundation_house_static
 from tests.benchmarks.foundation_runs import blend, fixed, rectools, rectools_python
 from tests.benchmarks.harness import ROOT, Row, at_least, in_two_workers, main
 from tests.worlds import train_small
@@ -39,10 +41,10 @@ def quality(data: Path) -> Iterator[Row]:
     runs = {job[1:]: users for job, users in zip(jobs, in_two_workers(blend, jobs), strict=True)}
     gains = []
     for name, bound in MUST.items():
-        own = [runs[name, seed] for seed in SEEDS]
-        means = np.mean([users["blend"] for users in own], axis=0)
+        users_by_seed = [runs[name, seed] for seed in SEEDS]
+        means = np.mean([users["blend"] for users in users_by_seed], axis=0)
         figure = bootstrap(means)
-        by_seed = [float(users["blend"].mean()) for users in own]
+        by_seed = [float(users["blend"].mean()) for users in users_by_seed]
         yield at_least(
             f"blend NDCG@10 {name}",
             figure.mean,
@@ -53,7 +55,7 @@ def quality(data: Path) -> Iterator[Row]:
             high=figure.high,
             by_seed=by_seed,
         )
-        gains.append(np.mean([users["blend"] - users["simple-blend"] for users in own], axis=0))
+        gains.append(np.mean([users["blend"] - users["simple-blend"] for users in users_by_seed], axis=0))
         gain = bootstrap(gains[-1])
         yield Row(
             what=f"blend minus simple-blend {name}",
@@ -63,8 +65,8 @@ def quality(data: Path) -> Iterator[Row]:
             seed=SEEDS,
             n=len(means),
         )
-        for part in sorted(set(own[0]) - {"blend"}):
-            others = [float(users[part].mean()) for users in own]
+        for part in sorted(set(users_by_seed[0]) - {"blend"}):
+            others = [float(users[part].mean()) for users in users_by_seed]
             yield Row(
                 what=f"{part} NDCG@10 {name}",
                 value=np.mean(others),
@@ -130,7 +132,7 @@ def next_request(_: Path) -> Iterator[Row]:
 
     The new item has the text of the one that follows the history: so it has to be among the ten best, not only in the list.
     """
-    tries, kept = 50, {"put": 0, "event": 0, "delete": 0}
+    tries, counts = 50, {"put": 0, "event": 0, "delete": 0}
     with tempfile.TemporaryDirectory() as folder:
         planted = train_small(Path(folder))
         store = Store.open(planted.url)
@@ -142,19 +144,21 @@ def next_request(_: Path) -> Iterator[Row]:
             after_it = planted.world.successor[start]
             twin = client.get(f"/v1/items/{after_it}").json()
             client.put(f"/v1/items/n{number}", json={"title": twin["title"], "attributes": twin["attributes"]})
-            asked = {"history": [start], "k": 10}
-            kept["put"] += f"n{number}" in _ids(client.post("/v1/recommendations", json=asked))
+            query = {"history": [start], "k": 10}
+            counts["put"] += f"n{number}" in _ids(client.post("/v1/recommendations", json=query))
             client.delete(f"/v1/items/n{number}")
-            kept["delete"] += f"n{number}" not in _ids(client.post("/v1/recommendations", json=asked))
+            counts["delete"] += f"n{number}" not in _ids(client.post("/v1/recommendations", json=query))
             path = f"/v1/users/u{number}/recommendations"
             before = _ids(client.get(path))
             client.post("/v1/events", json={"user_id": f"u{number}", "item_id": start})
             after = _ids(client.get(path))
-            kept["event"] += after != before and after_it in after and start not in after
+            counts["event"] += after != before and after_it in after and start not in after
         recommender.close()
         store.close()
-    holds = set(kept.values()) == {tries}
-    yield Row(what="PUT, POST, DELETE count on the next request", value=kept, must="all", holds=holds, seed=0, n=tries)
+    holds = set(counts.values()) == {tries}
+    yield Row(
+        what="PUT, POST, DELETE count on the next request", value=counts, must="all", holds=holds, seed=0, n=tries
+    )
 
 
 def _ids(response: Response) -> list[str]:
@@ -166,16 +170,25 @@ def _ids(response: Response) -> list[str]:
 def _macro(gains: list[np.ndarray]) -> tuple[float, float, float]:
     """(low, mean, high) of the mean over sets, users drawn anew within each set."""
     generator = np.random.default_rng(0)
-    drawn = np.zeros(DRAWS)
+    macro_means = np.zeros(DRAWS)
     for gain in gains:
         values, counts = np.unique(gain, return_counts=True)
         draws = generator.multinomial(len(gain), counts / len(gain), size=DRAWS)
-        drawn += draws @ values / len(gain) / len(gains)
-    low, high = np.quantile(drawn, [0.025, 0.975])
+        macro_means += draws @ values / len(gain) / len(gains)
+    low, high = np.quantile(macro_means, [0.025, 0.975])
     return float(low), float(np.mean([gain.mean() for gain in gains])), float(high)
 
 
-BENCHES = {"quickstart": quickstart, "quality": quality, "sasrec": sasrec, "next-request": next_request, "tests": tests}
+BENCHES = {
+    "quickstart": quickstart,
+    "quality": quality,
+    "sasrec": sasrec,
+    "next-request": next_request,
+    "tests": tests,
+    **foundation_house_speed.BENCHES,
+    **foundation_house_static.BENCHES,
+}
+COMPARISONS = foundation_house_lists.COMPARISONS | foundation_house_speed.COMPARISONS
 
 if __name__ == "__main__":
-    sys.exit(main(BENCHES))
+    sys.exit(main(BENCHES, comparisons=COMPARISONS))

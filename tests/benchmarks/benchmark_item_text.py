@@ -17,7 +17,8 @@ import polars as pl
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from recsys.encoders.catalogue import CatalogueTextEncoder, checkpoint_part
+from recsys.encoders.catalogue import CatalogueTextEncoder
+from recsys.encoders.catalogue_parts import checkpoint_part
 from recsys.metrics.pair_recall import macro
 from recsys.metrics.ranking import Interval, bootstrap
 from tests.benchmarks import item_text_funnel
@@ -170,7 +171,7 @@ def _rates(asked: Sequence[tuple[CatalogueTextEncoder, Sequence[str], Sequence[s
         for _ in range(REPEATS):
             for place, (encoder, texts, domains, layers) in enumerate(asked):
                 started = time.perf_counter()
-                encoder.encode(texts, domains=domains, layers=layers)
+                encoder.encode_documents(texts, domains=domains, layers=layers)
                 best[place] = min(best[place], time.perf_counter() - started)
     return [len(texts) / seconds for (_, texts, _, _), seconds in zip(asked, best, strict=True)]
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 import venv
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,16 +19,18 @@ from recsys.bundle_io import load_bundle, save_bundle
 from recsys.data.splits import split_by_fold
 from recsys.evaluation.ranking_eval import measure
 from recsys.importing.files import import_events, import_items
-from recsys.retrieval.serving import deploy
+from recsys.retrieval.registry import kinds
+from recsys.retrieval.serving import serving_model
 from recsys.store import Store
 from recsys.store.sessions import upgrade
-from recsys.training.job import Material, material
-from recsys.training.recipes import BLEND, Fits, Plan, Trained, train_bundle
-from recsys.training.tuning import SIMPLE
-from tests.benchmarks.harness import KEPT, ROOT, place, say
+from recsys.training.bundling import BLEND, Trained, train_bundle
+from recsys.training.inputs import TrainingInputs, load_inputs
+from recsys.training.plan import Plan
+from recsys.training.recipes import TwoStageFit
+from tests.benchmarks.harness import ARTIFACTS, ROOT, artifact, say
 
 PLAN = Plan(text_encoder="packaged", include_seen=False)
-FIXED = tuple(name for name in BLEND if name in SIMPLE)
+FIXED = tuple(kinds(lambda can: can.answers == "items" and can.default_blend and can.baseline))
 """Fitted once for all seeds."""
 
 RECTOOLS = ("rectools[torch]==0.19.0", "numpy<2", "torch==2.13.0")
@@ -45,93 +47,91 @@ def files(data: Path, name: str) -> list[Path]:
 
 
 def fixed(data: Path, name: str) -> str:
-    """The URI of a bundle with the simple sources, made once; its early fits lie inside it."""
-    kept = place("fixed", name, files=files(data, name))
-    if not (kept / "whole").exists():
-        shutil.rmtree(kept, ignore_errors=True)
+    """The URI of a bundle with the simple sources, made once; their fits without validation lie inside it."""
+    folder = artifact("fixed", name, files=files(data, name))
+    if not (folder / "whole").exists():
+        shutil.rmtree(folder, ignore_errors=True)
         started = time.monotonic()
-        work = _material(data, name, seed=0)
-        bundle, early = _train(work, FIXED, given={}, default=FIXED[0])
-        uri = save_bundle(bundle, str(kept), name="whole.partial")
-        save_bundle(replace(bundle, parts=early), uri, name="early")
-        _save(Path(uri) / FIGURES, _measured(bundle, work, FIXED))
-        Path(uri).rename(kept / "whole")
+        inputs = _inputs(data, name, seed=0)
+        trained = _train(inputs, FIXED, included={}, default=FIXED[0])
+        uri = save_bundle(trained.bundle, str(folder), name="whole.partial")
+        save_bundle(replace(trained.bundle, parts=trained.selection), uri, name="selection")
+        _save(Path(uri) / FIGURES, _measured(trained.bundle, inputs, FIXED))
+        Path(uri).rename(folder / "whole")
         say(f"simple sources of {name}: {time.monotonic() - started:.0f} s")
-    return str(kept / "whole")
+    return str(folder / "whole")
 
 
 def blend(data: Path, name: str, seed: int) -> Users:
     """The default model of one seed, measured on test; the simple sources are those of `fixed`."""
-    kept = place("blend", name, seed, files=files(data, name)).with_suffix(".npz")
-    if not kept.exists():
+    path = artifact("blend", name, seed, files=files(data, name)).with_suffix(".npz")
+    if not path.exists():
         started = time.monotonic()
         uri = fixed(data, name)
-        final, early = load_bundle(uri), load_bundle(f"{uri}/early")
-        given = {part: Fits(early.part(part), final.part(part)) for part in FIXED}
-        work = _material(data, name, seed=seed)
-        bundle, _ = _train(work, BLEND, given=given, default="blend")
+        refit, selection = load_bundle(uri), load_bundle(f"{uri}/selection")
+        included = {part: TwoStageFit(selection.part(part), refit.part(part)) for part in FIXED}
+        inputs = _inputs(data, name, seed=seed)
+        bundle = _train(inputs, [BLEND], included=included, default=BLEND).bundle
         new = [part for part in bundle.parts if part not in FIXED]
-        _save(kept, dict(np.load(Path(uri) / FIGURES)) | _measured(bundle, work, new))
+        _save(path, dict(np.load(Path(uri) / FIGURES)) | _measured(bundle, inputs, new))
         say(f"blend of {name}, seed {seed}: {time.monotonic() - started:.0f} s, {bundle.about['left_out']}")
-    return dict(np.load(kept))
+    return dict(np.load(path))
 
 
 def rectools(data: Path, name: str, seed: int) -> Users:
     """RecTools' SASRec on the same events, trained by its own Python."""
-    kept = place("rectools", name, seed, RECTOOLS, files=files(data, name)).with_suffix(".npz")
-    if not kept.exists():
+    path = artifact("rectools", name, seed, RECTOOLS, files=files(data, name)).with_suffix(".npz")
+    if not path.exists():
         python = rectools_python()
-        events = kept.with_suffix(".events.csv")
+        events = path.with_suffix(".events.csv")
         _folded(data, name).write_csv(events)
-        out = kept.with_suffix(".ndcg.csv")
+        out = path.with_suffix(".ndcg.csv")
         script = Path(__file__).with_name("rectools_sasrec.py")
         started = time.monotonic()
         subprocess.run([str(python), str(script), str(events), str(out), str(seed)], check=True, stdout=sys.stderr)
         say(f"RecTools' SASRec on {name}, seed {seed}: {time.monotonic() - started:.0f} s")
-        _save(
-            kept,
-            {"rectools": pl.read_csv(out, schema_overrides={"user_id": pl.String}).sort("user_id")["ndcg"].to_numpy()},
-        )
-    return dict(np.load(kept))
+        figures = pl.read_csv(out, schema_overrides={"user_id": pl.String}).sort("user_id")
+        _save(path, {"rectools": figures["ndcg"].to_numpy()})
+    return dict(np.load(path))
 
 
 def imported(data: Path, name: str) -> str:
     """URL of a store with the data set, brought in as a user would, its texts encoded; made once."""
-    kept = place("store", name, files=files(data, name))
-    url = f"sqlite:///{kept}/recsys.db"
-    if not (kept / "ready").exists():
-        shutil.rmtree(kept, ignore_errors=True)
-        kept.mkdir(parents=True)
+    folder = artifact("store", name, files=files(data, name))
+    url = f"sqlite:///{folder}/recsys.db"
+    if not (folder / "ready").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
         upgrade(url)
         store = Store.open(url)
         for path, take in zip(files(data, name), (import_items, import_events), strict=True):
             *_, report = take(store, path)
             assert not report.rejected, (path, report)
-        material(store, PLAN)  # encodes the texts
+        load_inputs(store, PLAN)  # encodes the texts
         store.close()
-        (kept / "ready").touch()
+        (folder / "ready").touch()
     return url
 
 
-def _material(data: Path, name: str, *, seed: int) -> Material:
+def _inputs(data: Path, name: str, *, seed: int) -> TrainingInputs:
     store = Store.open(imported(data, name))
-    work = material(store, replace(PLAN, seed=seed))
+    inputs = load_inputs(store, replace(PLAN, seed=seed))
     store.close()
-    return work
+    return inputs
 
 
-def _train(work: Material, names: tuple[str, ...], *, given: dict[str, Fits], default: str) -> tuple[Bundle, dict]:  # type: ignore[type-arg]
-    for fact in train_bundle(names, work.data, work.text, work.plan, default=default, given=given):
-        if isinstance(fact, Trained):
-            return fact.bundle, dict(fact.early)
-    raise AssertionError
+def _train(
+    inputs: TrainingInputs, names: Sequence[str], *, included: Mapping[str, TwoStageFit], default: str
+) -> Trained:
+    facts = train_bundle(names, inputs.data, inputs.text, inputs.plan, default=default, included=included)
+    return next(fact for fact in facts if isinstance(fact, Trained))
 
 
-def _measured(bundle: Bundle, work: Material, names: Iterable[str]) -> Users:
+def _measured(bundle: Bundle, inputs: TrainingInputs, names: Iterable[str]) -> Users:
     """NDCG@10 of the parts `names` on test."""
-    cases, include_seen = split_by_fold(work.data).test, work.plan.include_seen
-    found = measure(deploy(bundle), cases, items=work.data.items, include_seen=include_seen, names=names)
-    return {one.name: one.ndcg for one in found}
+    cases, include_seen = split_by_fold(inputs.data).test, inputs.plan.include_seen
+    measured = measure(serving_model(bundle), cases, items=inputs.data.items, include_seen=include_seen, names=names)
+    return {metrics.name: metrics.ndcg for metrics in measured}
 
 
 def _folded(data: Path, name: str) -> pl.DataFrame:
@@ -144,7 +144,7 @@ def _folded(data: Path, name: str) -> pl.DataFrame:
 
 def rectools_python() -> Path:
     """The Python of an environment of RecTools' own, made once: before two workers ask for it at the same time."""
-    folder = KEPT / "rectools-venv"
+    folder = ARTIFACTS / "rectools-venv"
     python = folder / "bin" / "python"
     if not (folder / "ready").exists():
         venv.create(folder, with_pip=True, clear=True)
@@ -155,6 +155,6 @@ def rectools_python() -> Path:
 
 def _save(path: Path, users: Users) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(".partial.npz")
-    np.savez(beside, **users)  # type: ignore[arg-type]  # a stub that allows no names
-    beside.replace(path)
+    partial = path.with_suffix(".partial.npz")
+    np.savez(partial, **users)  # type: ignore[arg-type]  # a stub that allows no names
+    partial.replace(path)

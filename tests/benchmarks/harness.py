@@ -1,20 +1,24 @@
-"""What the benchmark programs share: rows that hold or do not, artefacts kept by what they were made of, two workers."""
+"""Shared by the benchmark programs: rows with bounds, artefacts named by what they are made of, earlier commits, workers."""
 
 import argparse
 import hashlib
 import json
 import multiprocessing
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import Any
 
 ROOT = Path(__file__).parent.parent.parent
-KEPT = ROOT / "artifacts" / "benchmarks"
+ARTIFACTS = ROOT / "artifacts" / "benchmarks"
 CODE = ("recsys", "models", "features", "tests/benchmarks")
 
 
@@ -32,31 +36,53 @@ class Row:
 
 def at_least(what: str, value: float, bound: float, *, seed: Any, n: int, **more: Any) -> Row:
     """A row that holds from `bound` on; `more` stands beside the value."""
-    shown = {"value": value, **more} if more else value
-    return Row(what=what, value=shown, must=f">= {bound}", holds=value >= bound, seed=seed, n=n)
+    figures = {"value": value, **more} if more else value
+    return Row(what=what, value=figures, must=f">= {bound}", holds=value >= bound, seed=seed, n=n)
+
+
+def at_most(what: str, value: float, bound: float, *, seed: Any, n: int, **more: Any) -> Row:
+    """A row that holds up to `bound`."""
+    row = at_least(what, value, bound, seed=seed, n=n, **more)
+    return replace(row, must=f"<= {bound}", holds=value <= bound)
 
 
 Bench = Callable[[Path], Iterable[Row]]
+Comparison = Callable[[Path, str], Iterable[Row]]
+"""Compares the working tree with an earlier commit on the data sets of a folder."""
 
 
-def main(benches: Mapping[str, Bench], arguments: Sequence[str] | None = None) -> int:
-    """Runs all rows, or the one named; prints each as a JSON line at the end. Gives 1 where one does not hold.
+def main(
+    benches: Mapping[str, Bench],
+    arguments: Sequence[str] | None = None,
+    *,
+    comparisons: Mapping[str, Comparison] = MappingProxyType({}),
+) -> int:
+    """Runs all rows, or the chosen ones; prints each as a JSON line at the end. Returns 1 if a row does not hold.
 
+    `--row house` runs `house-lists`, `house-speed` and all others of that prefix. Comparisons run if `--base` names a commit.
     A failure in the middle still prints the rows before it.
     """
     parser = argparse.ArgumentParser()
     parser.add_argument("data", type=Path, help="folder of data sets")
-    parser.add_argument("--row", choices=list(benches), help="run this one alone")
-    asked = parser.parse_args(arguments)
-    if not asked.data.is_dir():
-        parser.error(f"no such folder: {asked.data}")
-    rows: list[Row] = []
+    names = [*benches, *comparisons]
+    groups = {name.partition("-")[0] for name in comparisons}
+    parser.add_argument("--row", choices=list(dict.fromkeys([*names, *sorted(groups)])), help="run this one alone")
+    parser.add_argument("--base", help="commit to compare with")
+    options = parser.parse_args(arguments)
+    if not options.data.is_dir():
+        parser.error(f"no such folder: {options.data}")
+    chosen = [name for name in names if options.row in (None, name) or name.startswith(f"{options.row}-")]
+    if options.row and not options.base and not benches.keys() >= set(chosen):
+        parser.error(f"{options.row} compares with an earlier commit: say which one (make bench ... BASE=COMMIT)")
+    data, rows = options.data.resolve(), list[Row]()
     try:
-        for name, bench in benches.items():
-            if asked.row in (None, name):
-                started = time.monotonic()
-                rows.extend(bench(asked.data.resolve()))  # keeps what came before a failure
-                say(f"{name}: {time.monotonic() - started:.0f} s")
+        for name in chosen:
+            started = time.monotonic()
+            if name in benches:
+                rows.extend(benches[name](data))  # keeps what came before a failure
+            elif options.base:
+                rows.extend(comparisons[name](data, options.base))
+            say(f"{name}: {time.monotonic() - started:.0f} s")
     finally:
         for row in rows:
             sys.stdout.write(json.dumps(asdict(row), default=_plain) + "\n")
@@ -73,17 +99,34 @@ def say(text: str) -> None:
     sys.stderr.write(text + "\n")
 
 
-def place(*made_of: Any, files: Iterable[Path] = ()) -> Path:
-    """A path of its own for whatever is made of these settings, these files, and the code as it is."""
+def artifact(*made_of: Any, files: Iterable[Path] = (), tree: Path = ROOT) -> Path:
+    """A path of its own for whatever is made of these settings, these files, and the code in `tree` as it is."""
     digest = hashlib.sha256(json.dumps(made_of, sort_keys=True, default=str).encode())
-    for path in (*files, *sorted(path for folder in CODE for path in (ROOT / folder).rglob("*.py"))):
+    for path in (*files, *sorted(path for folder in CODE for path in (tree / folder).rglob("*.py"))):
         digest.update(path.name.encode())
         digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return KEPT / digest.hexdigest()[:20]
+    return ARTIFACTS / digest.hexdigest()[:20]
+
+
+@contextmanager
+def checkout(commit: str) -> Iterator[Path]:
+    """A worktree of `commit`, removed afterwards."""
+    ARTIFACTS.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=ARTIFACTS, prefix="worktree-") as folder:
+        tree = Path(folder) / "tree"
+        _git("worktree", "add", "--quiet", "--detach", str(tree), commit)
+        try:
+            yield tree
+        finally:
+            _git("worktree", "remove", "--force", str(tree))
+
+
+def _git(*arguments: str) -> None:
+    subprocess.run(["git", *arguments], cwd=ROOT, check=True, stdout=sys.stderr)
 
 
 def peak_megabytes() -> float:
-    """What this process held at its highest. `getrusage` would give that of the process that started it, where it was more."""
+    """Peak memory of this process. `getrusage` would give that of the process that started it, where it was more."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
     return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")) / 1024
 

@@ -15,12 +15,13 @@ from recsys.bundle_io import load_bundle
 from recsys.data.splits import split_by_fold
 from recsys.evaluation.ranking_eval import measure
 from recsys.importing.files import import_events, import_items
-from recsys.retrieval.serving import deploy
+from recsys.retrieval.serving import serving_model
 from recsys.store import Store
 from recsys.store.sessions import upgrade
-from recsys.training.job import Saved, material, train_from_store
-from recsys.training.recipes import Plan
-from tests.benchmarks.harness import place, say
+from recsys.training.inputs import load_inputs
+from recsys.training.job import Saved, TrainingRequest, train_from_store
+from recsys.training.plan import Plan
+from tests.benchmarks.harness import artifact, say
 
 SETS = ("amazon_industrial", "amazon_games")
 MODELS = ("sasrec-text", "sasrec-hybrid")
@@ -35,23 +36,23 @@ ENCODER = {"offered": [], "expert_layers": 0, "held_out": 0.0, "max_length": 32,
 def gain(data: Path, name: str) -> dict[str, NDArray[np.float64]]:
     """NDCG@10 on test of each user, for each `MODEL TEXTS`."""
     files = [data / name / "items.parquet", data / name / "interactions.parquet"]
-    kept = place("item-text-histories", name, USERS, ENCODER, files=files)
-    figures = kept / "figures.npz"
+    folder = artifact("item-text-histories", name, USERS, ENCODER, files=files)
+    figures = folder / "figures.npz"
     if not figures.exists():
-        shutil.rmtree(kept, ignore_errors=True)
-        kept.mkdir(parents=True)
-        store = _store(kept, files)
-        encoder = _train(store, kept, replace(PLAN, overrides={"item-text": ENCODER}), model="item-text")
-        made = {
-            f"{model} {kind}": _ndcg(store, kept, replace(PLAN, text_encoder=text), model=model, kind=kind)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        store = _store(folder, files)
+        encoder = _train(store, folder, replace(PLAN, overrides={"item-text": ENCODER}), model="item-text")
+        ndcgs = {
+            f"{model} {kind}": _ndcg(store, folder, replace(PLAN, text_encoder=text), model=model, kind=kind)
             for kind, text in zip(TEXTS, ("packaged", encoder), strict=True)
             for model in MODELS
         }
         store.close()
-        beside = figures.with_suffix(".partial.npz")
-        np.savez(beside, **made)  # type: ignore[arg-type]  # a stub without names
-        beside.replace(figures)
-        say(f"{name}: " + ", ".join(f"{kind} {one.mean():.4f}" for kind, one in made.items()))
+        partial = figures.with_suffix(".partial.npz")
+        np.savez(partial, **ndcgs)  # type: ignore[arg-type]  # a stub without names
+        partial.replace(figures)
+        say(f"{name}: " + ", ".join(f"{kind} {ndcg.mean():.4f}" for kind, ndcg in ndcgs.items()))
     return dict(np.load(figures))
 
 
@@ -72,15 +73,16 @@ def _store(folder: Path, files: list[Path]) -> Store:
 
 def _train(store: Store, folder: Path, plan: Plan, *, model: str, name: str | None = None) -> str:
     facts = train_from_store(
-        store, plan, model=model, folder=str(folder), name=name or model, checkpoints=folder / "checkpoints"
+        store,
+        plan,
+        TrainingRequest(model=model, folder=str(folder), name=name or model, checkpoints=folder / "checkpoints"),
     )
     return next(fact.uri for fact in facts if isinstance(fact, Saved))
 
 
 def _ndcg(store: Store, folder: Path, plan: Plan, *, model: str, kind: str) -> NDArray[np.float64]:
     bundle = load_bundle(_train(store, folder, plan, model=model, name=f"{model}-{kind}"))
-    work = material(store, plan)
-    (found,) = measure(
-        deploy(bundle), split_by_fold(work.data).test, items=work.data.items, include_seen=False, names=[model]
-    )
-    return found.ndcg
+    data = load_inputs(store, plan).data
+    cases = split_by_fold(data).test
+    (metrics,) = measure(serving_model(bundle), cases, items=data.items, include_seen=False, names=[model])
+    return metrics.ndcg

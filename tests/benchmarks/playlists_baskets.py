@@ -135,12 +135,12 @@ def _hits(model: Learned, rest: list[NDArray[np.int64]], left: NDArray[np.int64]
 
 def _pointed(model: Learned, rest: list[NDArray[np.int64]], left: NDArray[np.int64]) -> NDArray[np.float64]:
     every, out = np.flatnonzero(model.known), np.zeros(len(rest))
-    wanted = DecodingConfig(length=10, width=1)
+    config = DecodingConfig(length=10, width=1)
     for i, rows in enumerate(rest):
         scores = model.next_scores([rows], every[None])[0]
         scores[np.isin(every, rows) | np.isnan(scores)] = -np.inf
-        among = every[np.argpartition(-scores, 100)[:100]]
-        found = model.decode(rows, among=among, prior=None, groups=None, wanted=wanted)
+        candidates = every[np.argpartition(-scores, 100)[:100]]
+        found = model.decode(rows, candidates=candidates, prior=None, groups=None, config=config)
         out[i] = bool(found) and left[i] in found[0].rows
     return out
 

@@ -5,6 +5,7 @@ whether they earned it or not, is measured beside the one without on the lists h
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,24 @@ from recsys.data.playlists import split_playlists
 from recsys.metrics.ranking import Interval, bootstrap, paired, user_means
 from recsys.retrieval.lists.continuation import SizeConditionedFusion
 from recsys.retrieval.lists.encoder import PREFIX
-from recsys.retrieval.lists.neighbours import ListNeighboursConfig
-from recsys.retrieval.lists.serving import CONTINUE, DeployedLists, deploy_lists
+from recsys.retrieval.lists.serving import CONTINUE, ListServingModel, list_serving_model
+from recsys.retrieval.registry import Restored, kinds, restore_source
 from recsys.retrieval.source import Source
 from recsys.training.lists.fusion import fit_continuation
-from recsys.training.lists.sources import fit_sources, train_list_parts
-from recsys.training.recipes import Plan, Progress
-from tests.benchmarks.harness import Row, say
-from tests.benchmarks.playlists_continuation import READER, SEED, SIZES, cases, continued, deployed, read
+from recsys.training.lists.sources import ListInputs
+from recsys.training.plan import Plan
+from recsys.training.recipes import RECIPES
+from tests.benchmarks.harness import Row
+from tests.benchmarks.playlists_continuation import (
+    READER,
+    SEED,
+    SIZES,
+    cases,
+    continued,
+    list_parts,
+    model,
+    playlists,
+)
 from tests.benchmarks.playlists_parts import encoder, train_both
 from tests.benchmarks.playlists_probes import MPD
 
@@ -44,35 +55,34 @@ def learned(data: Path) -> Iterator[Row]:
             must="printed",
             holds=True,
             seed=SEED,
-            n=len(split_playlists(read(data)).validation),
+            n=len(split_playlists(playlists(data)).validation),
         )
     for size in SIZES:
-        without, both = continued(data, deployed(data), size), continued(data, _with_both(data), size)
+        without, both = continued(data, model(data), size), continued(data, _with_both(data), size)
         for figure in ("r_precision", "ndcg"):
-            own, less = getattr(both, figure), getattr(without, figure)
-            gain = paired(own, less)
+            more, less = getattr(both, figure), getattr(without, figure)
+            gain = paired(more, less)
             yield Row(
                 what=f"{figure} of continuation, with seq2seq and set minus without, {size} seeds",
-                value=_told(gain) | {"with": own.mean(), "without": less.mean()},
+                value=_interval(gain) | {"with": more.mean(), "without": less.mean()},
                 must="printed",
                 holds=True,
                 seed=SEED,
-                n=len(own),
+                n=len(more),
             )
     yield _agreed(data, on)
 
 
 def _agreed(data: Path, on: list[str]) -> Row:
     """What validation let in is what is served: does it raise the R-precision of test lists, over all sizes?"""
-    by = _served(data)
-    own, less = (
-        np.concatenate([continued(data, one, size).r_precision for size in SIZES]) for one in (by, deployed(data))
+    more, less = (
+        np.concatenate([continued(data, by, size).r_precision for size in SIZES]) for by in (_served(data), model(data))
     )
     owners = np.concatenate([np.array(cases(data, size).numbers) for size in SIZES])
-    gain = bootstrap(user_means(own - less, owners), seed=SEED)
+    gain = bootstrap(user_means(more - less, owners), seed=SEED)
     return Row(
         what="R-precision of continuation as served minus without learned encoders, all sizes",
-        value=_told(gain) | {"on": on},
+        value=_interval(gain) | {"on": on},
         must="low > 0 where any is on",
         holds=not on or gain.low > 0,
         seed=SEED,
@@ -80,7 +90,7 @@ def _agreed(data: Path, on: list[str]) -> Row:
     )
 
 
-def _told(gain: Interval) -> dict[str, float]:
+def _interval(gain: Interval) -> dict[str, float]:
     return {"value": gain.mean, "low": gain.low, "high": gain.high}
 
 
@@ -88,32 +98,39 @@ def _told(gain: Interval) -> dict[str, float]:
 def weighed(data: Path) -> dict[str, Part]:
     """The parts of a blend that was given both encoders."""
     train_both(data, "mpd_popular", ENCODERS)
-    given = {
-        f"{PREFIX}{name}": encoder(data, "mpd_popular", name, own).part(f"{PREFIX}{name}")
-        for name, own in ENCODERS.items()
-    }
-    found = dict[str, Part]()
-    for fact in train_list_parts(read(data), Plan(text_encoder=READER, include_seen=False, seed=SEED), given=given):
-        match fact:
-            case Progress():
-                say(f"{fact.part}: {fact.fact}")
-            case dict():
-                found = fact
-    return found
+    return list_parts(
+        data,
+        encoders={
+            f"{PREFIX}{name}": encoder(data, "mpd_popular", name, settings).part(f"{PREFIX}{name}")
+            for name, settings in ENCODERS.items()
+        },
+    )
 
 
 @cache
-def _served(data: Path) -> DeployedLists:
+def _served(data: Path) -> ListServingModel:
     """As validation decided."""
-    item_ids = read(data).data.item_ids
-    return deploy_lists(Bundle(parts=weighed(data), default=CONTINUE, item_ids=item_ids, about={}))
+    item_ids = playlists(data).data.item_ids
+    return list_serving_model(Bundle(parts=weighed(data), default=CONTINUE, item_ids=item_ids, about={}))
 
 
 @cache
-def _with_both(data: Path) -> DeployedLists:
+def _with_both(data: Path) -> ListServingModel:
     """The served sources and both encoders, under weights that were fitted with both on validation."""
-    served, folds = _served(data), split_playlists(read(data))
-    chosen = ListNeighboursConfig(**weighed(data)[f"{PREFIX}neighbours"].config)
-    early: dict[str, Source] = dict(fit_sources(folds.fit, chosen, seed=SEED, text_encoder=READER))
-    fusion = fit_continuation(early | {name: served.sources[name] for name in ENCODERS}, folds.validation, seed=SEED)
-    return DeployedLists(served.encoders, served.sources, fusion)
+    served, validation = _served(data), split_playlists(playlists(data)).validation
+    sources = _sources_before_validation(data) | {name: served.sources[name] for name in ENCODERS}
+    return replace(served, fusion=fit_continuation(sources, validation, seed=SEED))
+
+
+def _sources_before_validation(data: Path) -> dict[str, Source]:
+    """The served sources but for the learned encoders, fitted without the validation lists under the settings chosen on these."""
+    plan = Plan(text_encoder=READER, include_seen=False, seed=SEED)
+    chosen = {part.kind: part.config for part in weighed(data).values()}
+    inputs = ListInputs(lists=split_playlists(playlists(data)).fit, seed=SEED, text_encoder=READER, chosen=chosen)
+    sources, restored = dict[str, Source](), dict[str, Restored]()
+    for kind in kinds(lambda can: can.answers == "lists" and can.default_blend and not can.encodes_lists):
+        name = kind.removeprefix("list-")
+        *_, part = RECIPES[kind].train(name, inputs, plan)
+        assert isinstance(part, Part)
+        sources[name] = restored[kind] = restore_source(part, restored)
+    return sources

@@ -7,16 +7,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from recsys.bundle import Bundle
 from recsys.bundle_io import load_bundle, save_bundle
 from recsys.encoders.resolve import text_encoder
 from recsys.retrieval.lists.encoder import PREFIX
-from recsys.retrieval.lists.parts import restore_encoder
 from recsys.retrieval.lists.seq2seq import Seq2seqListEncoder
 from recsys.retrieval.lists.sets import SetListEncoder
-from recsys.training.lists.encoders import list_bundle, list_recipe
-from recsys.training.recipes import Plan
-from tests.benchmarks.harness import in_two_workers, peak_megabytes, place, say
+from recsys.retrieval.registry import restore_encoder
+from recsys.training.bundling import Trained, one_part_bundle
+from recsys.training.lists.encoders import EncoderInputs
+from recsys.training.plan import Plan, Progress
+from recsys.training.recipes import RECIPES
+from tests.benchmarks.harness import artifact, in_two_workers, peak_megabytes, say
 from tests.benchmarks.playlists_data import files, lists
 
 READER = "hashed"
@@ -29,8 +30,8 @@ def encoder(
     data: Path, name: str, model: str, settings: Mapping[str, Any], *, seed: int = 0, split: int = 0
 ) -> Learned:
     """The encoder `model` trained on the lists of the set `name` that the seed `split` does not hold out."""
-    kept = _ready(data, name, model, settings, seed, split)
-    restored = restore_encoder(load_bundle(str(kept / "bundle")).part(f"{PREFIX}{model}"))
+    folder = _ready(data, name, model, settings, seed, split)
+    restored = restore_encoder(load_bundle(str(folder / "bundle")).part(f"{PREFIX}{model}"))
     assert isinstance(restored, Learned)
     return restored
 
@@ -59,10 +60,10 @@ def _measured(data: Path, name: str, model: str, settings: Mapping[str, Any], re
 
 def _ready(data: Path, name: str, model: str, settings: Mapping[str, Any], seed: int, split: int) -> Path:
     made_of = ("playlists", name, model, json.dumps(settings, sort_keys=True), seed, split, READER)
-    kept = place(*made_of, files=files(data, name))
-    if not (kept / "bundle").exists():
-        _train(data, name, model, settings, kept, seed=seed, split=split)
-    return kept
+    folder = artifact(*made_of, files=files(data, name))
+    if not (folder / "bundle").exists():
+        _train(data, name, model, settings, folder, seed=seed, split=split)
+    return folder
 
 
 def _train(
@@ -70,25 +71,28 @@ def _train(
     name: str,
     model: str,
     settings: Mapping[str, Any],
-    kept: Path,
+    folder: Path,
     *,
     seed: int = 0,
     split: int = 0,
     reader: str = READER,
 ) -> None:
-    """Leaves the bundle in `kept`; an interrupted run goes on."""
-    found = lists(data, name, split=split)
+    """Leaves the bundle in `folder`; an interrupted run goes on."""
+    playlists = lists(data, name, split=split)
     plan = Plan(
         text_encoder=reader,
         include_seen=False,
         seed=seed,
         overrides={model: settings},
-        checkpoints=kept,
+        checkpoints=folder,
         resume=True,
     )
-    text = None if list_recipe(model, plan).items == "id" else text_encoder(reader).encode(found.data.texts)
-    for fact in list_bundle(model, found, text, plan):
-        if isinstance(fact, Bundle):
-            save_bundle(fact, str(kept), name="bundle")
-        else:
-            say(f"{name} {model}: {fact.fact}")
+    own_settings = RECIPES[model].settings
+    reads_texts = own_settings is not None and own_settings(model, plan).items != "id"
+    text = text_encoder(reader).encode_documents(playlists.data.texts) if reads_texts else None
+    for fact in one_part_bundle(model, EncoderInputs(lists=playlists, text=text), plan):
+        match fact:
+            case Progress():
+                say(f"{name} {model}: {fact.fact}")
+            case Trained():
+                save_bundle(fact.bundle, str(folder), name="bundle")

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from models.decoders.pointer import PointerConfig, PointerDecoder, Seen
+from models.decoders.pointer import PointerConfig, PointerContext, PointerDecoder
 from models.encoders.set_process import ProcessConfig, SetProcess
 from tests.benchmarks.harness import Row, in_two_workers
 
@@ -29,24 +29,24 @@ class Sorter(nn.Module):
         self.write = PointerDecoder(PointerConfig(hidden=WIDTH, glimpse=False), dim=WIDTH)
         nn.init.normal_(self.write.point.score.weight, std=WIDTH**-0.5)  # there are no base scores to begin with
 
-    def seen(self, x: Tensor) -> Seen:
+    def seen(self, x: Tensor) -> PointerContext:
         """What is written from numbers `x` (sets, numbers)."""
         lifted, real = self.lift(x[..., None]), torch.ones_like(x, dtype=torch.bool)
-        memory = self.process.read(lifted)
-        return Seen(self.process(lifted, real), memory, real, memory, torch.zeros_like(x))
+        memory = self.process.read_block(lifted)
+        return PointerContext(self.process(lifted, real), memory, real, memory, torch.zeros_like(x))
 
     def loss(self, x: Tensor) -> Tensor:
         """Mean cross-entropy of the next larger number, all before it given."""
         seen, order = self.seen(x), x.argsort(dim=1)
         written = seen.candidates[torch.arange(len(x))[:, None], order[:, :-1]]
-        _, logits = self.write(self.write.start(seen), torch.cat([self.write.begun(len(x)), written], dim=1))
+        _, logits = self.write(self.write.start(seen), torch.cat([self.write.first_input(len(x)), written], dim=1))
         return cross_entropy(logits.flatten(0, 1), order.flatten())
 
     @torch.inference_mode()
     def sorted(self, x: Tensor) -> Tensor:
         """Places in the order written, each the likeliest."""
         seen = self.seen(x)
-        state, previous, order = self.write.start(seen), self.write.begun(len(x)), list[Tensor]()
+        state, previous, order = self.write.start(seen), self.write.first_input(len(x)), list[Tensor]()
         for _ in range(NUMBERS):
             state, logits = self.write(state, previous)
             chosen = logits[:, 0].argmax(dim=1)

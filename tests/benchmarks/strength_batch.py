@@ -21,7 +21,7 @@ import torch
 from recsys.bundle_io import load_bundle
 from recsys.cli import app
 from recsys.indexes.hnsw import HnswIndex
-from recsys.retrieval.registry import restore
+from recsys.retrieval.registry import restore_source as restore
 from recsys.retrieval.sequence import SequenceSource
 from tests.benchmarks.harness import ROOT, Row, peak_megabytes, say
 from tests.benchmarks.strength_world import World, rows_of_users, with_fewer, world

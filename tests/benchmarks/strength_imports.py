@@ -24,7 +24,7 @@ from recsys.importing.files import import_events
 from recsys.store import Store
 from recsys.store.records import ItemDraft
 from recsys.store.sessions import upgrade
-from tests.benchmarks.harness import KEPT, Row, peak_megabytes, say
+from tests.benchmarks.harness import ARTIFACTS, Row, peak_megabytes, say
 from tests.servers import postgresql
 
 ITEMS, USERS = 10_000, 50_000
@@ -47,19 +47,23 @@ def speed(_: Path) -> Iterator[Row]:
 
 def memory(_: Path) -> Iterator[Row]:
     """10,000,000 rows, the one in the middle broken, against 1,000,000; SQLite."""
-    peaks, told = {}, {}
+    peaks, reports = {}, {}
     for rows in (ROWS, MANY):
         with _scratch() as folder, _database("sqlite", folder) as url:
             done = _imported(url, made(folder / "events.csv", rows, broken=rows // 2))
             peaks[rows] = done["megabytes"]
-            told[rows] = done | {"rejects": _rejected(folder / "events.csv.rejected.jsonl")}
-            say(f"import of {rows:,}: {told[rows]}")
+            reports[rows] = done | {"rejects": _rejected(folder / "events.csv.rejected.jsonl")}
+            say(f"import of {rows:,}: {reports[rows]}")
     ratio = peaks[MANY] / peaks[ROWS]
-    named = all(told[rows]["rejects"] == [rows // 2 + 1] for rows in told)
-    complete = all(told[rows]["accepted"] == rows - 1 for rows in told)
+    named = all(reports[rows]["rejects"] == [rows // 2 + 1] for rows in reports)
+    complete = all(reports[rows]["accepted"] == rows - 1 for rows in reports)
     yield Row(
         what="peak memory of an import of 10,000,000 over 1,000,000; its broken row named, all others taken",
-        value={"value": ratio, "megabytes": peaks, "seconds": {rows: one["seconds"] for rows, one in told.items()}},
+        value={
+            "value": ratio,
+            "megabytes": peaks,
+            "seconds": {rows: report["seconds"] for rows, report in reports.items()},
+        },
         must="<= 1.2",
         holds=ratio <= 1.2 and named and complete,
         seed=0,
@@ -92,22 +96,22 @@ def made(path: Path, rows: int, *, broken: int | None = None) -> Path:
 
 
 def _speed(kind: str, tool: str) -> Iterator[Row]:
-    own, base = list[float](), list[float]()
+    imports, copies = list[float](), list[float]()
     with _scratch() as folder:
         path = made(folder / "given.csv", ROWS)
         for number in range(ROUNDS):
-            (one := folder / f"own{number}").mkdir()
-            with _database(kind, one) as url:
-                own.append(_imported(url, path)["seconds"])
+            (import_folder := folder / f"own{number}").mkdir()
+            with _database(kind, import_folder) as url:
+                imports.append(_imported(url, path)["seconds"])
                 _dump(url, folder)
-            (other := folder / f"base{number}").mkdir()
-            with _database(kind, other) as url:
-                base.append(_copied(url, folder))
-            say(f"{kind}: import {own[-1]:.1f} s, {tool} {base[-1]:.1f} s")
-    ratio = float(np.median(own) / np.median(base))
+            (copy_folder := folder / f"base{number}").mkdir()
+            with _database(kind, copy_folder) as url:
+                copies.append(_copied(url, folder))
+            say(f"{kind}: import {imports[-1]:.1f} s, {tool} {copies[-1]:.1f} s")
+    ratio = float(np.median(imports) / np.median(copies))
     yield Row(
         what=f"import of 1,000,000 events over {tool}",
-        value={"value": ratio, "seconds": own, "tool_seconds": base},
+        value={"value": ratio, "seconds": imports, "tool_seconds": copies},
         must="<= 4",
         holds=ratio <= 4,
         seed=0,
@@ -117,8 +121,8 @@ def _speed(kind: str, tool: str) -> Iterator[Row]:
 
 @contextmanager
 def _scratch() -> Iterator[Path]:
-    KEPT.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=KEPT) as folder:
+    ARTIFACTS.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=ARTIFACTS) as folder:
         yield Path(folder)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from recsys.bundle_io import load_bundle
 from recsys.indexes.exact import ExactConfig, ExactIndex
 from recsys.indexes.hnsw import HnswIndex
-from recsys.retrieval.registry import restore
+from recsys.retrieval.registry import restore_source as restore
 from recsys.retrieval.sequence import SequenceSource
 from recsys.service.state.catalogue import Catalogue
 from tests.benchmarks.harness import Row, at_least

@@ -23,16 +23,19 @@ from features.text import item_text
 from recsys.bundle import Bundle, Part
 from recsys.bundle_io import load_bundle, save_bundle
 from recsys.encoders.base import text_hash
+from recsys.retrieval.fusion import FUSION
 from recsys.retrieval.item_item import ItemItemSource
-from recsys.retrieval.registry import restore
+from recsys.retrieval.registry import restore_source
 from recsys.service.state.catalogue import Catalogue
 from recsys.store import Store
 from recsys.store.records import ItemDraft
 from recsys.store.sessions import upgrade
-from recsys.training.job import material
-from recsys.training.recipes import BLEND, Plan, Trained, train_bundle
+from recsys.training.bundling import BLEND, Trained, train_bundle
+from recsys.training.inputs import load_inputs
+from recsys.training.plan import Plan
 from tests.benchmarks.foundation_runs import imported
-from tests.benchmarks.harness import place, say
+from tests.benchmarks.harness import artifact, say
+from tests.databases import transaction
 
 SET = "movielens_100k"
 WIDTH = 128
@@ -57,56 +60,56 @@ class World:
 
 def trained(data: Path) -> str:
     """URI of the default blend of the set, item vectors `WIDTH` wide; made once."""
-    kept = place("strength", SET, PLAN, files=[data / SET / "interactions.parquet"])
-    if not (kept / "bundle").exists():
-        shutil.rmtree(kept, ignore_errors=True)
+    folder = artifact("strength", SET, PLAN, files=[data / SET / "interactions.parquet"])
+    if not (folder / "bundle").exists():
+        shutil.rmtree(folder, ignore_errors=True)
         started = time.monotonic()
         store = Store.open(imported(data, SET))
-        work = material(store, PLAN)
+        inputs = load_inputs(store, PLAN)
         store.close()
-        for fact in train_bundle(BLEND, work.data, work.text, work.plan, default="blend"):
+        for fact in train_bundle([BLEND], inputs.data, inputs.text, inputs.plan, default=BLEND):
             if isinstance(fact, Trained):
-                save_bundle(fact.bundle, str(kept), name="bundle")
+                save_bundle(fact.bundle, str(folder), name="bundle")
         say(f"blend of {SET}: {time.monotonic() - started:.0f} s")
-    return str(kept / "bundle")
+    return str(folder / "bundle")
 
 
 def world(data: Path, *, items: int, users: int) -> World:
     """The store with `items` and `users`, made once."""
-    kept = place("world", SET, PLAN, items, users, EVENTS, JITTER, files=[data / SET / "interactions.parquet"])
-    url = f"sqlite:///{kept}/recsys.db"
-    if not (kept / "ready").exists():
-        shutil.rmtree(kept, ignore_errors=True)
-        kept.mkdir(parents=True)
+    folder = artifact("world", SET, PLAN, items, users, EVENTS, JITTER, files=[data / SET / "interactions.parquet"])
+    url = f"sqlite:///{folder}/recsys.db"
+    if not (folder / "ready").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
         started = time.monotonic()
         drafts = _drafts(data, items)
         bundle = enlarged(load_bundle(trained(data)), drafts)
-        uri = save_bundle(bundle, str(kept), name="bundle")
+        uri = save_bundle(bundle, str(folder), name="bundle")
         upgrade(url)
         store = Store.open(url)
         for start in range(0, items, 1000):
             store.put_items(drafts[start : start + 1000])
-        _fill(store, data, items=items, users=users)
+        _fill(url, data, items=items, users=users)
         store.add_bundle(uri, {})
         store.activate_bundle(uri)
         store.close()
-        (kept / "ready").touch()
+        (folder / "ready").touch()
         say(f"world of {items:,} items and {users:,} users: {time.monotonic() - started:.0f} s")
-    return World(url, str(kept / "bundle"), users, items)
+    return World(url, str(folder / "bundle"), users, items)
 
 
 def with_fewer(whole: World, users: int) -> World:
     """The same items and bundle with the first `users` alone, made once."""
-    kept = Path(whole.bundle).parent / f"first-{users}.db"
-    if not kept.exists():
-        beside = kept.with_suffix(".partial")
-        shutil.copy(make_url(whole.url).database or "", beside)
-        with closing(sqlite3.connect(beside)) as connection:
+    path = Path(whole.bundle).parent / f"first-{users}.db"
+    if not path.exists():
+        partial = path.with_suffix(".partial")
+        shutil.copy(make_url(whole.url).database or "", partial)
+        with closing(sqlite3.connect(partial)) as connection:
             for table in ("events", "users"):
                 connection.execute(f"DELETE FROM {table} WHERE user_id >= ?", (user_id(users),))
             connection.commit()
-        beside.rename(kept)
-    return replace(whole, url=f"sqlite:///{kept}", users=users)
+        partial.rename(path)
+    return replace(whole, url=f"sqlite:///{path}", users=users)
 
 
 def enlarged(bundle: Bundle, drafts: list[ItemDraft]) -> Bundle:
@@ -126,17 +129,12 @@ def jittered(vectors: NDArray[np.float32], items: int, *, seed: int) -> NDArray[
 
 
 def _enlarged(part: Part, items: int) -> Part:
+    if part.kind == FUSION:
+        return part
+    source = restore_source(part)
+    if isinstance(source, ItemItemSource):
+        return _with_copies(source, items).part(part.name)
     arrays = dict(part.arrays)
-    match part.kind:
-        case "fusion":
-            return part
-        case "linear":
-            source = ItemItemSource.from_part(part)
-            copies = -(-items // len(source.known))
-            matrix = sp.block_diag([source.matrix] * copies, format="csr")[:items, :items]
-            known = np.resize(source.known, items)
-            grown = ItemItemSource(matrix, known=known, decay=source.decay, window=source.window, config=source.config)
-            return grown.part(part.name)
     for name in ("scores", "known"):
         if name in arrays:
             arrays[name] = np.resize(arrays[name], items)
@@ -144,26 +142,39 @@ def _enlarged(part: Part, items: int) -> Part:
         arrays["residual"] = arrays["residual"][np.arange(items) % len(arrays["residual"])]
     if "item_vectors" in arrays:
         arrays["item_vectors"] = jittered(arrays["item_vectors"], items, seed=0)
-    return restore(replace(part, arrays=arrays)).part(part.name)  # with its graph
+    return restore_source(replace(part, arrays=arrays)).part(part.name)  # with its graph
+
+
+def _with_copies(source: ItemItemSource, items: int) -> ItemItemSource:
+    """`source` over `items` rows, its matrix repeated along the diagonal."""
+    copies = -(-items // len(source.known))
+    return ItemItemSource(
+        sp.block_diag([source.matrix] * copies, format="csr")[:items, :items],
+        known=np.resize(source.known, items),
+        kind=source.kind,
+        decay=source.decay,
+        window=source.window,
+        config=source.config,
+    )
 
 
 def _drafts(data: Path, items: int) -> list[ItemDraft]:
     """Copies of the set's items in the order in which its bundle has them."""
     store = Store.open(imported(data, SET))
-    own = {item.item_id: item for page in store.items() for item in page}
+    originals = {item.item_id: item for page in store.items() for item in page}
     store.close()
     order = load_bundle(trained(data)).item_ids
     return [
-        ItemDraft(item_id=f"{one.item_id}-{copy}", title=f"{one.title} {copy}", attributes=one.attributes)
-        for copy, one in ((row // len(order), own[order[row % len(order)]]) for row in range(items))
+        ItemDraft(item_id=f"{item.item_id}-{copy}", title=f"{item.title} {copy}", attributes=item.attributes)
+        for copy, item in ((row // len(order), originals[order[row % len(order)]]) for row in range(items))
     ]
 
 
-def _fill(store: Store, data: Path, *, items: int, users: int) -> None:
+def _fill(url: str, data: Path, *, items: int, users: int) -> None:
     """The last events of the set's users, over and over, each time within another copy of the catalogue."""
     histories = [items[-EVENTS:] for items in _histories(data)]
     often = copies(data, items)
-    with store.engine.connect().execution_options(writes=True) as connection, connection.begin():
+    with transaction(url) as connection:
         for start in range(0, users, 5000):
             span = range(start, min(users, start + 5000))
             connection.exec_driver_sql(

@@ -22,6 +22,13 @@ PATIENCE = 30_000
 FLAGS = ["--no-sandbox", "--disable-background-networking"]
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if isinstance(item, pytest.Function) and "page" in item.fixturenames:
+            item.add_marker("browser")
+
+
 @pytest.fixture
 def address(served: Served) -> Iterator[str]:
     """The service with a trained bundle on a free port."""

@@ -48,11 +48,11 @@ def test_alternatives_stand_side_by_side_and_one_is_taken_whole(page: Page, serv
     alternatives = page.locator(".alternative")
     expect(alternatives).to_have_count(3)
     expect(alternatives.nth(1).locator("li")).to_have_count(5)
-    taken = ids(alternatives.nth(1).locator("li"))
-    assert taken != ids(alternatives.nth(0).locator("li"))
+    chosen = ids(alternatives.nth(1).locator("li"))
+    assert chosen != ids(alternatives.nth(0).locator("li"))
     page.get_by_role("button", name="Add all of alternative 2").click()
     expect(page.locator("#list > li")).to_have_count(6)
-    assert ids(page.locator("#list > li"))[1:] == taken
+    assert ids(page.locator("#list > li"))[1:] == chosen
 
 
 def test_one_artist_comes_as_often_as_it_may(page: Page, served: Served) -> None:

@@ -61,9 +61,9 @@ def test_a_history_is_built_by_the_keyboard_alone(page: Page, served: Served) ->
     expect(page.locator("#similar")).to_be_hidden()
 
 
-@pytest.mark.parametrize("kept", ["{}", "[", '[{"item_id": 5}, null]', "null"])
-def test_a_kept_history_that_is_damaged_is_left_out(page: Page, kept: str) -> None:
-    page.evaluate("kept => localStorage.setItem('recsys-history', kept)", kept)
+@pytest.mark.parametrize("stored", ["{}", "[", '[{"item_id": 5}, null]', "null"])
+def test_a_stored_history_that_is_damaged_is_left_out(page: Page, stored: str) -> None:
+    page.evaluate("text => localStorage.setItem('recsys-history', text)", stored)
     page.reload()
     expect(page.locator("#items > li")).to_have_count(10)
     expect(page.locator("#history > li")).to_have_count(0)

@@ -114,8 +114,8 @@ def test_a_text_encoder_is_trained_and_every_size_shows_its_recall(full: Shell) 
     (full.folder / "run.toml").write_text(SMALL_ENCODER)
     out = full("train", "item-text", "--config", "run.toml", "--out", "text")
     figures = json.loads((full.folder / "text" / "manifest.json").read_text())["parts"]["item-text"]["figures"]
-    for one in figures["settings"]:
-        assert f"{one['recall@10']:.4f} [{one['interval'][0]:.4f}, {one['interval'][1]:.4f}] │ {one['queries']}" in out
+    for row in figures["settings"]:
+        assert f"{row['recall@10']:.4f} [{row['interval'][0]:.4f}, {row['interval'][1]:.4f}] │ {row['queries']}" in out
     for setting in ("vocabulary = -5", "width = 0", "hard_negatives = 0", "expert_pairs = 0"):
         (full.folder / "wrong.toml").write_text(f"[item-text]\nstart = 'random'\n{setting}\n")
         name = setting.split()[0]
@@ -139,8 +139,8 @@ def test_what_a_domain_that_was_added_has_stands_in_a_table_of_its_own(full: She
     figures = json.loads((full.folder / "wider" / "manifest.json").read_text())["parts"]["item-text"]["figures"]
     before, after = out.split("wider, z added")
     for table, settings in ((before, figures["settings"]), (after, figures["added"]["z"])):
-        for one in settings:
-            assert f"{one['recall@10']:.4f} [{one['interval'][0]:.4f}, {one['interval'][1]:.4f}]" in table
+        for row in settings:
+            assert f"{row['recall@10']:.4f} [{row['interval'][0]:.4f}, {row['interval'][1]:.4f}]" in table
 
 
 def test_recommend_similar_and_batch(full: Shell, trained: Planted) -> None:
@@ -150,12 +150,13 @@ def test_recommend_similar_and_batch(full: Shell, trained: Planted) -> None:
     assert "150 users" in full("batch", "--out", "all.parquet", "--k", "2")
     assert pl.read_parquet(full.folder / "all.parquet").height == 300
     (full.folder / "h.csv").write_text(f"user_id,item_id,position\na,{first},0\na,ghost,1\n")
-    told = full("batch", "--out", "sent.parquet", "--histories", "h.csv")
-    assert "1 with items that the store does not hold: these were left out" in told
+    out = full("batch", "--out", "sent.parquet", "--histories", "h.csv")
+    assert "1 with items that the store does not hold: these were left out" in out
     (full.folder / "none.csv").write_text("user_id,item_id,position\n")
     assert "nobody to score" in full("batch", "--out", "none.parquet", "--histories", "none.csv")
 
 
+@pytest.mark.slow
 def test_lists_are_continued_and_compared(full: Shell, trained: Planted) -> None:
     first, second = next(iter(trained.world.successor.items()))
     out = full("continue", "--items", first, "--k", "3", "--alternatives", "2")
@@ -248,8 +249,8 @@ def test_a_device_that_is_not_there_is_said(full: Shell, monkeypatch: pytest.Mon
 def test_the_quickstart_finds_out_about_a_taken_port_before_it_trains(
     shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        monkeypatch.setenv("RECSYS_PORT", str(taken.getsockname()[1]))
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        monkeypatch.setenv("RECSYS_PORT", str(busy.getsockname()[1]))
         assert "cannot listen on 127.0.0.1" in shell("quickstart", status=1)
     assert not (shell.folder / "recsys.db").exists()
 

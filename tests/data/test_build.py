@@ -17,6 +17,7 @@ from recsys.errors import NotReady
 from recsys.store import Store
 from recsys.store.records import EventDraft, ItemDraft
 from recsys.store.sessions import upgrade
+from tests.databases import transaction
 
 DAY = datetime(2023, 3, 1, tzinfo=UTC)
 
@@ -33,9 +34,9 @@ def fill(store: Store, histories: dict[str, str]) -> None:
     store.put_items([ItemDraft(item_id=c, title=f"Item {c}", attributes={"kind": "letter"}) for c in "abcdef"])
     store.add_events(
         [
-            EventDraft(user_id=user, item_id=item, at=DAY + timedelta(days=place))
+            EventDraft(user_id=user, item_id=item, at=DAY + timedelta(days=day))
             for user, items in histories.items()
-            for place, item in enumerate(items)
+            for day, item in enumerate(items)
         ]
     )
 
@@ -81,14 +82,14 @@ def test_folds_follow_the_holdout(store: Store, holdout: Holdout, folds: list[li
     assert [data.folds[a:b].tolist() for a, b in zip(data.starts, data.starts[1:], strict=False)] == folds
 
 
-def test_undated_events_come_first_and_have_no_time(store: Store) -> None:
+def test_undated_events_come_first_and_have_no_time(store: Store, tmp_path: Path) -> None:
     fill(store, {"u": "ab"})
-    with store.engine.begin() as connection:
+    with transaction(f"sqlite:///{tmp_path}/build.db") as connection:
         connection.exec_driver_sql("update events set at = null where item_id = 'b'")
     data = dataset(store, holdout="none")
     assert [data.item_ids[row] for row in data.rows] == ["b", "a"]
     assert np.isnan(data.at).tolist() == [True, False]
-    with store.engine.begin() as connection:
+    with transaction(f"sqlite:///{tmp_path}/build.db") as connection:
         connection.exec_driver_sql("update events set at = null")
     with pytest.raises(SchemaError, match="use leave-one-out"):
         dataset(store, holdout="temporal")
@@ -114,9 +115,9 @@ def test_no_case_is_answered_by_what_was_learned(store: Store, holdout: Holdout)
         assert len(cases)
         for user, history, target in zip(cases.users, cases.histories, cases.targets, strict=True):
             everything = whole.history(whole.users.index(user)).rows
-            own = learned.history(learned.users.index(user)).rows
-            assert len(own) <= len(history)
-            np.testing.assert_array_equal(everything[: len(own)], own)
+            fitted = learned.history(learned.users.index(user)).rows
+            assert len(fitted) <= len(history)
+            np.testing.assert_array_equal(everything[: len(fitted)], fitted)
             np.testing.assert_array_equal(everything[: len(history)], history.rows)
             assert everything[len(history)] == target
 
@@ -125,5 +126,5 @@ def test_text_vectors_stand_row_by_row_beside_the_items(store: Store) -> None:
     fill(store, {"u": "abc"})
     data, encoder = dataset(store, holdout="none"), HashedNgrams()
     vectors = stored_vectors(store, encoder, data.item_ids, data.texts)
-    np.testing.assert_array_equal(vectors, encoder.encode(data.texts))
+    np.testing.assert_array_equal(vectors, encoder.encode_documents(data.texts))
     assert store.vectors(encoder.hash, ["a"])

@@ -18,7 +18,7 @@ def test_rows_go_in_and_come_out_again(histories: list[list[int]]) -> None:
     for rows, items, real, order in zip(histories, batch.items, batch.when.real, batch.when.order, strict=True):
         assert (items[real] - FIRST_ITEM).tolist() == rows
         assert (items[~real] == PADDING).all()
-        assert real.tolist() == [place < len(rows) for place in range(len(real))]  # padding is on the right
+        assert real.tolist() == [position < len(rows) for position in range(len(real))]  # padding is on the right
         assert order.tolist() == list(range(len(order)))
 
 

@@ -19,10 +19,10 @@ def store(tmp_path: Path) -> Store:
     return store
 
 
-def told(found: Corpus) -> list[str]:
+def letters(corpus: Corpus) -> list[str]:
     whole: dict[int, str] = {}
-    for row, owner in zip(found.rows.tolist(), found.owners.tolist(), strict=True):
-        whole[owner] = whole.get(owner, "") + found.item_ids[row]
+    for row, owner in zip(corpus.rows.tolist(), corpus.list_ids.tolist(), strict=True):
+        whole[owner] = whole.get(owner, "") + corpus.item_ids[row]
     return sorted(whole.values())
 
 
@@ -31,15 +31,15 @@ def test_it_learns_from_what_is_not_withheld(store: Store) -> None:
     store.add_events([EventDraft(user_id="v", item_id=i, position=n) for n, i in enumerate("ab")])
     store.put_playlist("u", None, ["c", "a", "b"])
     store.delete_item("d")
-    assert told(read_corpus(store, holdout="leave-one-out")) == ["ab", "cab", "ec"]
-    found = read_corpus(store, holdout="none")
-    assert told(found) == ["ab", "cab", "ecba"]
-    assert found.texts == ("title: A", "title: B", "title: C", "title: E")
-    assert found.domains == ("x", "x", "x", None)
+    assert letters(read_corpus(store, holdout="leave-one-out")) == ["ab", "cab", "ec"]
+    corpus = read_corpus(store, holdout="none")
+    assert letters(corpus) == ["ab", "cab", "ecba"]
+    assert corpus.texts == ("title: A", "title: B", "title: C", "title: E")
+    assert corpus.domains == ("x", "x", "x", None)
 
 
 def test_playlists_are_enough(store: Store) -> None:
     with pytest.raises(NotReady, match="holds no lists"):
         read_corpus(store, holdout="leave-one-out")
     store.put_playlist("p", None, ["b", "a"])
-    assert told(read_corpus(store, holdout="leave-one-out")) == ["ba"]
+    assert letters(read_corpus(store, holdout="leave-one-out")) == ["ba"]

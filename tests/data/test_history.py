@@ -13,6 +13,7 @@ from recsys.data.history import History, history_of
 from recsys.store import Store
 from recsys.store.records import Event, EventDraft, ItemDraft
 from recsys.store.sessions import upgrade
+from tests.databases import transaction
 
 START = datetime(2022, 1, 1, tzinfo=UTC)
 USERS = count()
@@ -24,8 +25,12 @@ EVENTS = st.lists(
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    url = f"sqlite:///{tmp_path_factory.mktemp('history')}/history.db"
+def url(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return f"sqlite:///{tmp_path_factory.mktemp('history')}/history.db"
+
+
+@pytest.fixture(scope="module")
+def store(url: str) -> Store:
     upgrade(url)
     opened = Store.open(url)
     opened.put_items([ItemDraft(item_id=c) for c in "abcd"])
@@ -35,7 +40,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(EVENTS)
 def test_it_equals_the_sequences_that_training_reads(
-    store: Store, events: list[tuple[str, int | None, int | None]]
+    store: Store, url: str, events: list[tuple[str, int | None, int | None]]
 ) -> None:
     """With equal times, equal or missing positions, repeats, and events that were never dated."""
     user = f"user-{next(USERS)}"
@@ -45,14 +50,14 @@ def test_it_equals_the_sequences_that_training_reads(
     ]
     made = store.add_events(drafts)
     undated = [event.number for event, given in zip(made, events, strict=True) if given[1] is None]
-    with store.engine.begin() as connection:
+    with transaction(url) as connection:
         for number in undated:
             connection.exec_driver_sql("update events set at = null where number = ?", (number,))
     data = dataset(store, holdout="none")
     trained = data.history(data.users.index(user))
-    asked = history_of(store.recent_events(user, limit=100), data.item_ids.index)
-    np.testing.assert_array_equal(asked.rows, trained.rows)
-    np.testing.assert_allclose(asked.at, trained.at, atol=2e-6)
+    history = history_of(store.recent_events(user, limit=100), data.item_ids.index)
+    np.testing.assert_array_equal(history.rows, trained.rows)
+    np.testing.assert_allclose(history.at, trained.at, atol=2e-6)
     last = history_of(store.recent_events(user, limit=3), data.item_ids.index)
     np.testing.assert_array_equal(last.rows, trained.last(3).rows)
 
@@ -62,15 +67,15 @@ def event(item: str, at: float | None) -> Event:
 
 
 def test_items_without_a_row_are_left_out_with_their_times() -> None:
-    found = history_of([event("a", 1.0), event("gone", 2.0), event("b", None)], {"a": 5, "b": 0}.get)
-    assert found.rows.tolist() == [5, 0]
-    np.testing.assert_array_equal(found.at, [1.0, np.nan])
+    history = history_of([event("a", 1.0), event("gone", 2.0), event("b", None)], {"a": 5, "b": 0}.get)
+    assert history.rows.tolist() == [5, 0]
+    np.testing.assert_array_equal(history.at, [1.0, np.nan])
 
 
 def test_no_events_are_an_empty_history() -> None:
-    found = history_of([], dict[str, int]().get)
-    assert len(found) == 0
-    assert found.rows.dtype == np.int64
+    history = history_of([], dict[str, int]().get)
+    assert len(history) == 0
+    assert history.rows.dtype == np.int64
 
 
 def test_the_last_events_are_cut_from_the_end() -> None:

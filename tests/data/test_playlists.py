@@ -16,27 +16,28 @@ def test_lists_of_the_store_keep_order_repeats_and_names(store: Store) -> None:
     store.put_playlist("first", None, ["b", "a"])
     store.put_playlist("third", "empty", [])
     store.delete_item("b")
-    found = playlists(store, seed=0, withheld=False)
-    assert found.data.item_ids == ("a", "c")
-    assert found.data.users == ("first", "second", "third")
-    assert found.names == (None, "Sunday", "empty")
-    assert [rows.tolist() for rows in found.rows()] == [[0], [1, 0, 1], []]
-    assert found.attributes == ({"artist": "x"}, {"artist": "x"})
+    lists = playlists(store, seed=0, withheld=False)
+    assert lists.data.item_ids == ("a", "c")
+    assert lists.data.users == ("first", "second", "third")
+    assert lists.names == (None, "Sunday", "empty")
+    assert [rows.tolist() for rows in lists.rows()] == [[0], [1, 0, 1], []]
+    assert lists.attributes == ({"artist": "x"}, {"artist": "x"})
 
 
+@pytest.mark.slow
 def test_a_twentieth_is_withheld_twice_and_equal_lists_fall_on_one_side(store: Store) -> None:
     items = [f"{number}" for number in range(300)]
     store.put_items([ItemDraft(item_id=item_id) for item_id in items])
     for number in range(299):
         store.put_playlist(f"list-{number}", None, items[number : number + 2])
         store.put_playlist(f"twin-{number}", None, items[number : number + 2][::-1])
-    taken = split_playlists(playlists(store, seed=1))
-    assert 8 <= len(taken.validation) <= 60
-    assert 8 <= len(taken.test) <= 60
-    assert len(taken.fit) + len(taken.validation) == len(taken.refit)
-    assert len(taken.refit) + len(taken.test) == 2 * 299
-    known = {rows.tobytes() for one in (taken.fit, taken.validation) for rows in map(np.sort, one.rows())}
-    assert not {np.sort(rows).tobytes() for rows in taken.test.rows()} & known
+    split = split_playlists(playlists(store, seed=1))
+    assert 8 <= len(split.validation) <= 60
+    assert 8 <= len(split.test) <= 60
+    assert len(split.fit) + len(split.validation) == len(split.refit)
+    assert len(split.refit) + len(split.test) == 2 * 299
+    known = {rows.tobytes() for part in (split.fit, split.validation) for rows in map(np.sort, part.rows())}
+    assert not {np.sort(rows).tobytes() for rows in split.test.rows()} & known
 
 
 def test_without_playlists_histories_are_the_lists(store: Store) -> None:
@@ -44,11 +45,11 @@ def test_without_playlists_histories_are_the_lists(store: Store) -> None:
         playlists(store, seed=0)
     store.put_items([ItemDraft(item_id=item_id) for item_id in ("a", "b")])
     store.add_events([EventDraft(user_id="ann", item_id=item_id, position=n) for n, item_id in enumerate("aba")])
-    found = playlists(store, seed=0, withheld=False)
-    assert found.data.users == ("ann",)
-    assert [rows.tolist() for rows in found.rows()] == [[0, 1, 0]]
+    lists = playlists(store, seed=0, withheld=False)
+    assert lists.data.users == ("ann",)
+    assert [rows.tolist() for rows in lists.rows()] == [[0, 1, 0]]
 
 
 def test_folds_depend_on_the_seed() -> None:
-    drawn = {fold_of(np.array([1, 2]), seed=seed) for seed in range(200)}
-    assert drawn == {FIT, VALIDATION, TEST}
+    folds = {fold_of(np.array([1, 2]), seed=seed) for seed in range(200)}
+    assert folds == {FIT, VALIDATION, TEST}

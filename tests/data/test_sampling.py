@@ -14,20 +14,20 @@ COUNTS = np.array([0, 1, 10, 100, 1000])
 )
 def test_draws_follow_the_proposal(proposal: Proposal, weights: list[float]) -> None:
     sampler = NegativeSampler(COUNTS, proposal=proposal)
-    drawn = sampler.draw(200_000, np.random.default_rng(0))
+    rows = sampler.draw(200_000, np.random.default_rng(0))
     expected = np.array(weights) / np.sum(weights)
-    np.testing.assert_allclose(np.bincount(drawn, minlength=5) / len(drawn), expected, atol=0.005)
+    np.testing.assert_allclose(np.bincount(rows, minlength=5) / len(rows), expected, atol=0.005)
     np.testing.assert_allclose(np.exp(sampler.log_q), expected, rtol=1e-5)
 
 
 def test_in_batch_negatives_are_targets_of_the_batch() -> None:
     sampler = NegativeSampler(COUNTS, proposal="in-batch")
-    drawn = sampler.draw(10_000, np.random.default_rng(0), targets=np.array([2, 4, 4, 4]))
-    np.testing.assert_allclose(np.bincount(drawn, minlength=5) / len(drawn), [0, 0, 0.25, 0, 0.75], atol=0.02)
+    rows = sampler.draw(10_000, np.random.default_rng(0), targets=np.array([2, 4, 4, 4]))
+    np.testing.assert_allclose(np.bincount(rows, minlength=5) / len(rows), [0, 0, 0.25, 0, 0.75], atol=0.02)
     np.testing.assert_allclose(np.exp(sampler.log_q)[1:], COUNTS[1:] / (COUNTS.sum() + 1), rtol=1e-5)
 
 
 def test_the_same_generator_draws_the_same() -> None:
     sampler = NegativeSampler(COUNTS, proposal="popular")
-    one, other = (sampler.draw(50, np.random.default_rng(7)) for _ in range(2))
-    np.testing.assert_array_equal(one, other)
+    first, other = (sampler.draw(50, np.random.default_rng(7)) for _ in range(2))
+    np.testing.assert_array_equal(first, other)

@@ -13,14 +13,8 @@ from models.pretrained import load_sentence_encoder, load_text_encoder
 from recsys.bundle import Bundle, Part
 from recsys.bundle_io import load_bundle, save_bundle
 from recsys.encoders.base import text_hash
-from recsys.encoders.catalogue import (
-    CatalogueTextEncoder,
-    find_text_encoder,
-    from_bundle,
-    load_text_model,
-    text_part,
-    truncate,
-)
+from recsys.encoders.catalogue import CatalogueTextEncoder, from_bundle, truncate
+from recsys.encoders.catalogue_parts import find_text_encoder, load_text_model, text_part
 from recsys.encoders.resolve import text_encoder
 from recsys.encoders.tokenizer import TextTokenizer, train_tokenizer
 from recsys.errors import BundleError
@@ -52,46 +46,51 @@ def encoder() -> CatalogueTextEncoder:
 
 @pytest.mark.parametrize("layers", [None, 1, 2])
 def test_odd_texts_have_vectors_of_length_one(encoder: CatalogueTextEncoder, layers: int | None) -> None:
-    vectors = encoder.encode(ODD, domains=["tools", None] * 5, layers=layers)
+    vectors = encoder.encode_documents(ODD, domains=["tools", None] * 5, layers=layers)
     assert vectors.dtype == np.float32
     assert vectors.shape == (len(ODD), encoder.dim)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
-    assert encoder.encode([]).shape == (0, 16)
+    assert encoder.encode_documents([]).shape == (0, 16)
 
 
 def test_a_vector_does_not_depend_on_its_batch(encoder: CatalogueTextEncoder) -> None:
     domains = ["tools", "music", None, "unheard of"]
-    together = encoder.encode(TEXTS, domains=domains)
+    together = encoder.encode_documents(TEXTS, domains=domains)
     for text, domain, vector in zip(TEXTS, domains, together, strict=True):
-        np.testing.assert_allclose(encoder.encode([text], domains=[domain])[0], vector, atol=1e-6)
+        np.testing.assert_allclose(encoder.encode_documents([text], domains=[domain])[0], vector, atol=1e-6)
 
 
 def test_the_domain_decides_who_reads(encoder: CatalogueTextEncoder) -> None:
-    tools, music, none, unknown = (encoder.encode(TEXTS, domains=[d] * 4) for d in ("tools", "music", None, "films"))
+    tools, music, none, unknown = (
+        encoder.encode_documents(TEXTS, domains=[d] * 4) for d in ("tools", "music", None, "films")
+    )
     assert not np.allclose(tools, music, atol=1e-3)
     assert not np.allclose(tools, none, atol=1e-3)
     np.testing.assert_array_equal(none, unknown)
-    np.testing.assert_array_equal(none, encoder.encode(TEXTS))
+    np.testing.assert_array_equal(none, encoder.encode_documents(TEXTS))
 
 
 def test_a_question_without_a_domain_is_the_mean_of_what_all_experts_read(encoder: CatalogueTextEncoder) -> None:
     domains = ["tools", None, "unheard of", None]
-    asked = encoder.encode_questions(TEXTS, domains=domains, layers=2)
-    for text, domain, vector in zip(TEXTS, domains, asked, strict=True):
-        read = encoder.encode([text] * 3, domains=[domain] * 3 if domain else [None, "tools", "music"], layers=2)
+    query_vectors = encoder.encode_queries(TEXTS, domains=domains, layers=2)
+    for text, domain, vector in zip(TEXTS, domains, query_vectors, strict=True):
+        read = encoder.encode_documents(
+            [text] * 3, domains=[domain] * 3 if domain else [None, "tools", "music"], layers=2
+        )
         mean = read.mean(axis=0)
         np.testing.assert_allclose(vector, mean / np.linalg.norm(mean), atol=1e-6)
     dense = CatalogueTextEncoder.from_part(random_part(experts=False))
-    np.testing.assert_allclose(dense.encode_questions(TEXTS), dense.encode(TEXTS), atol=1e-6)
-    assert encoder.encode_questions([]).shape == (0, 16)
+    np.testing.assert_allclose(dense.encode_queries(TEXTS), dense.encode_documents(TEXTS), atol=1e-6)
+    assert encoder.encode_queries([]).shape == (0, 16)
 
 
+@pytest.mark.slow
 def test_the_packaged_weights_give_the_vectors_of_sentence_transformers() -> None:
     pretrained = load_text_encoder("packaged")
     part = text_part(pretrained.encoder, name="t", tokenizer=pretrained.tokenizer, domains=[], offered=[(6, 384)])
     theirs = load_sentence_encoder("packaged", device="cpu").encode(TEXTS)
     np.testing.assert_allclose(
-        CatalogueTextEncoder.from_part(part).encode(TEXTS), theirs, atol=2e-3
+        CatalogueTextEncoder.from_part(part).encode_documents(TEXTS), theirs, atol=2e-3
     )  # kept in half precision
 
 
@@ -103,12 +102,12 @@ def test_fewer_layers_of_the_package_are_its_first_ones() -> None:
 
 
 def test_a_part_gives_it_back(encoder: CatalogueTextEncoder, tmp_path: Path) -> None:
-    bundle = Bundle(parts={"item-text": encoder.part("item-text")}, default="item-text", item_ids=(), about={})
+    bundle = Bundle(parts={"item-text": encoder.bundled_part}, default="item-text", item_ids=(), about={})
     uri = save_bundle(bundle, str(tmp_path), name="b")
     again = from_bundle(uri)
     assert again.hash == encoder.hash
     assert (again.name, again.domains, again.offered) == ("item-text", ("tools", "music"), tuple(OFFERED))
-    np.testing.assert_array_equal(again.encode(TEXTS), encoder.encode(TEXTS))
+    np.testing.assert_array_equal(again.encode_documents(TEXTS), encoder.encode_documents(TEXTS))
     named = text_encoder(uri)
     assert named.hash == encoder.hash
     part = find_text_encoder(load_bundle(uri))
@@ -124,7 +123,7 @@ def test_other_weights_have_another_hash() -> None:
 
 
 def test_cuts_are_prefixes_of_length_one(encoder: CatalogueTextEncoder) -> None:
-    full = encoder.encode(TEXTS)
+    full = encoder.encode_documents(TEXTS)
     short = truncate(full, 4)
     np.testing.assert_allclose(short, full[:, :4] / np.linalg.norm(full[:, :4], axis=1, keepdims=True), atol=1e-6)
     assert short.flags["C_CONTIGUOUS"]
@@ -134,7 +133,7 @@ def test_cuts_are_prefixes_of_length_one(encoder: CatalogueTextEncoder) -> None:
 
 def test_what_it_was_not_trained_for_is_refused(encoder: CatalogueTextEncoder) -> None:
     with pytest.raises(ConfigError, match="layers=4: item-text was trained to stop after 1, 2, 3"):
-        encoder.encode(TEXTS, layers=4)
+        encoder.encode_documents(TEXTS, layers=4)
 
 
 @pytest.mark.parametrize(
@@ -158,9 +157,9 @@ def test_settings_that_the_weights_do_not_fit_are_refused_in_one_line(
 ) -> None:
     part = random_part()
     wrong = replace(part, config=part.config | {"encoder": part.config["encoder"] | encoder, "offered": offered})
-    with pytest.raises(BundleError, match=why) as found:
+    with pytest.raises(BundleError, match=why) as error:
         CatalogueTextEncoder.from_part(wrong)
-    assert "\n" not in str(found.value)
+    assert "\n" not in str(error.value)
 
 
 def test_a_part_that_holds_the_tokens_of_its_domains_in_one_table_is_read(encoder: CatalogueTextEncoder) -> None:
@@ -169,8 +168,8 @@ def test_a_part_that_holds_the_tokens_of_its_domains_in_one_table_is_read(encode
     others = {name: array for name, array in part.arrays.items() if name not in tokens}
     before = replace(part, arrays=others | {"weights.domains.weight": np.stack(list(tokens.values()))})
     for domain in ("tools", "music", None):
-        found = CatalogueTextEncoder.from_part(before).encode(TEXTS, domains=[domain] * 4)
-        np.testing.assert_array_equal(found, encoder.encode(TEXTS, domains=[domain] * 4))
+        vectors = CatalogueTextEncoder.from_part(before).encode_documents(TEXTS, domains=[domain] * 4)
+        np.testing.assert_array_equal(vectors, encoder.encode_documents(TEXTS, domains=[domain] * 4))
 
 
 @pytest.mark.parametrize("domains", [[], ["tools"], ["tools", "music", "films"]])

@@ -19,11 +19,11 @@ from features.text import item_text_from_json
 from models.errors import ConfigError
 from models.pretrained import PACKAGED, WEIGHTS, load_sentence_encoder, mean_bert, packaged_folder
 from recsys.encoders import cache, resolve
-from recsys.encoders.base import TextEncoder, text_hash
+from recsys.encoders.base import SingleExitEncoder, TextEncoder, text_hash
 from recsys.encoders.cache import stored_vectors
 from recsys.encoders.hashed import HashedNgrams
 from recsys.encoders.normalize import l2_normalize
-from recsys.encoders.resolve import has_weights, text_encoder
+from recsys.encoders.resolve import text_encoder
 from recsys.encoders.sentence import BertTextEncoder, SentenceTextEncoder
 from recsys.store import Store
 from recsys.store.sessions import upgrade
@@ -59,18 +59,21 @@ def store(tmp_path: Path) -> Store:
     return Store.open(url)
 
 
-class Counting:
-    """Hashed n-grams that remember what they were asked."""
+class Counting(SingleExitEncoder):
+    """Hashed n-grams that remember the texts."""
 
     name, dim = "counting", 32
 
     def __init__(self, *, version: str = "1") -> None:
-        self.hash = f"counting-{version}"
-        self.asked: list[str] = []
+        self._version, self.texts = version, list[str]()
 
-    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        self.asked += texts
-        return HashedNgrams(dim=self.dim).encode(texts)
+    @property
+    def hash(self) -> str:
+        return f"counting-{self._version}"
+
+    def encode_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        self.texts += texts
+        return HashedNgrams(dim=self.dim).encode_documents(texts)
 
     def knows(self, text: str) -> bool:
         return bool(text)
@@ -86,28 +89,28 @@ class TestEveryEncoder:
         assert not encoder.knows("")
 
     def test_odd_texts_have_vectors_of_length_one(self, encoder: TextEncoder) -> None:
-        vectors = encoder.encode(ODD)
+        vectors = encoder.encode_documents(ODD)
         assert vectors.dtype == np.float32
         assert vectors.shape == (len(ODD), encoder.dim) == (len(ODD), 384)
         np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
 
     def test_a_vector_does_not_depend_on_its_batch(self, encoder: TextEncoder) -> None:
         texts = ["title: claw hammer", "", "title: a " + "very " * 60 + "long one", "title: claw hammer", "drill"]
-        together = encoder.encode(texts)
+        together = encoder.encode_documents(texts)
         for text, vector in zip(texts, together, strict=True):
-            np.testing.assert_allclose(encoder.encode([text])[0], vector, atol=1e-5)
+            np.testing.assert_allclose(encoder.encode_documents([text])[0], vector, atol=1e-5)
 
     def test_texts_alike_lie_closer_than_others(self, encoder: TextEncoder) -> None:
-        near = encoder.encode(
+        vectors = encoder.encode_documents(
             ["title: acoustic guitar strings", "title: electric guitar strings", "title: garden hose"]
         )
-        assert near[0] @ near[1] > near[0] @ near[2] + 0.2
+        assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2] + 0.2
 
     @pytest.mark.parametrize("text", [*ODD, "claw hammer " * 2_000])
     def test_what_it_reads_of_a_text_decides_its_vector(self, encoder: TextEncoder, text: str) -> None:
-        read = encoder.head(text)
-        assert len(read) == len(text) or len(text) > 1000
-        np.testing.assert_allclose(encoder.encode([read]), encoder.encode([text]), atol=1e-5)
+        start = encoder.head(text)
+        assert len(start) == len(text) or len(text) > 1000
+        np.testing.assert_allclose(encoder.encode_documents([start]), encoder.encode_documents([text]), atol=1e-5)
 
     def test_letters_alone_are_read_to_the_end_of_a_long_text(self, encoder: TextEncoder) -> None:
         long = "title:" + " claw hammer" * 300
@@ -115,12 +118,12 @@ class TestEveryEncoder:
         assert encoder.head("claw hammer ") == "claw hammer "
 
     def test_no_texts_give_no_vectors(self, encoder: TextEncoder) -> None:
-        assert encoder.encode([]).shape == (0, 384)
+        assert encoder.encode_documents([]).shape == (0, 384)
 
 
 @given(st.lists(st.text(max_size=20), max_size=5))
 def test_hashed_vectors_are_of_length_one_for_any_text(texts: list[str]) -> None:
-    np.testing.assert_allclose(np.linalg.norm(HashedNgrams().encode(texts), axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(HashedNgrams().encode_documents(texts), axis=1), 1, atol=1e-5)
 
 
 GUITAR = [0.1313064, 0.3939193, -0.6565322, 0.1313064, 0.0, -0.2626129, 0.3939193, -0.3939193]
@@ -128,7 +131,7 @@ GUITAR = [0.1313064, 0.3939193, -0.6565322, 0.1313064, 0.0, -0.2626129, 0.393919
 
 def test_hashed_vectors_are_the_same_on_every_machine() -> None:
     """The numbers are part of the format: vectors of an older run lie in stores."""
-    vector = HashedNgrams(dim=8).encode(["guitar"])[0]
+    vector = HashedNgrams(dim=8).encode_documents(["guitar"])[0]
     np.testing.assert_allclose(vector, GUITAR, atol=1e-6)
 
 
@@ -137,22 +140,24 @@ def test_the_projection_keeps_angles_of_ngram_counts() -> None:
 
     def grams(text: str) -> dict[str, float]:
         padded = f"  {text}  "
-        found = [padded[i : i + n] for n in (3, 4, 5) for i in range(len(padded) - n + 1)]
-        return {gram: found.count(gram) ** 0.5 for gram in found}
+        ngrams = [padded[i : i + n] for n in (3, 4, 5) for i in range(len(padded) - n + 1)]
+        return {gram: ngrams.count(gram) ** 0.5 for gram in ngrams}
 
-    one, two = "the grateful dead live at the fillmore", "the grateful dead at winterland live"
-    a, b = grams(one), grams(two)
+    first, second = "the grateful dead live at the fillmore", "the grateful dead at winterland live"
+    a, b = grams(first), grams(second)
     exact = (
         sum(a[g] * b.get(g, 0) for g in a) / (sum(v * v for v in a.values()) * sum(v * v for v in b.values())) ** 0.5
     )
-    u, v = HashedNgrams().encode([one, two])
+    u, v = HashedNgrams().encode_documents([first, second])
     assert u @ v == pytest.approx(exact, abs=0.12)
 
 
 def test_planted_clusters_are_found_by_hashed_text() -> None:
     world = planted(items=40, clusters=4)
     items = world.items.collect()
-    vectors = HashedNgrams().encode([item_text_from_json(*r) for r in items.select("title", "attributes").iter_rows()])
+    vectors = HashedNgrams().encode_documents(
+        [item_text_from_json(*r) for r in items.select("title", "attributes").iter_rows()]
+    )
     cosine = vectors @ vectors.T - 2 * np.eye(len(vectors))
     nearest = [items["item"][int(i)] for i in cosine.argmax(axis=1)]
     same = [world.cluster[a] == world.cluster[b] for a, b in zip(items["item"], nearest, strict=True)]
@@ -170,12 +175,13 @@ def test_auto_takes_the_packaged_encoder_and_hashes_without_it(monkeypatch: pyte
     assert text_encoder("auto").name == "hashed"
 
 
+@pytest.mark.slow
 def test_a_bert_is_read_as_sentence_transformers_reads_it(
     packaged: BertTextEncoder, library: SentenceTextEncoder
 ) -> None:
     texts = [*ODD, "Star Wars", "Wool socks, grey, 3 pairs", "word " * 300]
     assert packaged.dim == library.dim
-    np.testing.assert_allclose(packaged.encode(texts), library.encode(texts), atol=1e-5)
+    np.testing.assert_allclose(packaged.encode_documents(texts), library.encode_documents(texts), atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -205,7 +211,9 @@ def test_weights_under_other_names_are_left_to_the_library(tmp_path: Path, libra
     save_file({f"bert.{name}": weight for name, weight in weights.items()}, copy / WEIGHTS, metadata={"format": "pt"})
     encoder = text_encoder(str(copy))
     assert isinstance(encoder, SentenceTextEncoder)
-    np.testing.assert_allclose(encoder.encode(["Star Wars"]), library.encode(["Star Wars"]), atol=1e-5)
+    np.testing.assert_allclose(
+        encoder.encode_documents(["Star Wars"]), library.encode_documents(["Star Wars"]), atol=1e-5
+    )
 
 
 def test_a_damaged_file_of_weights_is_refused(tmp_path: Path) -> None:
@@ -221,15 +229,18 @@ def test_bundles_of_earlier_versions_know_the_packaged_encoder(
     packaged: BertTextEncoder, library: SentenceTextEncoder
 ) -> None:
     assert packaged.hash != library.hash
-    assert has_weights(packaged, packaged.hash)
-    assert has_weights(packaged, library.hash)
-    assert not has_weights(packaged, HashedNgrams().hash)
+    assert packaged.has_weights(packaged.hash)
+    assert packaged.has_weights(library.hash)
+    assert not packaged.has_weights(HashedNgrams().hash)
 
 
+@pytest.mark.slow
 def test_a_service_needs_no_library_to_read_the_packaged_encoder() -> None:
-    read = "from recsys.encoders.resolve import text_encoder; text_encoder('packaged').encode(['a']); import sys"
+    script = (
+        "from recsys.encoders.resolve import text_encoder; text_encoder('packaged').encode_documents(['a']); import sys"
+    )
     loaded = "sys.stdout.write(str('sentence_transformers' in sys.modules or 'transformers' in sys.modules))"
-    done = subprocess.run([sys.executable, "-c", f"{read}; {loaded}"], check=True, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", f"{script}; {loaded}"], check=True, capture_output=True, text=True)
     assert done.stdout == "False"
 
 
@@ -263,7 +274,7 @@ def test_nothing_is_encoded_twice(store: Store) -> None:
     encoder = Counting()
     first = stored_vectors(store, encoder, ["a", "b"], ["one", "two"])
     again = stored_vectors(store, encoder, ["b", "a"], ["two", "one"])
-    assert encoder.asked == ["one", "two"]
+    assert encoder.texts == ["one", "two"]
     np.testing.assert_array_equal(first, again[::-1])
 
 
@@ -271,25 +282,25 @@ def test_a_changed_text_and_another_encoder_are_encoded_anew(store: Store) -> No
     encoder, other = Counting(), Counting(version="2")
     stored_vectors(store, encoder, ["a", "b"], ["one", "two"])
     changed = stored_vectors(store, encoder, ["a", "b"], ["one", "three"])
-    assert encoder.asked == ["one", "two", "three"]
-    np.testing.assert_array_equal(changed[1], encoder.encode(["three"])[0])
+    assert encoder.texts == ["one", "two", "three"]
+    np.testing.assert_array_equal(changed[1], encoder.encode_documents(["three"])[0])
     stored_vectors(store, other, ["a"], ["one"])
-    assert other.asked == ["one"]
+    assert other.texts == ["one"]
 
 
 def test_what_an_interrupted_run_has_encoded_is_kept(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     class Failing(Counting):
-        def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        def encode_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
             if "c" in texts:
                 raise KeyboardInterrupt
-            return super().encode(texts)
+            return super().encode_documents(texts)
 
-    monkeypatch.setattr(cache, "PIECE", 2)
+    monkeypatch.setattr(cache, "TEXTS_PER_WRITE", 2)
     with pytest.raises(KeyboardInterrupt):
         stored_vectors(store, Failing(), ["1", "2", "3"], ["a", "b", "c"])
     encoder = Counting()
     stored_vectors(store, encoder, ["1", "2", "3"], ["a", "b", "c"])
-    assert encoder.asked == ["c"]
+    assert encoder.texts == ["c"]
 
 
 def test_no_items_give_no_vectors(store: Store) -> None:

@@ -1,4 +1,4 @@
-"""A picture of sizes shows what was measured, and what is withheld."""
+"""The plot of sizes shows measured sizes, and withheld ones hollow."""
 
 from typing import Any
 

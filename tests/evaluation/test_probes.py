@@ -1,4 +1,4 @@
-"""The probes: labels that say what they should, encoders that know found out, and those that cannot know at chance."""
+"""The probes: labels are right, encoders that know an answer score above chance, and the others at chance."""
 
 import json
 from collections import Counter
@@ -30,24 +30,24 @@ from recsys.store.sessions import upgrade
 from tests.training.lists.worlds import dataset, trained
 
 WORLD = genre_lists(lists=700, items=60, genres=4, stay=0.85, shortest=4, longest=40, seed=3)
-ATTRIBUTES = tuple({"genre": f"genre {own}", "id": str(n), "rare": "x"} for n, own in enumerate(WORLD.genre))
+ATTRIBUTES = tuple({"genre": f"genre {genre}", "id": str(n), "rare": "x"} for n, genre in enumerate(WORLD.genre))
 LISTS = with_folds(Playlists(data=dataset(WORLD.lists, items=60), names=(None,) * 700, attributes=ATTRIBUTES), seed=0)
 GENRE = category_numbers(LISTS, "genre")
-ASKED = {probe.name: probe for probe in probes(LISTS, category=GENRE, seed=0)}
+PROBES = {probe.name: probe for probe in probes(LISTS, category=GENRE, seed=0)}
 
 
-class Counting:
+class Counting(ListEncoder):
     """An encoder by hand: how often each genre follows each, how many items of each there are, and the length."""
 
-    name, hash, order_sensitive, dim = "counting", "0", True, 21
+    kind, name, hash, order_sensitive, dim = "counting", "counting", "0", True, 21
 
     def encode(self, lists: Sequence[Rows]) -> NDArray[np.float32]:
-        return np.stack([self._one(rows) for rows in lists]).astype(np.float32)
+        return np.stack([self._vector(rows) for rows in lists]).astype(np.float32)
 
     def part(self, name: str) -> Part:
         raise AssertionError(name)
 
-    def _one(self, rows: Rows) -> NDArray[np.float64]:
+    def _vector(self, rows: Rows) -> NDArray[np.float64]:
         genres = GENRE[rows]
         after = np.bincount(genres[:-1] * 4 + genres[1:], minlength=16) / max(1, len(rows) - 1)
         return np.concatenate([after, np.bincount(genres, minlength=4) / max(1, len(rows)), [len(rows) / 100]])
@@ -61,7 +61,7 @@ class Nothing(Counting):
 
 
 def test_every_question_is_asked_in_balanced_classes() -> None:
-    assert set(ASKED) == {
+    assert set(PROBES) == {
         "category",
         "diversity",
         "switches",
@@ -70,7 +70,7 @@ def test_every_question_is_asked_in_balanced_classes() -> None:
         "order, shuffled",
         "order, neighbours swapped",
     }
-    for probe in ASKED.values():
+    for probe in PROBES.values():
         counts = Counter(probe.labels.tolist())
         assert len(set(counts.values())) == 1, probe.name
         assert probe.chance == pytest.approx(1 / len(counts))
@@ -80,38 +80,39 @@ def test_every_question_is_asked_in_balanced_classes() -> None:
 def test_labels_say_what_they_should() -> None:
     rows = LISTS.rows()
     for name, naive in {
-        "category": lambda one: max(Counter(GENRE[one].tolist()).values()) / len(one),
+        "category": lambda items: max(Counter(GENRE[items].tolist()).values()) / len(items),
         "length": len,
-        "switches": lambda one: np.mean(np.diff(GENRE[one]) != 0),
-        "diversity": lambda one: len(set(GENRE[one].tolist())),
+        "switches": lambda items: np.mean(np.diff(GENRE[items]) != 0),
+        "diversity": lambda items: len(set(GENRE[items].tolist())),
     }.items():
-        probe = ASKED[name]
-        found = np.array([naive(one) for one in probe.lists])  # type: ignore[no-untyped-call]
-        assert all(np.array_equal(rows[o], one) for o, one in zip(probe.owner, probe.lists, strict=True))
+        probe = PROBES[name]
+        values = np.array([naive(items) for items in probe.lists])  # type: ignore[no-untyped-call]
+        assert all(np.array_equal(rows[o], items) for o, items in zip(probe.owner, probe.lists, strict=True))
         if name == "category":
-            assert (found > 0.5).all()
+            assert (values > 0.5).all()
             continue
-        means = [found[probe.labels == label] for label in range(len(np.unique(probe.labels)))]
+        means = [values[probe.labels == label] for label in range(len(np.unique(probe.labels)))]
         for lower, upper in pairwise(means):
             assert lower.max() <= upper.min()  # classes are ranges, in their order
 
 
-def test_twins_hold_the_same_items_in_another_order_and_have_one_owner() -> None:
+def test_changed_copies_hold_the_same_items_in_another_order_and_have_the_same_owner() -> None:
     for name, most in (("order, shuffled", 40), ("order, neighbours swapped", 2)):
-        probe = ASKED[name]
+        probe = PROBES[name]
         half = len(probe.lists) // 2
         assert probe.labels.tolist() == [0] * half + [1] * half
         assert probe.owner[:half].tolist() == probe.owner[half:].tolist()
-        for one, twin in zip(probe.lists[:half], probe.lists[half:], strict=True):
-            assert Counter(one.tolist()) == Counter(twin.tolist())
-            assert (one != twin).sum() <= most
+        for items, changed in zip(probe.lists[:half], probe.lists[half:], strict=True):
+            assert Counter(items.tolist()) == Counter(changed.tolist())
+            assert (items != changed).sum() <= most
         assert max(map(len, probe.lists)) <= 40
 
 
-def test_the_attribute_that_tells_most_is_taken() -> None:
+def test_the_attribute_with_the_most_usable_values_is_the_category() -> None:
     assert category_attribute(LISTS) == "genre"  # `id` has too many values, `rare` one
 
 
+@pytest.mark.slow
 def test_bags_are_exactly_at_chance_on_order_and_what_is_known_is_found() -> None:
     vectors = np.random.default_rng(0).normal(size=(60, 12)).astype(np.float32)
     bag = fit_mean(LISTS.data, vectors, MEAN, name="mean")
@@ -120,7 +121,7 @@ def test_bags_are_exactly_at_chance_on_order_and_what_is_known_is_found() -> Non
         for row in probe_all({"mean": bag, "hand": Counting()}, LISTS, attribute="genre", seeds=(0, 1))
     }
     recommended = {"recommendation, category", "recommendation, length"}
-    assert set(rows) == {(name, probe) for name in ("mean", "hand") for probe in {*ASKED, *recommended}}
+    assert set(rows) == {(name, probe) for name in ("mean", "hand") for probe in {*PROBES, *recommended}}
     for probe in ("order, shuffled", "order, neighbours swapped"):
         assert rows["mean", probe].accuracy.mean == 0.5
     assert rows["hand", "order, shuffled"].accuracy.low > 0.7
@@ -133,16 +134,16 @@ def test_bags_are_exactly_at_chance_on_order_and_what_is_known_is_found() -> Non
 
 def naive_precision(encoder: Counting, seed: int) -> float:
     """One list and one depth at a time."""
-    probe = next(one for one in probes(LISTS, category=GENRE, seed=seed) if one.name == "category")
+    probe = next(probe for probe in probes(LISTS, category=GENRE, seed=seed) if probe.name == "category")
     vectors = [encoder.encode([rows])[0].astype(np.float64) for rows in probe.lists]
-    found = []
+    precisions = []
     for i, owner in enumerate(probe.owner):
         if LISTS.folds[owner] == 0:
             continue
         others = sorted((j for j in range(len(vectors)) if j != i), key=lambda j: -float(vectors[i] @ vectors[j]))
         alike = [probe.labels[j] == probe.labels[i] for j in others[:NEAREST]]
-        found.append(np.mean([np.mean(alike[:k]) for k in range(1, len(alike) + 1)]))
-    return float(np.mean(found))
+        precisions.append(np.mean([np.mean(alike[:k]) for k in range(1, len(alike) + 1)]))
+    return float(np.mean(precisions))
 
 
 class Summed(Counting):
@@ -150,7 +151,7 @@ class Summed(Counting):
 
     dim = 12
 
-    def _one(self, rows: Rows) -> NDArray[np.float64]:
+    def _vector(self, rows: Rows) -> NDArray[np.float64]:
         total: NDArray[np.float64] = alike()[rows].sum(axis=0)
         return total
 
@@ -161,54 +162,59 @@ def alike() -> NDArray[np.float64]:
     return vectors - vectors.mean(axis=0) + 1
 
 
+@pytest.mark.slow
 def test_of_items_drawn_at_random_a_mean_forgets_how_many_a_sum_and_a_recurrence_do_not() -> None:
     generator = np.random.default_rng(1)
-    drawn = [generator.integers(60, size=generator.integers(5, 41)).tolist() for _ in range(1500)]
-    data = dataset(drawn, items=60)
+    random_lists = [generator.integers(60, size=generator.integers(5, 41)).tolist() for _ in range(1500)]
+    data = dataset(random_lists, items=60)
     lists = with_folds(Playlists(data=data, names=(None,) * len(data)), seed=0)
     encoders: dict[str, ListEncoder] = {
         "mean": fit_mean(data, alike().astype(np.float32), MEAN, name="mean"),
         "sum": Summed(),
         "recurrent": trained("playlist-seq2seq"),
     }
-    found = {row.encoder: row for row in probe_all(encoders, lists, attribute=None, seeds=(0, 1), only="length")}
-    mean = found["mean"].accuracy
-    assert mean.low < found["mean"].chance < mean.high
-    assert found["recurrent"].accuracy.low > mean.high
-    assert found["sum"].accuracy.low > found["sum"].chance
+    rows = {row.encoder: row for row in probe_all(encoders, lists, attribute=None, seeds=(0, 1), only="length")}
+    mean = rows["mean"].accuracy
+    assert mean.low < rows["mean"].chance < mean.high
+    assert rows["recurrent"].accuracy.low > mean.high
+    assert rows["sum"].accuracy.low > rows["sum"].chance
 
 
 def test_nearest_lists_share_what_the_vector_tells() -> None:
     encoders = {"hand": Counting(), "nothing": Nothing()}
-    asked = "recommendation, category"
-    rows = {row.encoder: row for row in probe_all(encoders, LISTS, attribute="genre", seeds=(0, 1), only=asked)}
+    question = "recommendation, category"
+    rows = {row.encoder: row for row in probe_all(encoders, LISTS, attribute="genre", seeds=(0, 1), only=question)}
     hand, nothing = rows["hand"], rows["nothing"]
     assert hand.accuracy.mean == pytest.approx(
         np.mean([naive_precision(Counting(), seed) for seed in (0, 1)]), abs=0.01
     )
     assert hand.accuracy.low > 1.5 * hand.chance
     assert nothing.accuracy.mean == pytest.approx(nothing.chance, abs=0.02)
-    assert (hand.probe, hand.by, hand.logistic, hand.layer) == (asked, "nearest", None, None)
+    assert (hand.probe, hand.by, hand.logistic, hand.layer) == (question, "nearest", None, None)
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    url = f"sqlite:///{tmp_path_factory.mktemp('probes')}/recsys.db"
+def url(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return f"sqlite:///{tmp_path_factory.mktemp('probes')}/recsys.db"
+
+
+@pytest.fixture(scope="module")
+def store(url: str) -> Store:
     upgrade(url)
     store = Store.open(url)
     data = dataset(WORLD.lists)
     genre = [*WORLD.genre, 0, 1]
     store.put_items([ItemDraft(item_id=i, attributes={"genre": f"g{genre[n]}"}) for n, i in enumerate(data.item_ids)])
-    for number, one in enumerate(WORLD.lists[:300]):
-        store.put_playlist(f"list-{number:03d}", None, [data.item_ids[row] for row in one])
+    for number, rows in enumerate(WORLD.lists[:300]):
+        store.put_playlist(f"list-{number:03d}", None, [data.item_ids[row] for row in rows])
     return store
 
 
 def test_lists_that_were_learned_or_chosen_on_are_not_tested_and_without_tests_there_is_no_question() -> None:
     bag = fit_mean(LISTS.data, np.eye(60, 12, dtype=np.float32), MEAN, name="mean")
-    asked = probe_all({"mean": bag}, LISTS, attribute="genre", seeds=(0, 1))
+    results = probe_all({"mean": bag}, LISTS, attribute="genre", seeds=(0, 1))
     most = int((LISTS.folds == 2).sum())
-    assert 0 < max(row.lists for row in asked) <= most
+    assert 0 < max(row.lists for row in results) <= most
     for missing in (1, 2):
         assert not list(probe_all({"mean": bag}, LISTS.only(LISTS.folds != missing), attribute="genre", seeds=(0,)))
 
@@ -222,17 +228,18 @@ def stored(folder: Path, store: Store, *, deploy: bool = False, part: Part | Non
     )
 
 
-def test_a_bundle_is_asked_beside_means_of_its_own_vectors(store: Store, tmp_path: Path) -> None:
-    told, *rows = probe_bundle(store, uri=stored(tmp_path, store), seeds=(0,))
-    assert "300 lists" in str(told)
-    assert "category: genre" in str(told)
+@pytest.mark.slow
+def test_a_bundle_is_probed_together_with_means_of_its_own_vectors(store: Store, tmp_path: Path) -> None:
+    summary, *rows = probe_bundle(store, uri=stored(tmp_path, store), seeds=(0,))
+    assert "300 lists" in str(summary)
+    assert "category: genre" in str(summary)
     probed = [row for row in rows if isinstance(row, Probed)]
     assert {row.encoder for row in probed} == {"playlist-seq2seq", "mean", "weighted"}
     assert save_probes(probed, tmp_path).stat().st_size > 1000
     assert save_probe_plot(probed, tmp_path).stat().st_size > 5000
 
 
-def test_what_cannot_be_asked_is_said(store: Store, tmp_path: Path) -> None:
+def test_a_bundle_that_cannot_be_probed_is_refused_with_the_reason(store: Store, tmp_path: Path) -> None:
     with pytest.raises(NotReady, match="no active bundle: run `recsys train playlist-seq2seq`"):
         next(probe_bundle(store, uri=None))
     with pytest.raises(BundleError, match="has learned every list"):
@@ -251,10 +258,10 @@ def test_what_cannot_be_asked_is_said(store: Store, tmp_path: Path) -> None:
         next(probe_bundle(store, uri=stored(tmp_path / "b3", store, part=other)))
 
 
-def test_the_command_asks_and_writes(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_asks_and_writes(store: Store, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert probe_bundle.__kwdefaults__ is not None
     monkeypatch.setitem(probe_bundle.__kwdefaults__, "seeds", (0,))  # five take five times as long
-    monkeypatch.setenv("RECSYS_DATABASE_URL", store.engine.url.render_as_string(hide_password=False))
+    monkeypatch.setenv("RECSYS_DATABASE_URL", url)
     uri = stored(tmp_path, store)
     command = ["evaluate", "--protocol", "playlist-probes", "--bundle", uri, "--out", str(tmp_path / "out")]
     done = CliRunner().invoke(app, command)

@@ -13,14 +13,18 @@ from recsys.errors import BundleError, NotReady
 from recsys.evaluation.plots import save_plots
 from recsys.evaluation.ranking_eval import PartMetrics
 from recsys.evaluation.report import Report, report
-from recsys.evaluation.run import BASELINES, evaluate
+from recsys.evaluation.run import evaluate
 from recsys.metrics.ranking import hits
+from recsys.retrieval.registry import kinds
 from recsys.service import Options, Recommender
 from recsys.store import Store
 from recsys.store.records import EventDraft
 from recsys.store.sessions import upgrade
-from recsys.training.job import Saved, material, train_from_store
+from recsys.training.inputs import load_inputs
+from recsys.training.job import Saved, TrainingRequest, train_from_store
 from tests.worlds import PLAN, Planted
+
+BASELINES = kinds(lambda can: can.baseline and can.default_blend)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +47,7 @@ def test_planted_structure_is_found_and_popularity_finds_nothing(found: Report) 
 def test_the_figure_is_that_of_the_answers_served(trained: Planted, found: Report, tmp_path: Path) -> None:
     store = Store.open(trained.copy(tmp_path).url)
     recommender = Recommender(store)
-    cases = split_by_fold(material(store, PLAN).data).test
+    cases = split_by_fold(load_inputs(store, PLAN).data).test
     hit = []
     for history, target in zip(cases.histories, cases.targets, strict=True):
         item_ids = [recommender.catalogue.item_ids[row] for row in history.rows]
@@ -59,7 +63,7 @@ def test_a_one_part_bundle_is_measured_beside_all_baselines(trained: Planted, tm
     mine = trained.copy(tmp_path)
     store = Store.open(mine.url)
     facts = train_from_store(
-        store, PLAN, model="markov", folder=str(tmp_path / "b"), name="m", checkpoints=tmp_path / "c"
+        store, PLAN, TrainingRequest(model="markov", folder=str(tmp_path / "b"), name="m", checkpoints=tmp_path / "c")
     )
     saved = [fact for fact in facts if isinstance(fact, Saved)][-1]
     report = list(evaluate(store, uri=saved.uri))[-1]
@@ -129,11 +133,11 @@ def test_a_temporal_protocol_learns_from_before_the_cut_alone(trained: Planted, 
     store = Store.open(trained.copy(tmp_path).url)
     plan = replace(PLAN, protocol="temporal")
     facts = train_from_store(
-        store, plan, model="markov", folder=str(tmp_path / "b"), name="m", checkpoints=tmp_path / "c"
+        store, plan, TrainingRequest(model="markov", folder=str(tmp_path / "b"), name="m", checkpoints=tmp_path / "c")
     )
     saved = [fact for fact in facts if isinstance(fact, Saved)][-1]
     report = list(evaluate(store, uri=saved.uri))[-1]
-    data = material(store, plan).data
+    data = load_inputs(store, plan).data
     assert isinstance(report, Report)
     assert report.protocol == "temporal"
     assert data.at[data.folds == 2].min() > data.at[data.folds < 2].max()

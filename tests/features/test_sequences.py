@@ -31,19 +31,19 @@ def frame(rows: list[Row]) -> pl.LazyFrame:
 
 def naive(rows: list[Row], user: str) -> list[tuple[str, datetime | None]]:
     """Missing times and positions come first; equal ones keep the order of arrival, as Python's sort does."""
-    own = [row for row in rows if row[0] == user]
+    events = [row for row in rows if row[0] == user]
 
     def key(row: Row) -> tuple[Any, ...]:
         return (row[2] is not None, row[2] or 0, row[3] is not None, row[3] or 0)
 
-    return [(row[1], row[2]) for row in sorted(own, key=key)]
+    return [(row[1], row[2]) for row in sorted(events, key=key)]
 
 
 @given(ROWS, st.none() | st.integers(1, 5))
 def test_histories_match_plain_sorting(rows: list[Row], max_length: int | None) -> None:
-    found = user_sequences(frame(rows), max_length=max_length).collect()
-    assert found["user"].to_list() == sorted({row[0] for row in rows})
-    for user, items, at in found.select("user", "items", "at").iter_rows():
+    histories = user_sequences(frame(rows), max_length=max_length).collect()
+    assert histories["user"].to_list() == sorted({row[0] for row in rows})
+    for user, items, at in histories.select("user", "items", "at").iter_rows():
         expected = naive(rows, user)[-(max_length or 99) :]
         assert list(zip(items, at, strict=True)) == expected
 

@@ -28,8 +28,8 @@ def frame(rows: list[tuple[str, int | None]]) -> pl.LazyFrame:
 @given(ROWS)
 def test_leave_one_out_holds_back_the_last_two_of_long_enough_histories(rows: list[tuple[str, int | None]]) -> None:
     for folds in user_sequences(leave_one_out(frame(rows))).collect()["folds"].to_list():
-        held = [VALIDATION, TEST] if len(folds) >= 3 else []
-        assert folds == [FIT] * (len(folds) - len(held)) + held
+        last_two = [VALIDATION, TEST] if len(folds) >= 3 else []
+        assert folds == [FIT] * (len(folds) - len(last_two)) + last_two
 
 
 @given(ROWS)

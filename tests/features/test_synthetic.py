@@ -31,13 +31,13 @@ def test_successors_are_a_ring_inside_each_cluster() -> None:
 def test_items_of_a_cluster_share_their_brand_and_no_other_does() -> None:
     world = planted(items=30, clusters=5)
     brands = dict(world.items.collect().select("item", "attributes").iter_rows())
-    for one, brand in brands.items():
+    for name, brand in brands.items():
         same = {item for item, other in brands.items() if other == brand}
-        assert same == {item for item in brands if world.cluster[item] == world.cluster[one]}
+        assert same == {item for item in brands if world.cluster[item] == world.cluster[name]}
 
 
 def test_the_seed_decides_everything() -> None:
-    one, same, other = planted(seed=1), planted(seed=1), planted(seed=2)
-    assert one.events.collect().equals(same.events.collect())
-    assert one.items.collect().equals(same.items.collect())
-    assert not one.events.collect().equals(other.events.collect())
+    first, same, other = planted(seed=1), planted(seed=1), planted(seed=2)
+    assert first.events.collect().equals(same.events.collect())
+    assert first.items.collect().equals(same.items.collect())
+    assert not first.events.collect().equals(other.events.collect())

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.text import LONGEST, clean, item_text, item_text_from_json
+from features.text import MAX_VALUE_CHARS, clean, item_text, item_text_from_json
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
@@ -22,8 +22,8 @@ def test_title_comes_first_and_attributes_in_alphabetical_order() -> None:
 
 @given(st.dictionaries(st.text(max_size=4), JSON, max_size=4))
 def test_the_order_in_which_attributes_came_does_not_matter(attributes: dict[str, object]) -> None:
-    turned = dict(reversed(attributes.items()))
-    assert item_text("x", attributes) == item_text("x", turned)
+    reordered = dict(reversed(attributes.items()))
+    assert item_text("x", attributes) == item_text("x", reordered)
 
 
 @given(st.none() | st.text(max_size=10), st.dictionaries(st.text(max_size=4), JSON, max_size=4))
@@ -66,7 +66,7 @@ def test_lists_booleans_and_objects_are_written_out() -> None:
 
 
 def test_a_very_long_value_is_cut() -> None:
-    assert len(clean("word " * 10_000)) <= LONGEST
+    assert len(clean("word " * 10_000)) <= MAX_VALUE_CHARS
 
 
 def test_json_and_mapping_give_the_same() -> None:

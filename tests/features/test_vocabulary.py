@@ -27,17 +27,19 @@ def test_growing_at_once_or_in_turn_is_the_same(first: list[str], second: list[s
 
 
 @given(IDS, IDS)
-def test_encoding_gives_the_row_or_nothing(known: list[str], asked: list[str]) -> None:
+def test_encoding_gives_the_row_or_nothing(known: list[str], ids: list[str]) -> None:
     vocabulary = Vocabulary().grown(known)
-    found = vocabulary.encode(pl.Series("item", asked, dtype=pl.String()))
-    assert found.to_list() == [vocabulary.rows.get(item) for item in asked]
-    assert found.dtype == pl.Int64()
+    rows = vocabulary.encode(pl.Series("item", ids, dtype=pl.String()))
+    assert rows.to_list() == [vocabulary.rows.get(item) for item in ids]
+    assert rows.dtype == pl.Int64()
 
 
 def test_the_hash_depends_on_ids_and_their_order_and_is_the_one_of_bundles() -> None:
-    one = Vocabulary(("a", "b"))
-    assert one.hash == Vocabulary(("a", "b")).hash == vocabulary_hash(("a", "b"))
-    assert len({one.hash, Vocabulary(("b", "a")).hash, Vocabulary(("ab",)).hash, one.grown(["c"]).hash}) == 4
+    vocabulary = Vocabulary(("a", "b"))
+    assert vocabulary.hash == Vocabulary(("a", "b")).hash == vocabulary_hash(("a", "b"))
+    assert (
+        len({vocabulary.hash, Vocabulary(("b", "a")).hash, Vocabulary(("ab",)).hash, vocabulary.grown(["c"]).hash}) == 4
+    )
 
 
 def test_ids_that_look_like_numbers_stay_apart() -> None:

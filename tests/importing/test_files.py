@@ -46,7 +46,7 @@ def save(frame: pl.DataFrame, folder: Path, kind: str) -> Path:
     return path
 
 
-def put(store: Store, *item_ids: str) -> None:
+def put_items(store: Store, *item_ids: str) -> None:
     store.put_items([ItemDraft(item_id=item_id) for item_id in item_ids])
 
 
@@ -71,7 +71,7 @@ def test_items_with_attributes(store: Store, tmp_path: Path, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
 def test_events_in_their_order(store: Store, tmp_path: Path, kind: str) -> None:
-    put(store, "a", "b", "c")
+    put_items(store, "a", "b", "c")
     frame = pl.DataFrame({"user_id": ["1"] * 3, "item_id": ["c", "a", "b"], "position": [3, 1, 2]})
     report = run(import_events, store, save(frame, tmp_path, kind))
     assert report.accepted == 3
@@ -79,14 +79,14 @@ def test_events_in_their_order(store: Store, tmp_path: Path, kind: str) -> None:
 
 
 def test_times_are_epoch_seconds_or_iso(store: Store, tmp_path: Path) -> None:
-    put(store, *"abcd")
+    put_items(store, *"abcd")
     content = "user_id,item_id,at\nu,a,86400\nu,b,1970-01-02T00:00:01Z\nu,c,1970-01-02T01:00:02+01:00\nu,d,86403.5\n"
     run(import_events, store, write(tmp_path, "e.csv", content))
     assert history(store, "u") == [("a", 86400), ("b", 86401), ("c", 86402), ("d", 86403.5)]
 
 
 def test_playlists_are_ordered_by_position(store: Store, tmp_path: Path) -> None:
-    put(store, "a", "b")
+    put_items(store, "a", "b")
     content = "playlist_id,position,item_id,playlist_name\np,2,a,Mine\np,0,b,Mine\np,1,b,Mine\n"
     for _ in range(2):
         report = run(import_playlists, store, write(tmp_path, "p.csv", content))
@@ -119,21 +119,23 @@ def test_a_second_run_changes_nothing(store: Store, tmp_path: Path) -> None:
 
 
 def test_a_file_that_grew_adds_its_new_rows(store: Store, tmp_path: Path) -> None:
-    put(store, "a")
+    put_items(store, "a")
     run(import_events, store, write(tmp_path, "e.csv", "user_id,item_id\nu,a\n"))
     report = run(import_events, store, write(tmp_path, "e.csv", "user_id,item_id\nu,a\nu,a\nv,a\n"))
     assert (report.accepted, report.unchanged) == (2, 1)
 
 
+@pytest.mark.slow
 def test_a_killed_import_is_finished_by_running_it_again(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/killed.db"
     upgrade(url)
     store = Store.open(url)
-    put(store, *map(str, range(100)))
+    put_items(store, *map(str, range(100)))
     rows = (f"u{number % 500},{number % 100},{number}\n" for number in range(60_000))
     path = write(tmp_path, "e.csv", "user_id,item_id,position\n" + "".join(rows))
     script = (
-        f"from pathlib import Path\nfrom recsys.importing import files\nfrom recsys.store import Store\nfiles.PIECE = 1000\n"
+        f"from pathlib import Path\nfrom recsys.importing import files\nfrom recsys.store import Store\n"
+        f"files.ROWS_PER_CHUNK = 1000\n"
         f"for _ in files.import_events(Store.open({url!r}), Path({str(path)!r})): pass"
     )
     process = subprocess.Popen([sys.executable, "-c", script])
@@ -151,15 +153,15 @@ def test_a_killed_import_is_finished_by_running_it_again(tmp_path: Path) -> None
 
 
 def test_a_dry_run_reports_the_same_and_writes_nothing(store: Store, tmp_path: Path) -> None:
-    put(store, "a")
+    put_items(store, "a")
     path = write(tmp_path, "e.csv", "user_id,item_id\nu,a\nu,zzz\n")
     report = run(import_events, store, path, dry_run=True)
     assert (report.accepted, report.rejected) == (1, 1)
     assert store.counts().events == 0
 
 
-def test_rows_are_read_a_piece_at_a_time(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "PIECE", 10)
+def test_rows_are_imported_a_chunk_at_a_time(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "ROWS_PER_CHUNK", 10)
     path = write(tmp_path, "items.csv", "item_id\n" + "".join(f"i{number}\n" for number in range(95)))
     reports = [report.accepted for report in import_items(store, path)]
     assert reports == [*range(10, 100, 10), 95]
@@ -196,15 +198,15 @@ LATER = (datetime.now(UTC) + timedelta(days=30)).isoformat()
 def test_a_bad_event_is_named_and_the_good_ones_land(
     store: Store, tmp_path: Path, row: dict[str, Any], reason: str
 ) -> None:
-    put(store, "a")
+    put_items(store, "a")
     good = [{"user_id": "u", "item_id": "a", "event_id": "good"}, {"user_id": "u", "item_id": "a", "event_id": "last"}]
-    lines = [json.dumps(one) for one in (good[0], row, good[1])]
+    lines = [json.dumps(line) for line in (good[0], row, good[1])]
     path = write(tmp_path, "e.jsonl", "\n".join(lines) + "\n")
     rejects = tmp_path / "rejects.jsonl"
     report = run(import_events, store, path, rejects=rejects)
     assert (report.accepted, report.rejected) == (2, 1)
     rejected = [json.loads(line) for line in rejects.read_text().splitlines()]
-    assert [one["row"] for one in rejected] == [2]
+    assert [row["row"] for row in rejected] == [2]
     assert reason in rejected[0]["reason"]
 
 
@@ -264,7 +266,7 @@ def test_a_row_that_cannot_be_read_is_named_and_the_good_ones_land(
 
 
 def test_an_event_stored_with_other_content_is_rejected_and_kept(store: Store, tmp_path: Path) -> None:
-    put(store, "a", "b")
+    put_items(store, "a", "b")
     run(import_events, store, write(tmp_path, "e.csv", "event_id,user_id,item_id\ne1,u,a\n"))
     report = run(import_events, store, write(tmp_path, "f.csv", "event_id,user_id,item_id\ne1,u,b\ne2,u,b\n"))
     assert (report.accepted, report.rejected) == (1, 1)

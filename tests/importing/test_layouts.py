@@ -27,8 +27,8 @@ def write(folder: Path, files: dict[str, str | bytes]) -> Path:
 def run(store: Store, path: Path, kind: Kind, *, layout: str | None = None, **more: Any) -> Report:
     """The reports of all files of this kind, added up."""
     total = Report()
-    for found in detect(path, kind, layout=layout):
-        report = list(IMPORTERS[kind](store, found.path, reader=found.reader, **more))[-1]
+    for file in detect(path, kind, layout=layout):
+        report = list(IMPORTERS[kind](store, file.path, reader=file.reader, **more))[-1]
         total.accepted += report.accepted
         total.unchanged += report.unchanged
         total.rejected += report.rejected
@@ -96,7 +96,7 @@ def test_recbole_files_alone_and_as_a_folder(store: Store, tmp_path: Path) -> No
     folder = write(tmp_path, ATOMIC)
     assert run(store, folder, "items").accepted == 2
     assert run(store, folder / "x.inter", "events").accepted == 2
-    assert [(one.item_id, one.title, one.attributes) for one in items(store)] == [
+    assert [(item.item_id, item.title, item.attributes) for item in items(store)] == [
         ("007", 'Bond "J"', {"class": "Action"}),
         ("8", "Other", {}),
     ]
@@ -121,7 +121,7 @@ def test_listens_of_an_export_belong_to_its_user(store: Store, tmp_path: Path) -
     folder = write(tmp_path, {"user.json": '{"user_id": 3, "username": "ann"}', "listens/2024/1.jsonl": listens})
     assert run(store, folder, "items").accepted == 2
     assert run(store, folder, "events").accepted == 3
-    assert [(one.item_id, one.title, one.attributes) for one in items(store)] == [
+    assert [(item.item_id, item.title, item.attributes) for item in items(store)] == [
         ("mbid-one", "One", {"artist": "Someone"}),
         ("msid-new", "New", {"artist": "Someone"}),
     ]
@@ -164,7 +164,7 @@ def test_m3u_lists(store: Store, tmp_path: Path, ending: str) -> None:
     path = write(tmp_path, {f"mine.{ending}": M3U}) / f"mine.{ending}"
     assert (run(store, path, "items").accepted, run(store, path, "playlists").accepted) == (2, 3)
     assert store.playlist("mine").item_ids == ("a/1.ogg", "b/2.ogg", "a/1.ogg")
-    assert [one.title for one in items(store)] == ["Someone - One", None]
+    assert [item.title for item in items(store)] == ["Someone - One", None]
 
 
 FILES: dict[str, tuple[str, Kind, str]] = {
@@ -185,8 +185,8 @@ def test_each_layout_names_the_rows_that_it_rejects(store: Store, tmp_path: Path
     report = run(store, path, kind, layout=layout, dry_run=dry_run, rejects=tmp_path / "r.jsonl")
     assert (report.accepted, report.rejected) == (0, 2)
     rejected = [json.loads(line) for line in (tmp_path / "r.jsonl").read_text().splitlines()]
-    assert [(one["file"], one["row"]) for one in rejected] == [(name, 1), (name, 2)]
-    assert any("unknown item" in one["reason"] for one in rejected)
+    assert [(item["file"], item["row"]) for item in rejected] == [(name, 1), (name, 2)]
+    assert any("unknown item" in item["reason"] for item in rejected)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -13,7 +13,7 @@ import pytest
 from features.splits import TEST, leave_one_out
 from recsys.errors import InputFileError
 from recsys.importing.files import import_events, import_items, import_playlists
-from recsys.importing.samples import FILMS, FILMS_AT, SHOWS, Files, fetch, write_files
+from recsys.importing.samples import FILMS, FILMS_PREFIX, SHOWS, Files, fetch, write_files
 from recsys.settings import Settings
 from recsys.store import Store
 from recsys.store.sessions import upgrade
@@ -30,12 +30,12 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
     return write_files(folder)
 
 
-def read(path: Path) -> pl.DataFrame:
+def read_rows(path: Path) -> pl.DataFrame:
     return pl.read_csv(path, infer_schema=False)
 
 
 def test_all_of_movielens_is_there(files: Files) -> None:
-    films, ratings = read(files.items[0]), read(files.events[0])
+    films, ratings = read_rows(files.items[0]), read_rows(files.events[0])
     assert (films.height, ratings.height, ratings["user_id"].n_unique()) == (1682, 100_000, 943)
     assert films["domain"].unique().to_list() == ["films"]
     assert films["year"].null_count() == 2
@@ -54,11 +54,11 @@ def test_all_of_movielens_is_there(files: Files) -> None:
     ],
 )
 def test_a_title_reads_as_one_says_it(files: Files, item_id: str, title: str) -> None:
-    assert read(files.items[0]).filter(item_id=item_id)["title"].to_list() == [title]
+    assert read_rows(files.items[0]).filter(item_id=item_id)["title"].to_list() == [title]
 
 
 def test_the_last_event_of_a_user_is_the_last_line_among_the_latest(files: Files) -> None:
-    events = read(files.events[0]).select(
+    events = read_rows(files.events[0]).select(
         user="user_id",
         item="item_id",
         at=pl.from_epoch(pl.col("timestamp").cast(pl.Float64) * 1e6, time_unit="us").dt.replace_time_zone("UTC"),
@@ -72,7 +72,7 @@ def test_the_last_event_of_a_user_is_the_last_line_among_the_latest(files: Files
 def last_items() -> dict[str, str]:
     """Straight from the wheel, line by line."""
     with zipfile.ZipFile(FOLDER / FILMS.file) as wheel:
-        lines = wheel.read(f"{FILMS_AT}.inter").decode().splitlines()[1:]
+        lines = wheel.read(f"{FILMS_PREFIX}.inter").decode().splitlines()[1:]
     last: dict[str, tuple[float, str]] = {}
     for user, item, _, at in (line.split("\t") for line in lines):
         if user not in last or float(at) >= last[user][0]:
@@ -81,7 +81,7 @@ def last_items() -> dict[str, str]:
 
 
 def test_all_set_lists_are_there_and_songs_are_folded(files: Files) -> None:
-    songs, shows = read(files.items[1]), read(files.playlists[0])
+    songs, shows = read_rows(files.items[1]), read_rows(files.playlists[0])
     assert shows["playlist_id"].n_unique() == 92
     assert set(shows["item_id"]) == set(songs["item_id"])
     assert songs["item_id"].is_unique().all()
@@ -93,11 +93,12 @@ def test_all_set_lists_are_there_and_songs_are_folded(files: Files) -> None:
 
 
 def test_a_show_keeps_its_order_and_its_name(files: Files) -> None:
-    show = read(files.playlists[0]).filter(playlist_id="1972-03-23").sort("position")
+    show = read_rows(files.playlists[0]).filter(playlist_id="1972-03-23").sort("position")
     assert show["item_id"].to_list() == ["song-playing-in-the-band", "song-dark-star"]
     assert show["playlist_name"].unique().to_list() == ["1972-03-23 - Academy of Music, New York City"]
 
 
+@pytest.mark.slow
 def test_films_and_set_lists_fit_into_one_store(files: Files, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/recsys.db"
     upgrade(url)
@@ -113,9 +114,9 @@ def test_films_and_set_lists_fit_into_one_store(files: Files, tmp_path: Path) ->
 
 def test_a_right_file_is_not_fetched_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("fetched"))
-    said = list(fetch(FOLDER))
-    assert "GroupLens" in said[0]
-    assert "MIT" in said[1]
+    messages = list(fetch(FOLDER))
+    assert "GroupLens" in messages[0]
+    assert "MIT" in messages[1]
 
 
 def test_a_wrong_file_is_removed_and_refused(tmp_path: Path) -> None:

@@ -9,14 +9,14 @@ from recsys.indexes.hnsw import HnswConfig
 from recsys.indexes.index import Flags, Index, Rows, SearchResult, Vectors
 from recsys.indexes.ivf_pq import IvfPqConfig
 
-GRAPH = HnswConfig(neighbours=8, build=40, search=16)
-"""Asks its graph from a few hundred rows on."""
+GRAPH = HnswConfig(m=8, ef_construction=40, ef_search=16)
+"""Searches its graph from a few hundred rows on."""
 
 FUNNEL = FunnelConfig(dims=2, shortlist=60, factor=2)
 """Makes a shortlist from 61 rows on."""
 
-QUANTISED = IvfPqConfig(lists=8, codes=12, bits=4, probe=2, factor=4, least=100)
-"""Asks its lists from 100 rows on."""
+QUANTISED = IvfPqConfig(nlist=8, pq_m=12, pq_bits=4, nprobe=2, refine_factor=4, min_rows=100)
+"""Searches its lists from 100 rows on."""
 
 APPROXIMATE: list[IndexConfig] = [GRAPH, FUNNEL, QUANTISED]
 
@@ -34,14 +34,14 @@ def over(config: IndexConfig, vectors: Vectors) -> Index:
     return build(config, vectors, known=np.ones(len(vectors), dtype=np.bool_))
 
 
-def brute_force(held: dict[int, Vectors], queries: Vectors, allowed: Flags, *, k: int) -> SearchResult:
-    """One row at a time; `held` has the vector of each known row."""
+def brute_force(stored: dict[int, Vectors], queries: Vectors, allowed: Flags, *, k: int) -> SearchResult:
+    """One row at a time; `stored` has the vector of each known row."""
     rows = np.full((len(queries), k), -1, dtype=np.int64)
     scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
     for q, query in enumerate(queries):
-        ranked = sorted((-sum(query * vector), row) for row, vector in held.items() if allowed[q, row])
-        for place, (negative, row) in enumerate(ranked[:k]):
-            rows[q, place], scores[q, place] = row, -negative
+        ranked = sorted((-sum(query * vector), row) for row, vector in stored.items() if allowed[q, row])
+        for rank, (negative, row) in enumerate(ranked[:k]):
+            rows[q, rank], scores[q, rank] = row, -negative
     return SearchResult(rows, scores)
 
 
@@ -56,9 +56,9 @@ def clusters(generator: np.random.Generator, rows: int, *, dim: int = 24, centre
     return (middles[generator.integers(0, centres, rows)] + spread).astype(np.float32)
 
 
-def recall(found: SearchResult, truth: SearchResult) -> float:
+def recall(result: SearchResult, truth: SearchResult) -> float:
     """Share of the true best rows that were found."""
-    hits = [len(np.intersect1d(a[a >= 0], b[b >= 0])) for a, b in zip(found.rows, truth.rows, strict=True)]
+    hits = [len(np.intersect1d(a[a >= 0], b[b >= 0])) for a, b in zip(result.rows, truth.rows, strict=True)]
     return float(sum(hits) / (truth.rows >= 0).sum())
 
 

@@ -1,4 +1,4 @@
-"""What outlives a process is used again where it is right, and built again where it is not."""
+"""A cached index is used again where it is right, and built again where it is not."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +12,7 @@ from recsys.indexes.cache import build_or_load
 from recsys.indexes.exact import ExactConfig
 from recsys.indexes.index import Flags, Index, Vectors
 from recsys.indexes.space import Space
-from recsys.indexes.staleness import LEAST
+from recsys.indexes.staleness import MIN_STALE_ROWS
 from tests.indexes.reference import FUNNEL, GRAPH, QUANTISED, clusters
 
 SPACE = Space(encoder="a" * 64, layers=6, dims=24)
@@ -39,10 +39,10 @@ def start(tmp_path: Path) -> Start:
     """The index at a start over the vectors, all of them known."""
 
     def started(
-        config: IndexConfig, vectors: Vectors, *, space: Space = SPACE, folder: Path | None = tmp_path
+        config: IndexConfig, vectors: Vectors, *, space: Space = SPACE, cache_dir: Path | None = tmp_path
     ) -> Index:
         known = np.ones(len(vectors), dtype=np.bool_)
-        return build_or_load(config, vectors, known=known, space=space, folder=folder, name="item-text")
+        return build_or_load(config, vectors, known=known, space=space, cache_dir=cache_dir, name="item-text")
 
     return started
 
@@ -56,11 +56,11 @@ def vectors() -> Vectors:
 def test_the_next_start_reads_what_the_first_built(
     config: IndexConfig, start: Start, vectors: Vectors, builds: list[IndexConfig], tmp_path: Path
 ) -> None:
-    first, asked = start(config, vectors), clusters(np.random.default_rng(1), 20)
+    first, queries = start(config, vectors), clusters(np.random.default_rng(1), 20)
     again = start(config, vectors.copy())
     assert builds == [config]
     assert [path.name for path in tmp_path.iterdir()] == ["item-text-6x24.index"]
-    for a, b in zip(first.search(asked, k=9), again.search(asked, k=9), strict=True):
+    for a, b in zip(first.search(queries, k=9), again.search(queries, k=9), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
@@ -79,7 +79,7 @@ def test_what_changed_between_two_starts_is_found_beside_it(
 
 def test_one_that_has_aged_is_built_anew(start: Start, vectors: Vectors, builds: list[IndexConfig]) -> None:
     start(GRAPH, vectors)
-    now = np.concatenate([vectors, clusters(np.random.default_rng(2), LEAST + 1)])
+    now = np.concatenate([vectors, clusters(np.random.default_rng(2), MIN_STALE_ROWS + 1)])
     start(GRAPH, now)
     start(GRAPH, now)
     assert len(builds) == 2
@@ -124,8 +124,8 @@ def test_a_folder_that_cannot_be_written_stops_nothing(
     start: Start, vectors: Vectors, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").touch()
-    found = start(GRAPH, vectors, folder=tmp_path / "file" / "below")
-    assert found.search(vectors[:1] * 100, k=1).rows.tolist() == [[0]]
+    index = start(GRAPH, vectors, cache_dir=tmp_path / "file" / "below")
+    assert index.search(vectors[:1] * 100, k=1).rows.tolist() == [[0]]
     assert "index not written" in caplog.text
 
 
@@ -142,5 +142,5 @@ def test_without_a_folder_nothing_is_written(
 ) -> None:
     monkeypatch.setattr(files, "save", None)
     monkeypatch.chdir(tmp_path)
-    start(GRAPH, vectors, folder=None)
+    start(GRAPH, vectors, cache_dir=None)
     assert not list(tmp_path.iterdir())

@@ -21,20 +21,20 @@ changes = st.lists(st.tuples(st.sampled_from(["put", "delete"]), st.lists(st.int
 
 
 def changed(
-    index: Index, held: dict[int, Vectors], steps: list[Change], generator: np.random.Generator
+    index: Index, stored: dict[int, Vectors], steps: list[Change], generator: np.random.Generator
 ) -> tuple[Index, dict[int, Vectors]]:
     """The index after `steps`, and what it should hold now."""
-    held = dict(held)
+    stored = dict(stored)
     for what, numbers in steps:
         rows = rows_of(*numbers)
         if what == "put":
             new = whole(generator, len(rows))
             index = index.with_rows(rows, new)
-            held |= dict(zip(numbers, new, strict=True))
+            stored |= dict(zip(numbers, new, strict=True))
         else:
             index = index.without(rows)
-            held = {row: vector for row, vector in held.items() if row not in numbers}
-    return index, held
+            stored = {row: vector for row, vector in stored.items() if row not in numbers}
+    return index, stored
 
 
 def assert_same(a: SearchResult, b: SearchResult) -> None:
@@ -63,36 +63,36 @@ def test_the_nth_largest_is_that_of_the_sorted_scores(size: int, n: int, values:
 @pytest.mark.parametrize("config", CONFIGS, ids=str)
 class TestEveryIndex:
     @given(
-        size=st.integers(0, 30), queries=st.integers(0, 4), k=st.integers(1, 50), steps=changes, seed=st.integers(0, 99)
+        size=st.integers(0, 30), count=st.integers(0, 4), k=st.integers(1, 50), steps=changes, seed=st.integers(0, 99)
     )
     def test_it_equals_brute_force_after_any_changes(
-        self, config: IndexConfig, size: int, queries: int, k: int, steps: list[Change], seed: int
+        self, config: IndexConfig, size: int, count: int, k: int, steps: list[Change], seed: int
     ) -> None:
         generator = np.random.default_rng(seed)
         vectors, known = whole(generator, size), generator.random(size) < 0.8
-        held = {row: vectors[row] for row in np.flatnonzero(known).tolist()}
-        index, held = changed(build(config, vectors, known=known), held, steps, generator)
-        asked, allowed = whole(generator, queries), generator.random((queries, len(index.known))) < 0.5
-        assert_same(index.search(asked, k=k, allowed=allowed), brute_force(held, asked, allowed, k=k))
-        assert_same(index.search(asked, k=k), brute_force(held, asked, np.ones_like(allowed), k=k))
+        stored = {row: vectors[row] for row in np.flatnonzero(known).tolist()}
+        index, stored = changed(build(config, vectors, known=known), stored, steps, generator)
+        queries, allowed = whole(generator, count), generator.random((count, len(index.known))) < 0.5
+        assert_same(index.search(queries, k=k, allowed=allowed), brute_force(stored, queries, allowed, k=k))
+        assert_same(index.search(queries, k=k), brute_force(stored, queries, np.ones_like(allowed), k=k))
 
     @given(size=st.integers(1, 30), steps=changes, seed=st.integers(0, 99))
     def test_changes_leave_the_older_snapshot_as_it_was(
         self, config: IndexConfig, size: int, steps: list[Change], seed: int
     ) -> None:
         generator = np.random.default_rng(seed)
-        index, asked = over(config, whole(generator, size)), whole(generator, 3)
-        before = index.search(asked, k=5)
+        index, queries = over(config, whole(generator, size)), whole(generator, 3)
+        before = index.search(queries, k=5)
         changed(index, {}, steps, generator)
-        assert_same(index.search(asked, k=5), before)
+        assert_same(index.search(queries, k=5), before)
 
     @given(size=st.integers(0, 30), steps=changes, seed=st.integers(0, 99))
     def test_a_stored_part_reads_back(self, config: IndexConfig, size: int, steps: list[Change], seed: int) -> None:
         generator = np.random.default_rng(seed)
         index, _ = changed(over(config, whole(generator, size)), {}, steps, generator)
-        asked = whole(generator, 3)
+        queries = whole(generator, 3)
         again = restore(index.part("p"))
-        assert_same(again.search(asked, k=5), index.search(asked, k=5))
+        assert_same(again.search(queries, k=5), index.search(queries, k=5))
         assert again.part("p").hash == index.part("p").hash
 
     def test_the_same_vectors_give_the_same_index(self, config: IndexConfig) -> None:
@@ -102,9 +102,9 @@ class TestEveryIndex:
     def test_a_put_row_counts_once_and_by_its_last_vector(self, config: IndexConfig) -> None:
         index = over(config, np.eye(3, dtype=np.float32))
         vectors = np.array([[5, 0, 0], [7, 0, 0]], dtype=np.float32)
-        found = index.with_rows(rows_of(1, 1), vectors).search(np.array([[1, 0, 0]], dtype=np.float32), k=9)
-        assert found.rows[0, :4].tolist() == [1, 0, 2, -1]
-        assert found.scores[0, :2].tolist() == [7, 1]
+        result = index.with_rows(rows_of(1, 1), vectors).search(np.array([[1, 0, 0]], dtype=np.float32), k=9)
+        assert result.rows[0, :4].tolist() == [1, 0, 2, -1]
+        assert result.scores[0, :2].tolist() == [7, 1]
 
     def test_a_deleted_row_can_be_put_again(self, config: IndexConfig) -> None:
         index = over(config, np.eye(3, dtype=np.float32))
@@ -119,11 +119,11 @@ class TestEveryIndex:
     def test_a_score_that_is_no_number_is_never_returned(self, config: IndexConfig, bad: float) -> None:
         vectors = clusters(np.random.default_rng(0), 400)
         vectors[7] = bad
-        asked = np.abs(clusters(np.random.default_rng(1), 2))
-        found = over(config, vectors).search(asked, k=400)
-        assert 7 not in found.rows
-        assert (found.rows >= 0).sum(axis=1).tolist() == [399, 399]
-        assert (over(config, vectors).search(np.full_like(asked, np.nan), k=3).rows == -1).all()
+        queries = np.abs(clusters(np.random.default_rng(1), 2))
+        result = over(config, vectors).search(queries, k=400)
+        assert 7 not in result.rows
+        assert (result.rows >= 0).sum(axis=1).tolist() == [399, 399]
+        assert (over(config, vectors).search(np.full_like(queries, np.nan), k=3).rows == -1).all()
 
     def test_vectors_cannot_be_written_through_a_snapshot(self, config: IndexConfig) -> None:
         index = over(config, np.eye(3, dtype=np.float32))
@@ -135,14 +135,14 @@ class TestEveryIndex:
     @pytest.mark.usefixtures("_restless")
     def test_searches_beside_writes_see_whole_snapshots(self, config: IndexConfig) -> None:
         generator = np.random.default_rng(0)
-        asked, new = clusters(generator, 4), clusters(generator, 30)
+        queries, new = clusters(generator, 4), clusters(generator, 30)
         snapshots, writing = [over(config, clusters(generator, 600))], True
 
         def search() -> list[tuple[int, SearchResult]]:
             seen = []
             while writing:
                 last = len(snapshots) - 1
-                seen.append((last, snapshots[last].search(asked, k=10)))
+                seen.append((last, snapshots[last].search(queries, k=10)))
                 searched[last].set()
             return seen
 
@@ -153,8 +153,8 @@ class TestEveryIndex:
                 snapshots.append(snapshots[-1].with_rows(rows_of(i, 600 + i), new[[i, i]]).without(rows_of(300 + i)))
                 searched[i + 1].wait(1)
             writing = False
-        for last, found in itertools.chain(*(answer.result() for answer in answers)):
-            assert_same(snapshots[last].search(asked, k=10), found)
+        for last, result in itertools.chain(*(answer.result() for answer in answers)):
+            assert_same(snapshots[last].search(queries, k=10), result)
         assert sum(event.is_set() for event in searched) > 10
         assert snapshots[-1].known.sum() == 600
 
@@ -169,12 +169,12 @@ class TestEveryApproximateIndex:
         self, config: IndexConfig, k: int, share: float, seed: int
     ) -> None:
         generator = np.random.default_rng(seed)
-        vectors, asked = clusters(generator, 400), clusters(generator, 3)
+        vectors, queries = clusters(generator, 400), clusters(generator, 3)
         allowed = generator.random((3, 400)) < share
-        found = over(config, vectors).search(asked, k=k, allowed=allowed)
+        result = over(config, vectors).search(queries, k=k, allowed=allowed)
         for i in range(3):
-            rows = found.rows[i][found.rows[i] >= 0]
+            rows = result.rows[i][result.rows[i] >= 0]
             assert len(np.unique(rows)) == len(rows) == min(k, allowed[i].sum())
             assert allowed[i, rows].all()
-            np.testing.assert_allclose(found.scores[i, : len(rows)], vectors[rows] @ asked[i], rtol=1e-5, atol=1e-5)
-            assert (np.diff(found.scores[i, : len(rows)]) <= 0).all()
+            np.testing.assert_allclose(result.scores[i, : len(rows)], vectors[rows] @ queries[i], rtol=1e-5, atol=1e-5)
+            assert (np.diff(result.scores[i, : len(rows)]) <= 0).all()

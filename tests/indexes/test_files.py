@@ -12,7 +12,7 @@ from safetensors.numpy import save as write_safetensors
 
 from recsys.errors import BundleError
 from recsys.indexes.build import IndexConfig
-from recsys.indexes.files import load, save, signed
+from recsys.indexes.files import load, save, with_digest
 from recsys.indexes.space import Space
 from tests.indexes.reference import CONFIGS, GRAPH, clusters, over, rows_of
 
@@ -31,9 +31,11 @@ def test_a_loaded_index_answers_as_the_saved_one(config: IndexConfig, tmp_path: 
         over(config, clusters(generator, 600)).without(rows_of(3, 4)).with_rows(rows_of(700), clusters(generator, 1))
     )
     save(index, tmp_path / "items.index")
-    again, asked = load(tmp_path / "items.index"), clusters(generator, 20)
-    for kept in (None, generator.random((20, 701)) < 0.5):
-        for a, b in zip(index.search(asked, k=9, allowed=kept), again.search(asked, k=9, allowed=kept), strict=True):
+    again, queries = load(tmp_path / "items.index"), clusters(generator, 20)
+    for allowed in (None, generator.random((20, 701)) < 0.5):
+        for a, b in zip(
+            index.search(queries, k=9, allowed=allowed), again.search(queries, k=9, allowed=allowed), strict=True
+        ):
             np.testing.assert_array_equal(a, b)
     assert type(again) is type(index)
     assert again.part("p").hash == index.part("p").hash
@@ -77,13 +79,15 @@ def test_a_missing_file_is_told(tmp_path: Path) -> None:
 )
 def test_a_whole_file_of_something_else_is_refused(tmp_path: Path, head: object, why: str) -> None:
     arrays = {"vectors": np.ones((2, 2), dtype=np.float32), "known": np.ones(2, dtype=np.bool_)}
-    (tmp_path / "x.index").write_bytes(signed(json.dumps(head).encode() + b"\n" + write_safetensors(arrays)))
+    (tmp_path / "x.index").write_bytes(with_digest(json.dumps(head).encode() + b"\n" + write_safetensors(arrays)))
     with pytest.raises(BundleError, match=why):
         load(tmp_path / "x.index")
 
 
 def test_arrays_that_are_no_safetensors_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "x.index").write_bytes(signed(b'{"format": 1, "kind": "exact", "config": {}}\nnothing of the kind'))
+    (tmp_path / "x.index").write_bytes(
+        with_digest(b'{"format": 1, "kind": "exact", "config": {}}\nnothing of the kind')
+    )
     with pytest.raises(BundleError, match=r"x\.index holds no index"):
         load(tmp_path / "x.index")
 
@@ -112,7 +116,7 @@ def test_a_reader_keeps_the_file_that_it_opened(tmp_path: Path, written: bytes) 
 
 
 @pytest.mark.parametrize(
-    ("other", "told"),
+    ("other", "message"),
     [
         (
             Space(encoder="a" * 64, layers=3, dims=24),
@@ -123,10 +127,10 @@ def test_a_reader_keeps_the_file_that_it_opened(tmp_path: Path, written: bytes) 
         (None, "does not say of which space its vectors are, encoder aaaaaaaaaaaa, 6 layers, 24 dims is needed"),
     ],
 )
-def test_vectors_of_another_space_are_refused(tmp_path: Path, other: Space | None, told: str) -> None:
-    index, own = over(GRAPH, clusters(np.random.default_rng(0), 50)), Space(encoder="a" * 64, layers=6, dims=24)
-    save(index, tmp_path / "own.index", space=own)
-    assert load(tmp_path / "own.index", space=own).part("p").hash == index.part("p").hash
+def test_vectors_of_another_space_are_refused(tmp_path: Path, other: Space | None, message: str) -> None:
+    index, space = over(GRAPH, clusters(np.random.default_rng(0), 50)), Space(encoder="a" * 64, layers=6, dims=24)
+    save(index, tmp_path / "own.index", space=space)
+    assert load(tmp_path / "own.index", space=space).part("p").hash == index.part("p").hash
     save(index, tmp_path / "other.index", space=other)
-    with pytest.raises(BundleError, match=told):
-        load(tmp_path / "other.index", space=own)
+    with pytest.raises(BundleError, match=message):
+        load(tmp_path / "other.index", space=space)

@@ -25,7 +25,7 @@ def vectors() -> Vectors:
 
 
 @pytest.fixture(scope="module")
-def asked() -> Vectors:
+def queries() -> Vectors:
     return nested(np.random.default_rng(1), 60)
 
 
@@ -44,44 +44,44 @@ def naive(config: FunnelConfig, vectors: Vectors, queries: Vectors, *, k: int) -
 
 @pytest.mark.parametrize(("dims", "shortlist", "factor"), [(4, 10, 1), (8, 40, 3), (32, 10, 1)])
 def test_it_is_the_two_stages_of_the_paper(
-    vectors: Vectors, asked: Vectors, dims: int, shortlist: int, factor: int
+    vectors: Vectors, queries: Vectors, dims: int, shortlist: int, factor: int
 ) -> None:
     config = FunnelConfig(dims=dims, shortlist=shortlist, factor=factor)
-    found, expected = over(config, vectors).search(asked, k=7), naive(config, vectors, asked, k=7)
-    np.testing.assert_array_equal(found.rows, expected.rows)
-    np.testing.assert_allclose(found.scores, expected.scores, atol=1e-6)
+    result, expected = over(config, vectors).search(queries, k=7), naive(config, vectors, queries, k=7)
+    np.testing.assert_array_equal(result.rows, expected.rows)
+    np.testing.assert_allclose(result.scores, expected.scores, atol=1e-6)
 
 
 def test_a_shortlist_of_all_rows_is_the_exact_search_ties_included() -> None:
     generator = np.random.default_rng(2)
-    full_of_ties, asked = whole(generator, 300, dim=6), whole(generator, 40, dim=6)
+    full_of_ties, queries = whole(generator, 300, dim=6), whole(generator, 40, dim=6)
     allowed = generator.random((40, 300)) < 0.7
     funnel = over(FunnelConfig(dims=1, shortlist=300), full_of_ties)
-    for kept in (None, allowed):
-        found, exact = (i.search(asked, k=9, allowed=kept) for i in (funnel, over(ExactConfig(), full_of_ties)))
-        np.testing.assert_array_equal(found.rows, exact.rows)
-        np.testing.assert_array_equal(found.scores, exact.scores)
+    for flags in (None, allowed):
+        result, exact = (i.search(queries, k=9, allowed=flags) for i in (funnel, over(ExactConfig(), full_of_ties)))
+        np.testing.assert_array_equal(result.rows, exact.rows)
+        np.testing.assert_array_equal(result.scores, exact.scores)
 
 
-def test_recall_grows_with_the_shortlist(vectors: Vectors, asked: Vectors) -> None:
-    truth = over(ExactConfig(), vectors).search(asked, k=10)
-    found = [
-        recall(over(FunnelConfig(dims=4, shortlist=size, factor=1), vectors).search(asked, k=10), truth)
+def test_recall_grows_with_the_shortlist(vectors: Vectors, queries: Vectors) -> None:
+    truth = over(ExactConfig(), vectors).search(queries, k=10)
+    recalls = [
+        recall(over(FunnelConfig(dims=4, shortlist=size, factor=1), vectors).search(queries, k=10), truth)
         for size in (10, 40, 160, 640, 3000)
     ]
-    assert found == sorted(found)
-    assert found[0] < 0.8
-    assert found[-1] == 1
+    assert recalls == sorted(recalls)
+    assert recalls[0] < 0.8
+    assert recalls[-1] == 1
 
 
-def test_recall_holds_under_a_filter(vectors: Vectors, asked: Vectors) -> None:
+def test_recall_holds_under_a_filter(vectors: Vectors, queries: Vectors) -> None:
     allowed = np.random.default_rng(3).random((60, 3000)) < 0.2
-    found, exact = (
-        over(config, vectors).search(asked, k=10, allowed=allowed)
+    result, exact = (
+        over(config, vectors).search(queries, k=10, allowed=allowed)
         for config in (FunnelConfig(dims=12, shortlist=100, factor=1), ExactConfig())
     )
-    assert recall(found, exact) > 0.97
-    assert all(flags[rows].all() for flags, rows in zip(allowed, found.rows, strict=True))
+    assert recall(result, exact) > 0.97
+    assert all(flags[rows].all() for flags, rows in zip(allowed, result.rows, strict=True))
 
 
 def test_a_prefix_that_is_not_normalised_anew_ranks_otherwise() -> None:
@@ -93,13 +93,13 @@ def test_a_prefix_that_is_not_normalised_anew_ranks_otherwise() -> None:
     assert (rows[:, :2] @ query[0, :2]).argmax() == 1
 
 
-def test_prefixes_lie_in_one_piece_and_follow_every_change(vectors: Vectors, asked: Vectors) -> None:
+def test_prefixes_lie_in_one_piece_and_follow_every_change(vectors: Vectors, queries: Vectors) -> None:
     funnel = over(FunnelConfig(dims=8, shortlist=20), vectors)
-    changed = funnel.with_rows(rows_of(5, 3200), asked[:2]).without(rows_of(9))
+    changed = funnel.with_rows(rows_of(5, 3200), queries[:2]).without(rows_of(9))
     assert isinstance(changed, FunnelIndex)
     assert changed._prefixes.flags["C_CONTIGUOUS"]
     assert changed._prefixes.shape == (3201, 8)
-    assert changed.search(asked[:2], k=1).rows.tolist() == [[5], [3200]]
+    assert changed.search(queries[:2], k=1).rows.tolist() == [[5], [3200]]
     again = restore(changed.part("p"))
     assert isinstance(again, FunnelIndex)
     known = changed.known

@@ -1,4 +1,4 @@
-"""Codes of a few bytes propose what exact products then order: nearly what brute force finds, under filters and changes too."""
+"""IVF-PQ finds nearly what brute force finds, under filters and after changes too."""
 
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ from recsys.indexes.index import Flags, Index, Vectors
 from recsys.indexes.ivf_pq import IvfPqConfig, IvfPqIndex
 from tests.indexes.reference import clusters, over, recall, rows_of
 
-CONFIG = IvfPqConfig(lists=40, codes=12, bits=6, probe=12, factor=10, least=1000)
+CONFIG = IvfPqConfig(nlist=40, pq_m=12, pq_bits=6, nprobe=12, refine_factor=10, min_rows=1000)
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def vectors() -> Vectors:
 
 
 @pytest.fixture(scope="module")
-def asked() -> Vectors:
+def queries() -> Vectors:
     return clusters(np.random.default_rng(1), 100)
 
 
@@ -45,67 +45,67 @@ def truth(vectors: Vectors, known: Flags) -> Index:
 @pytest.fixture
 def probes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many lists each search looked into."""
-    nearest, looked = IvfPqIndex._nearest, list[int]()
+    nearest, recorded = IvfPqIndex._nearest, list[int]()
 
-    def noted(self: IvfPqIndex, query: Vectors, wanted: int, *, probe: int, kept: object) -> object:
-        looked.append(probe)
-        return nearest(self, query, wanted, probe=probe, kept=kept)
+    def noted(self: IvfPqIndex, query: Vectors, count: int, *, nprobe: int, bitmap: object) -> object:
+        recorded.append(nprobe)
+        return nearest(self, query, count, nprobe=nprobe, bitmap=bitmap)
 
     monkeypatch.setattr(IvfPqIndex, "_nearest", noted)
-    return looked
+    return recorded
 
 
 @pytest.mark.parametrize(("share", "by_lists"), [(1.0, True), (0.5, True), (0.01, False)])
 def test_recall_holds_under_filters(
-    lists: Index, truth: Index, asked: Vectors, probes: list[int], share: float, by_lists: bool
+    lists: Index, truth: Index, queries: Vectors, probes: list[int], share: float, by_lists: bool
 ) -> None:
-    allowed = np.random.default_rng(2).random((len(asked), 4000)) < share
-    found, best = (index.search(asked, k=10, allowed=allowed) for index in (lists, truth))
-    assert recall(found, best) >= (0.95 if by_lists else 1)
+    allowed = np.random.default_rng(2).random((len(queries), 4000)) < share
+    result, best = (index.search(queries, k=10, allowed=allowed) for index in (lists, truth))
+    assert recall(result, best) >= (0.95 if by_lists else 1)
     assert bool(probes) == by_lists
 
 
-def test_refining_is_what_makes_it_right(lists: Index, truth: Index, asked: Vectors) -> None:
+def test_refining_is_what_makes_it_right(lists: Index, truth: Index, queries: Vectors) -> None:
     assert isinstance(lists, IvfPqIndex)
     lists_alone = IvfPqIndex(
-        replace(CONFIG, factor=1), lists.exact, lists=lists._lists, nodes=lists.nodes, changed=lists.changed
+        replace(CONFIG, refine_factor=1), lists.exact, lists=lists._lists, nodes=lists.nodes, changed=lists.changed
     )
-    refined, rough = (recall(i.search(asked, k=10), truth.search(asked, k=10)) for i in (lists, lists_alone))
+    refined, rough = (recall(i.search(queries, k=10), truth.search(queries, k=10)) for i in (lists, lists_alone))
     assert rough < 0.8 < refined
 
 
 def test_more_lists_are_looked_into_where_the_nearest_hold_too_few(
-    vectors: Vectors, known: Flags, truth: Index, asked: Vectors, probes: list[int]
+    vectors: Vectors, known: Flags, truth: Index, queries: Vectors, probes: list[int]
 ) -> None:
-    lists, query = build(replace(CONFIG, probe=1, factor=1), vectors, known=known), asked[:1]
+    lists, query = build(replace(CONFIG, nprobe=1, refine_factor=1), vectors, known=known), queries[:1]
     allowed = np.zeros((1, 4000), dtype=np.bool_)
     allowed[0, truth.search(query, k=3600).rows[0, -60:]] = True
-    found, best = (index.search(query, k=10, allowed=allowed) for index in (lists, truth))
+    result, best = (index.search(query, k=10, allowed=allowed) for index in (lists, truth))
     assert probes == [1, 4, 16]
-    assert recall(found, best) == 1
+    assert recall(result, best) == 1
 
 
-def test_recall_holds_after_many_changes(lists: Index, truth: Index, asked: Vectors) -> None:
+def test_recall_holds_after_many_changes(lists: Index, truth: Index, queries: Vectors) -> None:
     generator = np.random.default_rng(4)
-    put, gone = generator.permutation(5000)[:1000], generator.permutation(4000)[:1000]
+    new_rows, gone = generator.permutation(5000)[:1000], generator.permutation(4000)[:1000]
     new = clusters(generator, 1000)
-    changed, exact = (index.without(gone).with_rows(put, new) for index in (lists, truth))
+    changed, exact = (index.without(gone).with_rows(new_rows, new) for index in (lists, truth))
     for index in (changed, restore(changed.part("p"))):
-        assert recall(index.search(asked, k=10), exact.search(asked, k=10)) >= 0.95
+        assert recall(index.search(queries, k=10), exact.search(queries, k=10)) >= 0.95
 
 
-def test_a_change_does_not_touch_the_lists(lists: Index, asked: Vectors) -> None:
+def test_a_change_does_not_touch_the_lists(lists: Index, queries: Vectors) -> None:
     assert isinstance(lists, IvfPqIndex)
-    changed = lists.with_rows(rows_of(4000), 9 * asked[:1]).without(rows_of(1))
+    changed = lists.with_rows(rows_of(4000), 9 * queries[:1]).without(rows_of(1))
     assert changed._lists is lists._lists
-    assert changed.search(asked[:1], k=1).rows.tolist() == [[4000]]
+    assert changed.search(queries[:1], k=1).rows.tolist() == [[4000]]
 
 
-def test_few_rows_are_compared_without_lists(asked: Vectors, probes: list[int]) -> None:
+def test_few_rows_are_compared_without_lists(queries: Vectors, probes: list[int]) -> None:
     few = over(CONFIG, clusters(np.random.default_rng(3), 999))
     assert isinstance(few, IvfPqIndex)
     assert few._lists is None
-    few.search(asked, k=10)
+    few.search(queries, k=10)
     assert not probes
 
 
@@ -113,7 +113,7 @@ def test_building_leaves_the_number_of_threads_alone(vectors: Vectors) -> None:
     before = faiss.omp_get_max_threads()
     try:
         faiss.omp_set_num_threads(3)
-        over(replace(CONFIG, least=10), vectors[:500])
+        over(replace(CONFIG, min_rows=10), vectors[:500])
         assert faiss.omp_get_max_threads() == 3
     finally:
         faiss.omp_set_num_threads(before)
@@ -128,7 +128,7 @@ def test_lists_of_other_vectors_are_refused(lists: Index, vectors: Vectors) -> N
 
 
 def test_settings_that_make_no_sense_are_refused() -> None:
-    with pytest.raises(InvalidRequest, match="probe=0: at least 1"):
-        IvfPqConfig(probe=0)
-    with pytest.raises(InvalidRequest, match="bits=9: a code has 4 to 8"):
-        IvfPqConfig(bits=9)
+    with pytest.raises(InvalidRequest, match="nprobe=0: at least 1"):
+        IvfPqConfig(nprobe=0)
+    with pytest.raises(InvalidRequest, match="pq_bits=9: a code has 4 to 8"):
+        IvfPqConfig(pq_bits=9)

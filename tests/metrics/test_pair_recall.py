@@ -14,9 +14,9 @@ def test_it_matches_the_loop(seed: int, k: int) -> None:
     pairs = np.unique(np.sort(generator.permutation(20)[:10].reshape(5, 2), axis=1), axis=0)
     pairs = np.concatenate([pairs, [[pairs[0, 0], 19 if pairs[0, 1] != 19 and pairs[0, 0] != 19 else 18]]])
     pairs = pairs[pairs[:, 0] != pairs[:, 1]]
-    queries, found = partner_recall(vectors, pairs, k=k)
+    queries, recalls = partner_recall(vectors, pairs, k=k)
     assert queries.tolist() == sorted(set(pairs.ravel().tolist()))
-    for query, recall in zip(queries.tolist(), found.tolist(), strict=True):
+    for query, recall in zip(queries.tolist(), recalls.tolist(), strict=True):
         partners = [b for a, b in pairs.tolist() if a == query] + [a for a, b in pairs.tolist() if b == query]
         order = sorted(
             (row for row in range(20) if row != query), key=lambda row: -float(vectors[query] @ vectors[row])
@@ -26,23 +26,24 @@ def test_it_matches_the_loop(seed: int, k: int) -> None:
 
 def test_some_items_may_ask_for_partners_among_all() -> None:
     vectors = np.eye(4, dtype=np.float32)[[0, 0, 1, 2]]
-    queries, found = partner_recall(vectors, np.array([[0, 1], [2, 3]]), queries=np.array([1, 3]), k=1)
+    queries, recalls = partner_recall(vectors, np.array([[0, 1], [2, 3]]), queries=np.array([1, 3]), k=1)
     assert queries.tolist() == [1, 3]
-    assert found[0] == 1.0
+    assert recalls[0] == 1.0
 
 
 def test_items_may_ask_with_other_vectors_than_they_are_found_by() -> None:
     vectors = np.eye(4, dtype=np.float32)
     swapped = vectors[[1, 0, 3, 2]]
-    assert partner_recall(vectors, np.array([[0, 1], [2, 3]]), asked=swapped, k=1)[1].tolist() == [1.0] * 4
+    assert partner_recall(vectors, np.array([[0, 1], [2, 3]]), query_vectors=swapped, k=1)[1].tolist() == [1.0] * 4
     assert (
-        partner_recall(vectors, np.array([[0, 1], [2, 3]]), asked=vectors[[2, 3, 0, 1]], k=1)[1].tolist() == [0.0] * 4
+        partner_recall(vectors, np.array([[0, 1], [2, 3]]), query_vectors=vectors[[2, 3, 0, 1]], k=1)[1].tolist()
+        == [0.0] * 4
     )
 
 
 def test_every_domain_counts_the_same_in_the_macro_mean() -> None:
     large, small = np.tile([0.0, 1.0], 500), np.ones(3)
-    found = macro([large, small])
-    assert found.mean == 0.75
-    assert found.low < 0.75 < found.high
-    assert found.high - found.low < macro([large[:10], small]).high - macro([large[:10], small]).low
+    recalls = macro([large, small])
+    assert recalls.mean == 0.75
+    assert recalls.low < 0.75 < recalls.high
+    assert recalls.high - recalls.low < macro([large[:10], small]).high - macro([large[:10], small]).low

@@ -43,7 +43,7 @@ def naive(scores: NDArray[np.float32], target: int, allowed: NDArray[np.bool_]) 
     rivals = [values[i] for i in range(len(values)) if allowed[i] and i != target]
     first = 1 + sum(rival > values[target] for rival in rivals)
     last = first + sum(rival == values[target] for rival in rivals)
-    return float(sum(Fraction(place) for place in range(first, last + 1)) / (last - first + 1))
+    return float(sum(Fraction(rank) for rank in range(first, last + 1)) / (last - first + 1))
 
 
 @given(ranked())
@@ -67,17 +67,17 @@ def test_an_item_without_a_score_comes_after_all_that_have_one() -> None:
 @given(ranked())
 def test_the_order_of_the_catalogue_does_not_matter(case: Case) -> None:
     scores, targets, allowed = case
-    turned = dense_ranks(scores[:, ::-1], scores.shape[1] - 1 - targets, allowed[:, ::-1])
-    np.testing.assert_array_equal(turned, dense_ranks(scores, targets, allowed))
+    reversed_ranks = dense_ranks(scores[:, ::-1], scores.shape[1] - 1 - targets, allowed[:, ::-1])
+    np.testing.assert_array_equal(reversed_ranks, dense_ranks(scores, targets, allowed))
 
 
 @given(ranked())
 def test_a_list_of_everything_ranks_like_dense_scores(case: Case) -> None:
     scores, targets, allowed = case
     scores = np.nan_to_num(scores, nan=-9.0)
-    found = top(np.where(allowed, scores, -np.inf), k=scores.shape[1])
+    result = top(np.where(allowed, scores, -np.inf), k=scores.shape[1])
     np.testing.assert_array_equal(
-        listed_ranks(found.rows, found.scores, targets, allowed), dense_ranks(scores, targets, allowed)
+        listed_ranks(result.rows, result.scores, targets, allowed), dense_ranks(scores, targets, allowed)
     )
 
 
@@ -85,25 +85,27 @@ def test_a_list_of_everything_ranks_like_dense_scores(case: Case) -> None:
 def test_ranks_outside_a_list_share_what_remains(case: Case, k: int) -> None:
     """Summed over all allowed targets, ranks are 1 + 2 + ... whatever the list holds."""
     scores, _, allowed = case
-    found = top(np.where(allowed, scores, -np.inf), k=k)
+    result = top(np.where(allowed, scores, -np.inf), k=k)
     for row in range(len(scores)):
         targets = np.flatnonzero(allowed[row])
-        one = Candidates(np.tile(found.rows[row], (len(targets), 1)), np.tile(found.scores[row], (len(targets), 1)))
-        ranks = listed_ranks(one.rows, one.scores, targets, np.tile(allowed[row], (len(targets), 1)))
+        repeated = Candidates(
+            np.tile(result.rows[row], (len(targets), 1)), np.tile(result.scores[row], (len(targets), 1))
+        )
+        ranks = listed_ranks(repeated.rows, repeated.scores, targets, np.tile(allowed[row], (len(targets), 1)))
         assert ranks.sum() == pytest.approx(len(targets) * (len(targets) + 1) / 2)
 
 
 def test_an_empty_list_gives_chance() -> None:
-    found = Candidates(np.full((1, 5), -1), np.full((1, 5), -np.inf, np.float32))
-    assert listed_ranks(found.rows, found.scores, np.array([7]), np.ones((1, 11), np.bool_)) == [6]
+    result = Candidates(np.full((1, 5), -1), np.full((1, 5), -np.inf, np.float32))
+    assert listed_ranks(result.rows, result.scores, np.array([7]), np.ones((1, 11), np.bool_)) == [6]
 
 
 def test_a_target_that_may_not_be_returned_is_a_miss_on_both_paths() -> None:
     allowed = np.array([[True, True, False, True]])
     scores = np.array([[0.1, 0.2, 9.0, 0.3]], np.float32)
     assert dense_ranks(scores, np.array([2]), allowed) == [4]
-    shown = top(np.where(allowed, scores, -np.inf), k=4)
-    assert listed_ranks(shown.rows, shown.scores, np.array([2]), allowed) == [4]
+    answer = top(np.where(allowed, scores, -np.inf), k=4)
+    assert listed_ranks(answer.rows, answer.scores, np.array([2]), allowed) == [4]
 
 
 @given(st.lists(st.floats(1, 50), min_size=1, max_size=20))

@@ -15,12 +15,14 @@ from models.objectives.nested import checked_pairs, sampled_pairs
 from models.pooling.nested import truncate
 
 
-def naive(logits: Tensor, partners: Tensor) -> float:
-    """Query by query, partner by partner, from the definition."""
+def naive(logits: Tensor, positives: Tensor) -> float:
+    """Query by query, positive by positive, from the definition."""
     losses = []
-    for row, own in zip(logits.tolist(), partners.tolist(), strict=True):
-        negatives = sum(np.exp(x) for x, partner in zip(row, own, strict=True) if not partner)
-        each = [-np.log(np.exp(x) / (np.exp(x) + negatives)) for x, partner in zip(row, own, strict=True) if partner]
+    for row, marked in zip(logits.tolist(), positives.tolist(), strict=True):
+        negatives = sum(np.exp(x) for x, positive in zip(row, marked, strict=True) if not positive)
+        each = [
+            -np.log(np.exp(x) / (np.exp(x) + negatives)) for x, positive in zip(row, marked, strict=True) if positive
+        ]
         losses.extend([np.mean(each)] if each else [])
     return float(np.mean(losses)) if losses else 0.0
 
@@ -29,19 +31,19 @@ def naive(logits: Tensor, partners: Tensor) -> float:
 def test_ranking_is_the_mean_cross_entropy_among_the_negatives(seed: int, queries: int, keys: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     logits = 3 * torch.randn(queries, keys, generator=generator, dtype=torch.float64)
-    partners = torch.rand(queries, keys, generator=generator) < 0.4
-    partners[:, 0] = False
-    assert float(multiple_negatives_loss(logits, partners)) == pytest.approx(naive(logits, partners), abs=1e-9)
+    positives = torch.rand(queries, keys, generator=generator) < 0.4
+    positives[:, 0] = False
+    assert float(multiple_negatives_loss(logits, positives)) == pytest.approx(naive(logits, positives), abs=1e-9)
 
 
-def test_one_partner_is_no_negative_of_another() -> None:
-    partners = torch.tensor([[True, True, False]])
-    loss = multiple_negatives_loss(torch.tensor([[2.0, -5.0, 0.0]], dtype=torch.float64), partners)
-    better = multiple_negatives_loss(torch.tensor([[9.0, -5.0, 0.0]], dtype=torch.float64), partners)
-    assert better < loss  # a closer first partner never costs the second one anything
+def test_one_positive_is_no_negative_of_another() -> None:
+    positives = torch.tensor([[True, True, False]])
+    loss = multiple_negatives_loss(torch.tensor([[2.0, -5.0, 0.0]], dtype=torch.float64), positives)
+    better = multiple_negatives_loss(torch.tensor([[9.0, -5.0, 0.0]], dtype=torch.float64), positives)
+    assert better < loss  # a closer first positive never raises the loss of the second
 
 
-def test_a_batch_without_partners_costs_nothing_and_has_a_gradient() -> None:
+def test_a_batch_without_positives_costs_nothing_and_has_a_gradient() -> None:
     logits = torch.randn(3, 4, requires_grad=True)
     loss = multiple_negatives_loss(logits, torch.zeros(3, 4, dtype=torch.bool))
     loss.backward()  # type: ignore[no-untyped-call]
@@ -52,9 +54,9 @@ def test_a_batch_without_partners_costs_nothing_and_has_a_gradient() -> None:
 
 def test_only_the_hardest_negatives_stay() -> None:
     logits = torch.tensor([[5.0, 4.0, 3.0, 2.0, 1.0]])
-    partners = torch.tensor([[False, True, False, False, False]])
-    assert keep_hard_negatives(logits, partners, negatives=2).tolist() == [[5.0, 4.0, 3.0, MASKED_LOGIT, MASKED_LOGIT]]
-    assert torch.equal(keep_hard_negatives(logits, partners, negatives=9), logits)
+    positives = torch.tensor([[False, True, False, False, False]])
+    assert keep_hard_negatives(logits, positives, negatives=2).tolist() == [[5.0, 4.0, 3.0, MASKED_LOGIT, MASKED_LOGIT]]
+    assert torch.equal(keep_hard_negatives(logits, positives, negatives=9), logits)
 
 
 def test_a_student_with_the_teachers_ranking_has_nothing_to_learn() -> None:

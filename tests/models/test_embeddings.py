@@ -25,9 +25,9 @@ def test_the_table_has_one_row_an_item() -> None:
 def test_padding_is_zeros_and_items_are_their_rows() -> None:
     table = torch.randn(ITEMS, DIM)
     items = torch.tensor([[FIRST_ITEM, FIRST_ITEM + 3, MASK, PADDING]])
-    found = embedding("id").look_up(table, items)
-    torch.testing.assert_close(found[0, :2], table[[0, 3]])
-    assert not found[0, 2:].any()
+    vectors = embedding("id").look_up(table, items)
+    torch.testing.assert_close(vectors[0, :2], table[[0, 3]])
+    assert not vectors[0, 2:].any()
 
 
 def test_a_text_item_is_the_projection_of_its_text() -> None:
@@ -47,9 +47,9 @@ def test_residuals_are_dropped_in_training_alone_and_whole_items_at_a_time() -> 
     made = embedding("hybrid", id_dropout=0.5)
     assert made.ids is not None
     residual = made.table() - made.from_text(TEXT)
-    kept = (residual.abs() > 1e-6).any(dim=1)
-    assert 0 < kept.sum() < ITEMS
-    torch.testing.assert_close(residual[kept], made.ids.weight[FIRST_ITEM:][kept])
+    retained = (residual.abs() > 1e-6).any(dim=1)
+    assert 0 < retained.sum() < ITEMS
+    torch.testing.assert_close(residual[retained], made.ids.weight[FIRST_ITEM:][retained])
     made.eval()
     torch.testing.assert_close(made.table(), made.table())
 

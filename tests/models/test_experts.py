@@ -1,4 +1,4 @@
-"""Each token meets its expert and no other, however they are gathered."""
+"""Each token passes through its expert and no other, however they are gathered."""
 
 import pytest
 import torch
@@ -22,9 +22,9 @@ def naive(layer: Experts, x: Tensor, expert: Tensor, real: Tensor) -> Tensor:
     """One token at a time."""
     out = torch.zeros_like(x)
     for row in range(x.shape[0]):
-        for place in range(x.shape[1]):
-            if real[row, place]:
-                out[row, place] = layer.experts[int(expert[row, place])](x[row, place])
+        for position in range(x.shape[1]):
+            if real[row, position]:
+                out[row, position] = layer.experts[int(expert[row, position])](x[row, position])
     return out
 
 
@@ -53,9 +53,9 @@ def test_labels_of_padding_count_nothing() -> None:
 
 def test_copies_start_alike_and_part_ways() -> None:
     layer = Experts.copies(Dense(dim=DIM, expansion=2), experts=2)
-    one, two = layer.experts
-    one.up.weight.data += 1  # type: ignore[operator, union-attr]
-    assert not torch.equal(one.up.weight, two.up.weight)  # type: ignore[arg-type, union-attr]
+    first, second = layer.experts
+    first.up.weight.data += 1  # type: ignore[operator, union-attr]
+    assert not torch.equal(first.up.weight, second.up.weight)  # type: ignore[arg-type, union-attr]
 
 
 def test_an_expert_that_is_not_there_is_refused() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.decoders.pointer import PointerConfig, PointerDecoder, Seen
+from models.decoders.pointer import PointerConfig, PointerContext, PointerDecoder
 from models.encoders.set_process import ProcessConfig, SetProcess
 from models.errors import ConfigError
 from models.objectives.order_search import ordered_loss, sampled_order, uniform_order
@@ -22,23 +22,27 @@ def decoder(*, glimpse: bool = True, taught: bool = True) -> PointerDecoder:
     return model
 
 
-def seen(elements: int = 4, candidates: int = 7, batch: int = 2) -> Seen:
+def context(elements: int = 4, candidates: int = 7, batch: int = 2) -> PointerContext:
     generator = torch.Generator().manual_seed(elements)
 
-    def drawn(*shape: int) -> Tensor:
+    def normal(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
     real = torch.ones(batch, elements, dtype=torch.bool)
-    return Seen(
-        drawn(batch, DIM), drawn(batch, elements, DIM), real, drawn(batch, candidates, DIM), drawn(batch, candidates)
+    return PointerContext(
+        normal(batch, DIM),
+        normal(batch, elements, DIM),
+        real,
+        normal(batch, candidates, DIM),
+        normal(batch, candidates),
     )
 
 
 def test_a_step_is_the_papers_formula_on_top_of_the_base_scores() -> None:
-    model, over = decoder(), seen()
-    state, logits = model(model.start(over), model.begun(2))
+    model, over = decoder(), context()
+    state, logits = model(model.start(over), model.first_input(2))
     assert model.glimpse is not None
-    assert model.looked is not None
+    assert model.project_glimpse is not None
     for row in range(2):
         g = state.hidden[row]
         u = [
@@ -46,7 +50,7 @@ def test_a_step_is_the_papers_formula_on_top_of_the_base_scores() -> None:
             for m in over.elements[row]
         ]
         look = (torch.cat(u).softmax(0)[:, None] * over.elements[row]).sum(0)
-        g = g + model.looked(look)
+        g = g + model.project_glimpse(look)
         points = [
             model.point.score(torch.tanh(model.point.of_element(c) + model.point.of_state(g)))
             for c in over.candidates[row]
@@ -55,48 +59,50 @@ def test_a_step_is_the_papers_formula_on_top_of_the_base_scores() -> None:
 
 
 def test_untrained_it_repeats_what_the_candidates_had() -> None:
-    model, over = decoder(taught=False), seen()
-    _, logits = model(model.start(over), model.begun(2))
+    model, over = decoder(taught=False), context()
+    _, logits = model(model.start(over), model.first_input(2))
     torch.testing.assert_close(logits[:, 0], over.base)
 
 
 def test_neither_the_order_of_the_set_nor_padding_matters() -> None:
-    model, over = decoder(), seen()
-    _, whole = model(model.start(over), model.begun(2))
+    model, over = decoder(), context()
+    _, whole = model(model.start(over), model.first_input(2))
     order = torch.tensor([2, 0, 3, 1])
     padded = torch.cat([over.elements[:, order], torch.ones(2, 3, DIM, dtype=torch.float64)], dim=1)
     real = torch.arange(7).expand(2, 7) < 4
-    _, other = model(model.start(Seen(over.set, padded, real, over.candidates, over.base)), model.begun(2))
+    _, other = model(
+        model.start(PointerContext(over.set, padded, real, over.candidates, over.base)), model.first_input(2)
+    )
     torch.testing.assert_close(other, whole)
 
 
 def test_candidates_move_with_their_scores() -> None:
-    model, over = decoder(), seen()
+    model, over = decoder(), context()
     order = torch.tensor([6, 2, 0, 1, 5, 3, 4])
-    _, whole = model(model.start(over), model.begun(2))
-    moved = Seen(over.set, over.elements, over.real, over.candidates[:, order], over.base[:, order])
-    torch.testing.assert_close(model(model.start(moved), model.begun(2))[1], whole[:, :, order])
+    _, whole = model(model.start(over), model.first_input(2))
+    moved = PointerContext(over.set, over.elements, over.real, over.candidates[:, order], over.base[:, order])
+    torch.testing.assert_close(model(model.start(moved), model.first_input(2))[1], whole[:, :, order])
 
 
 def test_step_by_step_equals_at_once() -> None:
-    model, over = decoder(), seen()
-    previous = torch.cat([model.begun(2), over.candidates[:, :3]], dim=1)
+    model, over = decoder(), context()
+    previous = torch.cat([model.first_input(2), over.candidates[:, :3]], dim=1)
     _, whole = model(model.start(over), previous)
-    state = model.start(over).chosen(torch.tensor([1, 0]))
+    state = model.start(over).select(torch.tensor([1, 0]))
     for step in range(4):
         state, logits = model(state, previous.flip(0)[:, step : step + 1])
         torch.testing.assert_close(logits[:, 0], whole.flip(0)[:, step])
 
 
-def test_without_steps_and_glimpse_the_set_is_not_seen() -> None:
+def test_without_steps_and_glimpse_the_set_is_not_context() -> None:
     torch.manual_seed(0)
     process = SetProcess(ProcessConfig(hidden=5, steps=0), dim=DIM).double().eval()
     model, logits = decoder(glimpse=False), []
     for elements in (3, 6):
-        over, shared = seen(elements), seen(2)
+        over, shared = context(elements), context(2)
         vector = process(over.elements, over.real)
-        told = Seen(vector, over.elements, over.real, shared.candidates, shared.base)
-        logits.append(model(model.start(told), model.begun(2))[1])
+        replaced = PointerContext(vector, over.elements, over.real, shared.candidates, shared.base)
+        logits.append(model(model.start(replaced), model.first_input(2))[1])
     torch.testing.assert_close(logits[0], logits[1])
 
 
@@ -122,7 +128,7 @@ class Chain(nn.Module):
     def step(self, state: None, written: Tensor) -> tuple[None, Tensor]:
         return state, self.table(written).log_softmax(-1)
 
-    def chosen(self, state: None, rows: Tensor) -> None:
+    def select(self, state: None, rows: Tensor) -> None:
         raise AssertionError(f"an order is drawn without taking {rows} of {state}")
 
 
@@ -154,6 +160,7 @@ def learned(kind: str, *, steps: int = 250, warm: int = 60) -> float:
     return sum(last[-20:]) / 20
 
 
+@pytest.mark.slow
 def test_the_search_ends_within_two_percent_of_the_easy_order() -> None:
     easy, hard, search = (learned(kind) for kind in ("easy", "hard", "search"))
     assert hard > 1.2 * easy
@@ -168,9 +175,9 @@ def test_orders_are_drawn_as_the_model_has_them() -> None:
         model.table.weight[14] = torch.full((14,), -20.0)
         model.table.weight[14, 0], model.table.weight[14, 8] = torch.tensor(3.0).log(), 0.0
     targets, real = torch.tensor([[8, 0]]).expand(4000, 2), torch.ones(4000, 2, dtype=torch.bool)
-    drawn = Counter(map(tuple, sampled_order(model, targets, real, seed=0).tolist()))
-    assert set(drawn) == {(0, 8), (8, 0)}
-    assert drawn[0, 8] / 4000 == pytest.approx(0.75, abs=0.03)
+    counts = Counter(map(tuple, sampled_order(model, targets, real, seed=0).tolist()))
+    assert set(counts) == {(0, 8), (8, 0)}
+    assert counts[0, 8] / 4000 == pytest.approx(0.75, abs=0.03)
 
 
 @pytest.mark.parametrize("search", [True, False])
@@ -179,9 +186,9 @@ def test_every_element_is_drawn_once_and_padding_stays_behind(search: bool) -> N
     model.rows = 3
     targets = torch.tensor([[0, 8, 12], [3, 9, 0], [7, 0, 0]])
     real = torch.tensor([[True] * 3, [True, True, False], [True, False, False]])
-    drawn = sampled_order(model, targets, real, seed=0) if search else uniform_order(targets, real, seed=0)
+    order = sampled_order(model, targets, real, seed=0) if search else uniform_order(targets, real, seed=0)
     for row, length in enumerate((3, 2, 1)):
-        assert sorted(drawn[row, :length].tolist()) == sorted(targets[row, :length].tolist())
+        assert sorted(order[row, :length].tolist()) == sorted(targets[row, :length].tolist())
 
 
 def test_the_loss_is_the_probability_of_the_set_in_its_order() -> None:

@@ -63,8 +63,8 @@ def test_a_damaged_folder_is_refused_in_one_sentence(tmp_path: Path, file: str, 
     assert folder is not None
     shutil.copytree(folder, tmp_path / "copy")
     path = tmp_path / "copy" / file
-    held = json.loads(path.read_text(encoding="utf-8"))
-    merged = change if isinstance(change, list) else {k: v for k, v in (held | dict(change)).items() if v is not None}  # type: ignore[call-overload]
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    merged = change if isinstance(change, list) else {k: v for k, v in (stored | dict(change)).items() if v is not None}  # type: ignore[call-overload]
     path.write_text(json.dumps(merged), encoding="utf-8")
     with pytest.raises(ConfigError, match=r"text encoder .*copy.*(name a)") as refused:
         load_text_encoder(str(tmp_path / "copy"))

@@ -1,4 +1,4 @@
-"""Set encoders: no permutation changes them, padding counts nothing, and what a softmax read cannot see is told by counts."""
+"""Set encoders: no permutation changes them, padding counts nothing, and counts tell apart what softmax attention cannot."""
 
 from dataclasses import asdict
 
@@ -115,8 +115,8 @@ def test_induced_attention_costs_time_linear_in_the_set() -> None:
 def test_one_step_from_nothing_reads_the_plain_mean() -> None:
     model = pooling(ProcessConfig(hidden=16, steps=1))
     assert isinstance(model, SetProcess)
-    nn.init.zeros_(model.cell.bias)
-    memory = model.read(elements(7))
+    nn.init.zeros_(model.gates.bias)
+    memory = model.read_block(elements(7))
     state = model.process(memory, torch.ones(1, 7, dtype=torch.bool))
     torch.testing.assert_close(state[:, 16:], memory.mean(dim=1), atol=1e-6, rtol=0)
     assert not state[:, :16].any()
@@ -145,18 +145,18 @@ def test_a_sum_sees_the_doubling() -> None:
 @pytest.mark.parametrize("config", SOFT)
 def test_counts_tell_a_set_from_the_set_doubled(config: SetPooling) -> None:
     x, once = elements(6), torch.ones(1, 6)
-    told, untold = encoder(config), encoder(config, counts=False)
-    assert not torch.allclose(told(x, once, everything(x)), told(x, 2 * once, everything(x)), atol=1e-4)
-    torch.testing.assert_close(untold(x, once, everything(x)), untold(x, 2 * once, everything(x)))
+    counting, plain = encoder(config), encoder(config, counts=False)
+    assert not torch.allclose(counting(x, once, everything(x)), counting(x, 2 * once, everything(x)), atol=1e-4)
+    torch.testing.assert_close(plain(x, once, everything(x)), plain(x, 2 * once, everything(x)))
 
 
 @pytest.mark.parametrize("config", [config for config in POOLINGS if config != DeepSetsConfig(layers=0)])
 def test_untrained_it_is_the_mean_and_can_move_from_there(config: SetPooling) -> None:
     model, x = encoder(config, taught=False, counts=False), elements(6)
     count = torch.tensor([[1.0, 2.0, 1.0, 3.0, 1.0, 0.0]])
-    read = model(x, count, count > 0)
-    torch.testing.assert_close(read, (x * count[..., None]).sum(dim=1) / 8)
-    read.sum().backward()
+    pooled = model(x, count, count > 0)
+    torch.testing.assert_close(pooled, (x * count[..., None]).sum(dim=1) / 8)
+    pooled.sum().backward()
     assert any(value.grad is not None and value.grad.any() for value in model.pooling.parameters())
 
 

@@ -69,24 +69,25 @@ def test_it_gives_the_hidden_states_of_transformers() -> None:
     theirs.train(False)
     encoder = TextEncoder(CONFIG).eval()
     encoder.load_state_dict(from_bert(theirs.state_dict(), CONFIG))
-    asked = batch([7, 12, 1])
-    found = encoder.exits(asked, {1, 2, 3})
-    states = theirs(asked.tokens, attention_mask=asked.real.long(), output_hidden_states=True).hidden_states
+    tokens = batch([7, 12, 1])
+    exits = encoder.exits(tokens, {1, 2, 3})
+    states = theirs(tokens.tokens, attention_mask=tokens.real.long(), output_hidden_states=True).hidden_states
     for layer in (1, 2, 3):
-        torch.testing.assert_close(found[layer], mean(states[layer], asked.real), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(exits[layer], mean(states[layer], tokens.real), atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("layers", [1, 2, 3])
 def test_an_early_exit_is_the_state_of_the_full_run(encoder: TextEncoder, layers: int) -> None:
-    asked = batch([5, 9, 2])
-    x, states = encoder.embed(asked), []
+    tokens = batch([5, 9, 2])
+    x, states = encoder.embed(tokens), []
     for layer in encoder.layers:
-        x = layer(x, asked.real, None)
-        states.append(mean(x, asked.real))
-    torch.testing.assert_close(encoder.exits(asked, {layers})[layers], states[layers - 1], atol=1e-12, rtol=0)
-    torch.testing.assert_close(encoder.exits(asked, {1, 2, 3})[layers], states[layers - 1], atol=1e-12, rtol=0)
+        x = layer(x, tokens.real, None)
+        states.append(mean(x, tokens.real))
+    torch.testing.assert_close(encoder.exits(tokens, {layers})[layers], states[layers - 1], atol=1e-12, rtol=0)
+    torch.testing.assert_close(encoder.exits(tokens, {1, 2, 3})[layers], states[layers - 1], atol=1e-12, rtol=0)
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=6), st.sampled_from([0, 2]))
 def test_a_vector_depends_on_its_text_alone(lengths: list[int], experts: int) -> None:
     torch.manual_seed(0)
@@ -98,9 +99,9 @@ def test_a_vector_depends_on_its_text_alone(lengths: list[int], experts: int) ->
     order = list(reversed(range(len(lengths))))
     torch.testing.assert_close(encoder(rows(whole, order)), together[order])
     for i, length in enumerate(lengths):
-        one = rows(whole, [i])
-        alone = TokenBatch(one.tokens[:, :length], one.real[:, :length], one.expert)
-        torch.testing.assert_close(encoder(alone)[0], together[i])
+        row = rows(whole, [i])
+        unpadded = TokenBatch(row.tokens[:, :length], row.real[:, :length], row.expert)
+        torch.testing.assert_close(encoder(unpadded)[0], together[i])
 
 
 @given(st.integers(1, 16), st.integers(1, 16))
@@ -128,23 +129,23 @@ class TestExperts:
     def test_at_the_start_every_expert_gives_the_dense_vectors(self, encoder: TextEncoder) -> None:
         wide = with_experts(encoder, experts=3, layers=3, cls=CLS)
         for experts in ([0, 0, 0], [2, 0, 1], [1, 1, 2]):
-            asked = batch([4, 8, 3], experts=experts)
-            torch.testing.assert_close(wide(asked), encoder(asked), atol=1e-12, rtol=0)
+            tokens = batch([4, 8, 3], experts=experts)
+            torch.testing.assert_close(wide(tokens), encoder(tokens), atol=1e-12, rtol=0)
 
     def test_it_is_as_many_dense_models_run_separately(self, encoder: TextEncoder) -> None:
         """Forward, and the gradient of each expert."""
         wide = specialised(encoder, experts=3, layers=2)
-        asked = batch([4, 8, 3, 6, 5], experts=[2, 0, 2, 0, 2])
+        tokens = batch([4, 8, 3, 6, 5], experts=[2, 0, 2, 0, 2])
         aim = torch.randn(5, 16, dtype=torch.float64)
-        together = wide(asked)
+        together = wide(tokens)
         (together * aim).sum().backward()
         for expert in (0, 2):
-            chosen = [i for i, own in enumerate([2, 0, 2, 0, 2]) if own == expert]
+            chosen = [i for i, number in enumerate([2, 0, 2, 0, 2]) if number == expert]
             dense = as_dense(wide, expert)
-            alone = dense(rows(asked, chosen))
-            torch.testing.assert_close(alone, together[chosen], atol=1e-10, rtol=0)
-            (alone * aim[chosen]).sum().backward()
-            for ours, theirs in zip(expert_parameters(wide, expert), own_gradients(dense), strict=True):
+            separate = dense(rows(tokens, chosen))
+            torch.testing.assert_close(separate, together[chosen], atol=1e-10, rtol=0)
+            (separate * aim[chosen]).sum().backward()
+            for ours, theirs in zip(expert_parameters(wide, expert), gradients_of(dense), strict=True):
                 torch.testing.assert_close(ours.grad, theirs, atol=1e-10, rtol=0)
         assert all(weight.grad is None for weight in expert_parameters(wide, 1))
 
@@ -163,22 +164,22 @@ class TestExperts:
 
     def test_a_new_domain_leaves_every_old_vector_bit_for_bit(self, encoder: TextEncoder) -> None:
         old = specialised(encoder, experts=3, layers=2)
-        asked = batch([4, 8, 3, 7], experts=[0, 1, 2, 1])
+        tokens = batch([4, 8, 3, 7], experts=[0, 1, 2, 1])
         grown = with_expert(old)
-        assert torch.equal(grown(asked), old(asked))
+        assert torch.equal(grown(tokens), old(tokens))
         new = batch([4, 8], experts=[3, 3])
         torch.testing.assert_close(grown(new), old(replace(new, expert=torch.tensor([0, 0]))), atol=0, rtol=0)
         optimizer = torch.optim.AdamW(expert_parameters(grown, 3), lr=0.1)
         grown(new).sum().backward()
         optimizer.step()
-        assert torch.equal(grown(asked), old(asked))
+        assert torch.equal(grown(tokens), old(tokens))
         assert not torch.equal(grown(new), old(replace(new, expert=torch.tensor([0, 0]))))
 
     def test_the_token_of_the_domain_and_its_expert_are_two_signals(self, encoder: TextEncoder) -> None:
         wide = with_experts(encoder, experts=2, layers=2, cls=CLS)
-        asked, other = batch([5, 5], experts=[0, 0]), batch([5, 5], experts=[1, 1])
+        tokens, other = batch([5, 5], experts=[0, 0]), batch([5, 5], experts=[1, 1])
         wide.domains[1].data[0] += 0.5
-        assert not torch.allclose(wide(asked), wide(other))
+        assert not torch.allclose(wide(tokens), wide(other))
 
     def test_without_labels_the_general_expert_reads(self, encoder: TextEncoder) -> None:
         wide = specialised(encoder, experts=2, layers=2)
@@ -224,19 +225,19 @@ def test_what_it_does_not_have_is_refused(encoder: TextEncoder) -> None:
 def as_dense(wide: TextEncoder, expert: int) -> TextEncoder:
     """The dense model that `expert` is: what is shared, its own feed-forward halves, its token in place of [CLS]."""
     dense = TextEncoder(CONFIG).double().eval()
-    own: dict[str, Tensor] = {}
+    weights: dict[str, Tensor] = {}
     for name, weight in wide.state_dict().items():
         if ".experts." not in name:
-            own[name] = weight.clone()
+            weights[name] = weight.clone()
         elif f".experts.{expert}." in name:
-            own[name.replace(f"experts.{expert}.", "")] = weight.clone()
-    tokens = [own.pop(f"domains.{number}") for number in range(wide.config.experts)]
-    own["tokens.weight"][CLS] = tokens[expert]
-    dense.load_state_dict(own)
+            weights[name.replace(f"experts.{expert}.", "")] = weight.clone()
+    tokens = [weights.pop(f"domains.{number}") for number in range(wide.config.experts)]
+    weights["tokens.weight"][CLS] = tokens[expert]
+    dense.load_state_dict(weights)
     return dense
 
 
-def own_gradients(dense: TextEncoder) -> list[Tensor | None]:
+def gradients_of(dense: TextEncoder) -> list[Tensor | None]:
     """Of [CLS] and the feed-forward halves but the first, which has no experts."""
     assert dense.tokens.weight.grad is not None
     named = dense.named_parameters()

@@ -64,7 +64,7 @@ class Unconditioned:
     def step(self, state: None, written: Tensor) -> tuple[None, Tensor]:
         return state, self.log_p.expand(len(written), -1)
 
-    def chosen(self, state: None, rows: Tensor) -> None:  # noqa: ARG002  (there is no state)
+    def select(self, state: None, rows: Tensor) -> None:  # noqa: ARG002  (there is no state)
         return state
 
 
@@ -93,7 +93,7 @@ def test_beam_search_over_scores_that_nothing_conditions_finds_the_same(
         length=length, alternatives=3, strength=strength, same_group=same_group, most_of_group=most, width=width
     )
     mine = [sorted(one.tolist()) for one in alternatives(scores, groups, wanted)]
-    assert mine[0] == sorted(beam_search(writer, length=length, width=width, rules=rules).items[0].tolist())
-    found = diverse_beam_search(writer, length=length, groups=3, width=1, strength=strength, rules=rules)
+    assert mine[0] == sorted(beam_search(writer, length=length, width=width, constraints=rules).items[0].tolist())
+    found = diverse_beam_search(writer, length=length, groups=3, width=1, strength=strength, constraints=rules)
     theirs = [sorted(beams.items[0].tolist()) for beams in found]
     assert mine == [one for i, one in enumerate(theirs) if one not in theirs[:i]]

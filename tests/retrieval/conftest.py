@@ -2,7 +2,7 @@
 
 import pytest
 
-from recsys.retrieval.registry import StoredSource
+from recsys.retrieval.source import StoredSource
 from tests.retrieval.kinds import SINGLE, fitted
 from tests.retrieval.worlds import World, world
 

@@ -1,71 +1,68 @@
-"""One source of every kind, fitted on the planted world."""
+"""One source of every type that recommends items, trained by its recipe on the planted world."""
 
 from collections.abc import Callable
 from functools import partial
-from typing import get_args
+from typing import Any
 
 import numpy as np
 
-from models.encoders.sequence import SequenceConfig
-from models.zoo import SEQUENCE_MODELS
-from recsys.bundle import Part
 from recsys.data.splits import split_by_fold
-from recsys.retrieval.ease import EaseConfig
-from recsys.retrieval.factors import AlsConfig, BprConfig
 from recsys.retrieval.fusion import Fusion, FusionSource
-from recsys.retrieval.markov import MarkovConfig
-from recsys.retrieval.neighbours import NeighboursConfig
-from recsys.retrieval.popular import PopularConfig
-from recsys.retrieval.registry import SourceConfig, StoredSource, fit, restore
-from recsys.retrieval.text import TextConfig
-from recsys.training.loop import LoopConfig
-from recsys.training.sequence import SequenceRecipe, train
+from recsys.retrieval.registry import TYPES, kinds, restore_source
+from recsys.retrieval.source import StoredSource
+from recsys.training.plan import Plan
+from recsys.training.recipes import RECIPES, HistoryInputs, TwoStageFit
 from tests.retrieval.worlds import World
 
-CONFIGS: dict[str, SourceConfig] = {
-    "popular": PopularConfig(),
-    "recent": PopularConfig(share=0.1),
-    "markov": MarkovConfig(),
-    "item-neighbours": NeighboursConfig(),
-    "ease": EaseConfig(ridge=20.0),
-    "als": AlsConfig(factors=16),
-    "bpr": BprConfig(factors=16, iterations=200),
-    "text": TextConfig(text_encoder="hashed"),
+SEQUENCE = {
+    "encoder": {"dim": 32, "max_length": 8, "dropout": 0.1},
+    "loop": {"learning_rate": 5e-3, "warmup_steps": 10},
+    "tokens": 256,
+    "temperature": 0.1,
 }
-FOR_ALL = ("popular", "recent")
+SMALL: dict[str, dict[str, Any]] = {
+    "recent": {"share": 0.1},
+    "markov": {"reach": 5, "popularity": 0.0, "decay": 0.6},
+    "ease": {"ridge": 20.0},
+    "als": {"factors": 16},
+    "bpr": {"factors": 16, "iterations": 200},
+    "sasrec": SEQUENCE,
+    "sasrec-text": SEQUENCE,
+    "sasrec-hybrid": SEQUENCE,
+}
+"""Settings that suit a small world, by type."""
+
+FOR_ALL = kinds(lambda can: can.answers == "items" and can.cold_score == 0)
 """The same items for everyone, known or not."""
 
-TEXTS = ("text", "sasrec-text", "sasrec-hybrid")
+SINGLE = kinds(lambda can: can.answers == "items" and not can.truncates)
+"""All but the one that answers at several truncations, which is given its items by a text encoder and has tests of its own."""
+
+TEXTS = [kind for kind in SINGLE if TYPES[kind].capabilities.cold_score is None]
 """Know an item by its text."""
 
-ORDERED = ("markov", *SEQUENCE_MODELS)
+ORDERED = ["markov", *(kind for kind in SINGLE if not TYPES[kind].capabilities.baseline)]
 """Know what comes next, the others only what goes together."""
 
-SINGLE = (*CONFIGS, *SEQUENCE_MODELS)
-KINDS = (*SINGLE, "fusion")
+RANDOM = ["als", "bpr", *(kind for kind in SINGLE if not TYPES[kind].capabilities.baseline)]
+"""Depend on a seed."""
 
-
-def listed() -> set[type[SourceConfig]]:
-    """The kinds of simple source that there are."""
-    return set(get_args(SourceConfig))
+KINDS = [*SINGLE, "fusion"]
 
 
 def fitted(name: str, world: World, *, seed: int = 0, epochs: int = 15) -> StoredSource:
     """The source `name`, not a fusion, on all events of the world but the last of each user."""
-    data = split_by_fold(world.dataset).refit
-    if name in CONFIGS:
-        return fit(CONFIGS[name], data, text=world.text, seed=seed)
-    recipe = SequenceRecipe(
-        items=SEQUENCE_MODELS[name],
-        encoder=SequenceConfig(dim=32, max_length=8, dropout=0.1),
-        loop=LoopConfig(epochs=epochs, learning_rate=5e-3, warmup_steps=10),
-        tokens=256,
-        temperature=0.1,
-        text_encoder=None if SEQUENCE_MODELS[name] == "id" else "hashed",
+    plan = Plan(
+        text_encoder="hashed",
+        include_seen=False,
+        seed=seed,
+        epochs=epochs,
+        overrides={name: SMALL[name]} if name in SMALL else {},
     )
-    *_, part = train(recipe, name=name, fit=data, validation=None, text=world.text, seed=seed)
-    assert isinstance(part, Part)
-    return restore(part)
+    inputs = HistoryInputs(folds=split_by_fold(world.dataset), text=world.text)
+    *_, fit = RECIPES[name].train(name, inputs, plan)
+    assert isinstance(fit, TwoStageFit)
+    return restore_source(fit.refit)
 
 
 def blended(sources: dict[str, StoredSource]) -> FusionSource:

@@ -6,17 +6,17 @@ import pytest
 from recsys.data.history import Rows
 from recsys.indexes.exact import ExactConfig, ExactIndex
 from recsys.retrieval.dense import DenseSource
-from recsys.retrieval.registry import StoredSource
 from recsys.retrieval.sequence import SequenceSource
+from recsys.retrieval.source import StoredSource
 from recsys.retrieval.text import TextSource
 from tests.retrieval.worlds import World, query
 
 
 @pytest.fixture(params=["sasrec-hybrid", "text"])
 def source(request: pytest.FixtureRequest, sources: dict[str, StoredSource]) -> SequenceSource | TextSource:
-    found = sources[request.param]
-    assert isinstance(found, SequenceSource | TextSource)
-    return found
+    candidates = sources[request.param]
+    assert isinstance(candidates, SequenceSource | TextSource)
+    return candidates
 
 
 @pytest.fixture
@@ -36,28 +36,28 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_candidates_and_their_scores_are_encoded_once(
     source: SequenceSource | TextSource, encoded: list[int], planted: World
 ) -> None:
-    asked = [query([1, 2], allowed=planted.items), query([3], allowed=planted.items)]
-    source.score(asked, source.search(asked, k=5).rows)
+    questions = [query([1, 2], allowed=planted.items), query([3], allowed=planted.items)]
+    source.score(questions, source.search(questions, k=5).rows)
     assert encoded == [2]
 
 
-def test_a_history_that_is_kept_is_encoded_again_only_where_that_is_cheap(
+def test_a_history_that_is_cached_is_encoded_again_only_where_that_is_cheap(
     source: SequenceSource | TextSource, encoded: list[int], planted: World
 ) -> None:
     first, second = ([query([row], allowed=planted.items)] for row in (1, 3))
-    for asked in (first, second, first):
-        source.search(asked, k=5)
-    assert encoded == ([1, 1] if source.keeps else [1, 1, 1])
+    for queries in (first, second, first):
+        source.search(queries, k=5)
+    assert encoded == ([1, 1] if source.caches_queries else [1, 1, 1])
 
 
 def test_another_index_keeps_the_vectors_and_other_items_do_not(
     source: SequenceSource | TextSource, encoded: list[int], planted: World
 ) -> None:
-    asked = [query([1], allowed=planted.items)]
-    found = source.search(asked, k=5)
-    moved = source.with_index(ExactIndex(ExactConfig(), source.vectors, known=source.known))
-    np.testing.assert_array_equal(moved.search(asked, k=5).rows, found.rows)
+    questions = [query([1], allowed=planted.items)]
+    candidates = source.search(questions, k=5)
+    moved = source.with_index(None, ExactIndex(ExactConfig(), source.vectors, known=source.known))
+    np.testing.assert_array_equal(moved.search(questions, k=5).rows, candidates.rows)
     assert encoded == [1]
     changed = source.with_items(np.array([1]), planted.text[[30]])
-    assert changed.search(asked, k=5).rows.tolist() != found.rows.tolist()
+    assert changed.search(questions, k=5).rows.tolist() != candidates.rows.tolist()
     assert encoded == [1, 1]

@@ -34,11 +34,11 @@ def test_each_column_is_a_ridge_regression_without_itself() -> None:
 def test_the_largest_weights_of_each_row_are_kept_and_the_loss_is_told() -> None:
     whole = fit_ease(DATA, EaseConfig(ridge=7.0)).matrix.toarray()
     cut = fit_ease(DATA, EaseConfig(ridge=7.0, keep=5))
-    kept = cut.matrix.toarray()
-    assert ((kept != 0).sum(axis=1) <= 5).all()
-    for row, full in zip(kept, whole, strict=True):
+    largest = cut.matrix.toarray()
+    assert ((largest != 0).sum(axis=1) <= 5).all()
+    for row, full in zip(largest, whole, strict=True):
         assert np.abs(full[row == 0]).max() <= np.abs(row[row != 0]).min() + 1e-9
-    lost = 1 - np.abs(kept).sum() / np.abs(whole).sum()
+    lost = 1 - np.abs(largest).sum() / np.abs(whole).sum()
     assert cut.figures["weight_lost"] == pytest.approx(lost, abs=1e-5)
 
 

@@ -43,8 +43,8 @@ def naive_user(vectors: NDArray[np.float32], past: list[int], config: AlsConfig)
 def test_a_history_solves_the_normal_equations(past: list[int], alpha: float, decay: float) -> None:
     config = AlsConfig(alpha=alpha, decay=decay, ridge=0.5)
     vectors = item_vectors(8, 3)
-    found = als(vectors, config).encode([np.array(past)])[0]
-    np.testing.assert_allclose(found, naive_user(vectors, past, config), rtol=1e-2, atol=1e-3)
+    vector = als(vectors, config).encode([np.array(past)])[0]
+    np.testing.assert_allclose(vector, naive_user(vectors, past, config), rtol=1e-2, atol=1e-3)
 
 
 def test_without_decay_it_is_the_user_that_implicit_would_learn() -> None:
@@ -81,7 +81,7 @@ def test_bpr_takes_the_weighted_mean_of_the_items_and_leaves_the_bias_alone(
     past: list[int], decay: float, scale: float
 ) -> None:
     vectors = item_vectors(8, 4)
-    source = BprSource(vectors, known=np.ones(8, dtype=np.bool_), config={"decay": decay, "scale": scale})
+    source = BprSource(vectors, kind="bpr", known=np.ones(8, dtype=np.bool_), config={"decay": decay, "scale": scale})
     weights = [decay**age for age in range(len(past))][::-1]
     taste = sum(weight * vectors[row, :3] for weight, row in zip(weights, past, strict=True)) / sum(weights)
     expected = [scale * taste @ vectors[row, :3] + vectors[row, 3] for row in range(8)]
@@ -99,16 +99,18 @@ def test_a_bpr_history_is_as_good_as_the_user_that_was_trained(planted: World, s
     ours = fit_bpr(folds.refit, BprConfig(factors=16), seed=seed)
     np.testing.assert_array_equal(ours.vectors, model.item_factors)
     assert (model.user_factors[:, -1] == 1).all()  # the items' last column is their bias
-    asked = over_catalogue(folds.test.histories, items=items, include_seen=False)
-    allowed = np.stack([question.allowed for question in asked])
-    folded = ndcg(dense_ranks(ours.score(asked, everything(len(asked), items=items)), folds.test.targets, allowed))
+    questions = over_catalogue(folds.test.histories, items=items, include_seen=False)
+    allowed = np.stack([question.allowed for question in questions])
+    folded = ndcg(
+        dense_ranks(ours.score(questions, everything(len(questions), items=items)), folds.test.targets, allowed)
+    )
     learned = ndcg(dense_ranks(model.user_factors @ model.item_factors.T, folds.test.targets, allowed))
     assert folded.mean() > learned.mean()
 
 
 def test_other_weights_of_a_history_need_no_new_fit(planted: World) -> None:
     source = fit_bpr(planted.dataset, BprConfig(factors=4, iterations=2), seed=0)
-    other = source.reweighed(decay=0.1, scale=3.0)
+    other = source.with_query_time(decay=0.1, scale=3.0)
     assert other.vectors is source.vectors
     assert other.config == source.config | {"decay": 0.1, "scale": 3.0}
     assert source.config["decay"] == 0.8

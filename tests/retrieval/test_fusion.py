@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from recsys.bundle import Part
 from recsys.errors import BundleError
 from recsys.retrieval.fusion import Fusion, FusionSource, gather, stack
-from recsys.retrieval.source import Candidates, Query, Scores, top
+from recsys.retrieval.source import Candidates, Explanation, Query, Rows, Scores, top
 from tests.retrieval.worlds import everything, query
 
 SCORES = st.one_of(st.floats(-5, 5, width=32), st.just(nan))
@@ -30,6 +30,9 @@ class Fixed:
     def score(self, queries: Sequence[Query], rows: NDArray[np.int64]) -> Scores:
         assert len(queries) == len(rows)
         return np.where(rows >= 0, self.scores[np.maximum(rows, 0)], np.nan).astype(np.float32)
+
+    def explain(self, query: Query, rows: Rows) -> list[Explanation]:  # noqa: ARG002
+        return [() for _ in rows]
 
 
 def fusion(sources: dict[str, Fixed], *weights: float, depth: int = 100) -> FusionSource:
@@ -62,15 +65,15 @@ def test_features_are_standardised_scores_and_silences(scores: list[list[float]]
     spreads = [np.nanstd(own) for own in scores if not all(map(isnan, own))]
     if any(0 < spread < 1e-3 for spread in spreads):
         return  # too close to level for float32
-    found = stack([np.array([own], dtype=np.float32) for own in scores])
-    np.testing.assert_allclose(found[0], naive_features(scores), rtol=1e-3, atol=1e-3)
+    stacked = stack([np.array([own], dtype=np.float32) for own in scores])
+    np.testing.assert_allclose(stacked[0], naive_features(scores), rtol=1e-3, atol=1e-3)
 
 
 def test_the_scale_and_the_origin_of_a_source_do_not_count() -> None:
     plain, moved = Fixed(1, 2, 5, 3), Fixed(1001, 1002, 1005, 1003)
-    asked, other = [query([], allowed=4)], Fixed(3, 1, 1, 2)
-    one = fusion({"a": plain, "b": other}, 1, 1).search(asked, k=4)
-    two = fusion({"a": moved, "b": other}, 1, 1).search(asked, k=4)
+    questions, other = [query([], allowed=4)], Fixed(3, 1, 1, 2)
+    one = fusion({"a": plain, "b": other}, 1, 1).search(questions, k=4)
+    two = fusion({"a": moved, "b": other}, 1, 1).search(questions, k=4)
     np.testing.assert_array_equal(one.rows, two.rows)
     np.testing.assert_allclose(one.scores, two.scores, rtol=1e-3)
 
@@ -78,79 +81,82 @@ def test_the_scale_and_the_origin_of_a_source_do_not_count() -> None:
 def test_no_opinion_is_not_a_low_score() -> None:
     """Item 2 is new to `ids`; its text is the best. As a zero in `ids` it would be last."""
     ids, text = Fixed(3, 2, nan, 1), Fixed(0, 1, 2, 1)
-    asked = [query([], allowed=4)]
-    assert fusion({"ids": ids, "text": text}, 1, 1).search(asked, k=4).rows[0, 0] == 2
-    assert fusion({"ids": Fixed(3, 2, 0, 1), "text": text}, 1, 1).search(asked, k=4).rows[0, 0] != 2
+    questions = [query([], allowed=4)]
+    assert fusion({"ids": ids, "text": text}, 1, 1).search(questions, k=4).rows[0, 0] == 2
+    assert fusion({"ids": Fixed(3, 2, 0, 1), "text": text}, 1, 1).search(questions, k=4).rows[0, 0] != 2
 
 
 def test_silence_has_weights_of_its_own() -> None:
     ids, text = Fixed(3, 2, nan, 1), Fixed(0, 1, 2, 1)
-    asked = [query([], allowed=4)]
+    questions = [query([], allowed=4)]
     shunned = fusion({"ids": ids, "text": text}, 1, 1, -9, 0)
-    assert shunned.search(asked, k=4).rows[0].tolist()[-1] == 2
+    assert shunned.search(questions, k=4).rows[0].tolist()[-1] == 2
     trusted = fusion({"ids": ids, "text": text}, 1, 1, 0, 0, 0, 4)
     plain = fusion({"ids": ids, "text": text}, 1, 1)
-    gain = trusted.search(asked, k=1).scores[0, 0] - plain.search(asked, k=1).scores[0, 0]
+    gain = trusted.search(questions, k=1).scores[0, 0] - plain.search(questions, k=1).scores[0, 0]
     z = (2 - 1) / np.std([0, 1, 2, 1])
     assert gain == pytest.approx(4 * z / 2, rel=1e-4)  # half of the sources are silent on it alone
 
 
 def test_a_source_that_is_silent_on_everything_changes_no_order() -> None:
-    asked = [query([], allowed=4)]
+    questions = [query([], allowed=4)]
     speaks, quiet = Fixed(1, 4, 2, 3), Fixed(nan, nan, nan, nan)
-    found = fusion({"a": speaks, "b": quiet}, 1, 1, 5, 5, -9, -9).search(asked, k=4)
-    assert found.rows.tolist() == [[1, 3, 2, 0]]
+    candidates = fusion({"a": speaks, "b": quiet}, 1, 1, 5, 5, -9, -9).search(questions, k=4)
+    assert candidates.rows.tolist() == [[1, 3, 2, 0]]
 
 
 def test_candidates_are_the_best_of_each_source_once() -> None:
-    asked = [query([], allowed=5), query([], allowed=np.array([False, True, False, False, True]))]
+    questions = [query([], allowed=5), query([], allowed=np.array([False, True, False, False, True]))]
     sources = [Fixed(9, 8, 7, nan, 1), Fixed(nan, 5, 9, nan, 8)]
-    assert gather(sources, asked, depth=2).tolist() == [[0, 1, 2, 4], [1, 4, -1, -1]]
-    assert fusion({"a": sources[0], "b": sources[1]}, 1, 1, depth=2).search(asked, k=5).rows[1, 2:].tolist() == [-1] * 3
+    assert gather(sources, questions, depth=2).tolist() == [[0, 1, 2, 4], [1, 4, -1, -1]]
+    assert (
+        fusion({"a": sources[0], "b": sources[1]}, 1, 1, depth=2).search(questions, k=5).rows[1, 2:].tolist()
+        == [-1] * 3
+    )
 
 
 def test_rows_are_scored_as_they_stand_among_the_candidates() -> None:
     sources = {"a": Fixed(9, 8, 7, 1, 5), "b": Fixed(1, 5, 9, 3, 8)}
-    fused, asked = fusion(sources, 1, 1, depth=2), [query([], allowed=5)]
-    found = fused.search(asked, k=5)
-    whole = fused.score(asked, everything(1, items=5))[0]
-    candidates = found.rows[0][found.rows[0] >= 0]
-    np.testing.assert_allclose(whole[candidates], found.scores[0, : len(candidates)], rtol=1e-4)
-    np.testing.assert_array_equal(fused.score(asked, np.array([[3]]))[0], whole[3:4])
-    assert np.isnan(fused.score(asked, np.array([[-1]]))).all()
+    fused, questions = fusion(sources, 1, 1, depth=2), [query([], allowed=5)]
+    candidates = fused.search(questions, k=5)
+    rows = candidates.rows[0][candidates.rows[0] >= 0]
+    whole = fused.score(questions, everything(1, items=5))[0]
+    np.testing.assert_allclose(whole[rows], candidates.scores[0, : len(rows)], rtol=1e-4)
+    np.testing.assert_array_equal(fused.score(questions, np.array([[3]]))[0], whole[3:4])
+    assert np.isnan(fused.score(questions, np.array([[-1]]))).all()
 
 
 def test_a_query_without_any_candidate_has_no_scores() -> None:
     fused = fusion({"a": Fixed(nan, nan)}, 1)
     assert np.isnan(fused.score([query([], allowed=2)], everything(1, items=2))).all()
-    found, why = fused.explained([query([], allowed=2)], k=2)
-    assert (found.rows == -1).all()
+    candidates, why = fused.attributed([query([], allowed=2)], k=2)
+    assert (candidates.rows == -1).all()
     assert why == [[]]
 
 
 def test_every_item_names_the_source_that_lifted_it_most_and_all_that_had_an_opinion() -> None:
     sources = {"a": Fixed(9, 1, 1, nan), "b": Fixed(1, 9, 1, 1), "c": Fixed(1, 1, 2, 9)}
-    found, why = fusion(sources, 1, 1, 1).explained([query([], allowed=4)], k=4)
-    lifted = {int(row): source for row, (source, _) in zip(found.rows[0], why[0], strict=True)}
+    candidates, why = fusion(sources, 1, 1, 1).attributed([query([], allowed=4)], k=4)
+    lifted = {int(row): source for row, (source, _) in zip(candidates.rows[0], why[0], strict=True)}
     assert lifted == {0: "a", 1: "b", 3: "c", 2: "c"}
-    heard = {int(row): names for row, (_, names) in zip(found.rows[0], why[0], strict=True)}
+    heard = {int(row): names for row, (_, names) in zip(candidates.rows[0], why[0], strict=True)}
     assert heard[0] == ("a", "b", "c")
     assert heard[3] == ("b", "c")
 
 
 def test_the_weight_decides_who_lifted_most_and_the_silent_never_did() -> None:
     sources = {"a": Fixed(9, 1, 1, nan), "b": Fixed(9, 1, 1, 1)}
-    _, why = fusion(sources, 1, 3, 99, 0).explained([query([], allowed=4)], k=4)
+    _, why = fusion(sources, 1, 3, 99, 0).attributed([query([], allowed=4)], k=4)
     assert why[0][0][0] == "b"
-    _, why = fusion(sources, 3, 1, 0, 0).explained([query([], allowed=4)], k=4)
+    _, why = fusion(sources, 3, 1, 0, 0).attributed([query([], allowed=4)], k=4)
     assert ("b", ("b",)) in why[0]
 
 
 def test_why_does_not_depend_on_how_many_are_asked_for() -> None:
     generator = np.random.default_rng(4)
     sources = {name: Fixed(*generator.standard_normal(30)) for name in "abc"}
-    fused, asked = fusion(sources, 1, 0.7, 1.2), [query([], allowed=30)]
-    assert fused.explained(asked, k=3)[1][0] == fused.explained(asked, k=30)[1][0][:3]
+    fused, questions = fusion(sources, 1, 0.7, 1.2), [query([], allowed=30)]
+    assert fused.attributed(questions, k=3)[1][0] == fused.attributed(questions, k=30)[1][0][:3]
 
 
 def test_weights_that_do_not_fit_the_sources_are_refused() -> None:

@@ -76,28 +76,28 @@ def test_markov_takes_histories_shorter_than_its_reach() -> None:
 def test_neighbours_are_the_shrunk_cosines_and_of_equals_the_first(seed: int, keep: int) -> None:
     data = drawn(np.random.default_rng(seed))
     config = NeighboursConfig(keep=keep, shrink=2.0)
-    found = fit_neighbours(data, config).matrix.toarray()
-    np.testing.assert_allclose(found, naive_neighbours(data, config), rtol=1e-5)
+    fitted = fit_neighbours(data, config).matrix.toarray()
+    np.testing.assert_allclose(fitted, naive_neighbours(data, config), rtol=1e-5)
 
 
 @pytest.mark.parametrize("block", [1, 5])
 def test_neighbours_found_in_blocks_are_the_same(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
     data, config = drawn(np.random.default_rng(3)), NeighboursConfig(keep=3, shrink=2.0)
     whole = fit_neighbours(data, config).matrix.toarray()
-    monkeypatch.setattr(neighbours, "BLOCK", block)
+    monkeypatch.setattr(neighbours, "ITEMS_PER_BLOCK", block)
     np.testing.assert_array_equal(fit_neighbours(data, config).matrix.toarray(), whole)
 
 
 @given(seed=st.integers(0, 20), ridge=st.floats(0.5, 100))
 def test_ease_is_one_ridge_regression_an_item(seed: int, ridge: float) -> None:
     data = drawn(np.random.default_rng(seed))
-    found = fit_ease(data, EaseConfig(ridge=ridge)).matrix.toarray()
-    np.testing.assert_allclose(found, naive_ease(data, ridge), rtol=1e-3, atol=1e-5)
-    assert (np.diag(found) == 0).all()
+    fitted = fit_ease(data, EaseConfig(ridge=ridge)).matrix.toarray()
+    np.testing.assert_allclose(fitted, naive_ease(data, ridge), rtol=1e-3, atol=1e-5)
+    assert (np.diag(fitted) == 0).all()
 
 
 def test_ease_mirrors_its_inverse_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ease, "BLOCK", 5)
+    monkeypatch.setattr(ease, "ROWS_PER_BLOCK", 5)
     data = drawn(np.random.default_rng(1))
     np.testing.assert_allclose(
         fit_ease(data, EaseConfig(ridge=9.0)).matrix.toarray(), naive_ease(data, 9.0), rtol=1e-3, atol=1e-5
@@ -108,11 +108,11 @@ def test_ease_keeps_the_largest_weights_and_reports_what_it_lost() -> None:
     data = drawn(np.random.default_rng(0))
     whole, few = naive_ease(data, 5.0), fit_ease(data, EaseConfig(ridge=5.0, keep=3))
     assert np.diff(few.matrix.indptr).max() <= 3
-    kept = few.matrix.toarray()
+    largest = few.matrix.toarray()
     for row in range(data.items):
-        smallest = np.abs(kept[row][kept[row] != 0]).min(initial=np.inf)
-        assert (np.abs(whole[row][kept[row] == 0]) <= smallest + 1e-5).all()
-    lost = 1 - np.abs(kept).sum() / np.abs(whole).sum()
+        smallest = np.abs(largest[row][largest[row] != 0]).min(initial=np.inf)
+        assert (np.abs(whole[row][largest[row] == 0]) <= smallest + 1e-5).all()
+    lost = 1 - np.abs(largest).sum() / np.abs(whole).sum()
     assert few.part("ease").figures["weight_lost"] == pytest.approx(lost, rel=1e-3)
     assert 0 < lost < 1
     assert fit_ease(data, EaseConfig(ridge=5.0)).figures["weight_lost"] == pytest.approx(0, abs=1e-6)
@@ -131,11 +131,11 @@ def test_a_matrix_that_cannot_be_inverted_is_told() -> None:
 @given(rows=st.integers(1, 9), columns=st.integers(1, 9), keep=st.integers(1, 12), seed=st.integers(0, 9))
 def test_keeping_the_largest_loses_what_it_says(rows: int, columns: int, keep: int, seed: int) -> None:
     dense = np.random.default_rng(seed).standard_normal((rows, columns)).astype(np.float32)
-    kept, lost = keep_largest(dense, keep=keep)
-    for row, sparse in zip(dense, kept.toarray(), strict=True):
+    largest, lost = keep_largest(dense, keep=keep)
+    for row, sparse in zip(dense, largest.toarray(), strict=True):
         expected = sorted(np.abs(row))[-keep:]
         np.testing.assert_array_equal(sorted(np.abs(sparse[sparse != 0])), expected)
-    assert lost == pytest.approx(1 - np.abs(kept.toarray()).sum() / np.abs(dense).sum(), abs=1e-6)
+    assert lost == pytest.approx(1 - np.abs(largest.toarray()).sum() / np.abs(dense).sum(), abs=1e-6)
 
 
 def naive_scores(source: ItemItemSource, past: list[int]) -> NDArray[np.float64]:
@@ -150,7 +150,7 @@ def naive_scores(source: ItemItemSource, past: list[int]) -> NDArray[np.float64]
 @given(past=st.lists(st.integers(0, 14), min_size=1, max_size=30), window=st.integers(1, 20), decay=st.floats(0.1, 1))
 def test_a_history_weighs_by_how_long_ago_each_known_event_was(past: list[int], window: int, decay: float) -> None:
     data = drawn(np.random.default_rng(3))
-    source = fit_markov(data, MarkovConfig(window=window)).reweighed(decay=decay)
+    source = fit_markov(data, MarkovConfig(window=window)).with_query_time(decay=decay)
     scores = source.score([query(past, allowed=20)], everything(1, items=20))[0]
     known = np.flatnonzero(source.known)
     if any(row in known for row in past):
@@ -162,10 +162,10 @@ def test_a_history_weighs_by_how_long_ago_each_known_event_was(past: list[int], 
 
 def test_negative_weights_count_and_are_not_recommended() -> None:
     matrix = sp.csr_matrix(np.array([[0, 2, -1, 0], [0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]], dtype=np.float32))
-    source = ItemItemSource(matrix, known=np.ones(4, dtype=np.bool_), decay=1, window=9, config={})
-    asked = [query([0], allowed=4)]
-    assert source.search(asked, k=4).rows.tolist() == [[1, -1, -1, -1]]
-    assert source.score(asked, everything(1, items=4)).tolist() == [[0, 2, -1, 0]]
+    source = ItemItemSource(matrix, kind="markov", known=np.ones(4, dtype=np.bool_), decay=1, window=9, config={})
+    questions = [query([0], allowed=4)]
+    assert source.search(questions, k=4).rows.tolist() == [[1, -1, -1, -1]]
+    assert source.score(questions, everything(1, items=4)).tolist() == [[0, 2, -1, 0]]
 
 
 def test_an_item_counts_once_a_user_in_what_goes_together() -> None:
@@ -173,9 +173,9 @@ def test_an_item_counts_once_a_user_in_what_goes_together() -> None:
     assert interactions(data).toarray().tolist() == [[1, 1, 0], [0, 1, 0], [0, 0, 0]]
 
 
-def test_what_was_said_after_other_histories_is_not_said_again() -> None:
+def test_scores_after_other_histories_are_not_reused() -> None:
     matrix = sp.csr_matrix(np.array([[0, 2, 0], [0, 0, 3], [0, 0, 0]], dtype=np.float32))
-    source = ItemItemSource(matrix, known=np.ones(3, dtype=np.bool_), decay=1, window=9, config={})
+    source = ItemItemSource(matrix, kind="markov", known=np.ones(3, dtype=np.bool_), decay=1, window=9, config={})
     first, second = [query([0], allowed=3)], [query([1], allowed=3)]
     assert source.search(first, k=1).rows.tolist() == [[1]]
     assert source.score(second, everything(1, items=3)).tolist() == [[0, 0, 3]]
@@ -184,7 +184,7 @@ def test_what_was_said_after_other_histories_is_not_said_again() -> None:
 
 
 def test_candidates_and_their_scores_cost_one_product(monkeypatch: pytest.MonkeyPatch) -> None:
-    source, asked = fit_markov(drawn(np.random.default_rng(3)), MarkovConfig()), [query([1, 2], allowed=15)]
+    source, questions = fit_markov(drawn(np.random.default_rng(3)), MarkovConfig()), [query([1, 2], allowed=15)]
     weighed, weigh = list[int](), source._weights
 
     def counted(queries: Sequence[Query]) -> sp.csr_matrix:
@@ -192,5 +192,5 @@ def test_candidates_and_their_scores_cost_one_product(monkeypatch: pytest.Monkey
         return weigh(queries)
 
     monkeypatch.setattr(source, "_weights", counted)
-    source.score(asked, source.search(asked, k=5).rows)
+    source.score(questions, source.search(questions, k=5).rows)
     assert weighed == [1]

@@ -43,10 +43,10 @@ def test_neighbours_are_a_shrunk_cosine_the_nearest_kept() -> None:
             both = sum(one in mine and other in mine for mine in sets)
             alone = [sum(item in mine for mine in sets) for item in (one, other)]
             similar.append(0 if one == other else both / (sqrt(alone[0] * alone[1]) + 3.0))
-        kept = np.flatnonzero(matrix[one])
-        assert len(kept) == 4
-        np.testing.assert_allclose(matrix[one, kept], np.array(similar)[kept], rtol=1e-5)
-        assert min(np.array(similar)[kept]) >= sorted(similar)[-4] - 1e-9
+        columns = np.flatnonzero(matrix[one])
+        assert len(columns) == 4
+        np.testing.assert_allclose(matrix[one, columns], np.array(similar)[columns], rtol=1e-5)
+        assert min(np.array(similar)[columns]) >= sorted(similar)[-4] - 1e-9
 
 
 def test_popular_counts_events_and_recent_the_last_of_each_history() -> None:

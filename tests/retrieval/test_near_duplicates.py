@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.data.history import History
+from recsys.retrieval.explanation import Reason
 from recsys.retrieval.near_duplicates import DuplicateBackoff, NearDuplicates
-from recsys.retrieval.source import Candidates, Query, Scores, top
+from recsys.retrieval.source import Candidates, Explanation, Query, Rows, Scores, top
 from recsys.service import Options, Recommender
 from recsys.store import Store
 from recsys.store.records import ItemDraft
@@ -23,20 +24,20 @@ def grown(*new: int) -> NearDuplicates:
     return NearDuplicates(4).with_items(np.arange(len(vectors)), vectors)
 
 
-def test_who_reads_the_same_borrows_and_no_one_else() -> None:
-    twins = grown(2, -1, 0)
-    assert twins.originals(np.array([-1, 0, 3, 4, 5, 6, 9])).tolist() == [-1, 0, 3, 2, 5, 0, 9]
-    assert len(twins) == 2
+def test_a_near_duplicate_has_an_original_and_other_items_have_none() -> None:
+    duplicates = grown(2, -1, 0)
+    assert duplicates.originals_of(np.array([-1, 0, 3, 4, 5, 6, 9])).tolist() == [-1, 0, 3, 2, 5, 0, 9]
+    assert len(duplicates) == 2
 
 
-def test_a_changed_text_finds_another_twin_or_none() -> None:
+def test_a_changed_text_has_another_original_or_none() -> None:
     vectors = np.concatenate([TEXT, TEXT[1:2], np.full((1, 4), 0.5, dtype=np.float32)])
-    twins = grown(2, 0).with_items(np.array([4]), vectors)
-    assert twins.originals(np.array([4, 5])).tolist() == [1, 0]
-    assert len(twins.with_items(np.array([5]), vectors)) == 1
+    duplicates = grown(2, 0).with_items(np.array([4]), vectors)
+    assert duplicates.originals_of(np.array([4, 5])).tolist() == [1, 0]
+    assert len(duplicates.with_items(np.array([5]), vectors)) == 1
 
 
-def test_an_old_item_never_borrows() -> None:
+def test_a_trained_item_never_has_an_original() -> None:
     assert len(NearDuplicates(4).with_items(np.array([1]), np.repeat(TEXT[:1], 4, axis=0))) == 0
 
 
@@ -50,6 +51,9 @@ class Fixed:
     def score(self, queries: Sequence[Query], rows: NDArray[np.int64]) -> Scores:  # noqa: ARG002
         return np.where((rows >= 0) & (rows < 4), rows, np.nan).astype(np.float32)
 
+    def explain(self, query: Query, rows: Rows) -> list[Explanation]:  # noqa: ARG002
+        return [(Reason(0, float(row)),) for row in rows]
+
 
 def ask(*allowed: int) -> list[Query]:
     flags = np.zeros(7, dtype=np.bool_)
@@ -57,16 +61,22 @@ def ask(*allowed: int) -> list[Query]:
     return [Query(History.undated(np.array([0])), flags)]
 
 
-def test_what_is_found_has_the_score_that_is_given() -> None:
-    lending = DuplicateBackoff(Fixed(), grown(2, -1, 0))
-    found = lending.search(ask(0, 1, 2, 3, 4, 5, 6), k=6)
-    assert found.rows.tolist() == [[3, 2, 4, 1, 0, 6]]
-    np.testing.assert_array_equal(lending.score(ask(), found.rows), found.scores)
+def test_a_row_that_is_found_has_the_score_of_the_scoring() -> None:
+    backoff = DuplicateBackoff(Fixed(), grown(2, -1, 0))
+    candidates = backoff.search(ask(0, 1, 2, 3, 4, 5, 6), k=6)
+    assert candidates.rows.tolist() == [[3, 2, 4, 1, 0, 6]]
+    np.testing.assert_array_equal(backoff.score(ask(), candidates.rows), candidates.scores)
 
 
-def test_a_lender_that_may_not_be_shown_still_lends() -> None:
-    lending = DuplicateBackoff(Fixed(), grown(2, -1, 0))
-    assert lending.search(ask(1, 4), k=3).rows.tolist() == [[4, 1, -1]]
+def test_an_original_that_is_not_allowed_still_gives_its_score() -> None:
+    backoff = DuplicateBackoff(Fixed(), grown(2, -1, 0))
+    assert backoff.search(ask(1, 4), k=3).rows.tolist() == [[4, 1, -1]]
+
+
+def test_a_duplicate_is_explained_as_its_original() -> None:
+    backoff = DuplicateBackoff(Fixed(), grown(2, -1, 0))
+    explanations = backoff.explain(ask(0)[0], np.array([4, 3, 6]))
+    assert [reasons[0].weight for reasons in explanations] == [2, 3, 0]
 
 
 def test_a_copy_stands_beside_its_original_in_the_blend(served: tuple[Recommender, Store, Planted]) -> None:
@@ -74,8 +84,8 @@ def test_a_copy_stands_beside_its_original_in_the_blend(served: tuple[Recommende
     start, follower = next(iter(planted.world.successor.items()))
     old = recommender.item(follower)
     recommender.put_items([ItemDraft(item_id="copy", title=old.title, attributes=old.attributes)])
-    shown = [item.item_id for item in recommender.recommend(history=[start], options=Options(k=30)).items]
-    assert abs(shown.index("copy") - shown.index(follower)) <= 2
+    before = [item.item_id for item in recommender.recommend(history=[start], options=Options(k=30)).items]
+    assert abs(before.index("copy") - before.index(follower)) <= 2
     recommender.delete_item(follower)
     after = [item.item_id for item in recommender.recommend(history=[start], options=Options(k=30)).items]
-    assert after.index("copy") <= shown.index("copy")
+    assert after.index("copy") <= before.index("copy")

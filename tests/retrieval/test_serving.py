@@ -1,4 +1,4 @@
-"""The parts of a bundle as they answer: by name, filled up where they find too few, grown by new items."""
+"""The parts of a bundle as they answer: by name, filled up where they find too few, extended by new items."""
 
 from dataclasses import replace
 
@@ -7,11 +7,13 @@ import pytest
 
 from recsys.bundle import Bundle, Part
 from recsys.errors import BundleError, InvalidRequest
+from recsys.ranking.pipeline import Ranking, RankingOptions, rank
 from recsys.retrieval.fusion import Fusion
-from recsys.retrieval.registry import StoredSource, restore
-from recsys.retrieval.serving import Deployed, deploy, popular_only
-from recsys.store.vectors import LAYER
-from tests.retrieval.kinds import TEXTS, blended
+from recsys.retrieval.registry import restore
+from recsys.retrieval.serving import ServingModel, popular_only, serving_model
+from recsys.retrieval.source import Query, StoredSource
+from recsys.store.records import LAST_LAYER
+from tests.retrieval.kinds import FOR_ALL, TEXTS, blended
 from tests.retrieval.worlds import World, query
 
 
@@ -23,93 +25,99 @@ def bundle(sources: dict[str, StoredSource], planted: World) -> Bundle:
 
 
 @pytest.fixture
-def deployed(bundle: Bundle) -> Deployed:
-    return deploy(bundle)
+def model(bundle: Bundle) -> ServingModel:
+    return serving_model(bundle)
 
 
-def test_a_bundle_answers_with_each_of_its_parts(deployed: Deployed, bundle: Bundle, planted: World) -> None:
+def filled(model: ServingModel, queries: list[Query], *, k: int, part: str) -> Ranking:
+    return rank(model, queries, RankingOptions(part=part, k=k, fill=True))
+
+
+def test_a_bundle_answers_with_each_of_its_parts(model: ServingModel, bundle: Bundle, planted: World) -> None:
     for name in bundle.parts:
-        found, why = deployed.search([query([1, 2], allowed=planted.items)], k=7, encoder=name)
-        assert (found.rows >= 0).all()
-        assert len(why[0]) == 7
-        for source, heard in why[0]:
-            assert source in heard
-            assert set(heard) <= set(deployed.sources)
+        ranking = filled(model, [query([1, 2], allowed=planted.items)], k=7, part=name)
+        assert (ranking.rows >= 0).all()
+        assert len(ranking.attributions[0]) == 7
+        for source, scoring in ranking.attributions[0]:
+            assert source in scoring
+            assert set(scoring) <= set(model.sources)
 
 
-def test_the_default_answers_unless_another_is_asked_for(deployed: Deployed) -> None:
-    assert deployed.name(None) == "blend"
-    assert deployed.name("markov") == "markov"
+def test_the_default_answers_unless_another_is_asked_for(model: ServingModel) -> None:
+    assert model.part_name(None) == "blend"
+    assert model.part_name("markov") == "markov"
     with pytest.raises(InvalidRequest, match=r"unknown encoder 'bert': choose one of als, blend, bpr"):
-        deployed.name("bert")
+        model.part_name("bert")
 
 
-def test_popular_items_fill_what_a_part_cannot(deployed: Deployed, planted: World) -> None:
+def test_popular_items_fill_what_a_part_cannot(model: ServingModel, planted: World) -> None:
     width = planted.dataset.items + 2
     allowed = np.ones(width, dtype=np.bool_)
     allowed[3] = False
-    asked = [query([1, 2], allowed=allowed), query([], allowed=allowed)]
-    found, why = deployed.search(asked, k=width, encoder="item-neighbours")
-    own = [sum(source == "item-neighbours" for source, _ in reasons) for reasons in why]
-    assert 0 < own[0] < width
-    assert own[1] == 0
-    for rows, scores, reasons in zip(found.rows, found.scores, why, strict=True):
+    queries = [query([1, 2], allowed=allowed), query([], allowed=allowed)]
+    ranking = filled(model, queries, k=width, part="item-neighbours")
+    counts = [sum(source == "item-neighbours" for source, _ in sources) for sources in ranking.attributions]
+    assert 0 < counts[0] < width
+    assert counts[1] == 0
+    for rows, scores, sources in zip(ranking.rows, ranking.scores, ranking.attributions, strict=True):
         assert sorted(rows[: width - 1].tolist()) == [row for row in range(width) if row != 3]
         assert (np.diff(scores[: width - 1]) < 0).sum() >= width - 2 - 5  # only what was found may be level
         assert rows[-1] == -1
-        assert len(reasons) == width - 1
-    popular = deployed.sources["popular"].search([query([], allowed=allowed)], k=width).rows[0]
-    np.testing.assert_array_equal(found.rows[1], popular)
-    filled = found.rows[0, own[0] : width - 1].tolist()
-    assert filled == [row for row in popular.tolist() if row in filled]
+        assert len(sources) == width - 1
+    popular = model.sources["popular"].search([query([], allowed=allowed)], k=width).rows[0]
+    np.testing.assert_array_equal(ranking.rows[1], popular)
+    added = ranking.rows[0, counts[0] : width - 1].tolist()
+    assert added == [row for row in popular.tolist() if row in added]
 
 
-def test_what_fills_is_the_same_however_many_are_asked_for(deployed: Deployed, planted: World) -> None:
-    asked = [query([1, 2], allowed=planted.items)]
-    long, _ = deployed.search(asked, k=40, encoder="item-neighbours")
-    short, _ = deployed.search(asked, k=30, encoder="item-neighbours")
+def test_what_fills_is_the_same_however_many_are_asked_for(model: ServingModel, planted: World) -> None:
+    queries = [query([1, 2], allowed=planted.items)]
+    long, short = (filled(model, queries, k=k, part="item-neighbours") for k in (40, 30))
     np.testing.assert_array_equal(short.rows, long.rows[:, :30])
     np.testing.assert_array_equal(short.scores, long.scores[:, :30])
 
 
 def test_without_a_popular_part_nothing_is_filled(bundle: Bundle, planted: World) -> None:
-    alone = replace(bundle, parts={"markov": bundle.parts["markov"]}, default="markov")
-    found, why = deploy(alone).search([query([], allowed=planted.items)], k=3, encoder=None)
-    assert (found.rows == -1).all()
-    assert why == [[]]
+    smaller = replace(bundle, parts={"markov": bundle.parts["markov"]}, default="markov")
+    model = serving_model(smaller)
+    ranking = filled(model, [query([], allowed=planted.items)], k=3, part=model.part_name(None))
+    assert (ranking.rows == -1).all()
+    assert ranking.attributions == [[]]
 
 
-def test_new_items_reach_every_part_that_reads_texts(deployed: Deployed, planted: World) -> None:
-    assert deployed.text_encoders == {"hashed"}
+def test_new_items_reach_every_part_that_reads_texts(model: ServingModel, planted: World) -> None:
+    assert model.text_encoders == {"hashed"}
     new = planted.dataset.items
     between = planted.text[:1] + planted.text[[np.argmin(planted.text[: planted.items] @ planted.text[0])]]
-    text = between / np.linalg.norm(between)  # like two items, and no twin of either
-    grown = deployed.with_items(np.array([new]), {LAYER: text})
-    asked = [query([0], allowed=new + 1)]
-    for name in deployed.sources:
-        _, why = grown.search(asked, k=new + 1, encoder=name)
-        assert (new in grown.sources[name].search(asked, k=new + 1).rows) == (name in (*TEXTS, "popular", "recent"))
-        assert len(why[0]) == new + 1
-    assert new not in deployed.sources["text"].search(asked, k=new + 1).rows
-    blend = grown.search(asked, k=new + 1, encoder="blend")
-    place = blend[0].rows[0].tolist().index(new)
-    assert {"text", "sasrec-text"} < set(blend[1][0][place][1])
-    assert not {"markov", "als", "sasrec"} & set(blend[1][0][place][1])
+    text = between / np.linalg.norm(between)  # like two items, and a near-duplicate of neither
+    grown = model.with_items(np.array([new]), {LAST_LAYER: text})
+    queries = [query([0], allowed=new + 1)]
+    for name in model.sources:
+        assert (new in grown.sources[name].search(queries, k=new + 1).rows) == (name in (*TEXTS, *FOR_ALL))
+        assert len(filled(grown, queries, k=new + 1, part=name).attributions[0]) == new + 1
+    assert new not in model.sources["text"].search(queries, k=new + 1).rows
+    blend = filled(grown, queries, k=new + 1, part="blend")
+    _, scoring = blend.attributions[0][blend.rows[0].tolist().index(new)]
+    assert {"text", "sasrec-text"} < set(scoring)
+    assert not {"markov", "als", "sasrec"} & set(scoring)
 
 
-def test_a_new_item_that_reads_as_a_known_one_has_the_voices_of_its_twin(deployed: Deployed, planted: World) -> None:
-    new, twin = planted.dataset.items, planted.successor[0]
-    grown = deployed.with_items(np.array([new]), {LAYER: planted.text[[twin]]})
-    found, why = grown.search([query([0], allowed=new + 1)], k=new + 1, encoder="blend")
-    places = {row: place for place, row in enumerate(found.rows[0].tolist())}
-    assert why[0][places[new]][1] == why[0][places[twin]][1]
-    assert abs(places[new] - places[twin]) <= 1
+def test_a_near_duplicate_of_a_trained_item_has_the_sources_of_its_original(
+    model: ServingModel, planted: World
+) -> None:
+    new, original = planted.dataset.items, int(planted.successor[0])
+    grown = model.with_items(np.array([new]), {LAST_LAYER: planted.text[[original]]})
+    candidates, attributions = grown.search([query([0], allowed=new + 1)], k=new + 1, name="blend")
+    positions = {row: position for position, row in enumerate(candidates.rows[0].tolist())}
+    assert attributions[0][positions[new]][1] == attributions[0][positions[original]][1]
+    assert abs(positions[new] - positions[original]) <= 1
 
 
 def test_before_anything_is_trained_counts_answer() -> None:
-    found, why = popular_only(np.array([2, 0, 7])).search([query([], allowed=4)], k=4, encoder=None)
-    assert found.rows.tolist() == [[2, 0, 1, 3]]
-    assert why[0][0] == ("popular", ("popular",))
+    model = popular_only(np.array([2, 0, 7]))
+    candidates, attributions = model.search([query([], allowed=4)], k=4, name=model.part_name(None))
+    assert candidates.rows.tolist() == [[2, 0, 1, 3]]
+    assert attributions[0][0] == ("popular", ("popular",))
 
 
 def test_a_part_of_an_unknown_kind_is_refused() -> None:

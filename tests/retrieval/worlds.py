@@ -52,7 +52,9 @@ def world(*, users: int = 150, items: int = 40, length: int = 10, clusters: int 
         folds=events["fold"].to_numpy().astype(np.uint8),
     )
     successor = np.array([row[truth.successor[item]] for item in ids])
-    return World(data, HashedNgrams(dim=64).encode(texts), successor, np.array([truth.cluster[item] for item in ids]))
+    return World(
+        data, HashedNgrams(dim=64).encode_documents(texts), successor, np.array([truth.cluster[item] for item in ids])
+    )
 
 
 def histories(*lists: Sequence[int], items: int, at: NDArray[np.float64] | None = None) -> Dataset:

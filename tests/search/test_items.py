@@ -15,7 +15,7 @@ from recsys.encoders.catalogue import CatalogueTextEncoder
 from recsys.indexes import build as kinds
 from recsys.indexes.build import Kind
 from recsys.indexes.funnel import FunnelIndex
-from recsys.retrieval.serving import Deployed
+from recsys.retrieval.serving import ServingModel
 from recsys.service import Options, Recommender
 from recsys.service.items.questions import MAX_K
 from recsys.service.state.catalogue import Catalogue
@@ -31,9 +31,9 @@ from tests.worlds import Planted
 
 def test_another_domain_alone_is_another_reader(recommender: Recommender) -> None:
     recommender.put_items([ItemDraft(item_id="lute", title="acoustic lute", domain="tools")])
-    best = recommender.find("acoustic lute", domain="tools", options=Options(k=1)).items[0]
+    best = recommender.search_text("acoustic lute", domain="tools", options=Options(k=1)).items[0]
     assert (best.item_id, round(best.score, 3)) == ("lute", 1.0)
-    music = recommender.find("acoustic lute", domain="music", options=Options(k=MAX_K)).items
+    music = recommender.search_text("acoustic lute", domain="music", options=Options(k=MAX_K)).items
     assert "lute" not in [item.item_id for item in music]
 
 
@@ -51,11 +51,11 @@ def test_a_text_that_no_encoder_takes_stops_nothing_else(
     recommender.put_items([ItemDraft(item_id="bad", title="poison")])
     assert "texts of 1 items cannot be read, bad the first" in caplog.text
     recommender.put_items([ItemDraft(item_id="good", title="claw hammer two")])
-    found = [item.item_id for item in recommender.find("claw hammer two", options=Options(k=MAX_K)).items]
+    found = [item.item_id for item in recommender.search_text("claw hammer two", options=Options(k=MAX_K)).items]
     assert "good" in found
     assert "bad" not in found
     recommender.put_items([ItemDraft(item_id="bad", title="claw hammer three")])
-    found = [item.item_id for item in recommender.find("claw hammer three", options=Options(k=MAX_K)).items]
+    found = [item.item_id for item in recommender.search_text("claw hammer three", options=Options(k=MAX_K)).items]
     assert "bad" in found
 
 
@@ -72,10 +72,10 @@ def test_a_changed_text_encodes_that_item_alone_at_all_exits(
     recommender.put_items([ItemDraft(item_id="hammer", title="acoustic lute", domain="music")])
     assert read == ["title: acoustic lute"]
     for layers in (2, None):
-        near = recommender.find("acoustic lute", domain="music", options=Options(k=2, layers=layers))
+        near = recommender.search_text("acoustic lute", domain="music", options=Options(k=2, layers=layers))
         assert {item.item_id for item in near.items} == {"hammer", "lute"}
     recommender.put_items([ItemDraft(item_id="hammer", title="claw hammer", domain="tools")])
-    assert recommender.find("claw hammer", domain="tools", options=Options(k=1)).items[0].score > 0.9999
+    assert recommender.search_text("claw hammer", domain="tools", options=Options(k=1)).items[0].score > 0.9999
     recommender.put_items([ItemDraft(item_id="lute", title="acoustic lute", domain="music", attributes={})])
     assert len(read) == 2
 
@@ -84,11 +84,11 @@ def test_a_text_that_becomes_what_it_was_in_training_counts_again(served: Served
     recommender, _, planted = served
     here, there = list(planted.world.cluster)[:2]
     mine, other = recommender.item(here), recommender.item(there)
-    before = recommender.find(mine.title or "", options=Options(k=40)).items
+    before = recommender.search_text(mine.title or "", options=Options(k=40)).items
     recommender.put_items([ItemDraft(item_id=here, title=other.title, attributes=other.attributes)])
-    assert recommender.find(mine.title or "", options=Options(k=40)).items != before
+    assert recommender.search_text(mine.title or "", options=Options(k=40)).items != before
     recommender.put_items([ItemDraft(item_id=here, title=mine.title, attributes=mine.attributes)])
-    after = recommender.find(mine.title or "", options=Options(k=40)).items
+    after = recommender.search_text(mine.title or "", options=Options(k=40)).items
     assert {i.item_id: round(i.score, 4) for i in after} == {i.item_id: round(i.score, 4) for i in before}
 
 
@@ -96,16 +96,16 @@ def test_a_thousand_new_items_are_found_by_the_next_question(recommender: Recomm
     drafts = [ItemDraft(item_id=f"new-{n}", title=f"guitar {n} strings", domain="music") for n in range(1000)]
     recommender.put_items(drafts)
     for layers in (2, None):
-        answer = recommender.find("guitar 731 strings", domain="music", options=Options(k=1, layers=layers))
+        answer = recommender.search_text("guitar 731 strings", domain="music", options=Options(k=1, layers=layers))
         assert answer.items[0].score > 0.9999
-    known = {item.item_id for item in recommender.find("guitar", domain="music", options=Options(k=1000)).items}
+    known = {item.item_id for item in recommender.search_text("guitar", domain="music", options=Options(k=1000)).items}
     assert len(known) == 1000
 
 
 def test_a_restart_reads_vectors_from_the_store(recommender: Recommender, store: Store, sized: str) -> None:
-    before = recommender.find("acoustic lute", options=Options(k=10, layers=2)).items
+    before = recommender.search_text("acoustic lute", options=Options(k=10, layers=2)).items
     again = Recommender(store, bundle=sized)
-    assert again.find("acoustic lute", options=Options(k=10, layers=2)).items == before
+    assert again.search_text("acoustic lute", options=Options(k=10, layers=2)).items == before
     hash_ = load_bundle(sized).part("item-text").hash
     assert all(store.vectors(hash_, ["lute"], layer=layer) for layer in (1, 2, 3))
     assert not store.vectors(hash_, ["lute"])
@@ -121,7 +121,7 @@ def test_an_item_of_the_training_that_comes_back_after_a_restart_is_found(
     again.put_items([ItemDraft(item_id=old.item_id, title=old.title, domain=old.domain, attributes=old.attributes)])
     for layers in (2, None):
         options = Options(k=1000, layers=layers)
-        sources = {item.item_id: item.source for item in again.find(old.title or "", options=options).items}
+        sources = {item.item_id: item.source for item in again.search_text(old.title or "", options=options).items}
         assert sources[old.item_id] == "item-text"
     near = again.similar(old.item_id, options=Options(k=3, encoder="item-text")).items
     assert [item.source for item in near] == ["item-text"] * 3
@@ -135,7 +135,7 @@ def test_items_of_the_training_put_into_an_empty_store_are_found(store: Store, s
     known = [store.item(f"item-00{number}") for number in range(5)]
     drafts = [ItemDraft(item_id=one.item_id, title=one.title, attributes=one.attributes) for one in known]
     recommender.put_items(drafts)
-    found = recommender.find("anything", options=Options(k=10)).items
+    found = recommender.search_text("anything", options=Options(k=10)).items
     assert {item.item_id: item.source for item in found} == {one.item_id: "item-text" for one in known}
     recommender.close()
     empty.close()
@@ -144,15 +144,15 @@ def test_items_of_the_training_put_into_an_empty_store_are_found(store: Store, s
 def test_an_item_that_another_process_puts_during_the_start_is_found(
     store: Store, sized: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    filled = TextService.filled
+    with_vectors = TextService.with_vectors
 
-    def overtaken(self: TextService, deployed: Deployed, catalogue: Catalogue) -> Deployed:
+    def overtaken(self: TextService, model: ServingModel, catalogue: Catalogue) -> ServingModel:
         store.put_items([ItemDraft(item_id="late", title="viola da gamba", domain="music")])
-        return filled(self, deployed, catalogue)
+        return with_vectors(self, model, catalogue)
 
-    monkeypatch.setattr(TextService, "filled", overtaken)
+    monkeypatch.setattr(TextService, "with_vectors", overtaken)
     recommender = Recommender(store, bundle=sized)
-    assert recommender.find("viola da gamba", domain="music", options=Options(k=1)).items[0].item_id == "late"
+    assert recommender.search_text("viola da gamba", domain="music", options=Options(k=1)).items[0].item_id == "late"
     recommender.close()
 
 
@@ -163,10 +163,10 @@ def test_few_items_are_found_alike_through_every_kind_of_index(
     other = Recommender(store, bundle=sized, text_index=kind)
     for layers in (2, None):
         options = Options(k=5, layers=layers)
-        ours, theirs = (one.find("acoustic lute", options=options).items for one in (recommender, other))
+        ours, theirs = (r.search_text("acoustic lute", options=options).items for r in (recommender, other))
         assert [(i.item_id, round(i.score, 5)) for i in ours] == [(i.item_id, round(i.score, 5)) for i in theirs]
     other.put_items([ItemDraft(item_id="new", title="viola da gamba", domain="music")])
-    assert other.find("viola da gamba", domain="music", options=Options(k=1)).items[0].item_id == "new"
+    assert other.search_text("viola da gamba", domain="music", options=Options(k=1)).items[0].item_id == "new"
     other.close()
 
 
@@ -177,7 +177,7 @@ def test_a_graph_of_texts_outlives_the_process(
     settings = Settings(database_url=url, text_index="hnsw", indexes=tmp_path / "indexes")
     for _ in range(2):
         with open_recommender(settings, bundle=sized) as (recommender, _store):
-            answers.append(recommender.find("acoustic lute", options=Options(k=5)).items)
+            answers.append(recommender.search_text("acoustic lute", options=Options(k=5)).items)
         monkeypatch.setattr("recsys.indexes.build.build_hnsw", None)
     assert answers[0] == answers[1]
     assert len(list((tmp_path / "indexes").iterdir())) == 2
@@ -202,7 +202,7 @@ def test_a_large_catalogue_is_searched_through_the_narrower_size(
     alone = Bundle(parts={"item-text": part}, default="item-text", item_ids=(), about={})
     uri = save_bundle(alone, str(tmp_path), name="alone")
     recommender = Recommender(store, bundle=uri, text_index=kind)
-    assert recommender.find("acoustic lute", options=Options(k=1, dims=16)).encoder == "item-text"
+    assert recommender.search_text("acoustic lute", options=Options(k=1, dims=16)).encoder == "item-text"
     recommender.recommend(history=["lute"], options=Options(k=1, dims=16))
     assert shortlists == through
     recommender.close()

@@ -31,7 +31,7 @@ def test_a_title_finds_its_item_by_the_text_part_of_any_blend(served: Served) ->
     for item_id in list(planted.world.successor)[:5]:
         title = recommender.item(item_id).title
         assert title
-        answer = recommender.find(title, options=Options(k=40))
+        answer = recommender.search_text(title, options=Options(k=40))
         assert answer.encoder == "text"
         assert title in [item.title for item in answer.items[:8]]
         assert not answer.degraded
@@ -42,52 +42,52 @@ def test_the_nearest_items_are_those_of_the_encoder_at_that_size(
     recommender: Recommender, store: Store, sized: str, layers: int | None, dims: int | None
 ) -> None:
     encoder = CatalogueTextEncoder.from_part(load_bundle(sized).part("item-text"))
-    answer = recommender.find("acoustic lute", options=Options(k=3, layers=layers, dims=dims))
+    answer = recommender.search_text("acoustic lute", options=Options(k=3, layers=layers, dims=dims))
     assert answer.encoder == "item-text"
     assert not answer.degraded
-    read = encoder.encode(["title: acoustic lute"] * 3, domains=[None, *encoder.domains], layers=layers)
+    read = encoder.encode_documents(["title: acoustic lute"] * 3, domains=[None, *encoder.domains], layers=layers)
     ask = truncate(read.mean(axis=0, keepdims=True), dims or 16)[0]
     for found in answer.items:
         item = store.item(found.item_id)
         texts = [f"title: {item.title}" + "".join(f" | {k}: {v}" for k, v in sorted(item.attributes.items()))]
-        own = truncate(encoder.encode(texts, domains=[item.domain], layers=layers), dims or 16)[0]
+        own = truncate(encoder.encode_documents(texts, domains=[item.domain], layers=layers), dims or 16)[0]
         assert found.score == pytest.approx(float(ask @ own), abs=1e-5)
 
 
 def test_the_domain_narrows_the_items_and_chooses_who_reads(recommender: Recommender) -> None:
-    music = recommender.find("acoustic lute", domain="music", options=Options(k=1))
+    music = recommender.search_text("acoustic lute", domain="music", options=Options(k=1))
     assert (music.items[0].item_id, round(music.items[0].score, 4)) == ("lute", 1.0)
     assert not music.degraded
-    anywhere = recommender.find("acoustic lute", options=Options(k=42))
+    anywhere = recommender.search_text("acoustic lute", options=Options(k=42))
     assert next(item.score for item in anywhere.items if item.item_id == "lute") < 0.9999
 
 
 def test_an_unknown_domain_is_searched_in_all_and_said(recommender: Recommender) -> None:
-    answer = recommender.find("claw hammer", domain="films", options=Options(k=3))
+    answer = recommender.search_text("claw hammer", domain="films", options=Options(k=3))
     assert len(answer.items) == 3
     assert [(one.what, one.why) for one in answer.degraded] == [
         ("domain", "no item is of domain 'films': all are searched")
     ]
-    assert answer.items == recommender.find("claw hammer", options=Options(k=3)).items
+    assert answer.items == recommender.search_text("claw hammer", options=Options(k=3)).items
     recommender.put_items([ItemDraft(item_id="alien", title="Alien", domain="films")])
-    answer = recommender.find("claw hammer", domain="films", options=Options(k=1))
+    answer = recommender.search_text("claw hammer", domain="films", options=Options(k=1))
     assert [item.item_id for item in answer.items] == ["alien"]
     assert "was not trained: the general expert reads" in answer.degraded[0].why
 
 
 def test_excluded_and_deleted_items_are_not_found(recommender: Recommender) -> None:
-    first = recommender.find("claw hammer", options=Options(k=2)).items
-    without = recommender.find("claw hammer", options=Options(k=1, exclude=(first[0].item_id,)))
+    first = recommender.search_text("claw hammer", options=Options(k=2)).items
+    without = recommender.search_text("claw hammer", options=Options(k=1, exclude=(first[0].item_id,)))
     assert without.items[0] == first[1]
     recommender.delete_item(first[0].item_id)
-    assert recommender.find("claw hammer", options=Options(k=1)).items[0] == first[1]
+    assert recommender.search_text("claw hammer", options=Options(k=1)).items[0] == first[1]
 
 
 def test_a_text_of_which_nothing_is_known_is_answered_and_told(recommender: Recommender) -> None:
-    answer = recommender.find("\U0001f3b8\U0001f525", options=Options(k=3))
+    answer = recommender.search_text("\U0001f3b8\U0001f525", options=Options(k=3))
     assert len(answer.items) == 3
     assert [(one.what, "knows nothing" in one.why) for one in answer.degraded] == [("query", True)]
-    assert not recommender.find("hammer \U0001f3b8", options=Options(k=3)).degraded
+    assert not recommender.search_text("hammer \U0001f3b8", options=Options(k=3)).degraded
 
 
 @pytest.mark.parametrize("title", [None, "", "<b></b>"])
@@ -96,17 +96,17 @@ def test_items_without_a_text_are_near_to_no_question_until_they_have_one(
 ) -> None:
     everything = Options(k=MAX_K)
     recommender.put_items([ItemDraft(item_id="silent", title=title)])
-    assert "silent" not in [item.item_id for item in recommender.find("claw hammer", options=everything).items]
+    assert "silent" not in [item.item_id for item in recommender.search_text("claw hammer", options=everything).items]
     recommender.put_items([ItemDraft(item_id="silent", title="claw hammer")])
-    assert "silent" in [item.item_id for item in recommender.find("claw hammer", options=everything).items]
+    assert "silent" in [item.item_id for item in recommender.search_text("claw hammer", options=everything).items]
     recommender.put_items([ItemDraft(item_id="silent", title=title)])
-    assert "silent" not in [item.item_id for item in recommender.find("claw hammer", options=everything).items]
+    assert "silent" not in [item.item_id for item in recommender.search_text("claw hammer", options=everything).items]
 
 
 @pytest.mark.parametrize("text", [text for text in ODD if text_of(text, {})])
 def test_any_text_that_can_be_read_is_answered_with_numbers(recommender: Recommender, text: str) -> None:
     for layers in (2, None):
-        answer = recommender.find(text, options=Options(k=5, layers=layers))
+        answer = recommender.search_text(text, options=Options(k=5, layers=layers))
         assert len(answer.items) == 5
         assert np.isfinite([item.score for item in answer.items]).all()
 
@@ -130,27 +130,27 @@ def test_the_end_of_a_long_text_is_not_read_and_that_is_said(
     recommender: Recommender, served: Served, sized: str
 ) -> None:
     long = "claw hammer " * 20
-    answer = recommender.find(long, options=Options(k=3))
+    answer = recommender.search_text(long, options=Options(k=3))
     assert said(answer) == ["query"]
     head = CatalogueTextEncoder.from_part(load_bundle(sized).part("item-text")).head(f"title: {long}")
     assert len(head) < len(long) / 2
     assert answer.degraded[0].why.startswith(f"only its first {len(head.removeprefix('title: '))} characters are read")
-    start = recommender.find(head.removeprefix("title: "), options=Options(k=3))
+    start = recommender.search_text(head.removeprefix("title: "), options=Options(k=3))
     assert start.items == answer.items
     assert not start.degraded
-    assert not served[0].find("claw hammer " * 300).degraded  # read whole
-    assert said(served[0].find("claw hammer " * 400, options=Options(k=3))) == ["query"]
+    assert not served[0].search_text("claw hammer " * 300).degraded  # read whole
+    assert said(served[0].search_text("claw hammer " * 400, options=Options(k=3))) == ["query"]
 
 
 @pytest.mark.parametrize("text", ["", "   ", "<b></b>", "<script>alert('x')</script>", "\n\t"])
 def test_a_text_without_anything_to_read_is_refused(recommender: Recommender, text: str) -> None:
     with pytest.raises(InvalidRequest, match="nothing in this text can be read: send words, not markup alone"):
-        recommender.find(text)
+        recommender.search_text(text)
 
 
 def test_a_size_that_is_not_served_is_answered_larger_and_said(recommender: Recommender) -> None:
     for answer in (
-        recommender.find("claw hammer", options=Options(layers=1, dims=8)),
+        recommender.search_text("claw hammer", options=Options(layers=1, dims=8)),
         recommender.similar("hammer", options=Options(layers=1, dims=8, encoder="item-text")),
         recommender.recommend(history=["hammer"], options=Options(layers=1, dims=8, encoder="item-text")),
     ):
@@ -158,14 +158,14 @@ def test_a_size_that_is_not_served_is_answered_larger_and_said(recommender: Reco
         assert "1 layer x 8 dims is withheld: it keeps 0.900 of what a model" in answer.degraded[0].why
         assert answer.degraded[0].why.endswith("answered at 2 layers x 16 dims")
     with pytest.raises(InvalidRequest, match="layers=7: item-text has 1 to 3"):
-        recommender.find("claw hammer", options=Options(layers=7))
+        recommender.search_text("claw hammer", options=Options(layers=7))
 
 
 def test_a_part_of_one_size_answers_and_says_so(recommender: Recommender, served: Served) -> None:
     answer = recommender.recommend(history=["item-001"], options=Options(k=3, dims=8))
     assert (len(answer.items), said(answer)) == (3, ["dims"])
     assert answer.degraded[0].why == "markov has one size, its whole; encoder=item-text has several"
-    answer = served[0].find("anything", options=Options(layers=2, dims=8))
+    answer = served[0].search_text("anything", options=Options(layers=2, dims=8))
     assert said(answer) == ["layers", "dims"]
     assert answer.degraded[0].why == "text has one size, its whole"
 
@@ -247,7 +247,7 @@ def test_batch_gives_what_the_route_answers_at_every_size(
         answer = recommender.recommend(user_id=user, options=options)
         assert [item.item_id for item in answer.items] == items
         assert [item.score for item in answer.items] == pytest.approx(scores, abs=1e-6)
-    assert [one.what for one in recommender.unmet(options)] == (["layers", "dims"] if layers == 1 else [])
+    assert [one.what for one in recommender.unsupported_options(options)] == (["layers", "dims"] if layers == 1 else [])
 
 
 def test_where_nothing_reads_texts_the_way_out_is_said(trained: Planted, tmp_path: Path, store: Store) -> None:
@@ -257,13 +257,13 @@ def test_where_nothing_reads_texts_the_way_out_is_said(trained: Planted, tmp_pat
     with pytest.raises(
         NotReady, match="no part that answers can be asked a text: train `item-text`, `text` or `blend`"
     ):
-        recommender.find("anything")
+        recommender.search_text("anything")
     recommender.close()
     upgrade(url := f"sqlite:///{tmp_path}/empty.db")
     empty = Store.open(url)
     untrained = Recommender(empty)
     with pytest.raises(NotReady, match="no active bundle: run `recsys train blend`"):
-        untrained.find("anything")
+        untrained.search_text("anything")
     untrained.close()
     empty.close()
 
@@ -274,7 +274,7 @@ def test_an_encoder_alone_answers_by_text(store: Store, tmp_path: Path) -> None:
     uri = save_bundle(alone, str(tmp_path), name="alone")
     recommender = Recommender(store, bundle=uri)
     assert recommender.readiness().ready
-    assert recommender.find("acoustic lute", domain="music", options=Options(k=1)).items[0].item_id == "lute"
+    assert recommender.search_text("acoustic lute", domain="music", options=Options(k=1)).items[0].item_id == "lute"
     shutil.rmtree(uri)
     near = recommender.similar("lute", options=Options(k=5))
     assert len(near.items) == 5

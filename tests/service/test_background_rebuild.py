@@ -10,7 +10,7 @@ import pytest
 from recsys.bundle import Bundle
 from recsys.bundle_io import save_bundle
 from recsys.indexes import build as kinds
-from recsys.indexes import staleness as ageing
+from recsys.indexes import staleness
 from recsys.indexes.build import IndexConfig, Kind
 from recsys.indexes.exact import ExactConfig
 from recsys.indexes.funnel import FunnelConfig
@@ -31,7 +31,7 @@ TEXT = Options(k=200, encoder="text")
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ageing, "LEAST", 5)
+    monkeypatch.setattr(staleness, "MIN_STALE_ROWS", 5)
     monkeypatch.setattr(kinds, "EXACT_ROWS", 45)
 
 
@@ -40,7 +40,7 @@ def drafts(*numbers: int) -> list[ItemDraft]:
 
 
 def index(recommender: Recommender) -> Index:
-    source = recommender._live.snapshot.deployed.sources["text"]
+    source = recommender._live.snapshot.items.sources["text"]
     assert isinstance(source, DenseSource)
     return source.index
 
@@ -84,7 +84,7 @@ def test_what_is_asked_and_written_while_it_is_built_is_answered_and_kept(
     def slow(old: Index, active: Flags, *, suits: IndexConfig) -> Index:
         built.set()
         assert go.wait(30)
-        return ageing.rebuild(old, active, suits=suits)
+        return staleness.rebuild(old, active, suits=suits)
 
     monkeypatch.setattr("recsys.service.state.background_rebuild.rebuild", slow)
     recommender.put_items(drafts(*range(20)))
@@ -127,18 +127,18 @@ def test_the_sizes_of_a_text_encoder_are_renewed_each_by_its_kind(
     alone = Bundle(parts={"item-text": part}, default="item-text", item_ids=(), about={})
     store = Store.open(trained.copy(tmp_path).url)
     recommender = Recommender(store, bundle=save_bundle(alone, str(tmp_path), name="alone"), text_index=kind)
-    assert recommender._live._renewal._thread is None  # nothing stands beside an index at the start
+    assert recommender._live._rebuild._thread is None  # nothing stands beside an index at the start
     recommender.put_items(drafts(*range(20)))
     recommender._live.wait_for_rebuilds()
-    source = recommender._live.snapshot.deployed.sources["item-text"]
+    source = recommender._live.snapshot.items.sources["item-text"]
     assert isinstance(source, ItemTextSource)
-    for size, config in zip(source.sizes.served, (narrow, whole), strict=True):
-        index = source.at(size).index
+    for truncation, config in zip(source.truncations.served, (narrow, whole), strict=True):
+        index = source.at(truncation).index
         assert isinstance(index.config, config)  # type: ignore[attr-defined]
         assert index.known.sum() == 60
         if isinstance(index, IvfPqIndex):
             assert len(index.nodes) == 60  # none of the new ones stands beside it
-        found = recommender.find("something new 3", options=Options(k=60, dims=size.dims)).items
+        found = recommender.search_text("something new 3", options=Options(k=60, dims=truncation.dims)).items
         assert {f"new-{number}" for number in range(20)} <= {item.item_id for item in found}
     recommender.close()
     store.close()

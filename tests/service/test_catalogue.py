@@ -12,27 +12,27 @@ def shown(catalogue: Catalogue) -> list[str]:
 def test_nothing_is_shown_before_the_store_has_named_it() -> None:
     catalogue = Catalogue(["a", "b"])
     assert shown(catalogue) == []
-    catalogue.put([("b", "B", None)])
+    catalogue.upsert([("b", "B", None)])
     assert shown(catalogue) == ["b"]
 
 
 def test_rows_are_kept_through_deletion_and_return() -> None:
     catalogue = Catalogue(["a"])
-    assert catalogue.put([("b", "B", "x"), ("c", None, "y"), ("a", "A", "x")]).tolist() == [1, 2, 0]
+    assert catalogue.upsert([("b", "B", "x"), ("c", None, "y"), ("a", "A", "x")]).tolist() == [1, 2, 0]
     catalogue.delete(["b"])
     catalogue.delete(["never seen"])
     assert shown(catalogue) == ["a", "c"]
     assert catalogue.row("b") == 1
-    catalogue.put([("b", "again", "y")])
+    catalogue.upsert([("b", "again", "y")])
     assert (shown(catalogue), catalogue.titles[1]) == (["a", "b", "c"], "again")
     assert catalogue.rows(["c", "unknown", "a", "c"]).tolist() == [2, 0, 2]
 
 
 def test_rows_are_of_the_domain_that_was_put_last() -> None:
     catalogue = Catalogue(["a"])
-    catalogue.put([("b", "B", "x"), ("c", None, "y"), ("a", "A", None)])
+    catalogue.upsert([("b", "B", "x"), ("c", None, "y"), ("a", "A", None)])
     assert catalogue.of_domain("x").tolist() == [False, True, False]  # type: ignore[union-attr]
-    catalogue.put([("b", "B", "y"), ("d", "D", "x")])
+    catalogue.upsert([("b", "B", "y"), ("d", "D", "x")])
     assert catalogue.of_domain("x").tolist() == [False, False, False, True]  # type: ignore[union-attr]
     assert catalogue.of_domain("y").tolist() == [False, True, True, False]  # type: ignore[union-attr]
     assert catalogue.of_domain("never seen") is None
@@ -51,7 +51,7 @@ def test_a_reader_sees_consistent_rows_while_items_come_in() -> None:
     reader = threading.Thread(target=read)
     reader.start()
     for number in range(300):
-        catalogue.put([(f"i{number}", str(number), "x")])
+        catalogue.upsert([(f"i{number}", str(number), "x")])
     stop.set()
     reader.join()
     assert wrong == []

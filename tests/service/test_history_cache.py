@@ -1,4 +1,4 @@
-"""Kept histories are those of the store, and cost a question only after something was written. On both databases."""
+"""Cached histories equal those of the store, which is queried only after a write. On both databases."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -33,7 +33,7 @@ def asked(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return calls
 
 
-def kept(store: Store, *, known: str = ITEMS, events: int = 10_000) -> HistoryCache:
+def cache(store: Store, *, known: str = ITEMS, events: int = 10_000) -> HistoryCache:
     rows = {item_id: row for row, item_id in enumerate(known)}
     return HistoryCache(store, rows.get, limit=5, events=events)
 
@@ -48,7 +48,7 @@ def rows(history: History) -> list[int]:
 
 def test_a_history_is_read_once_while_nothing_is_written(store: Store, asked: list[str]) -> None:
     post(store, "u", "abc")
-    histories = kept(store)
+    histories = cache(store)
     first = histories.get("u")
     assert rows(first) == [0, 1, 2]
     assert asked == ["events_mark", "recent_events"]
@@ -56,9 +56,9 @@ def test_a_history_is_read_once_while_nothing_is_written(store: Store, asked: li
     assert len(asked) == 2
 
 
-def test_after_a_doubt_only_the_mark_is_asked_unless_it_changed(store: Store, asked: list[str]) -> None:
+def test_after_an_invalidation_only_the_mark_is_asked_unless_it_changed(store: Store, asked: list[str]) -> None:
     post(store, "u", "abc")
-    histories = kept(store)
+    histories = cache(store)
     first = histories.get("u")
     post(store, "v", "a")
     histories.invalidate()
@@ -71,7 +71,7 @@ def test_after_a_doubt_only_the_mark_is_asked_unless_it_changed(store: Store, as
 
 def test_only_the_last_events_are_read(store: Store, asked: list[str]) -> None:
     post(store, "u", "abcdefgh")
-    assert rows(kept(store).get("u")) == [3, 4, 5, 6, 7]
+    assert rows(cache(store).get("u")) == [3, 4, 5, 6, 7]
     assert asked
 
 
@@ -89,7 +89,7 @@ def test_a_history_with_unknown_items_is_read_again(store: Store, asked: list[st
 def test_memory_is_bounded_and_who_was_dropped_is_read_again(store: Store, asked: list[str]) -> None:
     for user in "xyz":
         post(store, user, "ab")
-    histories = kept(store, events=2 * (USER + 2))
+    histories = cache(store, events=2 * (USER + 2))
     for user in "xyzzyx":
         assert rows(histories.get(user)) == [0, 1]
     assert asked.count("recent_events") == 4  # x, y, z, and x again
@@ -99,7 +99,7 @@ def test_what_is_written_while_a_history_is_read_is_not_missed(
     store: Store, asked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     post(store, "u", "a")
-    histories = kept(store)
+    histories = cache(store)
     read = store.recent_events
 
     def interrupted(user: str, *, limit: int) -> object:
@@ -115,14 +115,14 @@ def test_what_is_written_while_a_history_is_read_is_not_missed(
     assert asked
 
 
-def test_many_read_at_once_are_as_read_one_by_one(store: Store, asked: list[str]) -> None:
+def test_many_loaded_at_once_equal_those_loaded_one_by_one(store: Store, asked: list[str]) -> None:
     for user, items in (("a", "abc"), ("B", "hgfedcba"), ("é", "a")):
         post(store, user, items)
     store.add_events([EventDraft(user_id="none", item_id="a", event_id="gone")])
     store.delete_event("gone")
-    users, histories = store.users(), kept(store, known="abcdefg")
-    many = histories.read_many(users)
-    assert [rows(one) for one in many] == [rows(histories.read(user)[0]) for user in users]
-    assert [one.at.tolist() for one in many] == [histories.read(user)[0].at.tolist() for user in users]
+    users, histories = store.users(), cache(store, known="abcdefg")
+    many = histories.load_many(users)
+    assert [rows(one) for one in many] == [rows(histories.load(user)[0]) for user in users]
+    assert [one.at.tolist() for one in many] == [histories.load(user)[0].at.tolist() for user in users]
     assert sorted(map(len, many)) == [0, 1, 3, 5]
     assert asked

@@ -19,6 +19,7 @@ from recsys.bundle import Bundle
 from recsys.bundle_io import save_bundle
 from recsys.data.history import Rows
 from recsys.errors import NothingKnown
+from recsys.ranking import pipeline
 from recsys.retrieval.lists.encoder import DecodedList, DecodingConfig, ListVectors
 from recsys.retrieval.lists.mean import MEAN, MeanConfig, MeanEncoder, fit_mean
 from recsys.retrieval.lists.sets import SetListEncoder
@@ -31,7 +32,7 @@ from recsys.service.state.catalogue import Catalogue
 from recsys.store import Store
 from recsys.store.records import ItemDraft
 from recsys.store.sessions import upgrade
-from recsys.training.job import Saved, train_from_store
+from recsys.training.job import Saved, TrainingRequest, train_from_store
 from tests.training.lists.worlds import ITEMS, WORLD, dataset, trained
 from tests.worlds import PLAN, Planted
 
@@ -111,17 +112,20 @@ def test_of_a_longer_list_than_can_be_sent_the_last_items_are_read_and_that_is_t
     recommender.close()
 
 
+@pytest.mark.slow
 def test_a_set_is_completed_by_name_with_figures_of_its_own(store: Store, tmp_path: Path) -> None:
     """By the pointer, which does not write what the encoder alone ranks first, over HTTP and in a batch."""
     small = {"loop": {"epochs": 4}, "negatives": 20, "encoder": {"dim": 16}, "min_count": 1}
     small |= {"completion": {"loop": {"epochs": 3}, "candidates": 30}}
     plan = replace(PLAN, overrides={"set": small})
-    *_, saved = train_from_store(store, plan, model="set", folder=str(tmp_path / "b"), checkpoints=tmp_path / "c")
+    *_, saved = train_from_store(
+        store, plan, TrainingRequest(model="set", folder=str(tmp_path / "b"), checkpoints=tmp_path / "c")
+    )
     assert isinstance(saved, Saved)
     recommender = Recommender(store, bundle=saved.uri)
     encoder = recommender._live.snapshot.lists.encoders["set"]
     assert isinstance(encoder, SetListEncoder)
-    *_, done = score_lists(recommender, store, tmp_path / "out.parquet", wanted=ContinueOptions(k=4, encoder="set"))
+    *_, done = score_lists(recommender, store, tmp_path / "out.parquet", options=ContinueOptions(k=4, encoder="set"))
     assert done.lists == 60
     rows, other = pl.read_parquet(tmp_path / "out.parquet"), 0
     with TestClient(create_app(recommender)) as client:
@@ -133,12 +137,12 @@ def test_a_set_is_completed_by_name_with_figures_of_its_own(store: Store, tmp_pa
             held = recommender.catalogue.rows(past)
             every = np.setdiff1d(np.arange(len(recommender.catalogue.item_ids)), held)
             scores = encoder.next_scores([held], every[None])[0]
-            among = every[np.argsort(-scores, kind="stable")]
-            wanted = DecodingConfig(length=4)
-            pointed = encoder.decode(held, among=among, prior=None, groups=None, wanted=wanted)[0].rows
+            candidates = every[np.argsort(-scores, kind="stable")]
+            config = DecodingConfig(length=4)
+            pointed = encoder.decode(held, candidates=candidates, prior=None, groups=None, config=config)[0].rows
             assert shown == [recommender.catalogue.item_ids[row] for row in pointed.tolist()]
             assert rows.filter(pl.col("playlist_id") == f"list-{number}")["item_id"].to_list() == shown
-            other += pointed.tolist() != among[:4].tolist()
+            other += pointed.tolist() != candidates[:4].tolist()
         (part,) = client.get("/v1/models").json()["lists"]
     assert other > 0
     told = part["figures"]
@@ -153,12 +157,12 @@ def test_a_writer_has_more_to_choose_from_than_it_writes(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of what is found for a list, it may know a part alone."""
-    monkeypatch.setattr(lists, "POOL", 1)
+    monkeypatch.setattr(pipeline, "MIN_POOL", 1)
     offered = list[int]()
 
-    def decode(*_: object, among: np.ndarray, wanted: DecodingConfig, **__: object) -> list[DecodedList]:
-        offered.append(len(among))
-        return [DecodedList(among[: wanted.length], 0.0, 0.0)] * wanted.alternatives
+    def decode(*_: object, candidates: np.ndarray, config: DecodingConfig, **__: object) -> list[DecodedList]:
+        offered.append(len(candidates))
+        return [DecodedList(candidates[: config.length], 0.0, 0.0)] * config.alternatives
 
     monkeypatch.setattr(type(trained("playlist-seq2seq", epochs=2)), "decode", decode)
     recommender = Recommender(store, bundle=bundle_of("playlist-seq2seq", tmp_path))
@@ -188,8 +192,8 @@ def test_a_model_alone_goes_on_in_the_domains_of_the_list(store: Store, tmp_path
 def test_a_writer_that_writes_too_little_is_told(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: int, told: str
 ) -> None:
-    def decode(*_: object, among: np.ndarray, **__: object) -> list[DecodedList]:
-        return [DecodedList(among[:written], 0.0, 0.0)] if written else []
+    def decode(*_: object, candidates: np.ndarray, **__: object) -> list[DecodedList]:
+        return [DecodedList(candidates[:written], 0.0, 0.0)] if written else []
 
     monkeypatch.setattr(type(trained("playlist-seq2seq", epochs=2)), "decode", decode)
     recommender = Recommender(store, bundle=bundle_of("playlist-seq2seq", tmp_path))
@@ -206,22 +210,25 @@ def test_a_writer_is_told_whether_items_may_repeat(
 ) -> None:
     asked = list[DecodingConfig]()
 
-    def decode(*_: object, among: np.ndarray, wanted: DecodingConfig, **__: object) -> list[DecodedList]:
-        asked.append(wanted)
-        return [DecodedList(among[:4], 0.0, 0.0)]
+    def decode(*_: object, candidates: np.ndarray, config: DecodingConfig, **__: object) -> list[DecodedList]:
+        asked.append(config)
+        return [DecodedList(candidates[:4], 0.0, 0.0)]
 
     monkeypatch.setattr(type(trained("playlist-seq2seq", epochs=2)), "decode", decode)
     recommender = Recommender(store, bundle=bundle_of("playlist-seq2seq", tmp_path))
     past = [dataset().item_ids[row] for row in WORLD.lists[0][:5]]
     recommender.lists.continued(past, None, ContinueOptions(k=4, repeats=repeats))
-    assert [wanted.repeats for wanted in asked] == [repeats]
+    assert [config.repeats for config in asked] == [repeats]
     recommender.close()
 
 
+@pytest.mark.slow
 def test_a_store_with_playlists_and_no_events_gives_a_whole_blend(store: Store, tmp_path: Path) -> None:
     small = {name: {"loop": {"epochs": 1}} for name in ("sasrec", "sasrec-hybrid")}
     facts = train_from_store(
-        store, replace(PLAN, overrides=small), model="blend", folder=str(tmp_path / "b"), checkpoints=tmp_path / "c"
+        store,
+        replace(PLAN, overrides=small),
+        TrainingRequest(model="blend", folder=str(tmp_path / "b"), checkpoints=tmp_path / "c"),
     )
     saved = next(fact for fact in facts if isinstance(fact, Saved))
     recommender = Recommender(store, bundle=saved.uri)
@@ -235,7 +242,9 @@ def test_a_store_with_playlists_and_no_events_gives_a_whole_blend(store: Store, 
 def test_lists_are_read_again_when_an_item_of_theirs_gets_another_text(store: Store, tmp_path: Path) -> None:
     small = {"loop": {"epochs": 1}, "negatives": 20, "encoder": {"dim": 8}, "completion": False}
     plan = replace(PLAN, overrides={"set": small})
-    *_, saved = train_from_store(store, plan, model="set", folder=str(tmp_path / "b"), checkpoints=tmp_path / "c")
+    *_, saved = train_from_store(
+        store, plan, TrainingRequest(model="set", folder=str(tmp_path / "b"), checkpoints=tmp_path / "c")
+    )
     assert isinstance(saved, Saved)
     recommender = Recommender(store, bundle=saved.uri)
 
@@ -308,6 +317,7 @@ def test_the_index_of_lists_is_made_when_it_is_asked_for(store: Store) -> None:
     assert int(now.active.sum()) == 60
 
 
+@pytest.mark.slow
 def test_what_read_lists_for_a_replaced_bundle_is_forgotten(store: Store) -> None:
     """Five bundles, one after another: encoders of the same names, each with vectors of its own."""
     stored, catalogue, data = PlaylistIndex(store), Catalogue(dataset().item_ids), dataset()

@@ -13,6 +13,7 @@ from recsys.service import MAX_HISTORY, Options, Recommender
 from recsys.store import Store
 from recsys.store.records import EventDraft, ItemDraft
 from recsys.store.sessions import upgrade
+from tests.databases import transaction
 from tests.worlds import Planted, fill
 
 Served = tuple[Recommender, Store, Planted]
@@ -237,10 +238,10 @@ def test_every_item_names_its_sources(served: Served) -> None:
 
 
 def test_what_was_shown_is_journalled(served: Served) -> None:
-    recommender, store, _ = served
+    recommender, _, planted = served
     answer = recommender.recommend(user_id="user-0001")
     recommender.close()
-    with store.engine.connect() as connection:
+    with transaction(planted.url) as connection:
         rows = connection.exec_driver_sql("select request_id, user_id, bundle from impressions").all()
     assert [tuple(row) for row in rows] == [(answer.request_id, "user-0001", answer.bundle)]
 

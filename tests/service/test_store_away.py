@@ -14,6 +14,7 @@ from recsys.service import Recommender
 from recsys.store import Store
 from recsys.store.records import EventDraft, ItemDraft
 from recsys.store.sessions import upgrade
+from tests.databases import transaction
 from tests.servers import FORGETFUL, Server, postgresql, quick_folder
 
 AWAY = 1.5
@@ -89,8 +90,8 @@ def test_the_service_outlives_its_database(own_server: Server) -> None:
 def test_a_locked_sqlite_file_is_waited_for(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/store.db"
     upgrade(url)
-    with closing(Store.open(url)) as store, closing(Store.open(url)) as other:
-        with other.engine.connect().execution_options(writes=True) as held, held.begin():
+    with closing(Store.open(url)) as store:
+        with transaction(url):
             thread = threading.Thread(target=store.put_items, args=([ItemDraft(item_id="a")],))
             thread.start()
             time.sleep(0.5)

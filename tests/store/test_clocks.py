@@ -13,7 +13,7 @@ HOUR = 3600.0
 
 
 def test_events_stay_in_the_order_of_their_arrival(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    store.put_items([ItemDraft(item_id=one) for one in "abcd"])
+    store.put_items([ItemDraft(item_id=item_id) for item_id in "abcd"])
     real = time.time
     for item_id, shift in zip("abcd", (0.0, -HOUR, -2 * HOUR, HOUR), strict=True):
         monkeypatch.setattr(time, "time", lambda shift=shift: real() + shift)
@@ -26,8 +26,8 @@ def test_events_stay_in_the_order_of_their_arrival(store: Store, monkeypatch: py
 def test_a_time_that_was_given_stays(store: Store) -> None:
     store.put_items([ItemDraft(item_id="a")])
     early, late = datetime(2020, 1, 1, tzinfo=UTC), datetime.now(UTC) + timedelta(hours=1)
-    given = [EventDraft(user_id="u", item_id="a", at=at) for at in (late, early)]
-    assert [event.at for event in store.add_events(given)] == [late.timestamp(), early.timestamp()]
+    drafts = [EventDraft(user_id="u", item_id="a", at=at) for at in (late, early)]
+    assert [event.at for event in store.add_events(drafts)] == [late.timestamp(), early.timestamp()]
     (arrived,) = store.add_events([EventDraft(user_id="u", item_id="a")])
     assert [event.number for event in store.recent_events("u", limit=3)][-1] == arrived.number
 

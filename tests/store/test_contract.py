@@ -9,15 +9,14 @@ import pytest
 
 from recsys.errors import Conflict, InvalidRequest, NotFound, NotReady, StoreError
 from recsys.store import Store
-from recsys.store.events import insert_events
 from recsys.store.frames import events_frame, items_frame
 from recsys.store.records import EventDraft, Impression, ItemDraft
-from recsys.store.sessions import writing
+from tests.databases import transaction
 
 DAY = datetime(2023, 3, 1, tzinfo=UTC)
 
 
-def put(store: Store, *item_ids: str) -> None:
+def put_items(store: Store, *item_ids: str) -> None:
     store.put_items([ItemDraft(item_id=item_id, title=item_id.upper()) for item_id in item_ids])
 
 
@@ -34,16 +33,16 @@ def history(store: Store, user: str, *, limit: int = 100) -> list[str]:
 
 def test_ids_are_strings_and_come_back_as_they_went_in(store: Store) -> None:
     ids = ["007", "7", " 7", "a/b/c", "ünïcode 🎬", "A", "a", "x" * 500, "'; drop table items; --"]
-    put(store, *ids)
+    put_items(store, *ids)
     assert [item.item_id for page in store.items() for item in page] == ids
     assert [store.item(item_id).item_id for item_id in ids] == ids
 
 
 def test_a_number_is_for_life(store: Store) -> None:
-    put(store, "a", "b")
+    put_items(store, "a", "b")
     numbers = {item_id: store.item(item_id).number for item_id in "ab"}
     store.delete_item("a")
-    put(store, "c", "a", "b")
+    put_items(store, "c", "a", "b")
     assert {item_id: store.item(item_id).number for item_id in "ab"} == numbers
     assert store.item("c").number > max(numbers.values())
 
@@ -62,7 +61,7 @@ def test_of_equal_ids_in_one_call_the_last_counts(store: Store) -> None:
 
 
 def test_a_deleted_item_is_unknown_but_its_events_stay(store: Store) -> None:
-    put(store, "a")
+    put_items(store, "a")
     post(store, "u", "a")
     store.delete_item("a")
     with pytest.raises(NotFound, match="unknown item 'a': PUT it first"):
@@ -74,7 +73,7 @@ def test_a_deleted_item_is_unknown_but_its_events_stay(store: Store) -> None:
 
 
 def test_items_are_found_by_title_or_id_in_any_case_and_wildcards_mean_themselves(store: Store) -> None:
-    put(store, "one", "two", "100%", "under_score")
+    put_items(store, "one", "two", "100%", "under_score")
     assert [item.item_id for item in store.find_items("O", limit=10)] == ["one", "two", "under_score"]
     assert [item.item_id for item in store.find_items("%", limit=10)] == ["100%"]
     assert [item.item_id for item in store.find_items("r_s", limit=10)] == ["under_score"]
@@ -89,7 +88,7 @@ def test_items_are_found_in_any_case_of_any_alphabet(store: Store, query: str) -
 
 def test_more_items_than_one_statement_holds(store: Store) -> None:
     ids = [f"i{number}" for number in range(2500)]
-    put(store, *ids)
+    put_items(store, *ids)
     assert [item.item_id for page in store.items() for item in page] == ids
     assert store.counts().items == 2500
 
@@ -98,13 +97,12 @@ def test_more_items_than_one_statement_holds(store: Store) -> None:
 
 
 def test_a_history_is_ordered_by_time_then_position_then_arrival(store: Store) -> None:
-    put(store, *"abcdef")
+    put_items(store, *"abcdef")
     later = DAY + timedelta(days=1)
     drafts = [("f", later, None), ("d", DAY, 2), ("c", DAY, 1), ("e", DAY, 2), ("b", DAY, None)]
-    store.add_events([EventDraft(user_id="u", item_id=item, at=at, position=place) for item, at, place in drafts])
+    store.add_events([EventDraft(user_id="u", item_id=item, at=at, position=position) for item, at, position in drafts])
     undated = {"event_id": "old", "user_id": "u", "item_id": "a", "at": None, "position": 9, "kind": "k", "weight": 1.0}
-    with writing(store.engine) as connection:
-        insert_events(connection, [undated])
+    store.insert_events([undated])
     assert "".join(history(store, "u")) == "abcdef"
     assert "".join(history(store, "u", limit=3)) == "def"
     frame = events_frame(store).sort("at", "position", "arrival", nulls_last=False).collect()
@@ -112,7 +110,7 @@ def test_a_history_is_ordered_by_time_then_position_then_arrival(store: Store) -
 
 
 def test_repeats_are_kept(store: Store) -> None:
-    put(store, "a", "b")
+    put_items(store, "a", "b")
     post(store, "u", "a", "a", "b", "a")
     assert history(store, "u") == ["a", "a", "b", "a"]
     assert store.repeat_share() == 0.5
@@ -120,7 +118,7 @@ def test_repeats_are_kept(store: Store) -> None:
 
 
 def test_an_event_without_a_time_gets_its_arrival(store: Store) -> None:
-    put(store, "a")
+    put_items(store, "a")
     before = datetime.now(UTC).timestamp()
     post(store, "u", "a")
     at = store.recent_events("u", limit=1)[0].at
@@ -129,13 +127,13 @@ def test_an_event_without_a_time_gets_its_arrival(store: Store) -> None:
 
 
 def test_a_time_without_a_zone_is_refused(store: Store) -> None:
-    put(store, "a")
+    put_items(store, "a")
     with pytest.raises(InvalidRequest, match="no time zone"):
         store.add_events([EventDraft(user_id="u", item_id="a", at=datetime(2023, 1, 1))])
 
 
 def test_the_same_event_again_changes_nothing_and_other_content_is_a_conflict(store: Store) -> None:
-    put(store, "a", "b")
+    put_items(store, "a", "b")
     draft = EventDraft(user_id="u", item_id="a", at=DAY, position=3, event_id="e", kind="buy", weight=0.1)
     first = store.add_events([draft])
     assert store.add_events([draft, draft]) == [*first, *first]
@@ -150,7 +148,7 @@ def test_the_same_event_again_changes_nothing_and_other_content_is_a_conflict(st
 
 
 def test_all_events_of_a_call_are_kept_or_none(store: Store) -> None:
-    put(store, "a")
+    put_items(store, "a")
     with pytest.raises(NotFound, match="unknown item 'b'"):
         store.add_events([EventDraft(user_id="u", item_id="a"), EventDraft(user_id="u", item_id="b")])
     assert store.counts() == type(store.counts())(items=1, users=0, events=0, playlists=0)
@@ -158,12 +156,12 @@ def test_all_events_of_a_call_are_kept_or_none(store: Store) -> None:
 
 def test_no_event_of_a_user_appears_late(store: Store) -> None:
     """A reader that has seen number n of a user never sees a smaller one of that user afterwards."""
-    put(store, "a")
+    put_items(store, "a")
     seen: list[int] = []
     late: list[int] = []
     stop = threading.Event()
 
-    def read() -> None:
+    def poll() -> None:
         while not stop.is_set():
             numbers = [event.number for event in store.recent_events("u", limit=1000)]
             late.extend(number for number in numbers if seen and number < max(seen) and number not in seen)
@@ -173,7 +171,7 @@ def test_no_event_of_a_user_appears_late(store: Store) -> None:
         for _ in range(15):
             post(store, "u", "a", "a")
 
-    reader, writers = threading.Thread(target=read), [threading.Thread(target=write) for _ in range(4)]
+    reader, writers = threading.Thread(target=poll), [threading.Thread(target=write) for _ in range(4)]
     for thread in (reader, *writers):
         thread.start()
     for thread in writers:
@@ -185,7 +183,7 @@ def test_no_event_of_a_user_appears_late(store: Store) -> None:
 
 
 def test_writers_wait_for_each_other(store: Store) -> None:
-    put(store, "a")
+    put_items(store, "a")
     failures: list[BaseException] = []
 
     def write(user: str) -> None:
@@ -204,15 +202,15 @@ def test_writers_wait_for_each_other(store: Store) -> None:
     assert store.counts().events == 60
 
 
-def test_an_event_and_a_user_are_forgotten(store: Store) -> None:
-    put(store, "a", "b")
+def test_an_event_and_a_user_are_forgotten(store: Store, database_url: str) -> None:
+    put_items(store, "a", "b")
     event = store.add_events([EventDraft(user_id="u", item_id="a"), EventDraft(user_id="u", item_id="b")])[0]
     store.add_impressions([Impression("r", "u", None, ["a"], DAY)])
     store.delete_event(event.event_id)
     assert history(store, "u") == ["b"]
     store.delete_user("u")
     assert history(store, "u") == []
-    with store.engine.connect() as connection:
+    with transaction(database_url) as connection:
         assert connection.exec_driver_sql("select user_id from impressions").scalar() is None
     with pytest.raises(NotFound, match="unknown event"):
         store.delete_event(event.event_id)
@@ -221,7 +219,7 @@ def test_an_event_and_a_user_are_forgotten(store: Store) -> None:
 
 
 def test_the_mark_of_a_user_s_events_is_another_after_every_change(store: Store) -> None:
-    put(store, "a")
+    put_items(store, "a")
     marks = [store.events_mark("u")]
     assert marks == [(0, 0)]
     for _ in range(2):
@@ -240,22 +238,22 @@ def test_the_mark_of_a_user_s_events_is_another_after_every_change(store: Store)
 
 
 def test_pages_of_users_lose_nobody(store: Store) -> None:
-    put(store, "a")
+    put_items(store, "a")
     users = {"b", "B", "a", "A", "_", "é", "zz", "10", "9", "-", "a b", "Ä"}
     for user in users:
         post(store, user, "a")
-    found: list[str] = []
-    while page := store.users(after=found[-1] if found else None, limit=5):
-        found += page
-    assert len(found) == len(users)
-    assert set(found) == users
+    seen: list[str] = []
+    while page := store.users(after=seen[-1] if seen else None, limit=5):
+        seen += page
+    assert len(seen) == len(users)
+    assert set(seen) == users
 
 
 # The rest
 
 
 def test_playlists_keep_order_and_repeats_and_are_replaced_whole(store: Store) -> None:
-    put(store, "a", "b")
+    put_items(store, "a", "b")
     store.put_playlist("p/1", "Mine", ["b", "a", "b"])
     assert store.playlist("p/1").item_ids == ("b", "a", "b")
     store.put_playlist("p/1", None, ["a"])
@@ -270,12 +268,12 @@ def test_playlists_keep_order_and_repeats_and_are_replaced_whole(store: Store) -
 
 
 def test_vectors_are_kept_by_part_and_content(store: Store) -> None:
-    one, two = np.arange(3, dtype=np.float32), np.ones(3, dtype=np.float32)
-    store.save_vectors("h", {("a", "old"): one, ("b", "x"): one})
-    store.save_vectors("h", {("a", "new"): two})
-    held = store.vectors("h", ["a", "b", "c"])
-    assert set(held) == {("a", "new"), ("b", "x")}
-    np.testing.assert_array_equal(held["a", "new"], two)
+    first, second = np.arange(3, dtype=np.float32), np.ones(3, dtype=np.float32)
+    store.save_vectors("h", {("a", "old"): first, ("b", "x"): first})
+    store.save_vectors("h", {("a", "new"): second})
+    stored = store.vectors("h", ["a", "b", "c"])
+    assert set(stored) == {("a", "new"), ("b", "x")}
+    np.testing.assert_array_equal(stored["a", "new"], second)
     assert store.vectors("other", ["a"]) == {}
 
 
@@ -314,7 +312,7 @@ def test_rolling_back_again_goes_back_further(store: Store) -> None:
 def test_what_answers_depend_on_raises_the_counter_and_nothing_else_does(store: Store) -> None:
     counted = [store.changes()]
     for write in (
-        lambda: put(store, "a"),
+        lambda: put_items(store, "a"),
         lambda: post(store, "u", "a"),
         lambda: store.put_playlist("p", None, ["a"]),
         lambda: store.delete_item("a"),
@@ -331,13 +329,13 @@ def test_what_answers_depend_on_raises_the_counter_and_nothing_else_does(store: 
 
 
 def test_items_written_since_a_count_are_told_in_order(store: Store) -> None:
-    put(store, "a", "b", "c")
+    put_items(store, "a", "b", "c")
     assert [item.item_id for item in store.items_since(0)] == ["a", "b", "c"]
     before = store.changes()
     post(store, "u", "a")
     assert store.items_since(before) == []
     store.delete_item("b")
-    put(store, "a", "d")
+    put_items(store, "a", "d")
     assert [(item.item_id, item.active) for item in store.items_since(before)] == [
         ("b", False),
         ("a", True),
@@ -348,32 +346,32 @@ def test_items_written_since_a_count_are_told_in_order(store: Store) -> None:
 
 def test_a_count_once_read_has_all_items_written_up_to_it(store: Store) -> None:
     """Whoever reads the counter and then the items since an earlier one misses none, with many writers at once."""
-    found: list[str] = []
+    polled: list[str] = []
     stop = threading.Event()
 
-    def read() -> None:
+    def poll() -> None:
         seen = 0
         while True:
             last = stop.is_set()
             count = store.changes()
             new = [item.item_id for item in store.items_since(seen)]
-            found.extend(item_id for item_id in new if item_id not in found)
+            polled.extend(item_id for item_id in new if item_id not in polled)
             seen = count
             if last:
                 return
 
     def write(number: int) -> None:
         for turn in range(15):
-            put(store, f"{number}-{turn}")
+            put_items(store, f"{number}-{turn}")
 
-    reader, writers = threading.Thread(target=read), [threading.Thread(target=write, args=(n,)) for n in range(4)]
+    reader, writers = threading.Thread(target=poll), [threading.Thread(target=write, args=(n,)) for n in range(4)]
     for thread in (reader, *writers):
         thread.start()
     for thread in writers:
         thread.join()
     stop.set()
     reader.join()
-    assert sorted(found) == sorted(f"{number}-{turn}" for number in range(4) for turn in range(15))
+    assert sorted(polled) == sorted(f"{number}-{turn}" for number in range(4) for turn in range(15))
 
 
 def test_the_frames_are_what_the_store_holds(store: Store) -> None:

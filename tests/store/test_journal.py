@@ -12,15 +12,15 @@ from recsys.store.journal import Journal
 from recsys.store.records import Impression
 
 
-def shown(number: int) -> Impression:
+def impression(number: int) -> Impression:
     return Impression(str(number), None, None, [], datetime.now(UTC))
 
 
 def test_everything_queued_is_written_in_order_and_in_batches() -> None:
     batches: list[list[str]] = []
-    writer = Journal(lambda batch: batches.append([one.request_id for one in batch]))
+    writer = Journal(lambda batch: batches.append([queued.request_id for queued in batch]))
     for number in range(1000):
-        writer.add(shown(number))
+        writer.add(impression(number))
     writer.close()
     assert [name for batch in batches for name in batch] == [str(number) for number in range(1000)]
     assert len(batches) < 1000
@@ -28,16 +28,16 @@ def test_everything_queued_is_written_in_order_and_in_batches() -> None:
 
 
 def test_a_full_queue_drops_and_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal, "QUEUED_AT_MOST", 5)
+    monkeypatch.setattr(journal, "MAX_QUEUED", 5)
     gate, written = threading.Event(), list[str]()
 
     def slow(batch: Sequence[Impression]) -> None:
         gate.wait()
-        written.extend(one.request_id for one in batch)
+        written.extend(queued.request_id for queued in batch)
 
     writer = Journal(slow)
     for number in range(500):
-        writer.add(shown(number))
+        writer.add(impression(number))
     gate.set()
     writer.close()
     assert writer.dropped > 0
@@ -51,12 +51,12 @@ def test_a_database_that_fails_once_costs_one_batch() -> None:
     def write(batch: Sequence[Impression]) -> None:
         if failing.pop() if failing else False:
             raise StoreError("gone")
-        written.extend(one.request_id for one in batch)
+        written.extend(queued.request_id for queued in batch)
 
     writer = Journal(write)
-    writer.add(shown(1))
+    writer.add(impression(1))
     writer.flush()
-    writer.add(shown(2))
+    writer.add(impression(2))
     writer.close()
     assert written == ["2"]
     assert writer.dropped == 1

@@ -1,4 +1,4 @@
-"""The fusion's fit: convex and solved, deaf to noise, fair to items that are new."""
+"""The fusion's fit: at its minimum, robust to noise, fair to items that are new."""
 
 from dataclasses import replace
 
@@ -7,13 +7,22 @@ import pytest
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from recsys.training.blending import HIDDEN, RIDGE, RIDGE_SILENT, FusionData, Table, choose, fit_fusion, with_new_items
+from recsys.training.blending import (
+    COLD_SHARE,
+    L2,
+    L2_MISSING,
+    FusionExamples,
+    FusionFeatures,
+    fit_fusion,
+    select_sources,
+    simulate_cold_items,
+)
 
 CASES, WIDTH = 400, 120
-UNSEEN = {"popular": 0.0, "good": float("nan"), "also good": float("nan"), "noise": float("nan")}
+COLD_SCORES = {"popular": 0.0, "good": float("nan"), "also good": float("nan"), "noise": float("nan")}
 
 
-def world() -> FusionData:
+def world() -> FusionExamples:
     """Candidates whose target all but `popular` and `noise` score higher than chance."""
     generator = np.random.default_rng(0)
     names = ("popular", "good", "also good", "noise", "text")
@@ -21,35 +30,37 @@ def world() -> FusionData:
     target = generator.integers(0, WIDTH, size=CASES)
     for name, lift in {"good": 2.5, "also good": 2.0, "text": 1.0}.items():
         scores[np.arange(CASES), target, names.index(name)] += lift
-    return FusionData(names, scores, np.ones((CASES, WIDTH), dtype=np.bool_), target)
+    return FusionExamples(names, scores, np.ones((CASES, WIDTH), dtype=np.bool_), target)
 
 
 def test_the_weights_are_those_of_a_general_optimiser() -> None:
-    table = Table.of(world())
-    count = len(table.names)
+    masked = FusionFeatures.of(world())
+    count = len(masked.names)
     start = np.repeat([2 / count, 0, 0], count)
-    pull = np.repeat([RIDGE, RIDGE_SILENT, RIDGE_SILENT], count)
+    l2 = np.repeat([L2, L2_MISSING, L2_MISSING], count)
 
     def loss(weights: NDArray[np.float64]) -> float:
-        logits = table.features.astype(np.float64) @ weights
-        own = logits[np.arange(CASES), table.target]
-        return float((np.log(np.exp(logits).sum(axis=1)) - own).mean() + (pull * (weights - start) ** 2).sum())
+        logits = masked.features.astype(np.float64) @ weights
+        target = logits[np.arange(CASES), masked.target]
+        return float((np.log(np.exp(logits).sum(axis=1)) - target).mean() + (l2 * (weights - start) ** 2).sum())
 
     best = minimize(loss, start, method="BFGS")
-    assert fit_fusion(table, np.arange(CASES)) == pytest.approx(best.x, abs=2e-3)
+    assert fit_fusion(masked, np.arange(CASES)) == pytest.approx(best.x, abs=2e-3)
 
 
 def test_cases_without_their_target_teach_nothing() -> None:
-    table = Table.of(world())
-    missed = replace(table, target=np.where(np.arange(CASES) < 200, table.target, -1))
-    assert np.array_equal(fit_fusion(missed, np.arange(CASES)), fit_fusion(table, np.arange(200)))
-    count = len(table.names)
-    nothing = fit_fusion(replace(table, target=np.full(CASES, -1)), np.arange(CASES))
+    masked = FusionFeatures.of(world())
+    missed = replace(masked, target=np.where(np.arange(CASES) < 200, masked.target, -1))
+    assert np.array_equal(fit_fusion(missed, np.arange(CASES)), fit_fusion(masked, np.arange(200)))
+    count = len(masked.names)
+    nothing = fit_fusion(replace(masked, target=np.full(CASES, -1)), np.arange(CASES))
     assert nothing == pytest.approx(np.repeat([2 / count, 0, 0], count))
 
 
 def test_every_source_is_measured_and_the_useful_ones_stay() -> None:
-    fusion, figures = choose(world(), always=["popular"], optional=["good", "also good", "text"], unseen=UNSEEN, seed=0)
+    fusion, figures = select_sources(
+        world(), always=["popular"], optional=["good", "also good", "text"], cold_scores=COLD_SCORES, seed=0
+    )
     assert fusion.sources == ("popular", "good", "also good", "text")
     gains = figures["with_minus_without"]
     assert set(gains) == {"good", "also good", "text"}
@@ -58,8 +69,8 @@ def test_every_source_is_measured_and_the_useful_ones_stay() -> None:
     assert 0 < figures["validation_ndcg@10"] < 1
 
 
-def test_a_source_that_costs_is_left_out_and_told() -> None:
-    """It raises targets that stay far below the tenth place, which the likelihood rewards, and lowers those near the top."""
+def test_a_source_that_costs_is_left_out_with_its_cost() -> None:
+    """It raises targets far below rank ten, which the likelihood rewards, and lowers those near the top."""
     data = world()
     cases, scores = np.arange(CASES), data.scores.copy()
     hopeless = cases < 0.6 * CASES
@@ -67,23 +78,25 @@ def test_a_source_that_costs_is_left_out_and_told() -> None:
     scores[cases, data.target, good] += np.where(hopeless, -3.5, 1.0)
     scores[cases, data.target, noise] += np.where(hopeless, 1.5, -1.5)
     data = replace(data, scores=scores)
-    fusion, figures = choose(data, always=["popular"], optional=["good", "noise"], unseen=UNSEEN, seed=0)
+    fusion, figures = select_sources(
+        data, always=["popular"], optional=["good", "noise"], cold_scores=COLD_SCORES, seed=0
+    )
     cost = figures["with_minus_without"]["noise"]
     assert cost["high"] < 0
     assert fusion.about["left_out"] == {"noise": cost["mean"]}
-    without, _ = choose(data, always=["popular"], optional=["good"], unseen=UNSEEN, seed=0)
+    without, _ = select_sources(data, always=["popular"], optional=["good"], cold_scores=COLD_SCORES, seed=0)
     assert fusion.sources == ("popular", "good")
     assert fusion.weights == pytest.approx(without.weights, abs=1e-5)
 
 
-def test_new_items_are_silent_where_only_ids_are_known() -> None:
+def test_new_items_have_no_scores_of_sources_that_know_only_ids() -> None:
     data = world()
-    new = with_new_items(data, unseen=UNSEEN, seed=0)
+    new = simulate_cold_items(data, cold_scores=COLD_SCORES, seed=0)
     text, good = data.names.index("text"), data.names.index("good")
     changed = np.isnan(new.scores[..., good]) & new.real
-    assert 0 < changed.mean() < HIDDEN
+    assert 0 < changed.mean() < COLD_SHARE
     assert np.array_equal(new.scores[..., text][new.real], data.scores[..., text][new.real])
     assert np.array_equal(new.scores[changed][:, data.names.index("popular")], np.zeros(changed.sum()))
     assert ((new.target == data.target) | (new.target == -1)).all()
-    ids_alone = data.only(["popular", "good"])
-    assert with_new_items(ids_alone, unseen=UNSEEN, seed=0) is ids_alone
+    ids_only = data.only(["popular", "good"])
+    assert simulate_cold_items(ids_only, cold_scores=COLD_SCORES, seed=0) is ids_only

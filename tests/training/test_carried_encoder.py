@@ -14,7 +14,7 @@ from recsys.evaluation.run import evaluate
 from recsys.service import Options, Recommender
 from recsys.store import Store
 from recsys.store.records import ItemDraft
-from recsys.training.job import Saved, train_from_store
+from recsys.training.job import Saved, TrainingRequest, train_from_store
 from tests.encoders.test_catalogue import random_part
 from tests.worlds import PLAN, Planted
 
@@ -26,10 +26,12 @@ def encoder(tmp_path: Path) -> str:
     return save_bundle(bundle, str(tmp_path), name="encoder")
 
 
-def train(store: Store, folder: Path, encoder: str, *, model: str, given: tuple[str, ...] = ()) -> Saved:
+def train(store: Store, folder: Path, encoder: str, *, model: str, include: tuple[str, ...] = ()) -> Saved:
     plan = replace(PLAN, text_encoder=encoder, overrides={"sasrec-text": {"loop": {"epochs": 1}}})
     facts = train_from_store(
-        store, plan, model=model, folder=str(folder / "b"), name=model, checkpoints=folder / "c", given=given
+        store,
+        plan,
+        TrainingRequest(model=model, folder=str(folder / "b"), name=model, checkpoints=folder / "c", include=include),
     )
     return next(fact for fact in facts if isinstance(fact, Saved))
 
@@ -53,7 +55,9 @@ def test_a_part_over_another_encoder_is_not_blended(trained: Planted, tmp_path: 
     store = Store.open(trained.copy(tmp_path).url)
     uri = train(store, tmp_path, encoder, model="sasrec-text").uri
     facts = train_from_store(
-        store, PLAN, model="blend", folder=str(tmp_path / "b"), checkpoints=tmp_path / "c", given=[uri]
+        store,
+        PLAN,
+        TrainingRequest(model="blend", folder=str(tmp_path / "b"), checkpoints=tmp_path / "c", include=(uri,)),
     )
     with pytest.raises(BundleError, match="stands on another text encoder"):
         list(facts)
@@ -77,5 +81,5 @@ def test_a_text_encoder_alone_is_not_evaluated_on_events(trained: Planted, tmp_p
     with pytest.raises(BundleError, match="alone holds a text encoder alone, and its training has measured it"):
         list(evaluate(store, uri=uri))
     with pytest.raises(BundleError, match=f"a text encoder alone, not a part to blend: set RECSYS_TEXT_ENCODER={uri}"):
-        train(store, tmp_path, "hashed", model="blend", given=(uri,))
+        train(store, tmp_path, "hashed", model="blend", include=(uri,))
     store.close()

@@ -12,8 +12,9 @@ from recsys.errors import BundleError, InvalidRequest, NotReady
 from recsys.store import Store
 from recsys.store.records import EventDraft, ItemDraft
 from recsys.store.sessions import upgrade
-from recsys.training.job import Saved, material, train_from_store
-from recsys.training.recipes import Plan, Progress
+from recsys.training.inputs import load_inputs
+from recsys.training.job import Saved, TrainingRequest, train_from_store
+from recsys.training.plan import Plan, Progress
 from tests.worlds import PLAN, Planted
 
 SHORT = replace(PLAN, overrides={name: {"loop": {"epochs": 3}} for name in ("sasrec", "sasrec-hybrid")})
@@ -24,15 +25,23 @@ def store(trained: Planted, tmp_path: Path) -> Store:
     return Store.open(trained.copy(tmp_path).url)
 
 
-def run(store: Store, folder: Path, *, model: str, plan: Plan = SHORT, **more: object) -> Saved:
-    facts = train_from_store(
-        store,
-        plan,
-        model=model,
-        folder=str(folder / "bundles"),
-        checkpoints=folder / "checkpoints",
-        **more,  # type: ignore[arg-type]
-    )
+def request(
+    model: str, folder: Path, checkpoints: Path, *, name: str | None = None, include: tuple[str, ...] = ()
+) -> TrainingRequest:
+    return TrainingRequest(model=model, folder=str(folder), checkpoints=checkpoints, name=name, include=include)
+
+
+def run(
+    store: Store,
+    folder: Path,
+    *,
+    model: str,
+    plan: Plan = SHORT,
+    name: str | None = None,
+    include: tuple[str, ...] = (),
+) -> Saved:
+    job = request(model, folder / "bundles", folder / "checkpoints", name=name, include=include)
+    facts = train_from_store(store, plan, job)
     saved = [fact for fact in facts if isinstance(fact, Saved)]
     assert len(saved) == 1
     return saved[0]
@@ -45,7 +54,7 @@ def test_the_manifest_says_how_the_bundle_came_about(trained: Planted) -> None:
     assert bundle.about["seed"] == 0
     assert len(bundle.about["text_encoder_hash"]) == 64
     assert bundle.about["include_seen"] is False
-    assert bundle.texts[0] == text_hash(material(Store.open(trained.url), PLAN).data.texts[0])
+    assert bundle.texts[0] == text_hash(load_inputs(Store.open(trained.url), PLAN).data.texts[0])
 
 
 @pytest.mark.parametrize(
@@ -64,17 +73,14 @@ def test_an_interrupted_run_is_resumed_to_the_same_bits(
     whole = run(store, tmp_path / "whole", model="sasrec", plan=plan)
     assert whole.bundle.parts["sasrec"].config["recipe"]["loop"]["stop"] == 2
     best_is_the_second()
-    facts = train_from_store(store, plan, model="sasrec", folder=str(tmp_path / "b"), checkpoints=tmp_path / "c")
+    job = request("sasrec", tmp_path / "b", tmp_path / "c")
+    facts = train_from_store(store, plan, job)
     assert isinstance([next(facts) for _ in range(seen)][-1], Progress)
     facts.close()
-    again = list(
-        train_from_store(
-            store, plan, model="sasrec", folder=str(tmp_path / "b"), checkpoints=tmp_path / "c", resume=True
-        )
-    )
-    told = [fact.fact for fact in again if isinstance(fact, Progress)]
-    assert not any("from the start" in fact for fact in told)
-    assert next(fact for fact in told if "fit epoch" in fact).startswith(first)
+    again = list(train_from_store(store, plan, job, resume=True))
+    messages = [fact.fact for fact in again if isinstance(fact, Progress)]
+    assert not any("from the start" in fact for fact in messages)
+    assert next(fact for fact in messages if "fit epoch" in fact).startswith(first)
     assert isinstance(again[-1], Saved)
     assert again[-1].bundle.parts["sasrec"].hash == whole.bundle.parts["sasrec"].hash
     assert not list((tmp_path / "c").glob("*"))
@@ -82,34 +88,33 @@ def test_an_interrupted_run_is_resumed_to_the_same_bits(
 
 @pytest.mark.parametrize("model", ["markov", "item-text", "set"])
 def test_a_run_of_which_nothing_is_kept_is_said_to_start_over(store: Store, tmp_path: Path, model: str) -> None:
-    facts = train_from_store(
-        store, PLAN, model=model, folder=str(tmp_path / "b"), checkpoints=tmp_path / "c", resume=True
-    )
-    told = [fact.fact for fact in islice(facts, 3) if isinstance(fact, Progress)]
+    facts = train_from_store(store, PLAN, request(model, tmp_path / "b", tmp_path / "c"), resume=True)
+    messages = [fact.fact for fact in islice(facts, 3) if isinstance(fact, Progress)]
     facts.close()
     assert (
         f"{tmp_path / 'c'} holds no checkpoint of this run (its settings or data may have changed): from the start"
-        in told
+        in messages
     )
 
 
 def test_a_run_that_was_stopped_before_its_first_checkpoint_starts_over(store: Store, tmp_path: Path) -> None:
-    common = {"model": "sasrec", "folder": str(tmp_path / "b"), "checkpoints": tmp_path / "c"}
-    facts = train_from_store(store, PLAN, **common)  # type: ignore[arg-type]
+    job = request("sasrec", tmp_path / "b", tmp_path / "c")
+    facts = train_from_store(store, PLAN, job)
     while "epoch 1" not in getattr(next(facts), "fact", ""):
         pass
     facts.close()
     assert [path.suffix for path in (tmp_path / "c").rglob("*.*")].count(".lock") == 1
     for path in (tmp_path / "c").rglob("*.ckpt"):
         path.unlink()
-    again = train_from_store(store, PLAN, resume=True, **common)  # type: ignore[arg-type]
+    again = train_from_store(store, PLAN, job, resume=True)
     assert any("from the start" in getattr(fact, "fact", "") for fact in islice(again, 2))
     again.close()
 
 
+@pytest.mark.slow
 def test_a_blend_takes_parts_trained_before(store: Store, tmp_path: Path) -> None:
-    uris = [run(store, tmp_path, model=name, name=name).uri for name in ("sasrec", "sasrec-hybrid")]
-    blend = run(store, tmp_path, model="blend", given=uris)
+    uris = tuple(run(store, tmp_path, model=name, name=name).uri for name in ("sasrec", "sasrec-hybrid"))
+    blend = run(store, tmp_path, model="blend", include=uris)
     for name, uri in zip(("sasrec", "sasrec-hybrid"), uris, strict=True):
         assert blend.bundle.parts[name].hash == load_bundle(uri).parts[name].hash
     assert {"blend", "simple-blend", "plain-blend"} <= set(blend.bundle.parts)
@@ -119,7 +124,7 @@ def test_parts_of_other_events_are_refused(store: Store, tmp_path: Path) -> None
     uri = run(store, tmp_path, model="markov", name="markov").uri
     store.add_events([EventDraft(user_id="late", item_id="item-000")])
     with pytest.raises(BundleError, match="other events"):
-        run(store, tmp_path, model="blend", given=[uri])
+        run(store, tmp_path, model="blend", include=(uri,))
 
 
 def test_a_taken_place_is_refused(store: Store, tmp_path: Path) -> None:
@@ -153,7 +158,7 @@ def test_settings_that_do_not_exist_are_refused(
 
 
 def test_a_model_that_does_not_exist_is_said_before_anything_is_read(store: Store, tmp_path: Path) -> None:
-    facts = train_from_store(store, PLAN, model="bert", folder=str(tmp_path), checkpoints=tmp_path)
+    facts = train_from_store(store, PLAN, request("bert", tmp_path, tmp_path))
     with pytest.raises(InvalidRequest, match="unknown model 'bert'"):
         next(facts)
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from recsys.errors import TrainingError
 from recsys.training.loop import Epoch, LoopConfig, run
+from recsys.training.plan import RunContext
 
 CONFIG = LoopConfig(epochs=4, learning_rate=0.05, warmup_steps=2)
 DATA = torch.randn(24, 3, generator=torch.Generator().manual_seed(0))
@@ -34,12 +35,26 @@ def loss_of(net: nn.Module) -> Callable[[Any, np.random.Generator], Tensor]:
     return lambda batch, _: ((net(batch).squeeze(1) - batch.sum(1)) ** 2).mean()
 
 
-def fitted(net: nn.Linear, config: LoopConfig = CONFIG, *, size: int = 6, seed: int = 0, **more: Any) -> list[Epoch]:
+def context(checkpoints: Path | None = None, *, seed: int = 0, resume: bool = False) -> RunContext:
+    return RunContext(name="x", seed=seed, checkpoints=checkpoints, resume=resume)
+
+
+def fitted(
+    net: nn.Linear,
+    config: LoopConfig = CONFIG,
+    *,
+    size: int = 6,
+    seed: int = 0,
+    checkpoints: Path | None = None,
+    resume: bool = False,
+    **more: Any,
+) -> list[Epoch]:
     more = {"validate": None} | more
-    return list(run(net, batches=batches(size), loss=loss_of(net), config=config, seed=seed, **more))
+    where = context(checkpoints, seed=seed, resume=resume)
+    return list(run(net, batches=batches(size), loss=loss_of(net), config=config, context=where, **more))
 
 
-def test_the_loss_falls_and_every_epoch_is_told() -> None:
+def test_the_loss_falls_and_every_epoch_is_reported() -> None:
     epochs = fitted(model(), replace(CONFIG, epochs=20))
     assert [epoch.number for epoch in epochs] == list(range(1, 21))
     assert epochs[-1].loss < 0.1 * epochs[0].loss
@@ -93,19 +108,17 @@ def test_a_loss_that_is_not_finite_says_where() -> None:
     with pytest.raises(
         TrainingError, match=r"loss is nan at epoch 2, batch 1, step 5: lower the learning rate \(0.05\)"
     ):
-        list(run(net, batches=batches(6), loss=broken, validate=None, config=CONFIG, seed=0))
+        list(run(net, batches=batches(6), loss=broken, validate=None, config=CONFIG, context=context()))
 
 
 def test_a_run_goes_on_from_its_checkpoint_to_the_same_bits(tmp_path: Path) -> None:
     whole, cut = model(), model()
     fitted(whole)
-    started = run(
-        cut, batches=batches(6), loss=loss_of(cut), validate=None, config=CONFIG, seed=0, checkpoint=tmp_path / "c"
-    )
+    started = run(cut, batches=batches(6), loss=loss_of(cut), validate=None, config=CONFIG, context=context(tmp_path))
     assert [next(started).number, next(started).number] == [1, 2]
     started.close()
     resumed = model()
-    epochs = fitted(resumed, checkpoint=tmp_path / "c", resume=True)
+    epochs = fitted(resumed, checkpoints=tmp_path, resume=True)
     assert [epoch.number for epoch in epochs] == [3, 4]
     assert torch.equal(resumed.weight, whole.weight)
 
@@ -119,9 +132,7 @@ def test_a_run_that_had_ended_knows_its_best_epoch_when_it_is_resumed(tmp_path: 
             loss=loss_of(net),
             validate=lambda: next(figures),
             config=replace(CONFIG, patience=2),
-            seed=0,
-            checkpoint=tmp_path / "c",
-            resume=True,
+            context=context(tmp_path, resume=True),
         )
         while True:
             try:
@@ -136,24 +147,22 @@ def test_a_run_that_had_ended_knows_its_best_epoch_when_it_is_resumed(tmp_path: 
 
 def test_the_same_run_twice_at_once_is_refused(tmp_path: Path) -> None:
     net = model()
-    first = run(
-        net, batches=batches(6), loss=loss_of(net), validate=None, config=CONFIG, seed=0, checkpoint=tmp_path / "c"
-    )
+    first = run(net, batches=batches(6), loss=loss_of(net), validate=None, config=CONFIG, context=context(tmp_path))
     next(first)
     with pytest.raises(TrainingError, match="the same run is at work already"):
-        fitted(model(), checkpoint=tmp_path / "c")
+        fitted(model(), checkpoints=tmp_path)
     first.close()
-    fitted(model(), checkpoint=tmp_path / "c")
+    fitted(model(), checkpoints=tmp_path)
 
 
-def test_a_checkpoint_that_cannot_be_written_is_said(tmp_path: Path) -> None:
-    (tmp_path / "c.partial").mkdir()
+def test_a_checkpoint_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "x-0.partial").mkdir()
     with pytest.raises(TrainingError, match="free space or set RECSYS_CHECKPOINTS"):
-        fitted(model(), checkpoint=tmp_path / "c")
+        fitted(model(), checkpoints=tmp_path)
 
 
 def test_a_checkpoint_that_is_damaged_or_of_another_model_is_refused(tmp_path: Path) -> None:
-    fitted(model(), checkpoint=tmp_path / "c")
+    fitted(model(), checkpoints=tmp_path)
     other = nn.Linear(4, 1)
     with pytest.raises(TrainingError, match="does not fit this run"):
         list(
@@ -163,14 +172,12 @@ def test_a_checkpoint_that_is_damaged_or_of_another_model_is_refused(tmp_path: P
                 loss=loss_of(other),
                 validate=None,
                 config=CONFIG,
-                seed=0,
-                checkpoint=tmp_path / "c",
-                resume=True,
+                context=context(tmp_path, resume=True),
             )
         )
-    (tmp_path / "c").write_bytes(b"no checkpoint")
+    (tmp_path / "x-0.ckpt").write_bytes(b"no checkpoint")
     with pytest.raises(TrainingError, match="delete it or train without --resume"):
-        fitted(model(), checkpoint=tmp_path / "c", resume=True)
+        fitted(model(), checkpoints=tmp_path, resume=True)
 
 
 SCRIPT = """
@@ -178,23 +185,25 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 import torch
-from recsys.data.splits import split
+from recsys.data.splits import split_by_fold
 from recsys.training.loop import LoopConfig
+from recsys.training.plan import RunContext
 from recsys.training.sequence import SequenceRecipe, train
 from models.encoders.sequence import SequenceConfig
 from tests.training.planted import dataset
 torch.set_num_threads(1)
 recipe = SequenceRecipe(encoder=SequenceConfig(dim=16, max_length=10), loop=LoopConfig(epochs=6), tokens=256)
-folds = split(dataset())
-for fact in train(recipe, name="x", fit=folds.fit, validation=folds.validation, text=None, seed=0,
-                  checkpoint=Path(sys.argv[1]), resume=True):
+folds = split_by_fold(dataset())
+context = RunContext(name="x", seed=0, checkpoints=Path(sys.argv[1]), resume=True)
+for fact in train(recipe, fit=folds.fit, validation=folds.validation, text=None, context=context):
     print(getattr(fact, "number", None) or fact.hash, flush=True)
 """
 
 
+@pytest.mark.slow
 def test_a_killed_training_resumes_to_the_same_bits(tmp_path: Path) -> None:
-    def start(checkpoint: Path) -> subprocess.Popen[str]:
-        return subprocess.Popen([sys.executable, "-c", SCRIPT, str(checkpoint)], stdout=subprocess.PIPE, text=True)
+    def start(checkpoints: Path) -> subprocess.Popen[str]:
+        return subprocess.Popen([sys.executable, "-c", SCRIPT, str(checkpoints)], stdout=subprocess.PIPE, text=True)
 
     whole, killed = start(tmp_path / "whole"), start(tmp_path / "killed")
     assert killed.stdout is not None

@@ -1,6 +1,7 @@
 """Sequence models find planted structure under every objective, and epochs cover every event once."""
 
 from collections import Counter
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -9,17 +10,22 @@ import torch.fx.experimental._config
 
 from models.embeddings import ItemKind
 from models.encoders.sequence import SequenceConfig
+from models.mixers import mixer_config
+from models.mixers.full import FullConfig
 from recsys.bundle import Part
 from recsys.data.splits import split_by_fold
 from recsys.encoders.hashed import HashedNgrams
-from recsys.retrieval.registry import restore
+from recsys.errors import InvalidRequest
+from recsys.retrieval.registry import restore_source as restore
 from recsys.training.loop import LoopConfig
+from recsys.training.overrides import overridden
+from recsys.training.plan import RunContext
 from recsys.training.sequence import SequenceModel, SequenceRecipe, _Objective, _windows, train
 from recsys.training.tuning import ndcg_at_10
 from tests.training.planted import dataset
 
 DATA = dataset()
-TEXT = HashedNgrams(dim=64).encode(DATA.texts)
+TEXT = HashedNgrams(dim=64).encode_documents(DATA.texts)
 
 
 def recipe(**settings: object) -> SequenceRecipe:
@@ -34,11 +40,13 @@ def recipe(**settings: object) -> SequenceRecipe:
 
 
 def trained(settings: SequenceRecipe, *, seed: int = 0) -> Part:
-    facts = list(train(settings, name="x", fit=split_by_fold(DATA).refit, validation=None, text=TEXT, seed=seed))
+    context = RunContext(name="sasrec", seed=seed)
+    facts = list(train(settings, fit=split_by_fold(DATA).refit, validation=None, text=TEXT, context=context))
     assert isinstance(facts[-1], Part)
     return facts[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "objective"),
     [
@@ -84,7 +92,8 @@ def test_every_event_but_the_first_is_a_target_once_an_epoch(length: int) -> Non
 
 def test_an_id_part_marks_what_it_was_not_trained_on() -> None:
     unseen = DATA.keep(DATA.rows != 3)
-    facts = list(train(recipe(loop=LoopConfig(epochs=1)), name="x", fit=unseen, validation=None, text=TEXT, seed=0))
+    short, context = recipe(loop=LoopConfig(epochs=1)), RunContext(name="sasrec")
+    facts = list(train(short, fit=unseen, validation=None, text=TEXT, context=context))
     part = facts[-1]
     assert isinstance(part, Part)
     assert not part.arrays["known"][3]
@@ -106,3 +115,11 @@ def test_a_step_keeps_to_the_device_of_the_run(monkeypatch: pytest.MonkeyPatch, 
     learned = [parameter.grad for parameter in model.parameters()]
     assert {gradient.device.type for gradient in learned if gradient is not None} == {"meta"}
     assert len(learned) > 10
+
+
+def test_a_file_changes_the_settings_of_the_mixer_and_a_part_keeps_them() -> None:
+    changed = overridden(recipe(), {"encoder": {"mixer": {"heads": 4}}}, where="sasrec")
+    assert changed.encoder.mixer == FullConfig(heads=4)
+    assert mixer_config(asdict(changed)["encoder"]["mixer"]) == changed.encoder.mixer
+    with pytest.raises(InvalidRequest, match=r"\[sasrec.encoder.mixer\] kind='none': Input should be 'full'"):
+        overridden(recipe(), {"encoder": {"mixer": {"kind": "none"}}}, where="sasrec")

@@ -1,4 +1,4 @@
-"""Which layout a path has, and which of its files hold items, events or playlists."""
+"""Detects the layout of a path, and which of its files have items, events or playlists."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ LAYOUTS: Mapping[str, Layout] = {
 }
 
 
-OWN = (".csv", ".jsonl", ".parquet")
+OWN_SUFFIXES = (".csv", ".jsonl", ".parquet")
 """A file that ends like this has our own columns, unless its layout is named."""
 
 
@@ -35,15 +35,17 @@ class ImportFile:
 
 
 def detect(path: Path, kind: Kind, *, layout: str | None = None) -> Iterator[ImportFile]:
-    """The files of `kind` at `path`, a file or a folder. Without a name the layout is known by the names of the files.
+    """The files of `kind` at `path`, a file or a folder. Without a name the layout is detected from the names of the files.
 
     Raises:
         InputFileError: no such layout, or it has nothing of this kind here.
     """
     if layout is not None and layout not in LAYOUTS:
         raise InputFileError(f"unknown layout {layout!r}: choose one of {', '.join(LAYOUTS)}, or leave it out")
-    own = path.suffix.lower() in OWN and not path.is_dir()
-    names = [layout] if layout else [name for name, one in LAYOUTS.items() if not own and one.holds(path)]
+    has_own_columns = path.suffix.lower() in OWN_SUFFIXES and not path.is_dir()
+    names = (
+        [layout] if layout else [name for name, known in LAYOUTS.items() if not has_own_columns and known.matches(path)]
+    )
     if not names:
         if path.is_dir():
             raise InputFileError(f"{path} is a folder of no known layout ({', '.join(LAYOUTS)}): give its files")
@@ -51,8 +53,8 @@ def detect(path: Path, kind: Kind, *, layout: str | None = None) -> Iterator[Imp
         return
     files: dict[Path, Reader] = {}
     for name in names:
-        for one, reader in LAYOUTS[name].files(path, kind, named=layout is not None):
-            files.setdefault(one, reader)
+        for file, reader in LAYOUTS[name].files(path, kind, named=layout is not None):
+            files.setdefault(file, reader)
     if not files:
         raise InputFileError(f"{path} holds no {kind} in the layout {names[0]}{LAYOUTS[names[0]].hint}")
-    yield from (ImportFile(one, reader) for one, reader in files.items())
+    yield from (ImportFile(file, reader) for file, reader in files.items())

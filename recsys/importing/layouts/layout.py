@@ -1,4 +1,4 @@
-"""What a layout is: names of files, and a reader for each."""
+"""A layout: names of files, and a reader for each."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,41 +7,41 @@ from pathlib import Path
 
 from recsys.importing.readers import Reader, Rows
 
-Read = Callable[[Path], Rows]
+RowReader = Callable[[Path], Rows]
 """Gives the rows of a file in our own columns."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """For each kind (items, events, playlists) the names of its files as glob patterns, with what reads them.
+    """For each kind (items, events, playlists) the names of its files as glob patterns, with their readers.
 
-    `others` are names by which a folder is known though nothing of them is imported. `hint` ends the message that there
-    is nothing of a kind.
+    `others` are patterns of files that identify a folder without being imported. `hint` ends the message that there is nothing
+    of a kind.
     """
 
-    readers: Mapping[str, Mapping[str, Read]]
+    readers: Mapping[str, Mapping[str, RowReader]]
     others: Sequence[str] = field(default=())
     hint: str = ""
 
-    def holds(self, path: Path) -> bool:
-        """Whether the name of the file, or of a file in the folder, is one of this layout."""
+    def matches(self, path: Path) -> bool:
+        """Whether the name of the file, or of a file in the folder, matches a pattern of this layout."""
         patterns = [*self.others, *(pattern for files in self.readers.values() for pattern in files)]
         if path.is_dir():
             return any(next(path.glob(pattern), None) for pattern in patterns)
         return any(path.match(pattern) for pattern in patterns)
 
     def files(self, path: Path, kind: str, *, named: bool) -> Iterator[tuple[Path, Reader]]:
-        """The files of `kind`, by name. A file that the caller `named` the layout of may be called otherwise."""
+        """The files of `kind`, by name. Where the caller `named` the layout, a file may have any name."""
         readers = self.readers.get(kind, {})
         if path.is_dir():
-            for pattern, read in readers.items():
-                yield from ((one, partial(_rows, read)) for one in sorted(path.glob(pattern)))
+            for pattern, reader in readers.items():
+                yield from ((file, partial(_rows, reader)) for file in sorted(path.glob(pattern)))
             return
-        fits = [read for pattern, read in readers.items() if path.match(pattern)]
+        fits = [reader for pattern, reader in readers.items() if path.match(pattern)]
         if fits or (named and readers):
             yield path, partial(_rows, fits[0] if fits else next(iter(readers.values())))
 
 
-def _rows(read: Read, path: Path, _: Sequence[str]) -> Rows:
-    """A layout looks after its columns itself."""
-    return read(path)
+def _rows(reader: RowReader, path: Path, _: Sequence[str]) -> Rows:
+    """The readers of a layout check its columns themselves."""
+    return reader(path)

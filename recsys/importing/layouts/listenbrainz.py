@@ -1,6 +1,6 @@
 """ListenBrainz listens, one JSON object a line: a user's own export (a folder with user.json) or the public dumps.
 
-A track is known by its MusicBrainz recording id, or by the MessyBrainz id where there is none. Source:
+A track is identified by its MusicBrainz recording id, or by the MessyBrainz id where there is none. Source:
 listenbrainz.readthedocs.io, "JSON Documentation" and "ListenBrainz Data Dumps".
 """
 
@@ -13,7 +13,7 @@ from recsys.importing.layouts.layout import Layout
 from recsys.importing.readers import Rows, read_jsonl
 from recsys.importing.report import Row
 
-ABOVE = 3
+FOLDERS_ABOVE = 3
 """Folders between a file of listens (listens/2024/1.jsonl) and user.json."""
 
 
@@ -70,13 +70,13 @@ def _below(row: Row, name: str) -> dict[str, Any]:
 
 
 def _owner(path: Path) -> str | None:
-    """Whose export this is: the lines of one do not say."""
-    for folder in path.resolve().parents[: ABOVE + 1]:
+    """The user whose export this is: its lines do not say."""
+    for folder in path.resolve().parents[: FOLDERS_ABOVE + 1]:
         try:
-            found = json.loads((folder / "user.json").read_text(encoding="utf-8"))
+            account = json.loads((folder / "user.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue
-        return found.get("username") or found.get("user_name") if isinstance(found, dict) else None
+        return account.get("username") or account.get("user_name") if isinstance(account, dict) else None
     return None
 
 

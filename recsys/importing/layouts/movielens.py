@@ -26,7 +26,7 @@ GENRES = (
     ),
     *("Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western"),
 )
-"""What the 19 flags at the end of a line of u.item mean (u.genre)."""
+"""The meaning of the 19 flags at the end of a line of u.item (u.genre)."""
 EVENT = ("user_id", "item_id", "rating", "timestamp")
 YEAR = re.compile(r"\s*\((\d{4})\)\s*$")
 
@@ -92,8 +92,8 @@ def _film(item_id: str | None, title: str | None, genres: Sequence[str]) -> dict
     }
 
 
-def _split(path: Path, mark: str) -> Iterator[list[str]]:
-    """The values of each line. The older sets are Latin-1, the later ones UTF-8: a line that is not the one is the other."""
+def _split(path: Path, separator: str) -> Iterator[list[str]]:
+    """The values of each line. The older sets are Latin-1, the later ones UTF-8: a line that is no UTF-8 is Latin-1."""
     with path.open("rb") as file:
         for line in file:
             try:
@@ -101,7 +101,7 @@ def _split(path: Path, mark: str) -> Iterator[list[str]]:
             except UnicodeDecodeError:
                 text = line.decode("latin-1")
             if text := text.rstrip("\r\n"):
-                yield text.split(mark)
+                yield text.split(separator)
 
 
 LAYOUT = Layout(

@@ -1,4 +1,4 @@
-"""Playlist files of music players: JSPF (JSON) and M3U. One file is one list; an item is known by its location.
+"""Playlist files of music players: JSPF (JSON) and M3U. One file is one list; an item is identified by its location.
 
 Source: xspf.org/jspf; for M3U, which has no standard, the extended lines that players write (#EXTINF, #PLAYLIST).
 """
@@ -26,7 +26,7 @@ def _jspf_members(path: Path) -> Rows:
 
 
 def _jspf(path: Path) -> Rows:
-    """A track is known by its identifier, or by its location where it has none."""
+    """A track is identified by its identifier, or by its location where it has none."""
     tracks = _playlist(path).get("track")
     for track in tracks if isinstance(tracks, list) else ():
         if not isinstance(track, dict):
@@ -74,8 +74,8 @@ def _m3u_members(path: Path) -> Rows:
 def _m3u(path: Path) -> Rows:
     title: str | None = None
     for line in _lines(path):
-        if found := EXTINF.match(line):
-            title = found[1].strip() or None
+        if extinf := EXTINF.match(line):
+            title = extinf[1].strip() or None
         elif not line.startswith("#"):
             yield {"item_id": line, "domain": "music", "title": title}
             title = None
@@ -98,7 +98,7 @@ def _once(tracks: Rows) -> Rows:
 
 
 def _members(path: Path, name: str | None, tracks: Rows) -> Rows:
-    """The list is known by the name of its file."""
+    """The id of the list is the name of its file."""
     about: Row = {"playlist_id": path.stem, "playlist_name": name or path.stem}
     for position, row in enumerate(tracks):
         yield row if isinstance(row, ValueError) else {**about, "position": position, "item_id": row["item_id"]}

@@ -21,7 +21,7 @@ def _events(path: Path) -> Rows:
 
 
 def _atomic(path: Path, needed: Sequence[str], *, title: Sequence[str] = ()) -> Rows:
-    """Rows with the types taken off the names; the first column that is one of `title` becomes it."""
+    """Rows under names without types; the first of the columns `title` that exists becomes the title."""
     names: dict[str, str] = {}
     for row in read_csv(path, (), delimiter="\t", quoted=False):
         if isinstance(row, ValueError):
@@ -37,8 +37,8 @@ def _plain_names(path: Path, row: Row, needed: Sequence[str], title: Sequence[st
     for name in needed:
         if name not in names.values():
             raise InputFileError(f"{path} has no column {name}:token; it has {', '.join(map(ascii, row))}")
-    called = next((typed for one in title for typed, name in names.items() if name == one), None)
-    return names | ({called: "title"} if called else {})
+    title_column = next((typed for wording in title for typed, name in names.items() if name == wording), None)
+    return names | ({title_column: "title"} if title_column else {})
 
 
 LAYOUT = Layout(

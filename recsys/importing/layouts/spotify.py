@@ -33,14 +33,14 @@ def _items(path: Path) -> Rows:
 def _members(path: Path) -> Rows:
     for playlist in _playlists(path):
         pid = playlist.get("pid")
-        for place, track in enumerate(_tracks(playlist)):
+        for index, track in enumerate(_tracks(playlist)):
             if isinstance(track, ValueError):
                 yield track
                 continue
             yield {
                 "playlist_id": None if pid is None else str(pid),  # the data set numbers its playlists
                 "playlist_name": playlist.get("name"),
-                "position": track.get("pos", place),
+                "position": track.get("pos", index),
                 "item_id": track.get("track_uri"),
             }
 
@@ -55,7 +55,7 @@ def _playlists(path: Path) -> Iterator[dict[str, Any]]:
         ) from error
     if not isinstance(playlists, list):
         raise InputFileError(f'{path} is no slice of the Million Playlist Dataset: "playlists" is no list')
-    yield from (one if isinstance(one, dict) else {} for one in playlists)
+    yield from (playlist if isinstance(playlist, dict) else {} for playlist in playlists)
 
 
 def _tracks(playlist: dict[str, Any]) -> Rows:
@@ -63,7 +63,7 @@ def _tracks(playlist: dict[str, Any]) -> Rows:
     if not isinstance(tracks, list):
         yield ValueError("no playlist: an entry has no list of tracks")
         return
-    yield from (one if isinstance(one, dict) else ValueError(f"no track: {str(one)[:200]}") for one in tracks)
+    yield from (track if isinstance(track, dict) else ValueError(f"no track: {str(track)[:200]}") for track in tracks)
 
 
 LAYOUT = Layout(

@@ -1,5 +1,4 @@
-"""More of the same: items that share an attribute value (artist, album, brand) with the items of a list. Reaches items that no
-list holds yet."""
+"""Items that share an attribute value (artist, album, brand) with the items of a list. Reaches items that no list holds yet."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -33,7 +32,9 @@ class ListAttributesConfig:
 
 class ListAttributes(SparseSource):
     """`groups` (items, values) is 1 where an item has a value, `weights` (items,) how much an item counts; the first `kinds` of
-    the values say which items are of one kind."""
+    the values are those of the attribute that groups items, such as their artist."""
+
+    kind = "list-attributes"
 
     def __init__(
         self, groups: sp.csr_matrix, *, weights: NDArray[np.float32], kinds: int, config: ListAttributesConfig
@@ -41,38 +42,38 @@ class ListAttributes(SparseSource):
         self.groups, self.weights, self.kinds, self.config = groups, weights, kinds, config
         self.known = np.diff(groups.indptr) > 0
         self._ones = self.known.astype(np.float32)
-        self._says = sp.csr_matrix(groups.T @ sp.diags_array(weights)).astype(np.float32)
-        first, of_kind = np.full(groups.shape[0], kinds), groups.indices < kinds
-        np.minimum.at(first, np.repeat(np.arange(len(first)), np.diff(groups.indptr))[of_kind], groups.indices[of_kind])
-        self._kind = np.where(first < kinds, first, -1)
+        self._scores = sp.csr_matrix(groups.T @ sp.diags_array(weights)).astype(np.float32)
+        first, grouping = np.full(groups.shape[0], kinds), groups.indices < kinds
+        owners = np.repeat(np.arange(len(first)), np.diff(groups.indptr))
+        np.minimum.at(first, owners[grouping], groups.indices[grouping])
+        self._group = np.where(first < kinds, first, -1)
 
     def sparse_scores(self, queries: Sequence[Query]) -> sp.csr_matrix:
         """By the share of a list's items that have a value."""
-        held = list_vectors(queries, self._ones)
-        sizes = np.maximum(np.diff(held.indptr), 1)
-        return sp.csr_matrix(sp.diags_array(1 / sizes) @ held @ self.groups @ self._says)
+        lists = list_vectors(queries, self._ones)
+        sizes = np.maximum(np.diff(lists.indptr), 1)
+        return sp.csr_matrix(sp.diags_array(1 / sizes) @ lists @ self.groups @ self._scores)
 
-    def kind(self, rows: Rows) -> NDArray[np.int64]:
-        """(rows,): what number of group each item is of by the attribute that says so, such as its artist; -1 for none."""
+    def group_of(self, rows: Rows) -> NDArray[np.int64]:
+        """(rows,): the number of each item's group by the attribute that groups items, such as its artist; -1 for none."""
         out = np.full(len(rows), -1, dtype=np.int64)
-        inside = rows < len(self._kind)
-        out[inside] = self._kind[rows[inside]]
+        inside = rows < len(self._group)
+        out[inside] = self._group[rows[inside]]
         return out
 
     def part(self, name: str) -> Part:
         values = {"values": np.array([self.groups.shape[1]]), "kinds": np.array([self.kinds])}
         arrays = stored(self.groups) | {"weights": self.weights} | values
-        return Part(name=name, kind="list-attributes", config=asdict(self.config), arrays=arrays)
+        return Part(name=name, kind=self.kind, config=asdict(self.config), arrays=arrays)
 
     @classmethod
     def from_part(cls, part: Part) -> Self:
         a = part.arrays
         groups = grouped(a, values=int(a["values"][0]))
-        kinds = a.get("kinds", a["values"])  # earlier versions did not tell attributes apart
-        return cls(groups, weights=a["weights"], kinds=int(kinds[0]), config=ListAttributesConfig(**part.config))
+        return cls(groups, weights=a["weights"], kinds=int(a["kinds"][0]), config=ListAttributesConfig(**part.config))
 
 
 def fit_list_attributes(lists: Playlists, config: ListAttributesConfig) -> ListAttributes:
     """The values of `lists.attributes` that make groups."""
-    found, weights = groups(lists, common=config.common), item_weights(lists, popularity=config.popularity)
-    return ListAttributes(found.members, weights=weights, kinds=found.kinds, config=config)
+    by_value, weights = groups(lists, common=config.common), item_weights(lists, popularity=config.popularity)
+    return ListAttributes(by_value.members, weights=weights, kinds=by_value.kinds, config=config)

@@ -1,7 +1,7 @@
-"""What comes after a list: several sources blended, weighed by how much of the list is there and whether its order counts.
+"""What comes after a list: a fusion of sources with weights for the length of the list and for whether its order counts.
 
-One item says little and its neighbours in stored lists much; a hundred say nearly all. So the weights of the fusion
-(`recsys.retrieval.fusion`) are fitted for several sizes, and a list takes those of the size nearest to its own.
+Of one item the neighbours in stored lists say most; a hundred items need them less. So the weights of the fusion
+(`recsys.retrieval.fusion`) are fitted for several lengths, and a list takes those of the length nearest to its own.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from recsys.bundle import Part
 from recsys.data.continuation_cases import Order
 from recsys.errors import BundleError
-from recsys.retrieval.fusion import Fusion, FusionSource, Why
+from recsys.retrieval.fusion import Attribution, Fusion, FusionSource
 from recsys.retrieval.lists.sparse import LISTS_PER_BLOCK
 from recsys.retrieval.source import Candidates, Query, Source
 
-KIND = "list-fusion"
+LIST_FUSION = "list-fusion"
+"""The kind of the part that says how sources of continuations are blended."""
 ORDERS: tuple[Order, ...] = ("sensitive", "free")
 
 
@@ -36,35 +37,35 @@ class SizeConditionedFusion:
 
     def fusion(self, length: int, order: Order) -> Fusion:
         """The fusion for a list of `length` items."""
-        place = int(np.argmin(np.abs(np.log1p(self.sizes) - np.log1p(length))))
-        if length and not self.sizes[place]:  # those of a name alone are for a name alone
-            place = int(np.argmin([size or np.inf for size in self.sizes]))
-        return Fusion(self.sources, self.weights[ORDERS.index(order), place], self.depth, {})
+        nearest = int(np.argmin(np.abs(np.log1p(self.sizes) - np.log1p(length))))
+        if length and not self.sizes[nearest]:  # those of a name alone are for a name alone
+            nearest = int(np.argmin([size or np.inf for size in self.sizes]))
+        return Fusion(self.sources, self.weights[ORDERS.index(order), nearest], self.depth, {})
 
     def search(
         self, sources: Mapping[str, Source], queries: Sequence[Query], *, k: int, order: Order
-    ) -> tuple[Candidates, list[list[Why]]]:
-        """The `k` best rows of each query, and per row why."""
+    ) -> tuple[Candidates, list[list[Attribution]]]:
+        """The `k` best rows of each query, and for each row the sources that it comes from."""
         rows = np.full((len(queries), k), -1, dtype=np.int64)
         scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
-        why: list[list[Why]] = [[] for _ in queries]
+        attributions: list[list[Attribution]] = [[] for _ in queries]
         fusions = [self.fusion(len(query.history), order) for query in queries]
-        same: dict[bytes, list[int]] = {}
+        same_weights: dict[bytes, list[int]] = {}
         for i, fusion in enumerate(fusions):
-            same.setdefault(fusion.weights.tobytes(), []).append(i)
-        for group in same.values():
+            same_weights.setdefault(fusion.weights.tobytes(), []).append(i)
+        for group in same_weights.values():
             blend = FusionSource(fusions[group[0]], sources)
             for start in range(0, len(group), LISTS_PER_BLOCK):
                 block = group[start : start + LISTS_PER_BLOCK]
-                found, reasons = blend.explained([queries[i] for i in block], k=k)
-                rows[block], scores[block] = found.rows, found.scores
-                for i, reason in zip(block, reasons, strict=True):
-                    why[i] = reason
-        return Candidates(rows, scores), why
+                best, of_block = blend.attributed([queries[i] for i in block], k=k)
+                rows[block], scores[block] = best.rows, best.scores
+                for i, of_query in zip(block, of_block, strict=True):
+                    attributions[i] = of_query
+        return Candidates(rows, scores), attributions
 
     def part(self, name: str) -> Part:
         config = {"sources": list(self.sources), "sizes": list(self.sizes), "depth": self.depth, **self.about}
-        return Part(name=name, kind=KIND, config=config, arrays={"weights": self.weights}, figures=self.figures)
+        return Part(name=name, kind=LIST_FUSION, config=config, arrays={"weights": self.weights}, figures=self.figures)
 
     @classmethod
     def from_part(cls, part: Part) -> Self:

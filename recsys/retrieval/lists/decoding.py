@@ -1,4 +1,4 @@
-"""A model that writes, asked for continuations: its vocabulary are candidates that retrieval has found."""
+"""Continuations by a step decoder: its vocabulary are candidates that retrieval has found."""
 
 import numpy as np
 import torch
@@ -16,44 +16,44 @@ REPEATED = 2
 """Where items may come twice, no run of this many does."""
 
 
-def decoded(
-    writer: StepDecoder[State],
+def decode_lists(
+    decoder: StepDecoder[State],
     *,
-    among: Rows,
+    candidates: Rows,
     known: NDArray[np.bool_],
     prior: Scores | None,
     groups: NDArray[np.int64] | None,
-    wanted: DecodingConfig,
+    config: DecodingConfig,
 ) -> list[DecodedList]:
-    """`wanted.alternatives` different lists of rows `among` (those that are `known`), the most probable by model and prior
-    first; fewer where the strength is too small to make more.
+    """`config.alternatives` different lists of those `candidates` that are `known`, the most probable by model and
+    prior first; fewer where the strength is too small to make more.
 
     Without any strength they are the best of one beam, which differ little.
     """
     rules = DecodingConstraints(
         allowed=torch.from_numpy(known),
-        block=REPEATED if wanted.repeats else 1,
-        prior=None if prior is None else torch.from_numpy(prior),
+        no_repeat_ngram_size=REPEATED if config.repeats else 1,
+        logit_bias=None if prior is None else torch.from_numpy(prior),
         group=None if groups is None else torch.from_numpy(numbered(groups)),
-        same_group=wanted.same_group if groups is not None else 0.0,
-        most_of_group=wanted.most_of_group if groups is not None else None,
+        same_group=config.same_group if groups is not None else 0.0,
+        most_of_group=config.most_of_group if groups is not None else None,
     )
-    if wanted.alternatives == 1 or not wanted.strength:
-        width = wanted.width * wanted.alternatives
-        beams = beam_search(writer, length=wanted.length, width=width, rules=rules)
-        lists = _best(beams, among, many=wanted.alternatives, prior=rules.prior)
+    if config.alternatives == 1 or not config.strength:
+        width = config.width * config.alternatives
+        beams = beam_search(decoder, length=config.length, width=width, constraints=rules)
+        lists = _best(beams, candidates, many=config.alternatives, prior=rules.logit_bias)
     else:
-        found = diverse_beam_search(
-            writer,
-            length=wanted.length,
-            groups=wanted.alternatives,
-            width=wanted.width,
-            strength=wanted.strength,
-            rules=rules,
+        by_group = diverse_beam_search(
+            decoder,
+            length=config.length,
+            groups=config.alternatives,
+            width=config.width,
+            strength=config.strength,
+            constraints=rules,
         )
-        lists = [one for beams in found for one in _best(beams, among, many=1, prior=rules.prior)]
-    different = {one.rows.tobytes(): one for one in reversed(lists)}.values()
-    return sorted(different, key=lambda one: -one.total_score)
+        lists = [best for beams in by_group for best in _best(beams, candidates, many=1, prior=rules.logit_bias)]
+    different = {decoded.rows.tobytes(): decoded for decoded in reversed(lists)}.values()
+    return sorted(different, key=lambda decoded: -decoded.total_score)
 
 
 def numbered(groups: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -62,8 +62,12 @@ def numbered(groups: NDArray[np.int64]) -> NDArray[np.int64]:
     return numbers[1:].astype(np.int64) - 1
 
 
-def _best(beams: Beams, among: Rows, *, many: int, prior: Tensor | None) -> list[DecodedList]:
-    items, own = beams.items[:many], beams.log_probability[:many]
-    worth = own if prior is None else own + prior[items].sum(dim=1)
-    told = zip(items.numpy(), own.tolist(), worth.tolist(), strict=True)
-    return [DecodedList(among[places], *figures) for places, *figures in told]
+def _best(beams: Beams, candidates: Rows, *, many: int, prior: Tensor | None) -> list[DecodedList]:
+    items, log_probabilities = beams.items[:many], beams.log_probability[:many]
+    totals = log_probabilities if prior is None else log_probabilities + prior[items].sum(dim=1)
+    return [
+        DecodedList(candidates[numbers], log_probability, total)
+        for numbers, log_probability, total in zip(
+            items.numpy(), log_probabilities.tolist(), totals.tolist(), strict=True
+        )
+    ]

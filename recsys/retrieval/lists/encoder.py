@@ -1,19 +1,20 @@
-"""What every list encoder and every decoder offers, whatever it is made of."""
+"""What every list encoder and every list decoder offers, whatever it is made of."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recsys.bundle import Part
-from recsys.data.history import Rows
+from recsys.data.history import NO_ROWS, Rows
 from recsys.errors import InvalidRequest
 from recsys.retrieval.source import Scores
 
 PREFIX = "lists/"
-"""Before the names of all parts of a bundle that questions about lists are answered with."""
+"""Before the names of the parts of a bundle that answer questions about lists."""
 
 WIDTH = 4
 """Partial lists that are carried along for each alternative."""
@@ -24,30 +25,66 @@ ListVectors = NDArray[np.float32]
 """(lists, dim), of unit length; a row of zeros is a list without a known item."""
 
 
-class ListEncoder(Protocol):
+class ListEncoder(ABC):
     """Turns a list of items into one vector. Immutable after it was fitted, so that any number of threads may ask it.
 
-    `name` is what requests call it; `hash` says what it computes, and vectors of two hashes never mix. `order_sensitive`
-    is False where a list and its shuffle are the same.
+    `name` is what requests call it, `kind` the key of its row in the registry; `hash` says what it computes, and vectors of two
+    hashes never mix. Whatever only some encoders can do has a default here that does nothing.
     """
 
+    kind: str
+
     @property
+    @abstractmethod
     def name(self) -> str: ...
 
     @property
+    @abstractmethod
     def hash(self) -> str: ...
 
     @property
+    @abstractmethod
     def dim(self) -> int: ...
 
-    @property
-    def order_sensitive(self) -> bool: ...
-
+    @abstractmethod
     def encode(self, lists: Sequence[Rows]) -> ListVectors:
         """Vectors (lists, dim) of unit length; zeros where a list holds no item that is known here. Repeats count."""
-        ...
 
-    def part(self, name: str) -> Part: ...
+    @abstractmethod
+    def part(self, name: str) -> Part:
+        """The encoder as it is stored."""
+
+    @property
+    def order_sensitive(self) -> bool:
+        """Whether a list and its shuffle have different vectors."""
+        return False
+
+    @property
+    def text_encoder(self) -> str:
+        """Name of the text encoder whose vectors new items need; empty where none is read."""
+        return ""
+
+    @property
+    def item_vectors(self) -> NDArray[np.float32] | None:
+        """(items, dim): vectors of the items that were learned with the encoder; None for one over vectors of others."""
+        return None
+
+    def with_items(self, rows: Rows, text: NDArray[np.float32]) -> Self:
+        """The encoder with text vectors (rows, text_dim) for new or changed items."""
+        return self
+
+    def changed_rows(self, before: Self) -> Rows:
+        """The rows whose vectors `before`, an earlier state of the same encoder, does not have, or has otherwise."""
+        return NO_ROWS
+
+    def content_key(self, rows: Rows) -> str | None:
+        """Changes when what the encoder reads of a list does; None where vectors of lists are not worth keeping."""
+        return None
+
+    @property
+    def decoder(self) -> "ListDecoder | None":
+        """The encoder as a model that generates what comes after a list, where it is one."""
+        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,8 +115,7 @@ class DecodingConfig:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DecodedList:
-    """One continuation, in order, its log-probability, and with the prior of its items what it is `total_score`, both without any
-    penalty."""
+    """One continuation, in order, its log-probability, and its `total_score` with the prior of its items, without penalties."""
 
     rows: Rows
     log_probability: float
@@ -87,25 +123,28 @@ class DecodedList:
 
 
 class ListDecoder(Protocol):
-    """A model that generates what comes after a list."""
+    """A model that generates what comes after a list; `known` marks the items that it can generate."""
+
+    @property
+    def known(self) -> NDArray[np.bool_]: ...
 
     def next_scores(self, lists: Sequence[Rows], rows: NDArray[np.int64]) -> Scores:
-        """Log-probability that each of `rows` (lists, candidates) comes next; NaN where the model has no opinion, also
+        """Log-probability that each of `rows` (lists, candidates) comes next; NaN where the model has none, also
         at row -1 and for a list without a known item."""
         ...
 
     def decode(
         self,
-        past: Rows,
+        items: Rows,
         *,
-        among: Rows,
+        candidates: Rows,
         prior: Scores | None,
         groups: NDArray[np.int64] | None,
-        wanted: DecodingConfig,
+        config: DecodingConfig,
     ) -> list[DecodedList]:
-        """`wanted.alternatives` different continuations of `past`, best first, of rows `among` alone, which are distinct.
+        """`config.alternatives` different continuations of `items`, best first, of distinct rows `candidates` alone.
 
-        `prior` (among,) is added to the log-probability of each candidate at every step: what retrieval says of it.
-        `groups` (among,) numbers what candidates share, -1 for nothing. Fewer items come back where candidates run out.
+        `prior` (candidates,) is added to the log-probability of each candidate at every step: its score in retrieval.
+        `groups` (candidates,) numbers what candidates share, -1 for nothing. Fewer items come back where candidates run out.
         """
         ...

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from recsys.data.playlists import Playlists
 
-FEW = 20
-"""Items of a group that is never too common: a small catalogue has artists, too."""
+MIN_COMMON_ITEMS = 20
+"""A group of no more items is never too common: a small catalogue has artists, too."""
 PREFERRED = ("artist", "brand", "author")
 """Beginnings of the names of attributes by which items are of one kind, the surest first; without any of them it is the
 attribute that groups the most items."""
-LONGEST = 100
-"""Characters of a value that can name a group; longer ones are prose."""
+MAX_CHARACTERS = 100
+"""Of a value that can name a group; longer ones are prose."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,21 +33,21 @@ class Groups:
 def groups(lists: Playlists, *, common: float) -> Groups:
     """The values of `lists.attributes`, each a text or one of a list of texts.
 
-    A value is a group where it stands at 2 items and at most at the share `common` of them, or at `FEW`.
+    A value is a group where it stands at 2 items and at most at the share `common` of them, or at `MIN_COMMON_ITEMS`.
     """
     values = [_values(attributes) for attributes in lists.attributes] or [()] * lists.data.items
-    counts = Counter(value for held in values for value in held)
-    most = max(FEW, common * len(values))
-    kept = [value for value, count in counts.items() if 2 <= count <= most]
-    kind = _kind({value: counts[value] for value in kept})
-    kept.sort(key=lambda value: value[0] != kind)
-    place = {value: i for i, value in enumerate(kept)}
-    held = [[place[value] for value in one if value in place] for one in values]
-    columns = np.array([column for one in held for column in one], dtype=np.int64)
-    starts = np.concatenate([[0], np.cumsum([len(one) for one in held])])
+    counts = Counter(value for of_item in values for value in of_item)
+    most = max(MIN_COMMON_ITEMS, common * len(values))
+    grouping = [value for value, count in counts.items() if 2 <= count <= most]
+    kind = _kind({value: counts[value] for value in grouping})
+    grouping.sort(key=lambda value: value[0] != kind)
+    number = {value: i for i, value in enumerate(grouping)}
+    numbers = [[number[value] for value in of_item if value in number] for of_item in values]
+    columns = np.array([column for of_item in numbers for column in of_item], dtype=np.int64)
+    starts = np.concatenate([[0], np.cumsum([len(of_item) for of_item in numbers])])
     ones = np.ones(len(columns), dtype=np.float32)
-    members = sp.csr_matrix((ones, columns, starts), shape=(len(values), len(place)))
-    return Groups(members, tuple(text for _, text in kept), sum(key == kind for key, _ in kept))
+    members = sp.csr_matrix((ones, columns, starts), shape=(len(values), len(number)))
+    return Groups(members, tuple(text for _, text in grouping), sum(key == kind for key, _ in grouping))
 
 
 def _kind(counts: Mapping[tuple[str, str], int]) -> str | None:
@@ -57,8 +57,8 @@ def _kind(counts: Mapping[tuple[str, str], int]) -> str | None:
         items[key] += count
 
     def surest(key: str) -> tuple[int, int]:
-        found = (rank for rank, name in enumerate(PREFERRED) if key.casefold().startswith(name))
-        return next(found, len(PREFERRED)), -items[key]
+        ranks = (rank for rank, name in enumerate(PREFERRED) if key.casefold().startswith(name))
+        return next(ranks, len(PREFERRED)), -items[key]
 
     return min(items, key=surest, default=None)
 
@@ -82,6 +82,8 @@ def stored(matrix: sp.csr_matrix) -> dict[str, NDArray[Any]]:
 
 def _values(attributes: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """(attribute, text) pairs, each once."""
-    pairs = [(key, one) for key, value in attributes.items() for one in (value if isinstance(value, list) else [value])]
-    texts = {(key, one) for key, one in pairs if isinstance(one, str) and 0 < len(one) <= LONGEST}
+    pairs = [
+        (key, text) for key, value in attributes.items() for text in (value if isinstance(value, list) else [value])
+    ]
+    texts = {(key, text) for key, text in pairs if isinstance(text, str) and 0 < len(text) <= MAX_CHARACTERS}
     return tuple(sorted(texts))

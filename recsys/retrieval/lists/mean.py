@@ -18,7 +18,7 @@ from recsys.bundle import Part
 from recsys.data.dataset import Dataset
 from recsys.data.history import Rows
 from recsys.errors import InvalidRequest
-from recsys.retrieval.lists.encoder import ListVectors
+from recsys.retrieval.lists.encoder import ListEncoder, ListVectors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,10 +37,8 @@ MEAN = MeanConfig()
 WEIGHTED = MeanConfig(alpha=1e-3, remove_first=True)
 
 
-class MeanEncoder:
+class MeanEncoder(ListEncoder):
     """`vectors` (items, dim), `weights` (items,) of each item, 0 for one that is not known; `first` (dim,) is taken out."""
-
-    order_sensitive = False
 
     def __init__(
         self,
@@ -51,7 +49,12 @@ class MeanEncoder:
         config: MeanConfig,
         name: str,
     ) -> None:
-        self.vectors, self.weights, self.first, self.config, self.name = vectors, weights, first, config, name
+        self.vectors, self.weights, self.first, self.config, self._name = vectors, weights, first, config, name
+        self.kind = "list-mean" if config.alpha is None else "list-weighted"
+
+    @property
+    def name(self) -> str:
+        return self._name
 
     @property
     def dim(self) -> int:
@@ -70,8 +73,7 @@ class MeanEncoder:
 
     def part(self, name: str) -> Part:
         arrays = {"vectors": self.vectors, "weights": self.weights, "first": self.first}
-        kind = "list-mean" if self.config.alpha is None else "list-weighted"
-        return Part(name=name, kind=kind, config=asdict(self.config), arrays=arrays)
+        return Part(name=name, kind=self.kind, config=asdict(self.config), arrays=arrays)
 
     @classmethod
     def from_part(cls, part: Part) -> Self:
@@ -87,17 +89,17 @@ def fit_mean(dataset: Dataset, vectors: NDArray[np.float32], config: MeanConfig,
     weights = np.where(np.abs(vectors).max(axis=1, initial=0) > 0, raw, 0).astype(np.float32)
     first = np.zeros(vectors.shape[1], dtype=np.float32)
     if config.remove_first and len(dataset):
-        means = _means([past.rows for past in dataset.histories()], vectors, weights)
+        means = _means([history.rows for history in dataset.histories()], vectors, weights)
         first = np.linalg.eigh(means.T @ means)[1][:, -1].astype(np.float32)  # the first right singular vector
     return MeanEncoder(vectors, weights=weights, first=first, config=config, name=name)
 
 
 def _means(lists: Sequence[Rows], vectors: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float64]:
     """(lists, dim): the weighted vectors of each list's items, over the number of its known items."""
-    known = [rows[rows < len(weights)] for rows in lists]
-    known = [np.sort(rows[weights[rows] > 0]) for rows in known]
+    inside = [rows[rows < len(weights)] for rows in lists]
+    known = [np.sort(rows[weights[rows] > 0]) for rows in inside]
     columns = np.concatenate([*known, np.empty(0, dtype=np.int64)])
     starts = np.concatenate([[0], np.cumsum([len(rows) for rows in known])])
     counted = np.repeat([max(1, len(rows)) for rows in known], [len(rows) for rows in known])
-    held = sp.csr_matrix((weights[columns] / counted, columns, starts), shape=(len(lists), len(weights)))
-    return np.asarray(held @ vectors, dtype=np.float64)
+    members = sp.csr_matrix((weights[columns] / counted, columns, starts), shape=(len(lists), len(weights)))
+    return np.asarray(members @ vectors, dtype=np.float64)

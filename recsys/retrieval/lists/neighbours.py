@@ -34,39 +34,40 @@ class ListNeighboursConfig:
 
 
 class ListNeighbours(SparseSource):
-    """`held` (lists, items) is 1 where a stored list has an item, `weights` (items,) what an item says of a list."""
+    """`members` (lists, items) is 1 where a stored list has an item, `weights` (items,) is the weight of each item."""
 
-    def __init__(self, held: sp.csr_matrix, *, weights: NDArray[np.float32], config: ListNeighboursConfig) -> None:
-        self.held, self.weights, self.config = held, weights, config
+    kind = "list-neighbours"
+
+    def __init__(self, members: sp.csr_matrix, *, weights: NDArray[np.float32], config: ListNeighboursConfig) -> None:
+        self.members, self.weights, self.config = members, weights, config
         self.known = weights > 0
-        scaled = sp.csr_matrix(held @ sp.diags_array(weights))
+        scaled = sp.csr_matrix(members @ sp.diags_array(weights))
         lengths = np.sqrt(np.asarray(scaled.multiply(scaled).sum(axis=1)).ravel())
         self._columns = sp.csr_matrix((sp.diags_array(1 / np.maximum(lengths, 1e-9)) @ scaled).T).astype(np.float32)
 
     def sparse_scores(self, queries: Sequence[Query]) -> sp.csr_matrix:
-        return sp.csr_matrix(self.near(list_vectors(queries, self.weights)) @ self.held)
+        return sp.csr_matrix(self.neighbours(list_vectors(queries, self.weights)) @ self.members)
 
-    def near(self, weighed: sp.csr_matrix) -> sp.csr_matrix:
-        """(queries, lists): the neighbours of lists whose items weigh as `weighed` (queries, items) says, by their similarity
-        to the power."""
-        similarity = np.asarray((weighed @ self._columns).toarray())
+    def neighbours(self, weighted: sp.csr_matrix) -> sp.csr_matrix:
+        """(queries, lists): similarity to the power, of the neighbours of lists with item weights (queries, items)."""
+        similarity = np.asarray((weighted @ self._columns).toarray())
         return nearest(similarity, k=self.config.lists, power=self.config.power)
 
     def part(self, name: str) -> Part:
         arrays = {
-            "indices": self.held.indices.astype(np.int32),
-            "indptr": self.held.indptr.astype(np.int64),
+            "indices": self.members.indices.astype(np.int32),
+            "indptr": self.members.indptr.astype(np.int64),
             "weights": self.weights,
         }
-        return Part(name=name, kind="list-neighbours", config=asdict(self.config), arrays=arrays)
+        return Part(name=name, kind=self.kind, config=asdict(self.config), arrays=arrays)
 
     @classmethod
     def from_part(cls, part: Part) -> Self:
         a = part.arrays
-        return cls(stored_lists(part), weights=a["weights"], config=ListNeighboursConfig(**part.config))
+        return cls(list_members(part), weights=a["weights"], config=ListNeighboursConfig(**part.config))
 
 
-def stored_lists(part: Part) -> sp.csr_matrix:
+def list_members(part: Part) -> sp.csr_matrix:
     """The (lists, items) matrix of ones that `part` holds."""
     indices, indptr = part.arrays["indices"], part.arrays["indptr"]
     ones = np.ones(len(indices), dtype=np.float32)
@@ -78,8 +79,8 @@ def fit_list_neighbours(dataset: Dataset, config: ListNeighboursConfig) -> ListN
     return list_neighbours(interactions(dataset), config)
 
 
-def list_neighbours(held: sp.csr_matrix, config: ListNeighboursConfig) -> ListNeighbours:
-    """All of the lists `held` (lists, items) as possible neighbours."""
-    counts = np.asarray(held.sum(axis=0)).ravel()
-    rarity = np.log((1 + held.shape[0]) / np.maximum(counts, 1)) ** config.rarity
-    return ListNeighbours(held, weights=np.where(counts > 0, rarity, 0).astype(np.float32), config=config)
+def list_neighbours(members: sp.csr_matrix, config: ListNeighboursConfig) -> ListNeighbours:
+    """All of the lists `members` (lists, items) as possible neighbours."""
+    counts = np.asarray(members.sum(axis=0)).ravel()
+    idf = np.log((1 + members.shape[0]) / np.maximum(counts, 1)) ** config.rarity
+    return ListNeighbours(members, weights=np.where(counts > 0, idf, 0).astype(np.float32), config=config)

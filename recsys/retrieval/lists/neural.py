@@ -1,10 +1,11 @@
 """What trained list encoders have in common: item vectors that grow with the catalogue, and lists in batches of like length."""
 
-from abc import ABC, abstractmethod
+import hashlib
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 import numpy as np
 import torch
@@ -17,8 +18,8 @@ from models.decoders.constraints import StepDecoder
 from models.lists import ListModel, PlaylistModel, SetModel
 from recsys.bundle import Part
 from recsys.data.history import Rows
-from recsys.retrieval.lists.decoding import decoded
-from recsys.retrieval.lists.encoder import DecodedList, DecodingConfig, ListVectors
+from recsys.retrieval.lists.decoding import decode_lists
+from recsys.retrieval.lists.encoder import DecodedList, DecodingConfig, ListDecoder, ListEncoder, ListVectors
 from recsys.retrieval.source import Scores
 
 BATCH = 64
@@ -27,11 +28,8 @@ BATCH = 64
 Backbone = TypeVar("Backbone", PlaylistModel, SetModel)
 
 
-class NeuralListEncoder(ABC, Generic[Backbone]):
+class NeuralListEncoder(ListEncoder, Generic[Backbone]):
     """`vectors` (items, dim) of unit length, `known` marks the rows that have one; `_body` reads lists of them."""
-
-    kind: ClassVar[str]
-    order_sensitive: ClassVar[bool]
 
     def __init__(
         self, part: Part, *, vectors: NDArray[np.float32] | None = None, known: NDArray[np.bool_] | None = None
@@ -39,54 +37,54 @@ class NeuralListEncoder(ABC, Generic[Backbone]):
         self._part = part
         self.vectors = part.arrays["item_vectors"] if vectors is None else vectors
         self.known = part.arrays["known"] if known is None else known
-        self._body: Backbone = self._restored(part.config["recipe"]).eval()
+        self._body: Backbone = self._new_body(part.config["recipe"]).eval()
         self._body.load_state_dict(tensors(part, "body."))
         self._project = _linear(tensors(part, "text."))
 
     @abstractmethod
-    def _restored(self, recipe: dict[str, Any]) -> Backbone:
+    def _new_body(self, recipe: dict[str, Any]) -> Backbone:
         """The body that `recipe` describes, before its weights are put in."""
 
     @abstractmethod
-    def _read(self, lists: Sequence[Rows]) -> torch.Tensor:
+    def _encode(self, lists: Sequence[Rows]) -> torch.Tensor:
         """Vectors (lists, width) of non-empty lists of known rows."""
 
     @abstractmethod
-    def _asked(self, lists: Sequence[Rows]) -> torch.Tensor:
+    def _next_item_query(self, lists: Sequence[Rows]) -> torch.Tensor:
         """What is asked of the items that belong next to non-empty lists of known rows: (lists, dim), over the temperature."""
 
     @abstractmethod
-    def _writer(self, past: Rows, candidates: torch.Tensor, known: NDArray[np.bool_]) -> StepDecoder[Any]:
-        """What goes on behind the known rows `past`, over candidates with the inputs (candidates, dim), those `known` alone."""
+    def _step_decoder(self, items: Rows, candidates: torch.Tensor, known: NDArray[np.bool_]) -> StepDecoder[Any]:
+        """What goes on after the known rows `items`, over candidates with the inputs (candidates, dim), those `known` alone."""
 
     def next_scores(self, lists: Sequence[Rows], rows: NDArray[np.int64]) -> Scores:
         """Log-probability, among all known items, that each of `rows` (lists, candidates) belongs next; NaN where the model
         has no opinion, also at row -1 and for a list without a known item."""
         out = np.full(rows.shape, np.nan, dtype=np.float32)
-        usable = [self.usable(past) for past in lists]
-        some = np.array([i for i, past in enumerate(usable) if len(past)], dtype=np.int64)
+        known_rows = [self.known_rows(items) for items in lists]
+        some = np.array([i for i, items in enumerate(known_rows) if len(items)], dtype=np.int64)
         for start in range(0, len(some), BATCH):
             block = some[start : start + BATCH]
             with torch.inference_mode():
-                out[block] = self._log_probabilities(self._asked([usable[i] for i in block]), rows[block])
+                out[block] = self._log_probabilities(self._next_item_query([known_rows[i] for i in block]), rows[block])
         return out
 
     def decode(
         self,
-        past: Rows,
+        items: Rows,
         *,
-        among: Rows,
+        candidates: Rows,
         prior: Scores | None,
         groups: NDArray[np.int64] | None,
-        wanted: DecodingConfig,
+        config: DecodingConfig,
     ) -> list[DecodedList]:
-        """Continuations of `past` from the candidates `among`; none where no item of either is known."""
-        usable, known = self.usable(past), self._flags(among)
-        if not len(usable) or not known.any():
+        """Continuations of `items` from `candidates`; none where no item of either is known."""
+        known_rows, known = self.known_rows(items), self._flags(candidates)
+        if not len(known_rows) or not known.any():
             return []
         with torch.inference_mode():
-            writer = self._writer(usable, self._inputs(np.where(known, among, -1)), known)
-            return decoded(writer, among=among, known=known, prior=prior, groups=groups, wanted=wanted)
+            decoder = self._step_decoder(known_rows, self._inputs(np.where(known, candidates, -1)), known)
+            return decode_lists(decoder, candidates=candidates, known=known, prior=prior, groups=groups, config=config)
 
     @property
     def name(self) -> str:
@@ -97,8 +95,16 @@ class NeuralListEncoder(ABC, Generic[Backbone]):
         return self._part.hash
 
     @property
-    @abstractmethod
-    def dim(self) -> int: ...
+    def item_vectors(self) -> NDArray[np.float32]:
+        return self.vectors
+
+    @property
+    def decoder(self) -> ListDecoder:
+        return self
+
+    def content_key(self, rows: Rows) -> str:
+        """Of the vectors of the known items, in their order."""
+        return hashlib.blake2b(self.vectors[self.known_rows(rows)].tobytes(), digest_size=16).hexdigest()
 
     @property
     def text_encoder(self) -> str:
@@ -107,17 +113,17 @@ class NeuralListEncoder(ABC, Generic[Backbone]):
 
     def encode(self, lists: Sequence[Rows]) -> ListVectors:
         """Vectors (lists, dim) of unit length; zeros where a list holds no item that is known here."""
-        usable = [self.usable(rows) for rows in lists]
-        order = np.argsort([len(rows) for rows in usable], kind="stable")
-        order = order[[len(usable[i]) > 0 for i in order]] if len(order) else order
+        known_rows = [self.known_rows(rows) for rows in lists]
+        order = np.argsort([len(rows) for rows in known_rows], kind="stable")
+        order = order[[len(known_rows[i]) > 0 for i in order]] if len(order) else order
         out = np.zeros((len(lists), self.dim), dtype=np.float32)
         for start in range(0, len(order), BATCH):
             block = order[start : start + BATCH]
             with torch.inference_mode():
-                out[block] = F.normalize(self._read([usable[i] for i in block]), dim=-1).numpy()
+                out[block] = F.normalize(self._encode([known_rows[i] for i in block]), dim=-1).numpy()
         return out
 
-    def usable(self, rows: Rows) -> Rows:
+    def known_rows(self, rows: Rows) -> Rows:
         """The known items of a list, in its order."""
         rows = rows[(rows >= 0) & (rows < len(self.known))]
         return rows[self.known[rows]]
@@ -200,7 +206,7 @@ class NeuralListEncoder(ABC, Generic[Backbone]):
         known by their text."""
         model.eval()
         project, ids = model.items.project, model.items.ids
-        vectors = np.zeros((items, model.body.config.dim), dtype=np.float32)
+        vectors = np.zeros((items, model.backbone.config.dim), dtype=np.float32)
         known = np.zeros(items, dtype=np.bool_)
         if project is not None and text is not None:
             vectors[:] = F.normalize(project(torch.from_numpy(text).to(project.weight.device)), dim=-1).cpu().numpy()
@@ -208,7 +214,7 @@ class NeuralListEncoder(ABC, Generic[Backbone]):
         vectors[rows] = model.table().cpu().numpy()
         known[rows] = True
         arrays: dict[str, NDArray[Any]] = {"item_vectors": vectors, "known": known, "rows": rows}
-        arrays |= {f"body.{key}": value.cpu().numpy() for key, value in model.body.state_dict().items()}
+        arrays |= {f"body.{key}": value.cpu().numpy() for key, value in model.backbone.state_dict().items()}
         arrays |= {key: value.cpu().numpy() for key, value in more.items()}
         if project is not None:
             arrays |= {f"text.{key}": value.cpu().numpy() for key, value in project.state_dict().items()}

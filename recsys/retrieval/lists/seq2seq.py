@@ -1,7 +1,7 @@
-"""The trained reader and writer of lists: vectors that know the order, and continuations item by item."""
+"""The trained encoder and decoder of lists: vectors that know the order, and continuations item by item."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.batch import Timeline
+from models.decoders.attentive import DecoderState
 from models.decoders.constraints import StepDecoder
-from models.encoders.seq2seq import EncoderOutput, PlaylistConfig, WriterState
+from models.encoders.seq2seq import EncoderOutput, PlaylistConfig
 from models.lists import CONTINUE, PlaylistModel
 from recsys.data.history import Rows
 from recsys.retrieval.lists.neural import NeuralListEncoder
@@ -20,22 +21,22 @@ from recsys.retrieval.lists.neural import NeuralListEncoder
 class Seq2seqListEncoder(NeuralListEncoder[PlaylistModel]):
     """Reads the last `max_length` known items of a list."""
 
-    kind: ClassVar[str] = "list-seq2seq"
-    order_sensitive: ClassVar[bool] = True
+    kind = "playlist-seq2seq"
+    order_sensitive = True
 
     @property
     def dim(self) -> int:
-        return self._body.config.whole
+        return self._body.config.list_embedding_dim
 
-    def _asked(self, lists: Sequence[Rows]) -> Tensor:
+    def _next_item_query(self, lists: Sequence[Rows]) -> Tensor:
         state = self._body.decoder.start(self._seen(lists))
-        return self._body.step(state, self._body.begin(CONTINUE, batch=len(lists)))[1]
+        return self._body.step(state, self._body.first_input(CONTINUE, batch=len(lists)))[1]
 
-    def _writer(self, past: Rows, candidates: Tensor, known: NDArray[np.bool_]) -> StepDecoder[WriterState]:
-        return _Onward(self._body, self._seen([past]), candidates, known)
+    def _step_decoder(self, items: Rows, candidates: Tensor, known: NDArray[np.bool_]) -> StepDecoder[DecoderState]:
+        return _Onward(self._body, self._seen([items]), candidates, known)
 
-    def _read(self, lists: Sequence[Rows]) -> Tensor:
-        return self._seen(lists).whole
+    def _encode(self, lists: Sequence[Rows]) -> Tensor:
+        return self._seen(lists).list_embedding
 
     def _seen(self, lists: Sequence[Rows]) -> EncoderOutput:
         cut = [rows[-self._body.config.max_length :] for rows in lists]
@@ -47,27 +48,27 @@ class Seq2seqListEncoder(NeuralListEncoder[PlaylistModel]):
         order = torch.arange(width).expand(len(cut), width)
         return self._body.encoder(self._inputs(padded), Timeline(order < torch.from_numpy(lengths)[:, None], order))
 
-    def _restored(self, recipe: dict[str, Any]) -> PlaylistModel:
+    def _new_body(self, recipe: dict[str, Any]) -> PlaylistModel:
         return PlaylistModel(PlaylistConfig(**recipe["encoder"]), temperature=recipe["temperature"])
 
 
 class _Onward:
-    """The model as a writer of what follows one list, over candidates with the inputs `x` (candidates, dim)."""
+    """Decodes what follows one list, over candidates with the inputs `x` (candidates, dim)."""
 
     def __init__(self, model: PlaylistModel, read: EncoderOutput, x: Tensor, known: NDArray[np.bool_]) -> None:
         self.model, self.read, self.x = model, read, x
         self.table, self.unknown = F.normalize(x, dim=-1), torch.from_numpy(~known)
 
-    def start(self) -> tuple[WriterState, Tensor]:
+    def start(self) -> tuple[DecoderState, Tensor]:
         state = self.model.decoder.start(self.read)
-        return self._scored(*self.model.step(state, self.model.begin(CONTINUE, batch=1)))
+        return self._scored(*self.model.step(state, self.model.first_input(CONTINUE, batch=1)))
 
-    def step(self, state: WriterState, written: Tensor) -> tuple[WriterState, Tensor]:
+    def step(self, state: DecoderState, written: Tensor) -> tuple[DecoderState, Tensor]:
         return self._scored(*self.model.step(state, self.x[written][:, None]))
 
-    def chosen(self, state: WriterState, rows: Tensor) -> WriterState:
-        return state.chosen(rows)
+    def select(self, state: DecoderState, rows: Tensor) -> DecoderState:
+        return state.select(rows)
 
-    def _scored(self, state: WriterState, query: Tensor) -> tuple[WriterState, Tensor]:
+    def _scored(self, state: DecoderState, query: Tensor) -> tuple[DecoderState, Tensor]:
         logits = (query @ self.table.T).masked_fill(self.unknown, torch.finfo(query.dtype).min)
         return state, logits.log_softmax(dim=-1)

@@ -1,7 +1,7 @@
 """A trained set encoder: lists as multisets, in the space of the items, so that its vector also says what is missing."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, get_args
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from models.batch import FIRST_ITEM, ItemBatch
 from models.decoders.constraints import StepDecoder
-from models.decoders.pointer import PointerConfig, PointerDecoder, PointerState, Seen
+from models.decoders.pointer import PointerConfig, PointerContext, PointerDecoder, PointerState
 from models.encoders.sets import SetConfig, SetPooling
 from models.lists import SetModel
 from recsys.bundle import Part
@@ -26,8 +26,7 @@ LOWEST = float(np.finfo(np.float32).min)
 class SetListEncoder(NeuralListEncoder[SetModel]):
     """Vectors that no permutation changes. Lists are read whole: which items are the latest would be a matter of order."""
 
-    kind: ClassVar[str] = "list-set"
-    order_sensitive: ClassVar[bool] = False
+    kind = "set"
 
     def __init__(
         self, part: Part, *, vectors: NDArray[np.float32] | None = None, known: NDArray[np.bool_] | None = None
@@ -43,15 +42,15 @@ class SetListEncoder(NeuralListEncoder[SetModel]):
     def dim(self) -> int:
         return self._body.config.dim
 
-    def _asked(self, lists: Sequence[Rows]) -> Tensor:
-        return self._read(lists)
+    def _next_item_query(self, lists: Sequence[Rows]) -> Tensor:
+        return self._encode(lists)
 
-    def _writer(self, past: Rows, candidates: Tensor, known: NDArray[np.bool_]) -> StepDecoder[PointerState]:
-        batch, x, query = self._queries([past])
+    def _step_decoder(self, items: Rows, candidates: Tensor, known: NDArray[np.bool_]) -> StepDecoder[PointerState]:
+        batch, x, query = self._queries([items])
         base = (query @ F.normalize(candidates, dim=-1).T).masked_fill(torch.from_numpy(~known), LOWEST)
-        return Pointing(self._pointer, Seen(query, x, batch.when.real, candidates[None], base))
+        return Pointing(self._pointer, PointerContext(query, x, batch.when.real, candidates[None], base))
 
-    def _read(self, lists: Sequence[Rows]) -> Tensor:
+    def _encode(self, lists: Sequence[Rows]) -> Tensor:
         return self._queries(lists)[2]
 
     def _queries(self, lists: Sequence[Rows]) -> tuple[ItemBatch, Tensor, Tensor]:
@@ -60,7 +59,7 @@ class SetListEncoder(NeuralListEncoder[SetModel]):
         x = self._inputs(batch.items.numpy() - FIRST_ITEM)
         return batch, x, self._body.queries(x, count, batch.when.real)
 
-    def _restored(self, recipe: dict[str, Any]) -> SetModel:
+    def _new_body(self, recipe: dict[str, Any]) -> SetModel:
         encoder = recipe["encoder"]
         pooling = next(kind for kind in get_args(SetPooling) if set(kind.__slots__) == set(encoder["pooling"]))
         settings = SetConfig(**encoder | {"pooling": pooling(**encoder["pooling"])})
@@ -78,20 +77,20 @@ def collate_sets(lists: Sequence[Rows], *, device: str = "cpu") -> tuple[ItemBat
 
 
 class Pointing:
-    """The decoder over one batch, as a writer whose vocabulary are the candidates of each row."""
+    """The pointer over one batch: its vocabulary are the candidates of each row."""
 
-    def __init__(self, decoder: PointerDecoder, seen: Seen) -> None:
+    def __init__(self, decoder: PointerDecoder, seen: PointerContext) -> None:
         self.decoder, self.seen = decoder, seen
 
     def start(self) -> tuple[PointerState, Tensor]:
-        return self._scored(self.decoder.start(self.seen), self.decoder.begun(len(self.seen.set)))
+        return self._scored(self.decoder.start(self.seen), self.decoder.first_input(len(self.seen.set)))
 
     def step(self, state: PointerState, written: Tensor) -> tuple[PointerState, Tensor]:
         rows = torch.arange(len(written), device=written.device)
-        return self._scored(state, state.seen.candidates[rows, written][:, None])
+        return self._scored(state, state.context.candidates[rows, written][:, None])
 
-    def chosen(self, state: PointerState, rows: Tensor) -> PointerState:
-        return state.chosen(rows)
+    def select(self, state: PointerState, rows: Tensor) -> PointerState:
+        return state.select(rows)
 
     def _scored(self, state: PointerState, previous: Tensor) -> tuple[PointerState, Tensor]:
         state, logits = self.decoder(state, previous)

@@ -24,27 +24,27 @@ LONGEST_RUN = 6
 def folded(name: str | None) -> str:
     """The words of a name, parted by single spaces: no case, accents, apostrophes or punctuation; symbols such as emoji stay."""
     text = unicodedata.normalize("NFKD", name or "").casefold()
-    kept = [c if c.isalnum() or unicodedata.category(c).startswith("S") else _instead(c) for c in text]
-    return " ".join("".join(kept).split())
+    letters = [c if c.isalnum() or unicodedata.category(c).startswith("S") else _replacement(c) for c in text]
+    return " ".join("".join(letters).split())
 
 
-def _instead(c: str) -> str:
+def _replacement(c: str) -> str:
     return "" if c in APOSTROPHES or unicodedata.combining(c) else " "
 
 
 def ngrams(names: Sequence[str | None]) -> NDArray[np.float32]:
     """Unit vectors (names, dim) of character n-grams; zeros where there is no name."""
     texts = [folded(name) for name in names]
-    vectors = NGRAMS.encode(texts)
+    vectors = NGRAMS.encode_documents(texts)
     vectors[[not text for text in texts]] = 0
     return vectors
 
 
 def word_bags(names: Sequence[str | None]) -> sp.csr_matrix:
     """(names, WIDTH): 1 in the column of each word."""
-    held = [sorted({code(word) % WIDTH for word in folded(name).split()}) for name in names]
-    columns = np.array([column for one in held for column in one], dtype=np.int32)
-    starts = np.concatenate([[0], np.cumsum([len(one) for one in held])])
+    words = [sorted({code(word) % WIDTH for word in folded(name).split()}) for name in names]
+    columns = np.array([column for of_name in words for column in of_name], dtype=np.int32)
+    starts = np.concatenate([[0], np.cumsum([len(of_name) for of_name in words])])
     return sp.csr_matrix((np.ones(len(columns), dtype=np.float32), columns, starts), shape=(len(names), WIDTH))
 
 

@@ -1,7 +1,9 @@
-"""What can be asked, and what is answered."""
+"""Questions about items, and their answers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from recsys.errors import Degraded
 
 MAX_HISTORY = 10_000
 """Events read of a stored user and accepted in a request."""
@@ -17,7 +19,8 @@ class Options:
     """How to answer. `include_seen=None` takes the bundle's rule, `encoder=None` its default part.
 
     `layers` and `dims` say how much of the text encoder to use, where the part that answers offers a choice; None: all.
-    Only items in `allow` are shown (None: all), and none in `exclude`; either may have any size.
+    Only items in `allow` are shown (None: all), and none in `exclude`; either may have any size. With `explain` each item comes
+    with the items of the history that speak for it.
     """
 
     k: int = 10
@@ -27,6 +30,7 @@ class Options:
     encoder: str | None = None
     layers: int | None = None
     dims: int | None = None
+    explain: bool = False
 
 
 DEFAULT = Options()
@@ -48,22 +52,25 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Degraded:
-    """Something that was asked and not done, and why."""
+class Because:
+    """An item of the history that speaks for an answer; `weight` is comparable within one answer and one source."""
 
-    what: str
-    why: str
+    item_id: str
+    title: str | None
+    weight: float
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """One answer: `source` contributed most to its score, `sources` are all that had an opinion."""
+    """One answer: `source` contributed most to its score, `sources` are all that had a score for it. `because` is None unless it
+    was asked to explain."""
 
     item_id: str
     title: str | None
     score: float
     source: str
     sources: tuple[str, ...]
+    because: tuple[Because, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,3 +90,18 @@ class Readiness:
 
     ready: bool
     reasons: tuple[str, ...]
+
+
+__all__ = [
+    "DEFAULT",
+    "MAX_HISTORY",
+    "MAX_K",
+    "UNKNOWN_EXCLUDED",
+    "Answer",
+    "Because",
+    "Degraded",
+    "Options",
+    "Question",
+    "Readiness",
+    "Scored",
+]

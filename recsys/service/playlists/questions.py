@@ -1,11 +1,11 @@
-"""What can be asked about lists, and what comes back."""
+"""Questions about lists, and their answers."""
 
 from dataclasses import dataclass
 
 from recsys.data.continuation_cases import Order
-from recsys.errors import InvalidRequest
+from recsys.errors import Degraded, InvalidRequest
 from recsys.retrieval.lists.encoder import STRENGTH, DecodingConfig
-from recsys.service.items.questions import MAX_K, Degraded, Scored
+from recsys.service.items.questions import MAX_K, Scored
 
 MAX_ALTERNATIVES = 8
 
@@ -28,7 +28,8 @@ class SimilarOptions:
 class ContinueOptions:
     """`alternatives` lists of `k` items; an item loses `strength` for each earlier list that holds it and `same_group` for
     each earlier one of its artist or brand, of which a list holds `most_of_group` at most. `repeats`: may items of the list
-    come back? With `order="free"` any item of the list says as much as its last; None is "sensitive", where that can be."""
+    come back? With `order="free"` any item of the list says as much as its last; None is "sensitive", where that can be. With
+    `explain` each item comes with the items of the list that speak for it."""
 
     k: int = 10
     alternatives: int = 1
@@ -39,6 +40,7 @@ class ContinueOptions:
     strength: float = STRENGTH
     same_group: float = 0.0
     most_of_group: int | None = None
+    explain: bool = False
 
     def decoding(self) -> DecodingConfig:
         """How lists are written and picked; its checks are made where the options are."""

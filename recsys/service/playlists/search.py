@@ -1,4 +1,4 @@
-"""The stored lists that a question about similar ones is answered with."""
+"""Search over stored playlists with filters (length, name, contained item)."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,23 +13,23 @@ from recsys.store import Store
 def nearest(
     store: Store, now: PlaylistSnapshot, key: str, vector: ListVectors, options: SimilarOptions, *, without: str | None
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """(rows, cosines) of the lists most like `vector` (1, dim) as the reader `key` reads them, best first.
+    """(rows, cosines) of the lists most like `vector` (1, dim) in the index `key`, best first.
 
-    The list `without` is looked for with the others and left out afterwards: a million flags take longer than the search.
+    The list `without` is searched with the others and left out afterwards: a million flags take longer than the search.
     """
-    own = NO_ROWS if without is None else now.lists.rows([without])
-    wanted = min(options.k, max(1, len(now.active)))
-    flags = _shown(store, now, options)
-    found = now.indexes[key].search(vector, k=wanted + len(own), allowed=None if flags is None else flags[None])
-    rows, scores = found.rows[0], found.scores[0]
-    kept = (rows >= 0) & ~np.isin(rows, own)
-    return rows[kept][:wanted], scores[kept][:wanted]
+    left_out = NO_ROWS if without is None else now.lists.rows([without])
+    k = min(options.k, max(1, len(now.active)))
+    flags = _allowed(store, now, options)
+    result = now.indexes[key].search(vector, k=k + len(left_out), allowed=None if flags is None else flags[None])
+    rows, scores = result.rows[0], result.scores[0]
+    stays = (rows >= 0) & ~np.isin(rows, left_out)
+    return rows[stays][:k], scores[stays][:k]
 
 
-def _shown(store: Store, now: PlaylistSnapshot, options: SimilarOptions) -> NDArray[np.bool_] | None:
+def _allowed(store: Store, now: PlaylistSnapshot, options: SimilarOptions) -> NDArray[np.bool_] | None:
     """A flag for each list; None: all of them."""
-    kept = (options.min_length, options.max_length, options.holds, options.name_contains)
-    if all(one is None for one in kept):
+    filters = (options.min_length, options.max_length, options.holds, options.name_contains)
+    if all(value is None for value in filters):
         return None
     lists, lengths = now.lists, now.lengths
     flags = now.active.copy()

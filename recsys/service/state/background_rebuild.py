@@ -1,27 +1,22 @@
-"""New indexes in the background: built beside the snapshot, and put into it between two writes."""
+"""Rebuilds stale indexes in the background and swaps them into the snapshot between two writes."""
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 
 from recsys.indexes.staleness import is_stale, rebuild, replay
-from recsys.retrieval.dense import DenseSource
-from recsys.retrieval.item_text import ItemTextSource
-from recsys.retrieval.truncation import Truncation
+from recsys.retrieval.serving import SearchedIndex
 from recsys.service.state.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
 
-Place = tuple[str, Truncation | None]
-"""A source by its name, and at which of its sizes, where it has several."""
-
 
 class BackgroundRebuild:
-    """Renews aged indexes, one after the other in one thread; questions and writes go on meanwhile.
+    """Rebuilds stale indexes one after the other in one thread, while requests and writes go on.
 
-    `snapshot` gives what answers now; `exchange` puts what a function makes of it in its place while nothing is written.
-    Who took a snapshot before keeps the old index to the end. A rebuild that fails leaves the old one in place.
+    `snapshot` returns the current snapshot; `exchange` replaces it with a function of it while no write runs. A request keeps
+    the snapshot that it started with. If a rebuild fails, the old index stays.
     """
 
     def __init__(
@@ -31,50 +26,39 @@ class BackgroundRebuild:
         self._thread: threading.Thread | None = None
 
     def start_if_due(self) -> None:
-        """Begins where an index has aged and nothing is under way. Writers take turns to call it."""
-        under_way = self._thread is not None and self._thread.is_alive()
-        if not under_way and _aged(self._snapshot()):
-            self._thread = threading.Thread(target=self._run, name="renewal", daemon=True)
+        """Starts a rebuild if an index is stale and no rebuild runs. Only one thread may call it at a time."""
+        is_running = self._thread is not None and self._thread.is_alive()
+        if not is_running and _stale(self._snapshot()):
+            self._thread = threading.Thread(target=self._run, name="rebuild", daemon=True)
             self._thread.start()
 
     def wait(self) -> None:
-        """Until what is under way, if anything, is done."""
+        """Waits for the running rebuild, if any."""
         if self._thread is not None:
             self._thread.join()
 
     def _run(self) -> None:
         try:
-            for place in _aged(self._snapshot()):
-                self._renew(place)
+            for key in _stale(self._snapshot()):
+                self._rebuild(key)
         except Exception:
-            log.exception("an index was not renewed: the old one goes on")
+            log.exception("an index was not rebuilt: the old one goes on")
 
-    def _renew(self, place: Place) -> None:
+    def _rebuild(self, key: SearchedIndex) -> None:
         before = self._snapshot()
-        source = _searched(before)[place]
-        old, (name, size) = source.index, place
-        fresh = rebuild(old, before.catalogue.active, suits=source.suits)
+        source = before.items.indexes()[key]
+        old = source.index
+        fresh = rebuild(old, before.catalogue.active, suits=source.target_index)
 
         def swapped(now: Snapshot) -> Snapshot:
-            index = replay(fresh, before=old, now=_searched(now)[place].index)
-            return replace(now, deployed=now.deployed.with_index(name, size, index))
+            index = replay(fresh, before=old, now=now.items.indexes()[key].index)
+            return replace(now, items=now.items.with_index(key, index))
 
         self._exchange(swapped)
 
 
-def _searched(snapshot: Snapshot) -> Mapping[Place, DenseSource]:
-    """All that has an index; a source of several sizes has one at each."""
-    found = dict[Place, DenseSource]()
-    for name, source in snapshot.deployed.sources.items():
-        if isinstance(source, DenseSource):
-            found[name, None] = source
-        elif isinstance(source, ItemTextSource):
-            found |= {(name, size): source.at(size) for size in source.sizes.served}
-    return found
-
-
-def _aged(snapshot: Snapshot) -> list[Place]:
-    """Where an index has aged."""
-    shown = snapshot.catalogue.active
-    sources = _searched(snapshot).items()
-    return [place for place, source in sources if is_stale(source.index, shown, suits=source.suits)]
+def _stale(snapshot: Snapshot) -> list[SearchedIndex]:
+    """The keys of the stale indexes."""
+    active = snapshot.catalogue.active
+    indexes = snapshot.items.indexes().items()
+    return [key for key, source in indexes if is_stale(source.index, active, suits=source.target_index)]

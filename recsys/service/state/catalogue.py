@@ -1,4 +1,4 @@
-"""The items as they stand now: which row is which item, and which rows may be shown."""
+"""The current items: the row of each item id, and which rows may be recommended."""
 
 from collections.abc import Iterable, Sequence
 
@@ -11,10 +11,10 @@ NO_DOMAIN = -1
 
 
 class Catalogue:
-    """Rows for item ids. A row is given once, for life; deleting an item only takes it out of `active`.
+    """Maps item ids to rows. An item keeps its row for life; deleting it only clears its flag in `active`.
 
-    Lists and the map only grow and `active` is replaced, never changed, so readers need no lock: who took `active` first
-    sees one consistent catalogue of `len(active)` rows. Writers take turns (the service holds a lock around them).
+    Lists and the map only grow and `active` is replaced, never changed, so readers need no lock: a reader that takes `active`
+    first sees one consistent catalogue of `len(active)` rows. Writers hold the service's lock.
     """
 
     def __init__(self, item_ids: Iterable[str] = ()) -> None:
@@ -23,40 +23,42 @@ class Catalogue:
         self.domains = np.full(len(self.item_ids), NO_DOMAIN, dtype=np.int32)
         self._domain_numbers: dict[str, int] = {}
         self._rows = {item_id: row for row, item_id in enumerate(self.item_ids)}
-        self.active = np.zeros(len(self.item_ids), dtype=np.bool_)  # nothing is shown before the store has named it
+        self.active = np.zeros(
+            len(self.item_ids), dtype=np.bool_
+        )  # until the store lists an item, it is not recommended
 
     def __len__(self) -> int:
         return len(self.active)
 
     def row(self, item_id: str) -> int | None:
-        """The row of `item_id`, also of a deleted one; None if it was never seen."""
+        """The row of `item_id`, deleted or not; None if it was never added."""
         return self._rows.get(item_id)
 
     def rows(self, item_ids: Iterable[str]) -> Rows:
-        """Rows of those ids that are known, in their order."""
-        found = [row for item_id in item_ids if (row := self._rows.get(item_id)) is not None]
-        return np.array(found, dtype=np.int64) if found else NO_ROWS
+        """Rows of the known ids, in their order."""
+        rows = [row for item_id in item_ids if (row := self._rows.get(item_id)) is not None]
+        return np.array(rows, dtype=np.int64) if rows else NO_ROWS
 
     def of_domain(self, domain: str) -> NDArray[np.bool_] | None:
-        """A flag per row: is it of `domain`? None where no item ever was."""
+        """(rows,) True for items of `domain`; None if no item ever had it."""
         number = self._domain_numbers.get(domain)
         return None if number is None else self.domains == number
 
-    def put(self, items: Sequence[tuple[str, str | None, str | None]]) -> Rows:
-        """Rows of (item id, title, domain) triples, new or old; all are active afterwards."""
+    def upsert(self, items: Sequence[tuple[str, str | None, str | None]]) -> Rows:
+        """Inserts or updates (item id, title, domain) triples, makes them active and returns their rows."""
         for item_id, title, _ in items:
             row = self._rows.get(item_id)
             if row is None:
                 self.titles.append(title)
                 self.item_ids.append(item_id)
-                self._rows[item_id] = len(self.item_ids) - 1  # last: who finds the row finds the rest
+                self._rows[item_id] = len(self.item_ids) - 1  # last: a reader that finds the row finds id and title
             else:
                 self.titles[row] = title
         rows = self.rows(item_id for item_id, _, _ in items)
         domains = np.full(len(self.item_ids), NO_DOMAIN, dtype=np.int32)
         domains[: len(self.domains)] = self.domains
         domains[rows] = [self._domain_number(domain) for _, _, domain in items]
-        self.domains = domains  # before `active`: who finds the row finds the rest
+        self.domains = domains  # before `active`: an active row has its domain
         active = np.zeros(len(self.item_ids), dtype=np.bool_)
         active[: len(self.active)] = self.active
         active[rows] = True
@@ -67,7 +69,7 @@ class Catalogue:
         return NO_DOMAIN if domain is None else self._domain_numbers.setdefault(domain, len(self._domain_numbers))
 
     def delete(self, item_ids: Iterable[str]) -> None:
-        """The items are shown no more; an unknown id changes nothing."""
+        """Makes the items inactive; ignores unknown ids."""
         rows = self.rows(item_ids)
         if len(rows):
             active = self.active.copy()

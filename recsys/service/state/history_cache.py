@@ -1,4 +1,4 @@
-"""Histories of stored users, kept in memory while nothing new happened to them."""
+"""Caches the histories of stored users in memory until they have new events."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -10,61 +10,62 @@ from recsys.data.history import History, history_of, history_of_pairs
 from recsys.store import Store
 
 EVENTS = 400_000
-"""Events kept in all, those of some thousand users; a user counts as `USER` more, for the vectors that encoders keep beside."""
+"""Capacity in events, enough for some thousand users; each user counts as `USER` more, for the vectors that encoders cache."""
 USER = 60
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
-    """`mark` is what the store said of the user's events before they were read, `checked` when that was last known to hold."""
+class _Entry:
+    """A cached history: `version` is the store's mark of the user's events from before they were loaded, `complete` says whether
+    every event had a row, `validated_at` is the number of invalidations when the store last confirmed the version."""
 
     history: History
-    mark: tuple[int, int]
-    whole: bool
-    checked: int
+    version: tuple[int, int]
+    complete: bool
+    validated_at: int
 
 
 class HistoryCache:
-    """The last `limit` events of users as histories over `row`. Any number of threads may ask.
+    """The last `limit` events of each user as a history of rows; `row` maps an item id to its row. Thread-safe.
 
-    After `invalidate`, a history is used again only once the store says that the user's events are still the same ones. One
-    with events of items that had no row is then read anew: the items may have come since.
+    After `invalidate`, a cached history is used only if the store's version of the user's events is unchanged. If some events
+    had no row, the history is loaded again, since their items may exist by now.
     """
 
     def __init__(self, store: Store, row: Callable[[str], int | None], *, limit: int, events: int = EVENTS) -> None:
         self._store, self._row, self._limit = store, row, limit
-        self._kept: LRUCache[str, _Kept] = LRUCache(events, getsizeof=lambda kept: len(kept.history) + USER)
+        self._entries: LRUCache[str, _Entry] = LRUCache(events, getsizeof=lambda entry: len(entry.history) + USER)
         self._lock = threading.Lock()
-        self._doubts = 0
+        self._invalidations = 0
 
     def invalidate(self) -> None:
-        """Something was written: nothing is taken for granted any more."""
+        """Has every history validated before its next use; to be called after each write."""
         with self._lock:
-            self._doubts += 1
+            self._invalidations += 1
 
     def get(self, user_id: str) -> History:
         """The user's history, oldest event first; empty for an unknown one."""
         with self._lock:
-            doubts, kept = self._doubts, self._kept.get(user_id)
-        if kept and kept.checked == doubts:
-            return kept.history
-        mark = self._store.events_mark(user_id)  # before the events: what comes in between is found out the next time
-        if kept and kept.whole and kept.mark == mark:
-            history, whole = kept.history, True
+            invalidations, entry = self._invalidations, self._entries.get(user_id)
+        if entry and entry.validated_at == invalidations:
+            return entry.history
+        version = self._store.events_mark(user_id)  # before the events: a write in between shows at the next call
+        if entry and entry.complete and entry.version == version:
+            history, complete = entry.history, True
         else:
-            history, whole = self.read(user_id)
+            history, complete = self.load(user_id)
         with self._lock:
-            if len(history) + USER <= self._kept.maxsize:
-                self._kept[user_id] = _Kept(history, mark, whole, doubts)
+            if len(history) + USER <= self._entries.maxsize:
+                self._entries[user_id] = _Entry(history, version, complete, invalidations)
         return history
 
-    def read_many(self, user_ids: Sequence[str]) -> list[History]:
-        """The histories of a piece of the users in ascending order, as the store has them now; nothing is kept."""
-        held = self._store.histories(user_ids, limit=self._limit)
-        return [history_of_pairs(held.get(user_id, ()), self._row) for user_id in user_ids]
+    def load_many(self, user_ids: Sequence[str]) -> list[History]:
+        """Loads the histories of a chunk of the users, in ascending order, from the store; caches nothing."""
+        events = self._store.histories(user_ids, limit=self._limit)
+        return [history_of_pairs(events.get(user_id, ()), self._row) for user_id in user_ids]
 
-    def read(self, user_id: str) -> tuple[History, bool]:
-        """The user's history as the store has it now, and whether each of its events has a row."""
+    def load(self, user_id: str) -> tuple[History, bool]:
+        """Loads the user's history from the store; the flag says whether each of its events has a row."""
         events = self._store.recent_events(user_id, limit=self._limit)
         history = history_of(events, self._row)
         return history, len(history) == len(events)

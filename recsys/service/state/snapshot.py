@@ -1,24 +1,24 @@
-"""What one request works on from its first line to its last."""
+"""Immutable view of sources, catalogue and bundle that serves one request."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from recsys.bundle import Bundle
+from recsys.errors import Degraded
 from recsys.retrieval.lists.encoder import PREFIX
-from recsys.retrieval.lists.serving import DeployedLists
-from recsys.retrieval.serving import Deployed
-from recsys.service.items.questions import Degraded
+from recsys.retrieval.lists.serving import ListServingModel
+from recsys.retrieval.serving import ServingModel
 from recsys.service.state.catalogue import Catalogue
 
-NO_LISTS = DeployedLists({}, {}, None)
+NO_LISTS = ListServingModel({}, {}, None)
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The sources that answer, those for lists, the catalogue they speak of, and their bundle (None: popular items stand in)."""
+    """The sources for items, those for lists, the catalogue of their rows, and their bundle (None: popular items stand in)."""
 
-    deployed: Deployed
-    lists: DeployedLists
+    items: ServingModel
+    lists: ListServingModel
     catalogue: Catalogue
     bundle: Bundle | None
 
@@ -30,10 +30,10 @@ class Snapshot:
     @property
     def text_encoders(self) -> frozenset[str]:
         """Names of the text encoders whose vectors new items need."""
-        return self.deployed.text_encoders | self.lists.text_encoders
+        return self.items.text_encoders | self.lists.text_encoders
 
     def unknown(self, item_ids: Iterable[str], *, what: str, why: str) -> list[Degraded]:
-        """What there is to tell of those that the catalogue lacks: the first ten by name."""
-        unknown = list(dict.fromkeys(one for one in item_ids if self.catalogue.row(one) is None))
+        """A warning of those that the catalogue lacks, the first ten by their ids."""
+        unknown = list(dict.fromkeys(item_id for item_id in item_ids if self.catalogue.row(item_id) is None))
         more = f" and {len(unknown) - 10} more" if len(unknown) > 10 else ""
         return [Degraded(what, f"{why}: {', '.join(unknown[:10])}{more}")] if unknown else []

@@ -1,7 +1,7 @@
-"""Texts of items and of questions, read as the bundle that answers was taught to read them.
+"""Texts of items and of queries, encoded as the bundle that answers was trained to.
 
-A bundle stands on one text encoder: one that it carries, or one that this installation has to have. What was encoded once is
-kept in the store, so a changed text costs one encoding and a restart none.
+A bundle stands on one text encoder: one that it carries, or one that this installation has to have. Vectors are kept in the
+store, so a changed text costs one encoding and a restart none.
 """
 
 import logging
@@ -10,35 +10,29 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from features.text import LONGEST, item_text
+from features.text import MAX_VALUE_CHARS, item_text
 from models.errors import ConfigError
 from recsys.bundle import Bundle
-from recsys.encoders.base import TextEncoder, text_hash
-from recsys.encoders.cache import exits, stored_exits
-from recsys.encoders.catalogue import CatalogueTextEncoder, find_text_encoder, truncate
-from recsys.encoders.resolve import has_weights, text_encoder
-from recsys.errors import InvalidRequest, NotReady
+from recsys.encoders.base import TextEncoder, Vectors, text_hash
+from recsys.encoders.cache import stored_exits
+from recsys.encoders.catalogue import CatalogueTextEncoder
+from recsys.encoders.catalogue_parts import find_text_encoder
+from recsys.encoders.resolve import text_encoder
+from recsys.errors import Degraded, InvalidRequest, NotReady
 from recsys.indexes.build import Kind
-from recsys.indexes.space import Space
-from recsys.retrieval.item_text import SizedSource, SpacedVectors, over_items
-from recsys.retrieval.serving import Deployed
-from recsys.retrieval.source import Allowed
-from recsys.retrieval.text import TextSource
-from recsys.retrieval.truncation import Truncation, Unmet
+from recsys.retrieval.serving import ServingModel
+from recsys.retrieval.source import Allowed, StoredSource
 from recsys.service.state.catalogue import Catalogue
 from recsys.store import Store
 from recsys.store.records import Item
 
 log = logging.getLogger(__name__)
 
-Vectors = NDArray[np.float32]
-
 TITLE = "title: "
-"""What a question begins with, read as the title of an item."""
+"""What a query begins with, encoded as the title of an item."""
 
-UNREAD = ""
+NO_TEXT = ""
 """The hash of no text."""
 
 
@@ -46,7 +40,7 @@ class TextService:
     """The text encoder of `bundle`, loaded when it is first needed if it is not inside, and what is known of the items' texts.
 
     `names` are the text encoders that the parts ask for, `text_index` is how vectors of one that the bundle carries are
-    searched, `indexes` the folder where what that takes is kept. `problems` says why texts cannot be read, once that was tried.
+    searched, `indexes` the folder where such indexes are kept. `problems` says why texts cannot be encoded, once that was tried.
 
     Raises (constructor):
         BundleError: the text encoder that the bundle carries does not fit its settings.
@@ -65,7 +59,7 @@ class TextService:
         self._store, self._bundle, self._device = store, bundle, device
         self._text_index, self._indexes = text_index, indexes
         self._names = names
-        self._read = dict[str, str]()
+        self._text_hashes = dict[str, str]()
         self._silent = np.zeros(0, dtype=np.bool_)  # by row; replaced, never changed: readers hold no lock
         self._loading = threading.Lock()
         self._loaded = not self._names
@@ -82,90 +76,74 @@ class TextService:
             return self._encoder
 
     def changed_items(self, items: Iterable[Item], catalogue: Catalogue) -> list[Item]:
-        """Those of `items` whose text is not the one that the sources know them by. They count as read from now on."""
-        found = []
+        """Those of `items` whose text is not the one that the sources know them by. They count as known from now on."""
+        changed = []
         silent = np.zeros(len(catalogue), dtype=np.bool_)
         silent[: len(self._silent)] = self._silent
         for item in items if self._names else ():
             text = item_text(item.title, item.attributes)
             silent[catalogue.row(item.item_id)] = not text
-            now = text_hash(text, item.domain)
-            if now != self._read.get(item.item_id, self._trained(item.item_id, catalogue)):
-                self._read[item.item_id] = now
-                found.append(item)
+            digest = text_hash(text, item.domain)
+            if digest != self._text_hashes.get(item.item_id, self._trained_hash(item.item_id, catalogue)):
+                self._text_hashes[item.item_id] = digest
+                changed.append(item)
         self._silent = silent
-        return found
+        return changed
 
-    def learned(self, items: Sequence[Item]) -> Mapping[int, Vectors]:
-        """The texts of `items` after each exit of the encoder; nothing where texts cannot be read.
+    def encode_changed(self, items: Sequence[Item]) -> Mapping[int, Vectors]:
+        """The texts of `items` after each exit of the encoder; nothing where texts cannot be encoded.
 
-        Where that fails, because the store is away, they count as unread again.
+        Where that fails, because the store is away, they count as changed again.
         """
         encoder = self.encoder() if items else None
         try:
             return {} if encoder is None else self._exits(encoder, items)
         except Exception:
-            self._read |= dict.fromkeys((item.item_id for item in items), UNREAD)
+            self._text_hashes |= dict.fromkeys((item.item_id for item in items), NO_TEXT)
             raise
 
-    def filled(self, deployed: Deployed, catalogue: Catalogue) -> Deployed:
-        """`deployed` whose source over the bundle's own text encoder knows all items of the store.
+    def with_vectors(self, model: ServingModel, catalogue: Catalogue) -> ServingModel:
+        """`model` whose source over the bundle's own text encoder, if it carries one, knows all items of the store.
 
-        An item of the training that the store lacks, or has deleted, is unread: it is read once it comes back.
+        An item of the training that the store lacks, or has deleted, counts as changed: it is encoded once it comes back.
         """
-        part = find_text_encoder(self._bundle)
-        if part is None:
-            return deployed
-        encoder, size = self.encoder(), len(catalogue)
-        assert isinstance(encoder, CatalogueTextEncoder)
+        encoder = self.encoder() if find_text_encoder(self._bundle) else None
+        if encoder is None:
+            return model
+        size = len(catalogue)
         known = np.zeros(size, dtype=np.bool_)
-        vectors = {layers: np.zeros((size, encoder.dim), dtype=np.float32) for layers in encoder.exits}
+        exits = {layers: np.zeros((size, encoder.dim), dtype=np.float32) for layers in encoder.exits}
         for page in self._store.items():
-            shown = [item for item in page if item.active and catalogue.row(item.item_id) is not None]  # others follow
-            rows = catalogue.rows(item.item_id for item in shown)
+            active = [item for item in page if item.active and catalogue.row(item.item_id) is not None]  # others follow
+            rows = catalogue.rows(item.item_id for item in active)
             known[rows] = True
-            for layers, made in self._exits(encoder, shown).items():
-                vectors[layers][rows] = made
+            for layers, vectors in self._exits(encoder, active).items():
+                exits[layers][rows] = vectors
         absent = np.flatnonzero(~known[: len(self._bundle.item_ids)])
-        self._read |= {self._bundle.item_ids[row]: UNREAD for row in absent}
-        source = over_items(part, vectors, known=known, kind=self._text_index, kept=self._indexes)
-        return deployed.with_source(part.name, source)
+        self._text_hashes |= {self._bundle.item_ids[row]: NO_TEXT for row in absent}
+        return model.with_catalogue(exits, known=known, index=self._text_index, cache_dir=self._indexes)
 
-    def of_questions(
-        self, deployed: Deployed, name: str, size: Truncation | None, asked: Sequence[tuple[str, str | None]]
-    ) -> Vectors:
-        """Vectors (texts, dim) of (text, domain) pairs, for `Query.vector` of the source `name` at `size`.
+    def query_vectors(self, source: StoredSource, texts: Sequence[tuple[str, str | None]]) -> Vectors:
+        """Vectors (texts, dim) of (text, domain) pairs, for `Query.vector` of `source`.
 
         Raises:
             NotReady: the encoder is not to be had.
-            InvalidRequest: the source does not read texts.
         """
-        source, encoder = deployed.source(name, size), self.encoder()
-        if not isinstance(source, SizedSource | TextSource):
-            raise InvalidRequest(f"part {name!r} cannot be asked a text: leave `encoder` out")
+        encoder = self.encoder()
         if encoder is None:
             raise NotReady("; ".join(self.problems) or "no part of this bundle reads texts: train a blend")
-        texts, domains = [text for text, _ in asked], [domain for _, domain in asked]
-        if isinstance(source, TextSource):
-            if isinstance(encoder, CatalogueTextEncoder):
-                return source.of_texts(encoder.encode_questions(texts, domains=domains))
-            return source.of_texts(encoder.encode(texts))
-        assert isinstance(encoder, CatalogueTextEncoder)
-        assert size is not None
-        vectors = truncate(encoder.encode_questions(texts, domains=domains, layers=size.layers), size.dims)
-        space = Space(encoder=encoder.hash, layers=size.layers, dims=size.dims)
-        return source.of_texts(SpacedVectors(space, vectors))
+        return source.query_vectors(encoder, [text for text, _ in texts], [domain for _, domain in texts])
 
-    def unmet(self, text: str) -> list[Unmet]:
-        """What of a question that is `text` is not met: nothing in it is known, or it is long and its end is not read."""
+    def warnings(self, text: str) -> list[Degraded]:
+        """Warnings of a query `text`: no word of it is known, or it is long and its end is not encoded."""
         encoder = self.encoder()
         if encoder and not encoder.knows(text.removeprefix(TITLE)):
-            return [("query", "the text encoder knows nothing in it: what is shown is near to no word")]
+            return [Degraded("query", "the text encoder knows nothing in it: what is shown is near to no word")]
         head = text if encoder is None else encoder.head(text)
-        if len(head) == len(text) <= LONGEST:
+        if len(head) == len(text) <= MAX_VALUE_CHARS:
             return []
-        read = len(head.removeprefix(TITLE))
-        return [("query", f"only its first {read:,} characters are read: send the words that matter")]
+        size = len(head.removeprefix(TITLE))
+        return [Degraded("query", f"only its first {size:,} characters are read: send the words that matter")]
 
     def is_silent(self, row: int) -> bool:
         """Has the item at `row` no text?"""
@@ -176,15 +154,16 @@ class TextService:
         silent = self._silent[: len(allowed)]
         return allowed & ~np.pad(silent, (0, len(allowed) - len(silent)))
 
-    def restrict_to_domain(self, domain: str, catalogue: Catalogue, allowed: Allowed) -> tuple[Allowed, list[Unmet]]:
-        """The rows of `allowed` that are of `domain`, and what of it is not met."""
+    def restrict_to_domain(self, domain: str, catalogue: Catalogue, allowed: Allowed) -> tuple[Allowed, list[Degraded]]:
+        """The rows of `allowed` that are of `domain`, and a warning where the domain is unknown."""
         flags, encoder = catalogue.of_domain(domain), self.encoder()
         if flags is None:
-            return allowed, [("domain", f"no item is of domain {domain!r}: all are searched")]
-        kept = allowed & flags[: len(allowed)]
-        if isinstance(encoder, CatalogueTextEncoder) and encoder.domains and domain not in encoder.domains:
-            return kept, [("domain", f"domain {domain!r} was not trained: the general expert reads the text")]
-        return kept, []
+            return allowed, [Degraded("domain", f"no item is of domain {domain!r}: all are searched")]
+        inside = allowed & flags[: len(allowed)]
+        if encoder and encoder.reads_domains and encoder.domains and domain not in encoder.domains:
+            reason = f"domain {domain!r} was not trained: the general expert reads the text"
+            return inside, [Degraded("domain", reason)]
+        return inside, []
 
     def _exits(self, encoder: TextEncoder, items: Sequence[Item]) -> Mapping[int, Vectors]:
         return stored_exits(
@@ -193,10 +172,10 @@ class TextService:
             [item.item_id for item in items],
             [item_text(item.title, item.attributes) for item in items],
             [item.domain for item in items],
-            layers=exits(encoder),
+            layers=encoder.exits,
         )
 
-    def _trained(self, item_id: str, catalogue: Catalogue) -> str | None:
+    def _trained_hash(self, item_id: str, catalogue: Catalogue) -> str | None:
         """The hash of the text that the bundle was trained on; a row is for life, and the bundle's come first."""
         row = catalogue.row(item_id)
         return None if row is None or row >= len(self._bundle.texts) else self._bundle.texts[row]
@@ -210,18 +189,18 @@ class TextService:
             encoder = text_encoder(name, device=self._device)
         except ConfigError as error:
             encoder, why = None, str(error)
-        if encoder and (not trained or has_weights(encoder, trained)):
+        if encoder and (not trained or encoder.has_weights(trained)):
             return encoder
         self.problems = (f"text encoder {name!r}: {why}; items newer than the bundle have no text: train again",)
         return None
 
 
 def readable(text: str) -> str:
-    """`text` in the form in which items are read.
+    """`text` as item texts are encoded: without markup, white space collapsed.
 
     Raises:
-        InvalidRequest: nothing is left of it without markup and white space.
+        InvalidRequest: no text is left.
     """
-    if not (found := item_text(text, {})):
+    if not (plain := item_text(text, {})):
         raise InvalidRequest("nothing in this text can be read: send words, not markup alone")
-    return found
+    return plain

@@ -1,4 +1,4 @@
-"""What a training of the recipe `item-text` is told, and what it learns from."""
+"""Settings and training data of the item-text encoder."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -18,15 +18,19 @@ NAME = "item-text"
 class ItemTextRecipe:
     """How the encoder is built and trained.
 
-    `start` names a checkpoint (`packaged`, a folder, a hub name) or is `random`; `heads` and `vocabulary` are those of a random
-    start, and so is `width` (default: 384): a checkpoint of another width is refused. `offered` are the (layers, dims) pairs
-    trained beside the whole. With two or more domains of at least `expert_pairs` pairs each of these has one expert in the
-    last `expert_layers` layers (default: in all that learn), which learns at `expert_rate` times the common rate; the others
-    share the general one. `frozen` layers, and the token vectors below them, stay as they are. `dims` is the width of the
-    whole, if not all. `stay` is the weight of alignment to the rankings of the start (`general_stay`: that of the general expert,
-    `salad_stay`: the same on random words, some texts a step), `keep` the share of the start in the final weights, `held_out`
-    that of the items which the figures are measured on. With `compare` a model is trained for each size alone, too, and a size
-    that falls behind its own is withheld.
+    `start` names a checkpoint (`packaged`, a folder, a hub name) or is `random`; `heads`, `vocabulary` and `width` (default: 384)
+    are those of a random start: a checkpoint of another width is refused. `dims` is the width of the whole encoder's vectors, if
+    not all. `offered` are the (layers, dims) pairs trained along with it. The first `frozen` layers, and the token vectors below
+    them, are not trained.
+
+    Each domain with at least `expert_pairs` pairs gets its own expert in the last `expert_layers` layers (default: all trained
+    layers), if there are two or more such domains; it learns at `expert_rate` times the common rate. All others share the general
+    one, which also sees the share `label_dropout` of all batches.
+
+    A batch has about `texts` texts, of which `beside` an anchor are its partners; `power` flattens the sizes of domains. `stay`
+    weighs distillation from the rankings of the start, `general_stay` that of the general expert, and `salad_stay` the same on
+    random texts. `keep` is the share of the start in the final weights, `held_out` that of the items which the figures are
+    measured on. With `compare` a model of each size is trained alone, too, and a size that falls behind its own is withheld.
     """
 
     start: str = "packaged"
@@ -80,8 +84,8 @@ class ItemTextRecipe:
         """How many layers have experts."""
         return self.layers - self.frozen if self.expert_layers is None else self.expert_layers
 
-    def alone(self, layers: int, dims: int) -> "ItemTextRecipe":
-        """The same recipe for one size and nothing else."""
+    def single_size(self, layers: int, dims: int) -> "ItemTextRecipe":
+        """The same recipe for a model of one size only."""
         return replace(
             self,
             layers=layers,
@@ -96,7 +100,7 @@ class ItemTextRecipe:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TextData:
-    """What a run learns from: texts and domains of catalogue rows, and the pairs between them."""
+    """Training data: texts and domains of catalogue rows, and the pairs between them."""
 
     texts: Sequence[str]
     domains: Sequence[str | None]

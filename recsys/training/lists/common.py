@@ -1,8 +1,7 @@
-"""What the recipes over lists share: settings, items frequent enough to have an id of their own, the run, negatives, figures."""
+"""Shared by the recipes over lists: settings, items frequent enough for an id, the training run, negatives, figures."""
 
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -22,13 +21,14 @@ from recsys.retrieval.lists.encoder import DecodingConfig
 from recsys.retrieval.lists.seq2seq import Seq2seqListEncoder
 from recsys.retrieval.lists.sets import SetListEncoder
 from recsys.training.loop import Epoch, LoopConfig, run
+from recsys.training.plan import RunContext
 from recsys.training.svd_init import svd_embeddings
 
 RESIDUAL_START = 0.1
-"""Length at which ids start beside a text, as in `recsys.training.sequence`."""
+"""Initial length of the ids added to text vectors, as in `recsys.training.sequence`."""
 
-MEASURED = 500
-"""Validation lists whose last item is looked for."""
+MAX_VALIDATION_LISTS = 500
+"""Validation lists that figures are computed on."""
 
 
 Backbone = TypeVar("Backbone", PlaylistModel, SetModel)
@@ -37,7 +37,7 @@ Batch = TypeVar("Batch")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListRecipe:
-    """Items in fewer than `min_count` places have no id of their own.
+    """Items that occur fewer than `min_count` times have no id of their own.
 
     `negatives` are the shared draws of the sampled softmax, `tokens` the items of a batch, padding included.
     """
@@ -75,17 +75,17 @@ class FrequentItems:
 
 
 def _renumbered(data: Dataset, rows: Rows) -> Dataset:
-    place = np.full(data.items, -1, dtype=np.int64)
-    place[rows] = np.arange(len(rows))
-    kept = data.keep(place[data.rows] >= 0)
+    numbers = np.full(data.items, -1, dtype=np.int64)
+    numbers[rows] = np.arange(len(rows))
+    frequent = data.keep(numbers[data.rows] >= 0)
     ids, texts = (tuple(values[row] for row in rows.tolist()) for values in (data.item_ids, data.texts))
-    return replace(kept, item_ids=ids, texts=texts, rows=place[kept.rows], domains=())
+    return replace(frequent, item_ids=ids, texts=texts, rows=numbers[frequent.rows], domains=())
 
 
 def item_embedding(
     recipe: ListRecipe, frequent: FrequentItems, *, dim: int, text: NDArray[np.float32] | None, seed: int
 ) -> ItemEmbedding:
-    """Vectors that begin at the spectrum of the lists; `text` (items, text_dim) is that of the whole catalogue."""
+    """Vectors that start at the SVD of the lists; `text` (items, text_dim) is that of the whole catalogue."""
     vectors = None if recipe.items == "id" or text is None else torch.from_numpy(text[frequent.rows])
     start = None
     if recipe.items != "text":
@@ -104,20 +104,18 @@ def train_lists(
     loss: Callable[[Batch, np.random.Generator], Tensor],
     validation: Dataset | None,
     config: LoopConfig,
-    seed: int,
-    checkpoint: Path | None,
-    resume: bool,
+    context: RunContext,
 ) -> Generator[Epoch, None, int]:
-    """As `run`, over the `batches` of the frequent items of lists. The figure is minus the mean loss of the batches of
-    `validation`, which are the same after every epoch."""
+    """As `run`, over `batches` of the lists' frequent items. The figure is minus the mean loss on batches of `validation`,
+    which are the same after every epoch."""
     lists = [history.rows for history in frequent.data.histories()]
-    held = [] if validation is None else frequent.same_items(validation)
+    validation_lists = [] if validation is None else frequent.same_items(validation)
 
     @torch.inference_mode()
     def figure() -> float:
         model.eval()
-        generator = np.random.default_rng(seed)
-        losses = [float(loss(batch, generator)) for batch in batches(held, generator)]
+        generator = np.random.default_rng(context.seed)
+        losses = [float(loss(batch, generator)) for batch in batches(validation_lists, generator)]
         return -float(np.mean(losses)) if losses else 0.0
 
     return (
@@ -125,17 +123,15 @@ def train_lists(
             model,
             batches=lambda generator: batches(lists, generator),
             loss=loss,
-            validate=figure if held else None,
+            validate=figure if validation_lists else None,
             config=config,
-            seed=seed,
-            checkpoint=checkpoint,
-            resume=resume,
+            context=context,
         )
     )
 
 
 class SharedNegatives:
-    """Shared negatives and, so that vectors are made for these alone, the items that one batch meets at all.
+    """Samples shared negatives and collects the distinct items of a batch, so that only those are embedded.
 
     Beyond the `counts` of items there may be classes that are no items, such as the end of a list.
     """
@@ -145,59 +141,61 @@ class SharedNegatives:
         self.log_q = torch.from_numpy(self.sampler.log_q).to(device)
         self.negatives, self.classes, self.device = negatives, len(counts), device
 
-    def meet(self, generator: np.random.Generator, *, rows: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor]:
-        """(classes met in order, the place of each class among them, classes drawn)."""
-        drawn = torch.from_numpy(self.sampler.draw(self.negatives, generator)).to(self.device)
-        met = torch.zeros(self.classes, dtype=torch.bool, device=self.device)
-        for some in (*rows, drawn):
-            met[some] = True
-        return met.nonzero().squeeze(1), met.cumsum(0) - 1, drawn
+    def sample(self, generator: np.random.Generator, *, rows: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor]:
+        """(distinct classes of `rows` and negatives in order, the position of each class among them, negatives)."""
+        negatives = torch.from_numpy(self.sampler.draw(self.negatives, generator)).to(self.device)
+        present = torch.zeros(self.classes, dtype=torch.bool, device=self.device)
+        for classes in (*rows, negatives):
+            present[classes] = True
+        return present.nonzero().squeeze(1), present.cumsum(0) - 1, negatives
 
 
-def remap(items: Tensor, place: Tensor) -> Tensor:
-    """Item indexes numbered anew, row r as row `place[r]`; padding stays."""
+def remap(items: Tensor, positions: Tensor) -> Tensor:
+    """Item indexes numbered anew, row r as row `positions[r]`; padding stays."""
     rows = (items - FIRST_ITEM).clamp(min=0)
-    return torch.where(items >= FIRST_ITEM, place[rows] + FIRST_ITEM, items)
+    return torch.where(items >= FIRST_ITEM, positions[rows] + FIRST_ITEM, items)
 
 
 def next_item_ndcg(part: Seq2seqListEncoder | SetListEncoder, lists: Dataset) -> float:
-    """Mean NDCG@10 of each list's last item, given all before, among everything that the part knows and the list lacks."""
-    asked = [rows for history in lists.histories() if len(rows := part.usable(history.rows)) > 1][:MEASURED]
-    if not asked:
+    """Mean NDCG@10 of each list's last item, given all before, among the items that the part knows and the list lacks."""
+    known = [part.known_rows(history.rows) for history in lists.histories()]
+    cases = [rows for rows in known if len(rows) > 1][:MAX_VALIDATION_LISTS]
+    if not cases:
         return 0.0
     figures = []
     every = np.flatnonzero(part.known)
-    place = np.cumsum(part.known) - 1
-    for start in range(0, len(asked), 64):
-        block = asked[start : start + 64]
-        pasts, targets = [rows[:-1] for rows in block], np.array([place[rows[-1]] for rows in block])
-        scores = part.next_scores(pasts, np.broadcast_to(every, (len(block), len(every))))
+    positions = np.cumsum(part.known) - 1
+    for start in range(0, len(cases), 64):
+        block = cases[start : start + 64]
+        inputs, targets = [rows[:-1] for rows in block], np.array([positions[rows[-1]] for rows in block])
+        scores = part.next_scores(inputs, np.broadcast_to(every, (len(block), len(every))))
         allowed = np.ones(scores.shape, dtype=np.bool_)
-        for i, past in enumerate(pasts):
-            allowed[i, place[past]] = False
+        for i, rows in enumerate(inputs):
+            allowed[i, positions[rows]] = False
             allowed[i, targets[i]] = True
         figures.append(ndcg(dense_ranks(scores, targets, allowed)))
     return float(np.concatenate(figures).mean())
 
 
 def completion_recall(part: SetListEncoder, lists: Dataset, *, candidates: int, seed: int) -> dict[str, float]:
-    """Of the sets from which one item is taken at random, the share that get it back among ten: of the set that the part writes
-    item by item, among the `candidates` that it ranks first, and of its ranking alone."""
+    """Recall@10 of one item masked at random in each set: by decoding among the `candidates` that the part ranks first, and
+    by its ranking alone."""
     random = np.random.default_rng(seed)
-    sets = [held for history in lists.histories() if len(held := np.unique(part.usable(history.rows))) > 1][:MEASURED]
-    every, written, ranked = np.flatnonzero(part.known), list[bool](), list[bool]()
-    for held in sets:
-        out = int(random.choice(held))
-        rest = held[held != out]
-        scores = part.next_scores([rest], every[None])[0]
-        scores[np.isin(every, rest)] = -np.inf
-        among = every[np.argsort(-scores, kind="stable")[:candidates]]
-        found = part.decode(rest, among=among, prior=None, groups=None, wanted=DecodingConfig())
-        written.append(out in found[0].rows)
-        ranked.append(out in among[:10])
+    known = [np.unique(part.known_rows(history.rows)) for history in lists.histories()]
+    sets = [rows for rows in known if len(rows) > 1][:MAX_VALIDATION_LISTS]
+    every, in_decoded, in_ranking = np.flatnonzero(part.known), list[bool](), list[bool]()
+    for rows in sets:
+        target = int(random.choice(rows))
+        inputs = rows[rows != target]
+        scores = part.next_scores([inputs], every[None])[0]
+        scores[np.isin(every, inputs)] = -np.inf
+        ranked = every[np.argsort(-scores, kind="stable")[:candidates]]
+        decoded = part.decode(inputs, candidates=ranked, prior=None, groups=None, config=DecodingConfig())
+        in_decoded.append(target in decoded[0].rows)
+        in_ranking.append(target in ranked[:10])
     if not sets:
         return {}
     return {
-        "validation_completion_recall@10": float(np.mean(written)),
-        "validation_ranking_recall@10": float(np.mean(ranked)),
+        "validation_completion_recall@10": float(np.mean(in_decoded)),
+        "validation_ranking_recall@10": float(np.mean(in_ranking)),
     }

@@ -1,12 +1,11 @@
-"""The recipe of the order-aware list encoder: written again from its vector, or carried on, in turns.
+"""The recipe of the order-aware list encoder: batches reconstruct lists from their vectors, or continue them.
 
-An autoencoder alone learns to repeat; with `onward` of the batches the writer is shown the beginning of a list and writes the
-rest, which is what continuation asks of it. Both tasks train the same vector.
+An autoencoder alone learns to repeat; in a share `onward` of the batches the encoder reads the beginning of a list and the
+decoder writes the rest, as in continuation. Both tasks train the same vector.
 """
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -22,6 +21,7 @@ from recsys.data.collate import collate
 from recsys.data.dataset import Dataset
 from recsys.data.history import Rows
 from recsys.encoders.batching import length_buckets
+from recsys.retrieval.lists.encoder import PREFIX
 from recsys.retrieval.lists.seq2seq import Seq2seqListEncoder
 from recsys.training.lists.common import (
     FrequentItems,
@@ -33,11 +33,12 @@ from recsys.training.lists.common import (
     train_lists,
 )
 from recsys.training.loop import Epoch, LoopConfig
+from recsys.training.plan import RunContext
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlaylistRecipe(ListRecipe):
-    """How the encoder is built and trained. `onward` is the share of batches that carry lists on."""
+    """How the encoder is built and trained. `onward` is the share of batches that continue lists."""
 
     encoder: PlaylistConfig = field(default_factory=PlaylistConfig)
     loop: LoopConfig = field(default_factory=lambda: LoopConfig(epochs=6, learning_rate=2e-3, clip=5.0))
@@ -46,7 +47,7 @@ class PlaylistRecipe(ListRecipe):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Task:
-    """One batch: what is read, what is written, and whether that is the list again or its rest."""
+    """One batch: lists to encode and to decode; these are the same (`RECONSTRUCT`) or the rest of them (`CONTINUE`)."""
 
     sources: list[Rows]
     targets: list[Rows]
@@ -56,20 +57,17 @@ class Task:
 def train_playlists(
     recipe: PlaylistRecipe,
     *,
-    name: str,
     fit: Dataset,
     validation: Dataset | None,
     text: NDArray[np.float32] | None,
-    seed: int,
-    device: str = "cpu",
-    checkpoint: Path | None = None,
-    resume: bool = False,
+    context: RunContext,
 ) -> Iterator[Epoch | Part]:
     """Yields one `Epoch` each, whose figure is minus the validation loss, and last the trained part.
 
     Raises:
         TrainingError: no item is frequent enough, or the loss is no longer finite.
     """
+    seed, device = context.seed, context.device
     torch.manual_seed(seed)
     frequent = FrequentItems.of(fit, min_count=recipe.min_count)
     items = item_embedding(recipe, frequent, dim=recipe.encoder.dim, text=text, seed=seed)
@@ -81,18 +79,16 @@ def train_playlists(
         loss=_Objective(recipe, model, frequent, device),
         validation=validation,
         config=recipe.loop,
-        seed=seed,
-        checkpoint=checkpoint,
-        resume=resume,
+        context=context,
     )
     config = {"recipe": asdict(recipe), "epochs": best, "seed": seed, "items": len(frequent.rows)}
     encoder = Seq2seqListEncoder.trained(model, rows=frequent.rows, items=fit.items, text=text, config=config)
     figures = {} if validation is None else {"validation_ndcg@10": next_item_ndcg(encoder, validation)}
-    yield encoder.part(name, figures=figures)
+    yield encoder.part(f"{PREFIX}{context.name}", figures=figures)
 
 
 def _tasks(lists: list[Rows], recipe: PlaylistRecipe, generator: np.random.Generator) -> Iterator[Task]:
-    """One epoch: each list once (a long one in a window of `max_length`), written again or cut in two at one place."""
+    """One epoch: each list once (a long one in a window of `max_length`), reconstructed or cut in two and continued."""
     windows = [_window(rows, recipe.encoder.max_length, generator) for rows in lists if len(rows)]
     lengths = np.array([len(rows) for rows in windows])
     for batch in length_buckets(lengths, tokens=recipe.tokens, generator=generator):
@@ -119,7 +115,7 @@ def _window(rows: Rows, length: int, generator: np.random.Generator) -> Rows:
 
 
 class _Objective:
-    """Mean cross-entropy of every written item; of the end as well where a list is written again."""
+    """Mean cross-entropy of every decoded item, and of the end where a list is reconstructed."""
 
     def __init__(
         self, recipe: PlaylistRecipe, model: ListModel[PlaylistModel], frequent: FrequentItems, device: str
@@ -130,25 +126,26 @@ class _Objective:
 
     def __call__(self, task: Task, generator: np.random.Generator) -> Tensor:
         source, target = (collate(rows, device=self.device) for rows in (task.sources, task.targets))
-        wanted, counted = self._wanted(target, ends=task.begins == RECONSTRUCT)
-        classes, place, drawn = self.sampled.meet(
+        targets, counted = self._targets(target, ends=task.begins == RECONSTRUCT)
+        classes, positions, negatives = self.sampled.sample(
             generator,
-            rows=(source.items[source.when.real] - FIRST_ITEM, wanted[counted], wanted.new_tensor([self.end])),
+            rows=(source.items[source.when.real] - FIRST_ITEM, targets[counted], targets.new_tensor([self.end])),
         )
         items = self.model.table(classes[:-1])
-        body = self.model.body
-        table = torch.cat([items, body.edge(EOS)[None]])
-        read = body.encoder(self.model.look_up(items, remap(source.items, place)), source.when)
-        written = self.model.look_up(items, remap(target.items, place))
-        queries = body.queries(read, task.begins, written)[counted]
-        return sampled_softmax(queries, table, place[wanted[counted]], place[drawn], self.sampled.log_q[classes])
+        body = self.model.backbone
+        table = torch.cat([items, body.task_embedding(EOS)[None]])
+        encoded = body.encoder(self.model.look_up(items, remap(source.items, positions)), source.when)
+        decoded = self.model.look_up(items, remap(target.items, positions))
+        queries = body.queries(encoded, task.begins, decoded)[counted]
+        log_q = self.sampled.log_q[classes]
+        return sampled_softmax(queries, table, positions[targets[counted]], positions[negatives], log_q)
 
-    def _wanted(self, target: ItemBatch, *, ends: bool) -> tuple[Tensor, Tensor]:
-        """(the class wanted at each query, which queries count): each item, and the end behind the last."""
+    def _targets(self, target: ItemBatch, *, ends: bool) -> tuple[Tensor, Tensor]:
+        """(the class to predict at each query, which queries count): each item, and the end after the last."""
         real = target.when.real
         after = real.new_zeros(len(real), 1)
         lengths = real.sum(dim=1, keepdim=True)
-        wanted = torch.cat([target.items - FIRST_ITEM, target.items.new_zeros(len(real), 1)], dim=1)
+        targets = torch.cat([target.items - FIRST_ITEM, target.items.new_zeros(len(real), 1)], dim=1)
         counted = torch.cat([real, after], dim=1)
-        wanted = wanted.scatter(1, lengths, self.end)
-        return wanted, counted.scatter(1, lengths, torch.full_like(lengths, ends, dtype=torch.bool))
+        targets = targets.scatter(1, lengths, self.end)
+        return targets, counted.scatter(1, lengths, torch.full_like(lengths, ends, dtype=torch.bool))

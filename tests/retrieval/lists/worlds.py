@@ -31,8 +31,10 @@ def playlists(lists: dict[str, list[int]] = LISTS) -> Playlists:
     return Playlists(data=data, names=tuple(lists), attributes=attributes)
 
 
-def asked(name: str | None, rows: Sequence[int] = (), *, read: Sequence[float] | None = None) -> ListQuery:
-    vector = None if read is None else np.array(read, dtype=np.float32)
+def list_query(name: str | None, rows: Sequence[int] = (), *, vector: Sequence[float] | None = None) -> ListQuery:
     return ListQuery(
-        History.undated(np.array(rows, dtype=np.int64)), np.ones(ITEMS, dtype=np.bool_), name=name, read=vector
+        History.undated(np.array(rows, dtype=np.int64)),
+        np.ones(ITEMS, dtype=np.bool_),
+        name=name,
+        name_vector=None if vector is None else np.array(vector, dtype=np.float32),
     )

@@ -19,27 +19,29 @@ from recsys.store import Store
 from recsys.store.records import ItemDraft
 from recsys.training.item_text.config import ItemTextRecipe
 from recsys.training.item_text.figures import HeldOut, measured, split
-from recsys.training.job import Saved, train_from_store
-from recsys.training.recipes import Plan, Progress
+from recsys.training.job import Saved, TrainingRequest, train_from_store
+from recsys.training.plan import Plan, Progress
 from tests.training.item_text.texts import SMALL, part_of, world
 from tests.worlds import Planted
 
 
 def test_what_one_encoder_gains_over_another_is_what_the_other_loses() -> None:
     data = world()
-    held = HeldOut(np.arange(80), data.pairs)
+    held_out = HeldOut(np.arange(80), data.pairs)
     little, much = (
         CatalogueTextEncoder.from_part(part_of(replace(SMALL, loop=replace(SMALL.loop, epochs=epochs)), data))
         for epochs in (1, 4)
     )
     gain, loss = (
-        measured(one, data, held, start=other)["with_minus_without"] for one, other in ((much, little), (little, much))
+        measured(first, data, held_out, start=other)["with_minus_without"]
+        for first, other in ((much, little), (little, much))
     )
     assert gain["low"] > 0
     assert loss["mean"] == pytest.approx(-gain["mean"])
     assert gain["low"] < gain["mean"] < gain["high"]
 
 
+@pytest.mark.slow
 class TestFromTheStore:
     PLAN = Plan(
         text_encoder="hashed",
@@ -62,7 +64,11 @@ class TestFromTheStore:
 
     def run(self, store: Store, folder: Path, plan: Plan, **more: Any) -> Saved:
         facts = list(
-            train_from_store(store, plan, model="item-text", folder=str(folder / "b"), checkpoints=folder / "c", **more)
+            train_from_store(
+                store,
+                plan,
+                TrainingRequest(model="item-text", folder=str(folder / "b"), checkpoints=folder / "c", **more),
+            )
         )
         assert any(isinstance(fact, Progress) and "to learn" in fact.fact for fact in facts)
         assert isinstance(facts[-1], Saved)
@@ -72,10 +78,13 @@ class TestFromTheStore:
         store = Store.open(trained.copy(tmp_path).url)
         part = load_bundle(self.run(store, tmp_path, self.PLAN).uri).part("item-text")
         settings = part.figures["settings"]
-        assert [(one["layers"], one["dims"]) for one in settings] == [(1, 16), (2, 8), (2, 16)]
-        assert all(0 <= one["recall@10"] <= 1 and one["texts_per_second"] > 0 for one in settings)
-        assert all(one["interval"][0] <= one["recall@10"] <= one["interval"][1] and one["queries"] for one in settings)
-        assert all(one["of_separate"] is None for one in settings)
+        assert [(setting["layers"], setting["dims"]) for setting in settings] == [(1, 16), (2, 8), (2, 16)]
+        assert all(0 <= setting["recall@10"] <= 1 and setting["texts_per_second"] > 0 for setting in settings)
+        assert all(
+            setting["interval"][0] <= setting["recall@10"] <= setting["interval"][1] and setting["queries"]
+            for setting in settings
+        )
+        assert all(setting["of_separate"] is None for setting in settings)
         assert part.figures["with_minus_without"] is None  # it started from nothing
         assert not list((tmp_path / "c").glob("*"))
         store.close()
@@ -106,20 +115,20 @@ class TestFromTheStore:
         table = {**self.PLAN.overrides["item-text"], "compare": True, "expert_layers": 2}
         uri = self.run(store, tmp_path, replace(self.PLAN, overrides={"item-text": table})).uri
         settings = load_bundle(uri).part("item-text").figures["settings"]
-        first, second = (one["of_separate"] for one in settings[:-1])
+        first, second = (setting["of_separate"] for setting in settings[:-1])
         assert first != second
         assert settings[-1]["of_separate"] is None
-        monkeypatch.setattr(sizes, "BAR", (first + second) / 2)
+        monkeypatch.setattr(sizes, "MIN_RETAINED", (first + second) / 2)
         recommender = Recommender(store, bundle=uri)
         with TestClient(create_app(recommender)) as client:
             (part,) = client.get("/v1/models").json()["parts"]
-            withheld = [one["withheld"] is not None for one in part["sizes"]]
+            withheld = [size["withheld"] is not None for size in part["sizes"]]
             assert withheld == [first < second, second < first, False]
             for size, hidden in zip(part["sizes"], withheld, strict=True):
-                asked = {"query": "anything", "layers": size["layers"], "dims": size["dims"]}
-                why = [one["why"] for one in client.post("/v1/search", json=asked).json()["degraded"]]
-                assert bool(why) == hidden
-                assert all("is withheld: it keeps" in one and "answered at 2 layers" in one for one in why)
+                body = {"query": "anything", "layers": size["layers"], "dims": size["dims"]}
+                reasons = [warning["why"] for warning in client.post("/v1/search", json=body).json()["degraded"]]
+                assert bool(reasons) == hidden
+                assert all("is withheld: it keeps" in why and "answered at 2 layers" in why for why in reasons)
         recommender.close()
         store.close()
 
@@ -152,9 +161,9 @@ class TestFromTheStore:
         labelled(names)
         first = self.run(store, tmp_path, self.PLAN, name="first").uri
         with pytest.raises(NotReady, match="0 pairs of items with a text of z that go together"):
-            self.run(store, tmp_path, self.PLAN, given=[first], domain="z")
+            self.run(store, tmp_path, self.PLAN, include=(first,), domain="z")
         labelled(names | {3: "z"})
-        second = self.run(store, tmp_path, self.PLAN, name="second", given=[first], domain="z").uri
+        second = self.run(store, tmp_path, self.PLAN, name="second", include=(first,), domain="z").uri
         old, new = (CatalogueTextEncoder.from_part(load_bundle(uri).part("item-text")) for uri in (first, second))
         assert (old.domains, new.domains) == (("x", "y"), ("x", "y", "z"))
         texts = [store.item(item_id).title or "" for item_id in planted.world.cluster]
@@ -162,15 +171,19 @@ class TestFromTheStore:
             for layers, vectors in old.encode_exits(texts, domains=[domain] * len(texts)).items():
                 again = new.encode_exits(texts, domains=[domain] * len(texts))[layers]
                 np.testing.assert_array_equal(again, vectors)
-        assert not np.array_equal(new.encode(texts, domains=["z"] * len(texts)), old.encode(texts))
-        assert [one["dims"] for one in load_bundle(second).part("item-text").figures["added"]["z"]] == [16, 8, 16]
+        assert not np.array_equal(new.encode_documents(texts, domains=["z"] * len(texts)), old.encode_documents(texts))
+        assert [setting["dims"] for setting in load_bundle(second).part("item-text").figures["added"]["z"]] == [
+            16,
+            8,
+            16,
+        ]
         with pytest.raises(InvalidRequest, match="has an expert for 'z' already; its domains are x, y, z"):
-            self.run(store, tmp_path, self.PLAN, given=[second], domain="z")
+            self.run(store, tmp_path, self.PLAN, include=(second,), domain="z")
         built = {**self.PLAN.overrides["item-text"], "layers": 5, "offered": [[1, 16]]}
         with pytest.raises(
             InvalidRequest, match=r"layers, offered: .* is built already; for one more domain you may change"
         ):
-            self.run(store, tmp_path, replace(self.PLAN, overrides={"item-text": built}), given=[first], domain="z")
+            self.run(store, tmp_path, replace(self.PLAN, overrides={"item-text": built}), include=(first,), domain="z")
         store.close()
 
     def test_a_domain_is_added_to_one_encoder_with_experts_alone(self, trained: Planted, tmp_path: Path) -> None:
@@ -178,10 +191,10 @@ class TestFromTheStore:
         with pytest.raises(InvalidRequest, match="a domain is added to the encoder of one bundle"):
             self.run(store, tmp_path, self.PLAN, domain="z")
         with pytest.raises(BundleError, match="holds no text encoder"):
-            self.run(store, tmp_path, self.PLAN, domain="z", given=[trained.bundle])
+            self.run(store, tmp_path, self.PLAN, domain="z", include=(trained.bundle,))
         dense = self.run(store, tmp_path, self.PLAN, name="dense").uri
         with pytest.raises(InvalidRequest, match="has one expert for all: train `item-text` on items of two or more"):
-            self.run(store, tmp_path, self.PLAN, domain="z", given=[dense])
+            self.run(store, tmp_path, self.PLAN, domain="z", include=(dense,))
         store.close()
 
     def test_a_run_is_not_resumed_after_items_went_to_other_domains(self, trained: Planted, tmp_path: Path) -> None:
@@ -192,19 +205,17 @@ class TestFromTheStore:
             facts = train_from_store(
                 store,
                 self.PLAN,
-                model="item-text",
-                folder=str(tmp_path / "b"),
-                checkpoints=tmp_path / "c",
+                TrainingRequest(model="item-text", folder=str(tmp_path / "b"), checkpoints=tmp_path / "c"),
                 resume=resume,
             )
-            told = list[str]()
+            messages = list[str]()
             for fact in facts:
                 if isinstance(fact, Progress) and fact.fact.startswith("epoch"):
-                    told.append(fact.fact.split(",")[0])
-                    if len(told) == stop:
+                    messages.append(fact.fact.split(",")[0])
+                    if len(messages) == stop:
                         facts.close()
                         break
-            return told
+            return messages
 
         assert epochs(resume=False, stop=1) == ["epoch 1"]
         items = [store.item(item_id) for item_id in planted.world.cluster]
@@ -224,9 +235,9 @@ class TestFromTheStore:
         items = [store.item(item_id) for item_id in planted.world.cluster]
 
         def labelled(names: dict[int, str]) -> None:
-            found = {item.item_id: names.get(planted.world.cluster[item.item_id]) for item in items}
+            domains = {item.item_id: names.get(planted.world.cluster[item.item_id]) for item in items}
             store.put_items(
-                [ItemDraft(item_id=item.item_id, title=item.title, domain=found[item.item_id]) for item in items]
+                [ItemDraft(item_id=item.item_id, title=item.title, domain=domains[item.item_id]) for item in items]
             )
 
         table = {**self.PLAN.overrides["item-text"], "keep": 0.3, "loop": {"epochs": 1, "weight_decay": 0.1}}
@@ -237,7 +248,7 @@ class TestFromTheStore:
         recipe = load_bundle(uri).part("item-text").config["recipe"]
         for number, domain in ((2, "z"), (3, "w")):
             labelled(names := names | {number: domain})
-            uri = self.run(store, tmp_path, plan, name=domain, given=[uri], domain=domain).uri
+            uri = self.run(store, tmp_path, plan, name=domain, include=(uri,), domain=domain).uri
         assert CatalogueTextEncoder.from_part(load_bundle(uri).part("item-text")).domains == ("x", "y", "z", "w")
         assert load_bundle(uri).part("item-text").config["recipe"] == recipe
         assert recipe["keep"] == 0.3
@@ -247,18 +258,18 @@ class TestFromTheStore:
         self, trained: Planted, tmp_path: Path
     ) -> None:
         store = Store.open(trained.copy(tmp_path).url)
-        found = read_corpus(store, holdout="none")
+        corpus = read_corpus(store, holdout="none")
         recipe = replace(ItemTextRecipe(), held_out=0.3)
-        data, held = split(found, recipe, seed=0)
-        assert len(held.rows) > 5
-        assert not np.isin(data.pairs.rows, held.rows).any()
-        assert np.isin(held.pairs.rows, held.rows).any(axis=1).all()
-        silent = set(np.unique(data.pairs.rows)[:5].tolist())
-        texts = tuple("" if row in silent else text for row, text in enumerate(found.texts))
-        data, held = split(replace(found, texts=texts), recipe, seed=0)
-        assert not np.isin(np.concatenate([data.pairs.rows, held.pairs.rows]), list(silent)).any()
+        data, held_out = split(corpus, recipe, seed=0)
+        assert len(held_out.rows) > 5
+        assert not np.isin(data.pairs.rows, held_out.rows).any()
+        assert np.isin(held_out.pairs.rows, held_out.rows).any(axis=1).all()
+        without_text = set(np.unique(data.pairs.rows)[:5].tolist())
+        texts = tuple("" if row in without_text else text for row, text in enumerate(corpus.texts))
+        data, held_out = split(replace(corpus, texts=texts), recipe, seed=0)
+        assert not np.isin(np.concatenate([data.pairs.rows, held_out.pairs.rows]), list(without_text)).any()
         with pytest.raises(NotReady, match="0 pairs of items with a text"):
-            split(replace(found, texts=("",) * len(texts)), recipe, seed=0)
+            split(replace(corpus, texts=("",) * len(texts)), recipe, seed=0)
         store.close()
 
     @pytest.mark.parametrize("model", ["item-text", "set", "playlist-seq2seq"])
@@ -272,7 +283,7 @@ class TestFromTheStore:
             (self.PLAN, "taken", BundleError, "taken is there already: choose another name"),
         ):
             facts = train_from_store(
-                store, plan, model=model, folder=str(tmp_path), name=name, checkpoints=tmp_path / "c"
+                store, plan, TrainingRequest(model=model, folder=str(tmp_path), name=name, checkpoints=tmp_path / "c")
             )
             with pytest.raises(error, match=why):
                 next(facts)

@@ -1,6 +1,6 @@
 """`item-text` finds what goes together, resumes to the same bits, and teaches every setting that it offers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ from models.errors import ConfigError
 from models.pretrained import load_text_encoder
 from recsys.bundle import Part
 from recsys.data.cooccurrence import Pairs
-from recsys.encoders.catalogue import CatalogueTextEncoder, text_part
+from recsys.encoders.catalogue import CatalogueTextEncoder
+from recsys.encoders.catalogue_parts import text_part
 from recsys.encoders.tokenizer import TextTokenizer, collate_tokens, train_tokenizer
 from recsys.errors import InvalidRequest
 from recsys.training.item_text.batches import PairIndex, TextBatch, index_pairs
@@ -25,8 +26,10 @@ from recsys.training.item_text.objective import ContrastiveObjective
 from recsys.training.item_text.random_texts import random_texts
 from recsys.training.item_text.train import add_domain, train
 from recsys.training.loop import Epoch, LoopConfig
-from tests.training.item_text.texts import SMALL, part_of, recall, world
+from recsys.training.plan import RunContext
+from tests.training.item_text.texts import SMALL, part_of, recall, save_checkpoint, world
 
+RUN = RunContext(name="item-text")
 Step = Callable[..., tuple[ContrastiveObjective, PairIndex]]
 
 
@@ -34,6 +37,11 @@ Step = Callable[..., tuple[ContrastiveObjective, PairIndex]]
 def learned() -> tuple[Part, TextData]:
     data = world()
     return part_of(SMALL, data), data
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return save_checkpoint(tmp_path_factory.mktemp("checkpoint") / "small", world())
 
 
 def test_it_learns_what_goes_together(learned: tuple[Part, TextData]) -> None:
@@ -69,7 +77,7 @@ def test_experts_part_ways_and_the_wrong_one_is_worse(learned: tuple[Part, TextD
 def test_every_option_learns_too(change: dict[str, object], learned: tuple[Part, TextData]) -> None:
     _, data = learned
     recipe = replace(SMALL, **change)  # type: ignore[arg-type]
-    losses = [fact.loss for fact in train(recipe, data, seed=0) if isinstance(fact, Epoch)]
+    losses = [fact.loss for fact in train(recipe, data, context=RUN) if isinstance(fact, Epoch)]
     assert losses[-1] < losses[0]
 
 
@@ -85,7 +93,7 @@ def test_one_pair_alone_is_the_plain_model() -> None:
     torch.manual_seed(0)
     encoder = TextEncoder(TextEncoderConfig(vocabulary=tokenizer.vocabulary, dim=32, layers=2, heads=4, max_length=16))
     training = ContrastiveObjective(recipe, encoder, tokenizer, data, learned, domains=[], seed=0)
-    training.remember(None)
+    training.fill_memory_bank(None)
     (start, end), _ = learned.spans
     batch = TextBatch(0, np.arange(start, end), general=False)
     texts = [data.texts[row] for row in learned.rows[start:end]]
@@ -111,7 +119,7 @@ def step() -> Step:
         config = TextEncoderConfig(vocabulary=tokenizer.vocabulary, dim=32, layers=2, heads=4, max_length=16)
         recipe = replace(SMALL, dropout=0.0, expert_layers=0, **change)
         training = ContrastiveObjective(recipe, TextEncoder(config), tokenizer, data, learned, domains=[], seed=0)
-        training.remember(None)
+        training.fill_memory_bank(None)
         return training, learned
 
     return made
@@ -122,11 +130,11 @@ def test_in_half_precision_few_shapes_are_multiplied_and_vectors_stay_what_they_
 ) -> None:
     """A kernel is kept for every shape; texts of several lengths, so many at a time, have dozens."""
     shapes = set[tuple[int, ...]]()
-    found, embed = [], TextEncoder.embed
+    vectors, embed = [], TextEncoder.embed
 
-    def watched(self: TextEncoder, read: TokenBatch) -> torch.Tensor:
-        shapes.add(tuple(read.tokens.shape))
-        return embed(self, read)
+    def watched(self: TextEncoder, batch: TokenBatch) -> torch.Tensor:
+        shapes.add(tuple(batch.tokens.shape))
+        return embed(self, batch)
 
     monkeypatch.setattr(TextEncoder, "embed", watched)
     for half in ("off", "on"):
@@ -135,12 +143,12 @@ def test_in_half_precision_few_shapes_are_multiplied_and_vectors_stay_what_they_
         training.eval()
         shapes.clear()
         with torch.no_grad():
-            some = [training.encode(learned.rows[:count], expert=0)[2] for count in range(1, len(learned.rows) + 1)]
-        found.append(torch.cat(some))
+            prefixes = [training.encode(learned.rows[:count], expert=0)[2] for count in range(1, len(learned.rows) + 1)]
+        vectors.append(torch.cat(prefixes))
         if half == "on":
             assert {length for _, length in shapes} <= {8, 16}
             assert all(rows % (256 // length) == 0 for rows, length in shapes)
-    torch.testing.assert_close(found[0], found[1], atol=0.05, rtol=0.05)
+    torch.testing.assert_close(vectors[0], vectors[1], atol=0.05, rtol=0.05)
 
 
 def test_sizes_are_drawn_to_the_rankings_of_the_whole_as_much_as_is_asked(step: Step) -> None:
@@ -161,13 +169,13 @@ def test_a_batch_that_hides_its_domain_is_compared_with_what_the_domain_s_expert
     training, learned = step(offered=())
     start, _ = learned.spans[0]
     batch = TextBatch(0, np.arange(start, start + 8), general=general)
-    table = training.last(2)
+    table = training.memory_bank(2)
     before = float(training(batch, np.random.default_rng(0)).detach())
     table[start : start + 8] = torch.randn(8, 32, generator=torch.Generator().manual_seed(1))
-    kept = table.clone()
+    before_step = table.clone()
     after = float(training(batch, np.random.default_rng(0)).detach())
     assert (abs(after - before) > 1e-3) == general
-    assert torch.equal(table, kept) == general
+    assert torch.equal(table, before_step) == general
 
 
 def test_experts_learn_at_their_own_rate() -> None:
@@ -195,7 +203,7 @@ def test_every_layer_that_learns_has_experts_unless_fewer_are_asked_for(change: 
     recipe = replace(SMALL, **{"expert_layers": None, **change})  # type: ignore[arg-type]
     arrays = part_of(replace(recipe, loop=replace(recipe.loop, epochs=1)), world(items=40)).arrays
     assert len({name.split(".")[2] for name in arrays if ".experts.1." in name}) == depth
-    assert recipe.alone(1, 8).depth == 1
+    assert recipe.single_size(1, 8).depth == 1
 
 
 def test_a_recipe_in_which_nothing_would_learn_is_refused() -> None:
@@ -226,22 +234,22 @@ def test_an_expert_added_learns_its_domain(learned: tuple[Part, TextData]) -> No
     rows = [(a, b) for a in odd for b in odd if a < b and colour[a] == colour[b]]
     named = TextData(data.texts, ["z"] * len(data.texts), Pairs(np.array(rows), np.ones(len(rows), dtype=np.int64)))
     loop = replace(SMALL.loop, epochs=12)
-    *_, more = add_domain(replace(SMALL, loop=loop), part, named, domain="z", seed=0)
+    *_, more = add_domain(replace(SMALL, loop=loop), part, named, domain="z", context=RUN)
     assert isinstance(more, Part)
     assert recall(more, named) > recall(part, named) + 0.1
 
 
-def test_a_new_expert_leaves_the_bits_of_the_others_whatever_would_move_them() -> None:
+def test_a_new_expert_leaves_the_bits_of_the_others_whatever_would_move_them(checkpoint: str) -> None:
     """From a checkpoint, with decay, weights mixed with the start's, and random words for the general expert."""
     data, loop = world(items=40), LoopConfig(epochs=2, learning_rate=3e-3, warmup_steps=1, weight_decay=10.0)
-    recipe = replace(SMALL, start="packaged", width=None, layers=1, offered=(), keep=0.5, salad_stay=1.0, loop=loop)
+    recipe = replace(SMALL, start=checkpoint, width=None, layers=1, offered=(), keep=0.5, salad_stay=1.0, loop=loop)
     old = part_of(recipe, data)
     named = TextData(data.texts, ["z"] * len(data.texts), data.pairs)
-    *_, new = add_domain(recipe, old, named, domain="z", seed=0)
+    *_, new = add_domain(recipe, old, named, domain="z", context=RUN)
     assert isinstance(new, Part)
     for domain in ("x", "y", None):
         before, after = (
-            CatalogueTextEncoder.from_part(part).encode(data.texts, domains=[domain] * len(data.texts))
+            CatalogueTextEncoder.from_part(part).encode_documents(data.texts, domains=[domain] * len(data.texts))
             for part in (old, new)
         )
         np.testing.assert_array_equal(before, after)
@@ -251,34 +259,37 @@ def test_a_new_expert_leaves_the_bits_of_the_others_whatever_would_move_them() -
 def test_random_nesting_meets_every_size_that_is_offered(pair: tuple[int, int]) -> None:
     data = world(items=20)
     recipe = replace(SMALL, nesting="sampled", dims=20, offered=((1, 12),), expert_layers=0)
-    learned, drawn = index_pairs(data.pairs, data.domains), set[tuple[int, int]]()
+    index, sampled = index_pairs(data.pairs, data.domains), set[tuple[int, int]]()
     tokenizer = TextTokenizer(train_tokenizer(data.texts, vocabulary=200), max_length=16)
     encoder = TextEncoder(TextEncoderConfig(vocabulary=tokenizer.vocabulary, dim=32, layers=2, heads=4, max_length=16))
-    training = ContrastiveObjective(recipe, encoder, tokenizer, data, learned, domains=[], seed=0)
+    training = ContrastiveObjective(recipe, encoder, tokenizer, data, index, domains=[], seed=0)
     generator = np.random.default_rng(0)
     for _ in range(50):
-        drawn |= set(training._random_pairs(generator))
-    assert pair in drawn
-    assert max(dims for _, dims in drawn) == 20
-    assert recipe.alone(1, 12).nesting == "fixed"
+        sampled |= set(training._random_pairs(generator))
+    assert pair in sampled
+    assert max(dims for _, dims in sampled) == 20
+    assert recipe.single_size(1, 12).nesting == "fixed"
 
 
 def test_an_interrupted_run_goes_on_to_the_same_bits(learned: tuple[Part, TextData], tmp_path: Path) -> None:
     part, data = learned
-    started = train(SMALL, data, seed=0, checkpoint=tmp_path / "c")
+    context = replace(RUN, checkpoints=tmp_path)
+    started = train(SMALL, data, context=context)
     for _ in range(2):
         next(started)
     started.close()  # type: ignore[attr-defined]
-    resumed = list(train(SMALL, data, seed=0, checkpoint=tmp_path / "c", resume=True))
+    resumed = list(train(SMALL, data, context=replace(context, resume=True)))
     assert [fact.number for fact in resumed if isinstance(fact, Epoch)] == [3, 4]
     assert isinstance(resumed[-1], Part)
     assert resumed[-1].hash == part.hash
 
 
-def test_what_stays_of_the_start_is_a_share_of_the_weights() -> None:
+def test_what_stays_of_the_start_is_a_share_of_the_weights(checkpoint: str) -> None:
     data = world(items=20)
     loop = LoopConfig(epochs=1, learning_rate=1e-2, warmup_steps=1)
-    recipe = replace(SMALL, start="packaged", width=None, layers=1, offered=(), expert_layers=0, loop=loop)
+    recipe = replace(
+        SMALL, start=checkpoint, width=None, layers=1, offered=(), expert_layers=0, salad_stay=0.0, loop=loop
+    )
     key = "weights.layers.0.feed.up.weight"
     start, half, end = (
         part_of(replace(recipe, keep=keep), data).arrays[key].astype(np.float64) for keep in (1.0, 0.5, 0.0)
@@ -298,13 +309,12 @@ def test_a_checkpoint_of_another_width_is_refused() -> None:
         part_of(recipe, world(items=20))
 
 
-def general_keeps(data: TextData, texts: Sequence[str], *, general_stay: float = 0.0, salad_stay: float = 0.0) -> float:
-    """How near rankings of `texts` by the general expert, of one layer, stay to those of the whole checkpoint: correlation of
-    cosines, by weights of its two ways to stay."""
-    loop = LoopConfig(epochs=12, learning_rate=3e-4, warmup_steps=1)
+def general_keeps(checkpoint: str, data: TextData, *, general_stay: float = 0.0, salad_stay: float = 0.0) -> float:
+    """How near rankings of the texts by the general expert, of one layer, stay to those of the whole checkpoint: correlation
+    of cosines, by weights of its two ways to stay."""
     recipe = replace(
         SMALL,
-        start="packaged",
+        start=checkpoint,
         width=None,
         layers=1,
         offered=(),
@@ -312,34 +322,41 @@ def general_keeps(data: TextData, texts: Sequence[str], *, general_stay: float =
         stay=0.0,
         general_stay=general_stay,
         salad_stay=salad_stay,
-        loop=loop,
+        loop=LoopConfig(epochs=4, learning_rate=1e-3, warmup_steps=1),
     )
-    whole = load_text_encoder("packaged")
-    frozen = text_part(whole.encoder, name="f", tokenizer=whole.tokenizer, domains=[], offered=[(6, 384)])
-    ours, theirs = (CatalogueTextEncoder.from_part(part).encode(texts) for part in (part_of(recipe, data), frozen))
+    whole = load_text_encoder(checkpoint)
+    layers, dim = whole.encoder.config.layers, whole.encoder.config.dim
+    frozen = text_part(whole.encoder, name="f", tokenizer=whole.tokenizer, domains=[], offered=[(layers, dim)])
+    ours, theirs = (
+        CatalogueTextEncoder.from_part(part).encode_documents(data.texts) for part in (part_of(recipe, data), frozen)
+    )
     apart = ~np.eye(len(ours), dtype=np.bool_)
     return float(np.corrcoef((ours @ ours.T)[apart], (theirs @ theirs.T)[apart])[0, 1])
 
 
-def test_the_general_expert_stays_near_what_the_whole_checkpoint_says() -> None:
-    data = world()
-    assert general_keeps(data, data.texts, general_stay=3.0) > general_keeps(data, data.texts) + 0.1
+@pytest.fixture(scope="module")
+def moved_away(checkpoint: str) -> float:
+    """How near it stays where nothing holds it."""
+    return general_keeps(checkpoint, world())
 
 
-def test_random_words_keep_it_near_too() -> None:
-    data = world()
-    assert general_keeps(data, data.texts, salad_stay=3.0) > general_keeps(data, data.texts) + 0.1
+def test_the_general_expert_stays_near_what_the_whole_checkpoint_says(checkpoint: str, moved_away: float) -> None:
+    assert general_keeps(checkpoint, world(), general_stay=3.0) > moved_away + 0.1
+
+
+def test_random_words_keep_it_near_too(checkpoint: str, moved_away: float) -> None:
+    assert general_keeps(checkpoint, world(), salad_stay=3.0) > moved_away + 0.1
 
 
 def test_random_texts_are_of_the_words_and_lengths_of_those_given() -> None:
     texts = [np.array([1, 7, 8, 2]), np.array([1, 9, 9, 9, 2]), np.array([1, 2])]
     groups = random_texts(texts, np.random.default_rng(0))
-    found = [text for group in groups for text in group]
+    sampled = [text for group in groups for text in group]
     assert {len(group) for group in groups} == {64}
-    assert {text[0] for text in found} == {1}
-    assert {text[-1] for text in found} == {2}
-    assert {len(text) for text in found} == {4, 5}  # a text of no words gives one of the shortest
-    words = np.concatenate([text[1:-1] for text in found])
+    assert {text[0] for text in sampled} == {1}
+    assert {text[-1] for text in sampled} == {2}
+    assert {len(text) for text in sampled} == {4, 5}  # a text of no words gives one of the shortest
+    words = np.concatenate([text[1:-1] for text in sampled])
     assert {word: round(float(np.mean(words == word)), 1) for word in (7, 8, 9)} == {7: 0.2, 8: 0.2, 9: 0.6}
     assert random_texts([np.array([1, 2])], np.random.default_rng(0)) == []
 
@@ -349,18 +366,21 @@ def test_a_text_without_a_domain_is_asked_among_items_read_by_their_experts(lear
     part, data = learned
     before = part_of(replace(SMALL, loop=replace(SMALL.loop, learning_rate=1e-9)), data)
 
-    def found(part: Part) -> float:
+    def precision(part: Part) -> float:
         encoder = CatalogueTextEncoder.from_part(part)
-        asked, items = encoder.encode(data.texts), encoder.encode(data.texts, domains=data.domains)
-        scores = asked @ items.T
+        queries, items = (
+            encoder.encode_documents(data.texts),
+            encoder.encode_documents(data.texts, domains=data.domains),
+        )
+        scores = queries @ items.T
         same = np.zeros(scores.shape, dtype=np.bool_)
         same[data.pairs.rows[:, 0], data.pairs.rows[:, 1]] = True
-        own = np.array([[a == b for b in data.domains] for a in data.domains])
-        scores[~own | np.eye(len(own), dtype=np.bool_)] = -np.inf
+        same_domain = np.array([[a == b for b in data.domains] for a in data.domains])
+        scores[~same_domain | np.eye(len(same_domain), dtype=np.bool_)] = -np.inf
         nearest = np.argsort(-scores, axis=1)[:, :10]
         return float(np.mean([(same | same.T)[row, nearest[row]].mean() for row in range(len(scores))]))
 
-    assert found(part) > found(before) + 0.15
+    assert precision(part) > precision(before) + 0.15
 
 
 def test_domains_without_a_name_are_read_by_the_general_expert() -> None:

@@ -20,18 +20,20 @@ from recsys.data.playlists import Playlists, split_playlists, with_folds
 from recsys.encoders.hashed import HashedNgrams
 from recsys.errors import BundleError
 from recsys.indexes.index import empty_result
-from recsys.retrieval.lists.neighbours import ListNeighboursConfig
+from recsys.retrieval.explanation import Reason
+from recsys.retrieval.popular import PopularConfig, fit_popular
 from recsys.retrieval.source import Candidates, Query, Scores
 from recsys.service import Recommender
 from recsys.store import Store
 from recsys.store.records import ItemDraft
 from recsys.store.sessions import upgrade
-from recsys.training.job import Saved, train_from_store
+from recsys.training.job import Saved, TrainingRequest, train_from_store
 from recsys.training.lists.ablation import marginal_gain
-from recsys.training.lists.fusion import Told, fitted
+from recsys.training.lists.blend import train_list_parts
+from recsys.training.lists.fusion import FusionExample, fit_weights
 from recsys.training.lists.set_encoder import train_sets
-from recsys.training.lists.sources import fit_source, train_list_parts
-from recsys.training.recipes import Plan, Progress
+from recsys.training.lists.sources import ListInputs, fit_list_markov
+from recsys.training.plan import Plan, Progress, RunContext
 from tests.training.lists.worlds import SETS, dataset, trained
 from tests.worlds import PLAN, Planted
 
@@ -44,7 +46,7 @@ class Knowing:
 
     def __init__(self, *, right: bool) -> None:
         self.right = right
-        self.held = {rows[0]: set(rows.tolist()) for rows in FOLDS.validation.rows()}
+        self.items = {rows[0]: set(rows.tolist()) for rows in FOLDS.validation.rows()}
 
     def search(self, queries: Sequence[Query], *, k: int) -> Candidates:
         return Candidates(*empty_result(len(queries), k=k))
@@ -53,14 +55,18 @@ class Knowing:
         if not self.right:
             return np.random.default_rng(0).random(rows.shape).astype(np.float32)
         known = [
-            [float(row in self.held[query.history.rows[0]]) for row in one]
-            for query, one in zip(queries, rows, strict=True)
+            [float(row in self.items[query.history.rows[0]]) for row in candidates]
+            for query, candidates in zip(queries, rows, strict=True)
         ]
         return np.array(known, dtype=np.float32)
 
+    def explain(self, query: Query, rows: NDArray[np.int64]) -> list[tuple[Reason, ...]]:
+        raise NotImplementedError
+
 
 def test_what_helps_has_an_interval_above_nothing_and_chance_has_not() -> None:
-    sources = [fit_source(name, FOLDS.fit, ListNeighboursConfig(), seed=0) for name in ("popular", "markov")]
+    popular = fit_popular(FOLDS.fit.data, PopularConfig(), kind="list-popular")
+    sources = [popular, fit_list_markov(ListInputs(lists=FOLDS.fit, seed=0))]
     helps = marginal_gain(sources, Knowing(right=True), FOLDS.validation, seed=0)
     assert 0 < helps.low < helps.mean < helps.high
     assert not marginal_gain(sources, Knowing(right=False), FOLDS.validation, seed=0).low > 0
@@ -70,7 +76,7 @@ def test_what_helps_has_an_interval_above_nothing_and_chance_has_not() -> None:
 
 def test_an_encoder_is_blended_or_left_out_by_its_interval_and_stays_to_compare_lists() -> None:
     part = trained("set", epochs=2).part("lists/set")
-    *_, parts = train_list_parts(LISTS, Plan(text_encoder="hashed", include_seen=False), given={part.name: part})
+    *_, parts = train_list_parts(LISTS, Plan(text_encoder="hashed", include_seen=False), encoders={part.name: part})
     assert isinstance(parts, dict)
     gain, fusion = parts["lists/set"].figures["with_minus_without"], parts["lists/continue"].config
     assert ("set" in fusion["sources"]) == (gain["low"] > 0)
@@ -103,14 +109,15 @@ def reads_texts() -> Part:
     """A set encoder that was trained on the lists to fit on, by texts."""
     lists = texts_alone()
     recipe = replace(SETS, items="text", text_encoder="hashed", min_count=1, completion=None)
-    text = HashedNgrams().encode(lists.data.texts)
+    text = HashedNgrams().encode_documents(lists.data.texts)
     *_, part = train_sets(
-        recipe, name="lists/set", fit=split_playlists(lists).fit.data, validation=None, text=text, seed=0
+        recipe, fit=split_playlists(lists).fit.data, validation=None, text=text, context=RunContext(name="set")
     )
     assert isinstance(part, Part)
     return part
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("helps", [True, False])
 def test_an_encoder_that_helps_is_blended_and_one_that_talks_at_random_is_off_and_said_to_be(
     tmp_path: Path, helps: bool
@@ -121,10 +128,10 @@ def test_an_encoder_that_helps_is_blended_and_one_that_talks_at_random_is_off_an
         shuffled = np.random.default_rng(0).permutation(part.arrays["item_vectors"])
         part = replace(part, arrays=part.arrays | {"item_vectors": shuffled})
     plan = Plan(text_encoder="hashed", include_seen=False)
-    *facts, parts = train_list_parts(lists, plan, given={part.name: part})
-    (told,) = (fact.fact for fact in facts if isinstance(fact, Progress) and fact.part == part.name)
-    assert told.startswith("with minus without, R-precision: ")
-    assert told.endswith(": kept" if helps else ": left out")
+    *facts, parts = train_list_parts(lists, plan, encoders={part.name: part})
+    (fact,) = (fact.fact for fact in facts if isinstance(fact, Progress) and fact.part == part.name)
+    assert fact.startswith("with minus without, R-precision: ")
+    assert fact.endswith(": kept" if helps else ": left out")
     assert isinstance(parts, dict)
     about = {"deploy": False, "seed": 0, "text_encoder": "hashed"}
     bundle = Bundle(parts=parts, default="lists/continue", item_ids=lists.data.item_ids, about=about)
@@ -132,21 +139,24 @@ def test_an_encoder_that_helps_is_blended_and_one_that_talks_at_random_is_off_an
     upgrade(f"sqlite:///{tmp_path}/recsys.db")
     store = Store.open(f"sqlite:///{tmp_path}/recsys.db")
     store.put_items(
-        [ItemDraft(item_id=one, title=text) for one, text in zip(lists.data.item_ids, lists.data.texts, strict=True)]
+        [
+            ItemDraft(item_id=item_id, title=text)
+            for item_id, text in zip(lists.data.item_ids, lists.data.texts, strict=True)
+        ]
     )
-    withheld, found = split_playlists(lists).test.rows(), list[bool]()
+    withheld, completed = split_playlists(lists).test.rows(), list[bool]()
     with TestClient(create_app(Recommender(store, bundle=uri))) as client:
-        models = {one["name"]: one for one in client.get("/v1/models").json()["lists"]}
+        models = {model["name"]: model for model in client.get("/v1/models").json()["lists"]}
         gain, blend = models["set"]["figures"]["with_minus_without"], models["continue"]["settings"]
         assert (gain["low"] > 0) == helps
         assert ("set" in blend["sources"]) == helps
         assert blend["left_out"] == ({} if helps else {"set": gain["mean"]})
         for rows in withheld:
             body = {"item_ids": [f"item-{rows[0]}"], "k": EACH - 1}
-            (one,) = client.post("/v1/playlists/continue", json=body).json()["alternatives"]
-            assert all(("set" in item["sources"]) == helps for item in one["items"])
-            found.append({item["item_id"] for item in one["items"]} == {f"item-{row}" for row in rows[1:]})
-        assert np.mean(found) > 0.9 if helps else np.mean(found) < 0.5
+            (alternative,) = client.post("/v1/playlists/continue", json=body).json()["alternatives"]
+            assert all(("set" in item["sources"]) == helps for item in alternative["items"])
+            completed.append({item["item_id"] for item in alternative["items"]} == {f"item-{row}" for row in rows[1:]})
+        assert np.mean(completed) > 0.9 if helps else np.mean(completed) < 0.5
         named = client.post("/v1/playlists/continue", json=body | {"encoder": "set"})
         assert named.json()["encoder"] == "set"  # by its name it answers all the same
     store.close()
@@ -155,34 +165,35 @@ def test_an_encoder_that_helps_is_blended_and_one_that_talks_at_random_is_off_an
 def test_where_too_few_lists_are_withheld_that_is_said() -> None:
     few = texts_alone().only(np.arange(KINDS) < 20)
     part = reads_texts()
-    *facts, parts = train_list_parts(few, Plan(text_encoder="hashed", include_seen=False), given={part.name: part})
+    *facts, parts = train_list_parts(few, Plan(text_encoder="hashed", include_seen=False), encoders={part.name: part})
     assert isinstance(parts, dict)
     assert parts["lists/continue"].config["left_out"] == {"set": None}
     assert parts["lists/set"].figures["with_minus_without"] is None
-    (told,) = (fact.fact for fact in facts if isinstance(fact, Progress) and fact.part == part.name)
-    assert told.endswith("lists are too few to tell: left out")
+    (fact,) = (fact.fact for fact in facts if isinstance(fact, Progress) and fact.part == part.name)
+    assert fact.endswith("lists are too few to tell: left out")
 
 
+@pytest.mark.slow
 def test_a_deployed_continuation_learns_every_list_and_is_still_weighed() -> None:
     *_, parts = train_list_parts(LISTS, Plan(text_encoder="hashed", include_seen=False, deploy=True))
-    *_, held = train_list_parts(LISTS, Plan(text_encoder="hashed", include_seen=False))
+    *_, evaluated = train_list_parts(LISTS, Plan(text_encoder="hashed", include_seen=False))
     assert isinstance(parts, dict)
-    assert isinstance(held, dict)
-    counted = [int(np.expm1(one["lists/popular"].arrays["scores"]).sum().round()) for one in (parts, held)]
+    assert isinstance(evaluated, dict)
+    counted = [int(np.expm1(each["lists/popular"].arrays["scores"]).sum().round()) for each in (parts, evaluated)]
     assert counted == [len(LISTS.data.rows), len(FOLDS.refit.data.rows)]
     weights = parts["lists/continue"].arrays["weights"]
     assert not np.allclose(weights[0, 2], weights[0, 2, 0])
 
 
-def test_where_one_source_alone_finds_more_it_speaks_alone() -> None:
+def test_one_source_gets_all_weight_where_its_r_precision_is_higher() -> None:
     x = np.zeros((4, 6), dtype=np.float32)
     x[:, 0], x[:, 1] = [3, 2, 1, 0], [0, 3, 2, 1]
-    case = Told(x, np.array([1, 0, 0, 0], dtype=np.float32), 1)
+    case = FusionExample(x, np.array([1, 0, 0, 0], dtype=np.float32), 1)
     assert case.r_precision(np.array([1, 0, 0, 0, 0, 0], dtype=np.float32)) == 1
     assert case.r_precision(np.array([0, 1, 0, 0, 0, 0], dtype=np.float32)) == 0
-    weights = fitted([case] * 3, sources=2)
+    weights = fit_weights([case] * 3, sources=2)
     assert case.r_precision(weights) == 1
-    np.testing.assert_array_equal(fitted([], sources=2), [1, 1, 0, 0, 0, 0])
+    np.testing.assert_array_equal(fit_weights([], sources=2), [1, 1, 0, 0, 0, 0])
 
 
 @pytest.fixture(scope="module")
@@ -192,24 +203,29 @@ def encoder(trained: Planted, tmp_path_factory: pytest.TempPathFactory) -> str:
     store = Store.open(trained.copy(folder).url)
     small = {"loop": {"epochs": 1}, "negatives": 20, "encoder": {"dim": 8}, "items": "id", "completion": False}
     plan = replace(PLAN, overrides={"set": small})
-    *_, saved = train_from_store(store, plan, model="set", folder=str(folder), checkpoints=folder / "c")
+    *_, saved = train_from_store(
+        store, plan, TrainingRequest(model="set", folder=str(folder), checkpoints=folder / "c")
+    )
     store.close()
     assert isinstance(saved, Saved)
     return saved.uri
 
 
+@pytest.mark.slow
 def test_what_an_encoder_adds_is_published_and_it_stays_off_where_that_is_not_above_nothing(
     trained: Planted, encoder: str, tmp_path: Path
 ) -> None:
     store = Store.open(trained.copy(tmp_path).url)
     short = replace(PLAN, overrides={name: {"loop": {"epochs": 1}} for name in ("sasrec", "sasrec-hybrid")})
     *_, saved = train_from_store(
-        store, short, model="blend", folder=str(tmp_path), given=[encoder], checkpoints=tmp_path / "c"
+        store,
+        short,
+        TrainingRequest(model="blend", folder=str(tmp_path), include=(encoder,), checkpoints=tmp_path / "c"),
     )
     assert isinstance(saved, Saved)
     with TestClient(create_app(Recommender(store, bundle=saved.uri))) as client:
-        told = {part["name"]: part for part in client.get("/v1/models").json()["lists"]}
-    gain, fusion = told["set"]["figures"]["with_minus_without"], told["continue"]["settings"]
+        models = {part["name"]: part for part in client.get("/v1/models").json()["lists"]}
+    gain, fusion = models["set"]["figures"]["with_minus_without"], models["continue"]["settings"]
     assert gain["low"] <= gain["mean"] <= gain["high"]
     assert ("set" in fusion["sources"]) == (gain["low"] > 0)
     assert fusion["left_out"] == ({} if gain["low"] > 0 else {"set": gain["mean"]})
@@ -231,8 +247,18 @@ def test_an_encoder_that_may_have_learned_what_it_is_weighed_on_is_refused(
     store = Store.open(trained.copy(tmp_path).url)
     with pytest.raises(BundleError, match=message):
         list(
-            train_from_store(store, PLAN, model="blend", folder=str(tmp_path), given=[uri], checkpoints=tmp_path / "c")
+            train_from_store(
+                store,
+                PLAN,
+                TrainingRequest(model="blend", folder=str(tmp_path), include=(uri,), checkpoints=tmp_path / "c"),
+            )
         )
     with pytest.raises(BundleError, match="encodes lists, and this run has none"):
-        list(train_from_store(store, PLAN, model="markov", folder=str(tmp_path), given=[encoder], checkpoints=tmp_path))
+        list(
+            train_from_store(
+                store,
+                PLAN,
+                TrainingRequest(model="markov", folder=str(tmp_path), include=(encoder,), checkpoints=tmp_path),
+            )
+        )
     store.close()

@@ -1,17 +1,18 @@
-"""Weights of what continues lists: fitted where lists tell, equal where none do."""
+"""Weights of the sources that continue lists: fitted where there are lists, equal where there are none."""
 
 import numpy as np
 import pytest
 
 from recsys.data.continuation_cases import continuation_cases
-from recsys.data.playlists import playlists, split_playlists
+from recsys.data.playlists import Playlists, playlists, split_playlists
 from recsys.metrics.continuation import figures
 from recsys.retrieval.lists.continuation import SizeConditionedFusion
-from recsys.retrieval.lists.neighbours import ListNeighboursConfig
 from recsys.retrieval.lists.sparse import ListQuery
+from recsys.retrieval.popular import PopularConfig, fit_popular
+from recsys.retrieval.source import Source
 from recsys.store import Store
 from recsys.training.lists.fusion import fit_continuation, list_queries
-from recsys.training.lists.sources import fit_source
+from recsys.training.lists.sources import ListInputs, fit_list_markov
 from tests.worlds import Planted
 
 
@@ -22,8 +23,13 @@ def folds(trained: Planted):  # type: ignore[no-untyped-def]
     store.close()
 
 
+def popular_and_markov(fit: Playlists) -> dict[str, Source]:
+    popular = fit_popular(fit.data, PopularConfig(), kind="list-popular")
+    return {"popular": popular, "markov": fit_list_markov(ListInputs(lists=fit, seed=0))}
+
+
 def test_the_source_that_finds_more_weighs_more_and_a_size_without_cases_stays_equal(folds) -> None:  # type: ignore[no-untyped-def]
-    sources = {name: fit_source(name, folds.fit, ListNeighboursConfig(), seed=0) for name in ("popular", "markov")}
+    sources = popular_and_markov(folds.fit)
     fitted = fit_continuation(sources, folds.validation, seed=0)
     popular, markov = fitted.fusion(5, "sensitive").weights[:2]
     assert markov > popular
@@ -33,28 +39,28 @@ def test_the_source_that_finds_more_weighs_more_and_a_size_without_cases_stays_e
 
 
 def test_figures_are_of_lists_that_the_weights_were_not_fitted_on(folds) -> None:  # type: ignore[no-untyped-def]
-    sources = {name: fit_source(name, folds.fit, ListNeighboursConfig(), seed=0) for name in ("popular", "markov")}
+    sources = popular_and_markov(folds.fit)
     both = fit_continuation(sources, folds.validation, seed=0)
-    alone = fit_continuation({"popular": sources["popular"]}, folds.validation, seed=0)
-    told, least = (one.figures["validation_r_precision"] for one in (both, alone))
-    assert told.keys() == {"0", "1", "5"}  # of ten items no more can be shown
+    popular = fit_continuation({"popular": sources["popular"]}, folds.validation, seed=0)
+    higher, lower = (fusion.figures["validation_r_precision"] for fusion in (both, popular))
+    assert higher.keys() == {"0", "1", "5"}  # of ten items no more can be shown
     for size in ("1", "5"):
         cases = continuation_cases(folds.validation, seeds=int(size), order="sensitive", seed=0)
-        assert told[size]["lists"] == len(cases)
-        assert told[size]["mean"] > least[size]["mean"]
+        assert higher[size]["lists"] == len(cases)
+        assert higher[size]["mean"] > lower[size]["mean"]
         queries = list_queries(cases, items=folds.validation.data.items)
         rows = sources["popular"].search(queries, k=500).rows  # one source has one order, whatever it weighs
-        assert least[size]["mean"] == pytest.approx(figures(rows, cases.withheld).r_precision.mean())
+        assert lower[size]["mean"] == pytest.approx(figures(rows, cases.targets).r_precision.mean())
     assert both.part("lists/continue").figures == both.figures
     assert SizeConditionedFusion.from_part(both.part("lists/continue")).figures == both.figures
 
 
 def test_cases_show_the_first_items_or_any_and_withhold_all_others(folds) -> None:  # type: ignore[no-untyped-def]
-    rows = [one for one in folds.fit.rows() if len(np.unique(one)) > 3]
-    first, some = (continuation_cases(folds.fit, seeds=3, order=order, seed=1) for order in ("sensitive", "free"))
-    assert any(a.rows.tolist() != b.rows.tolist() for a, b in zip(first.seeds, some.seeds, strict=False))
-    for case, shown in zip(first.withheld, first.seeds, strict=True):
-        assert not set(case.tolist()) & set(shown.rows.tolist())
-    assert first.seeds[0].rows.tolist() == rows[0][:3].tolist()
+    lists = [rows for rows in folds.fit.rows() if len(np.unique(rows)) > 3]
+    first, random = (continuation_cases(folds.fit, seeds=3, order=order, seed=1) for order in ("sensitive", "free"))
+    assert any(a.rows.tolist() != b.rows.tolist() for a, b in zip(first.seeds, random.seeds, strict=False))
+    for targets, seeds in zip(first.targets, first.seeds, strict=True):
+        assert not set(targets.tolist()) & set(seeds.rows.tolist())
+    assert first.seeds[0].rows.tolist() == lists[0][:3].tolist()
     assert len(continuation_cases(folds.fit, seeds=0, order="free", seed=1)) == len(folds.fit)
     assert ListQuery(first.seeds[0], np.ones(3, dtype=np.bool_)).name is None

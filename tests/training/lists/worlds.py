@@ -19,6 +19,7 @@ from recsys.training.lists.pointer import CompletionRecipe
 from recsys.training.lists.seq2seq import PlaylistRecipe, train_playlists
 from recsys.training.lists.set_encoder import SetRecipe, train_sets
 from recsys.training.loop import LoopConfig
+from recsys.training.plan import RunContext
 
 ITEMS, GENRES = 60, 4
 WORLD = genre_lists(lists=150, items=ITEMS, genres=GENRES, shortest=5, longest=25)
@@ -41,13 +42,13 @@ SETS = SetRecipe(
 def dataset(lists: Sequence[Sequence[int]] = WORLD.lists, *, items: int = ITEMS + 2) -> Dataset:
     """Lists of catalogue rows; the last two items of the catalogue stand in none of the world's lists."""
     genre = [*WORLD.genre, 0, 1]
-    lengths = [len(one) for one in lists]
+    lengths = [len(rows) for rows in lists]
     return Dataset(
         item_ids=tuple(f"item-{number}" for number in range(items)),
         texts=tuple(json.dumps({"genre": "kind-" * 3 + str(genre[number]), "n": number}) for number in range(items)),
         users=tuple(f"list-{number}" for number in range(len(lists))),
         starts=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        rows=np.concatenate([np.array(one, dtype=np.int64) for one in lists]),
+        rows=np.concatenate([np.array(rows, dtype=np.int64) for rows in lists]),
         at=np.full(sum(lengths), np.nan),
         folds=np.zeros(sum(lengths), dtype=np.uint8),
     )
@@ -58,8 +59,9 @@ def trained(name: str, *, kind: str = "id", epochs: int = 14, seed: int = 0) -> 
     """The list encoder `name` over items by id, or by both id and text (`kind="hybrid"`)."""
     data = dataset()
     changed = {"items": kind, "text_encoder": None if kind == "id" else "hashed"}
-    text = None if kind == "id" else TEXT.encode(data.texts)
-    common = {"name": f"lists/{name}", "fit": data, "validation": None, "text": text, "seed": seed}
+    text = None if kind == "id" else TEXT.encode_documents(data.texts)
+    context = RunContext(name=name, seed=seed)
+    common = {"fit": data, "validation": None, "text": text, "context": context}
     if name == "set":
         sets = replace(SETS, loop=replace(SETS.loop, epochs=epochs), **changed)  # type: ignore[arg-type]
         *_, part = train_sets(sets, **common)  # type: ignore[arg-type]

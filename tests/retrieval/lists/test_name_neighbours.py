@@ -11,7 +11,7 @@ from recsys.retrieval.lists.entity_names import EntityNameConfig, fit_entity_nam
 from recsys.retrieval.lists.name_blend import NameBlend, NameBlendConfig
 from recsys.retrieval.lists.name_neighbours import NameNeighboursConfig, fit_name_neighbours
 from recsys.retrieval.lists.words import folded, runs
-from tests.retrieval.lists.worlds import ARTISTS, ITEMS, asked, playlists
+from tests.retrieval.lists.worlds import ARTISTS, ITEMS, list_query, playlists
 
 
 @pytest.mark.parametrize(
@@ -43,23 +43,22 @@ def test_runs_are_all_stretches_of_words_by_their_share() -> None:
 
 def test_like_names_say_what_share_of_their_lists_holds_an_item_and_copies_count_once() -> None:
     source = fit_name_neighbours(playlists(), NameNeighboursConfig())
-    says = source.sparse_scores([asked("ROAD TRIP")]).toarray()[0]
-    assert says[[0, 3, 7]].tolist() == pytest.approx([1, 1, 1])
-    assert says[[1, 2, 4, 5, 6]].tolist() == [0] * 5
+    scores = source.sparse_scores([list_query("ROAD TRIP")]).toarray()[0]
+    assert scores[[0, 3, 7]].tolist() == pytest.approx([1, 1, 1])
+    assert scores[[1, 2, 4, 5, 6]].tolist() == [0] * 5
     two = fit_name_neighbours(playlists({"a b": [0], "a b ": [0], "a b!": [1]}), NameNeighboursConfig())
-    assert two.sparse_scores([asked("a b")]).toarray()[0, :2].tolist() == pytest.approx([0.5, 0.5])
+    assert two.sparse_scores([list_query("a b")]).toarray()[0, :2].tolist() == pytest.approx([0.5, 0.5])
     assert two.shares.tolist() == [0.5, 0.5, 1]
 
 
 def test_a_text_encoder_finds_what_shares_no_letter() -> None:
-    read = np.eye(4, dtype=np.float32)[[0, 0, 0, 1, 2]]
-    source = fit_name_neighbours(replace(playlists(), read=read), NameNeighboursConfig(text_encoder="some"))
+    vectors = np.eye(4, dtype=np.float32)[[0, 0, 0, 1, 2]]
+    source = fit_name_neighbours(replace(playlists(), name_vectors=vectors), NameNeighboursConfig(text_encoder="some"))
     assert source.text_encoder == "some"
-    assert not source.sparse_scores([asked("qqqq")]).nnz
-    assert set(source.sparse_scores([asked("qqqq", read=[1, 0, 0, 0])]).indices) == {0, 1, 3, 7}
-    both = source.sparse_scores(
-        [asked("zzz"), asked("qqqq", read=[0, 1, 0, 0])]
-    ).toarray()  # one read and one not, at once
+    assert not source.sparse_scores([list_query("qqqq")]).nnz
+    assert set(source.sparse_scores([list_query("qqqq", vector=[1, 0, 0, 0])]).indices) == {0, 1, 3, 7}
+    with_and_without = [list_query("zzz"), list_query("qqqq", vector=[0, 1, 0, 0])]
+    both = source.sparse_scores(with_and_without).toarray()
     assert both[0, 7] == pytest.approx(1)
     assert set(np.flatnonzero(both[1])) == {3, 5}
 
@@ -67,15 +66,15 @@ def test_a_text_encoder_finds_what_shares_no_letter() -> None:
 @pytest.mark.parametrize("name", ["Prince", "the best of PRINCE", "prince mix"])
 def test_a_name_that_spells_an_artist_speaks_of_all_its_items(name: str) -> None:
     source = fit_entity_names(playlists(), EntityNameConfig(common=1))
-    says = source.sparse_scores([asked(name)]).toarray()[0]
-    assert set(np.flatnonzero(says)) == {0, 1, 2}  # also of the one that no list holds
-    assert says[0] > says[1] > says[2]
+    scores = source.sparse_scores([list_query(name)]).toarray()[0]
+    assert set(np.flatnonzero(scores)) == {0, 1, 2}  # also of the one that no list holds
+    assert scores[0] > scores[1] > scores[2]
 
 
 def test_accents_are_no_matter_and_other_names_say_nothing() -> None:
     source = fit_entity_names(playlists(), EntityNameConfig(common=1))
-    assert set(source.sparse_scores([asked("jose gonzalez")]).indices) == {3, 4}
-    assert not source.sparse_scores([asked("summer"), asked(None), asked("")]).nnz
+    assert set(source.sparse_scores([list_query("jose gonzalez")]).indices) == {3, 4}
+    assert not source.sparse_scores([list_query("summer"), list_query(None), list_query("")]).nnz
 
 
 def fitted(config: NameBlendConfig) -> NameBlend:
@@ -88,45 +87,47 @@ def fitted(config: NameBlendConfig) -> NameBlend:
 def test_named_is_the_logarithm_of_the_sum() -> None:
     config = NameBlendConfig(backoff=0.5, spelt=2.0, spread=0.25, first=2)
     named = fitted(config)
-    query = [asked("driving with prince"), asked("zzz")]
-    like, spelt = named.names.sparse_scores(query).toarray(), named.spelt.sparse_scores(query).toarray()
-    held = named.names.held.toarray()
-    total = like + 0.5 * (named.names.shares @ held) / 4 * (like > 0) + 2 * spelt  # of four different lists
-    rarity = np.where(held.any(axis=0), np.log(6 / np.maximum(held.sum(axis=0), 1)) ** 0.5, 0)
+    query = [list_query("driving with prince"), list_query("zzz")]
+    like, entities = named.names.sparse_scores(query).toarray(), named.entities.sparse_scores(query).toarray()
+    members = named.names.members.toarray()
+    total = like + 0.5 * (named.names.shares @ members) / 4 * (like > 0) + 2 * entities  # of four different lists
+    rarity = np.where(members.any(axis=0), np.log(6 / np.maximum(members.sum(axis=0), 1)) ** 0.5, 0)
     for i, row in enumerate(total):
         first = np.argsort(-row, kind="stable")[:2]
         bag = np.where(np.isin(np.arange(ITEMS), first) & (row > 0), rarity, 0)
-        weighed = held * rarity
-        near = (weighed @ bag / np.linalg.norm(weighed, axis=1)) ** 3 * named.names.shares
-        total[i] += 0.25 * near @ held / near.sum()
+        weighed = members * rarity
+        nearest = (weighed @ bag / np.linalg.norm(weighed, axis=1)) ** 3 * named.names.shares
+        total[i] += 0.25 * nearest @ members / nearest.sum()
     np.testing.assert_allclose(named.sparse_scores(query).toarray(), np.log1p(1000 * total), rtol=1e-4)
-    again = NameBlend.from_part(named.part("x"), names=named.names, spelt=named.spelt)
+    again = NameBlend.from_parts(named.part("x"), {"list-names": named.names, "list-spelt": named.entities})
     np.testing.assert_array_equal(again.sparse_scores(query).toarray(), named.sparse_scores(query).toarray())
     assert again.part("x").hash == named.part("x").hash
-    for source in (named.names, named.spelt):
+    for source in (named.names, named.entities):
         stored = type(source).from_part(source.part("x"))
         np.testing.assert_array_equal(stored.sparse_scores(query).toarray(), source.sparse_scores(query).toarray())
-    assert not named.sparse_scores([asked(None), asked(" ")]).nnz
+    assert not named.sparse_scores([list_query(None), list_query(" ")]).nnz
 
 
 def test_items_of_the_same_artist_follow_the_share_of_the_list() -> None:
     source = fit_list_attributes(playlists(), ListAttributesConfig(common=1))
-    says = source.sparse_scores([asked(None, [0, 1, 3])]).toarray()[0]
-    held = [ARTISTS[row] for row in (0, 1, 3)]
-    naive = [0 if artist is None else held.count(artist) / 3 for artist in ARTISTS]
-    np.testing.assert_allclose(says, np.array(naive) * source.weights, rtol=1e-5)
-    assert not source.sparse_scores([asked("Prince")]).nnz
+    scores = source.sparse_scores([list_query(None, [0, 1, 3])]).toarray()[0]
+    artists = [ARTISTS[row] for row in (0, 1, 3)]
+    naive = [0 if artist is None else artists.count(artist) / 3 for artist in ARTISTS]
+    np.testing.assert_allclose(scores, np.array(naive) * source.weights, rtol=1e-5)
+    assert not source.sparse_scores([list_query("Prince")]).nnz
     again = type(source).from_part(source.part("x"))
     np.testing.assert_array_equal(
-        again.sparse_scores([asked(None, [5])]).toarray(), source.sparse_scores([asked(None, [5])]).toarray()
+        again.sparse_scores([list_query(None, [5])]).toarray(), source.sparse_scores([list_query(None, [5])]).toarray()
     )
 
 
 def test_scores_are_those_of_the_search_and_settings_out_of_range_are_refused() -> None:
     named = fitted(NameBlendConfig())
-    found = named.search([asked("driving")], k=ITEMS)
-    real = found.rows[0] >= 0
-    np.testing.assert_allclose(named.score([asked("driving")], found.rows)[0, real], found.scores[0, real], rtol=1e-6)
+    candidates = named.search([list_query("driving")], k=ITEMS)
+    real = candidates.rows[0] >= 0
+    np.testing.assert_allclose(
+        named.score([list_query("driving")], candidates.rows)[0, real], candidates.scores[0, real], rtol=1e-6
+    )
     with pytest.raises(InvalidRequest, match="floor=1"):
         NameNeighboursConfig(floor=1)
     with pytest.raises(InvalidRequest, match="common=2"):

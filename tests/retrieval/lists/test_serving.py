@@ -7,20 +7,27 @@ import pytest
 
 from recsys.data.continuation_cases import Order
 from recsys.retrieval.lists.encoder import ListEncoder
-from recsys.retrieval.lists.serving import DeployedLists
+from recsys.retrieval.lists.serving import ListServingModel
 
 
 @dataclass
 class Named:
     name: str
+    kind: str
     order_sensitive: bool
 
 
-KINDS = {"mean": False, "playlist-seq2seq": True, "weighted": False, "set": False, "mine": False}
+ENCODERS = [
+    Named("mean", "list-mean", False),
+    Named("playlist-seq2seq", "playlist-seq2seq", True),
+    Named("weighted", "list-weighted", False),
+    Named("set", "set", False),
+    Named("mine", "list-mean", False),
+]
 
 
 @pytest.mark.parametrize(
-    ("there", "order", "answers", "kept"),
+    ("names", "order", "answers", "as_requested"),
     [
         (["mean", "playlist-seq2seq", "set"], "sensitive", "playlist-seq2seq", True),
         (["mean", "playlist-seq2seq", "set"], "free", "set", True),
@@ -34,8 +41,8 @@ KINDS = {"mean": False, "playlist-seq2seq": True, "weighted": False, "set": Fals
     ],
 )
 def test_the_order_chooses_the_encoder(
-    there: list[str], order: Order | None, answers: str | None, *, kept: bool
+    names: list[str], order: Order | None, answers: str | None, *, as_requested: bool
 ) -> None:
-    encoders = {name: cast("ListEncoder", Named(name, KINDS[name])) for name in there}
-    found, as_asked = DeployedLists(encoders, {}, None).encoder(None, order)
-    assert (found.name if found else None, as_asked) == (answers, kept)
+    encoders = {encoder.name: cast("ListEncoder", encoder) for encoder in ENCODERS if encoder.name in names}
+    best, treats_order = ListServingModel(encoders, {}, None).encoder(None, order)
+    assert (best.name if best else None, treats_order) == (answers, as_requested)

@@ -1,7 +1,7 @@
-"""The kinds of values that come in over HTTP: ids, texts, times and free JSON, each checked before anything uses it.
+"""Types of the values that come in over HTTP: ids, texts, times and free JSON, each checked before anything uses it.
 
-What the databases or JSON cannot hold (null characters, lone surrogates, NaN, times outside the calendar) is refused here,
-so that it is the caller's error with a message and never a failure further in.
+Values that the databases or JSON cannot hold (null characters, lone surrogates, NaN, times outside the calendar) are refused
+here with a message to the caller, instead of failing further in.
 """
 
 import math
@@ -32,13 +32,13 @@ def clean(text: str) -> str:
     return text
 
 
-def _no_number(value: Any) -> Any:
+def _refuse_number(value: Any) -> Any:
     if isinstance(value, int | float) and not isinstance(value, bool):
         raise refuse("id_is_string", "ids are strings: put the number in quotes")
     return value
 
 
-def _instant(value: Any) -> datetime:
+def _parse_instant(value: Any) -> datetime:
     if not isinstance(value, str):
         raise refuse("instant", "send the time as ISO 8601 text with its zone, such as 2026-01-31T12:00:00Z")
     try:
@@ -52,23 +52,23 @@ def _instant(value: Any) -> datetime:
     return at.astimezone(UTC)
 
 
-def _plain(value: Any) -> Any:
+def _check_json(value: Any) -> Any:
     """`value`, if it is JSON that every database can hold. Walks without recursion: the nesting is the caller's."""
-    below = [(value, 1)]
-    while below:
-        one, depth = below.pop()
+    pending = [(value, 1)]
+    while pending:
+        node, depth = pending.pop()
         if depth > MAX_DEPTH:
             raise refuse("json_depth", f"nested deeper than {MAX_DEPTH} levels: flatten it")
-        if isinstance(one, dict):
-            below += [(part, depth + 1) for entry in one.items() for part in entry]
-        elif isinstance(one, list):
-            below += [(part, depth + 1) for part in one]
+        if isinstance(node, dict):
+            pending += [(child, depth + 1) for entry in node.items() for child in entry]
+        elif isinstance(node, list):
+            pending += [(child, depth + 1) for child in node]
         else:
-            _plain_leaf(one)
+            _check_leaf(node)
     return value
 
 
-def _plain_leaf(value: Any) -> None:
+def _check_leaf(value: Any) -> None:
     if isinstance(value, str):
         clean(value)
     elif isinstance(value, float) and not math.isfinite(value):
@@ -77,23 +77,23 @@ def _plain_leaf(value: Any) -> None:
         raise refuse("integer_size", "an integer must fit into 64 bits: send it as text")
 
 
-def _ordinary_ids(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
-    """`value` if all of it is as most lists of ids are, which is seen at once; else each id is checked by itself."""
-    if isinstance(value, list) and all(type(one) is str and 0 < len(one) <= MAX_ID for one in value):
-        whole = "".join(value)
-        if whole.isascii() and "\x00" not in whole:
+def _check_ids(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+    """Checks a list of short ASCII ids, as nearly all are, in one pass; any other id by id."""
+    if isinstance(value, list) and all(type(item) is str and 0 < len(item) <= MAX_ID for item in value):
+        joined = "".join(value)
+        if joined.isascii() and "\x00" not in joined:
             return value
     return check(value)
 
 
 Text = Annotated[str, AfterValidator(clean)]
-Id = Annotated[str, Field(min_length=1, max_length=MAX_ID), AfterValidator(clean), BeforeValidator(_no_number)]
-Ids = Annotated[list[Id], WrapValidator(_ordinary_ids)]
-"""Any number of ids: a limit of the field would not be seen."""
+Id = Annotated[str, Field(min_length=1, max_length=MAX_ID), AfterValidator(clean), BeforeValidator(_refuse_number)]
+Ids = Annotated[list[Id], WrapValidator(_check_ids)]
+"""Any number of ids. A `max_length` of a field of this type would be ignored for lists of short ASCII ids."""
 PathId = Annotated[str, Field(min_length=1, max_length=MAX_ID), AfterValidator(clean), BeforeValidator(unquote)]
-"""An id in a path. `api.middleware.EncodedPaths` leaves it encoded for the router; here it is decoded."""
+"""An id in a path. `api.middleware.RawPathMiddleware` leaves it encoded for the router; here it is decoded."""
 
-Instant = Annotated[datetime, BeforeValidator(_instant)]
-Attributes = Annotated[dict[str, Any], BeforeValidator(_plain)]
+Instant = Annotated[datetime, BeforeValidator(_parse_instant)]
+Attributes = Annotated[dict[str, Any], BeforeValidator(_check_json)]
 Finite = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-1e9, le=1e9)]
 Position = Annotated[int, Field(strict=True, ge=0, le=2**53)]

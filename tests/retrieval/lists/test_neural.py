@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from models.zoo import LIST_MODELS
 from recsys.retrieval.lists.encoder import DecodingConfig
 from recsys.retrieval.lists.seq2seq import Seq2seqListEncoder
 from recsys.retrieval.lists.sets import SetListEncoder
+from recsys.retrieval.registry import kinds
 from tests.training.lists.worlds import GENRES, ITEMS, TEXT, WORLD, dataset, trained
 
 Learned = Seq2seqListEncoder | SetListEncoder
@@ -17,6 +17,7 @@ NEW = ITEMS + 5
 
 LISTS = [np.array(one, dtype=np.int64) for one in WORLD.lists[:12]]
 ODD = [np.array(one, dtype=np.int64) for one in ([], [ITEMS], [NEW], [3] * 500, list(range(40)) * 3, [-1, 5])]
+LIST_MODELS = kinds(lambda can: can.decodes_lists)
 
 
 @pytest.fixture(params=LIST_MODELS)
@@ -49,7 +50,7 @@ class TestEveryTrainedEncoder:
         spoiled = [np.concatenate([[ITEMS, NEW], rows, [ITEMS + 1]]) for rows in LISTS]
         np.testing.assert_allclose(encoder.encode(spoiled), encoder.encode(LISTS), atol=1e-6)
 
-    def test_nothing_asked_nothing_answered(self, encoder: Learned) -> None:
+    def test_no_lists_have_no_vectors_and_no_scores(self, encoder: Learned) -> None:
         assert encoder.encode([]).shape == (0, encoder.dim)
         assert encoder.next_scores([], np.empty((0, 3), dtype=np.int64)).shape == (0, 3)
 
@@ -94,66 +95,72 @@ class TestEveryTrainedEncoder:
             assert (genre[best] == number).mean() > 0.6  # chance is a quarter
 
     def test_continuations_keep_to_the_candidates_and_say_nothing_twice(self, encoder: Learned) -> None:
-        among = np.array([1, 4, 9, 16, 25, 36, ITEMS, NEW])
-        wanted = DecodingConfig(length=10, alternatives=3, strength=0.0)
-        found = encoder.decode(LISTS[0], among=among, prior=None, groups=None, wanted=wanted)
-        assert len(found) == 3
-        for one in found:
+        candidates = np.array([1, 4, 9, 16, 25, 36, ITEMS, NEW])
+        config = DecodingConfig(length=10, alternatives=3, strength=0.0)
+        continuations = encoder.decode(LISTS[0], candidates=candidates, prior=None, groups=None, config=config)
+        assert len(continuations) == 3
+        for one in continuations:
             assert sorted(one.rows.tolist()) == [1, 4, 9, 16, 25, 36]  # fewer candidates than items wanted
-        assert [one.log_probability for one in found] == sorted((one.log_probability for one in found), reverse=True)
+        assert [one.log_probability for one in continuations] == sorted(
+            (one.log_probability for one in continuations), reverse=True
+        )
 
     def test_lists_that_nothing_makes_different_are_one(self, encoder: Learned) -> None:
-        among = np.array([1, 4, 9, 16])
-        wanted = DecodingConfig(length=4, alternatives=3, width=1)  # each holds all there is: a penalty for all alike
-        found = encoder.decode(LISTS[0], among=among, prior=None, groups=None, wanted=wanted)
-        assert len(found) == 1
+        candidates = np.array([1, 4, 9, 16])
+        config = DecodingConfig(length=4, alternatives=3, width=1)  # each holds all there is: a penalty for all alike
+        continuations = encoder.decode(LISTS[0], candidates=candidates, prior=None, groups=None, config=config)
+        assert len(continuations) == 1
 
     def test_the_first_is_the_best_by_model_and_prior(self, encoder: Learned) -> None:
-        among, prior = np.arange(20), np.linspace(0, 6, 20).astype(np.float32)
-        wanted = DecodingConfig(length=4, alternatives=5, strength=5.0)
-        found = encoder.decode(LISTS[0], among=among, prior=prior, groups=None, wanted=wanted)
-        worth = [one.log_probability + float(prior[one.rows].sum()) for one in found]
-        assert len(found) == 5
+        candidates, prior = np.arange(20), np.linspace(0, 6, 20).astype(np.float32)
+        config = DecodingConfig(length=4, alternatives=5, strength=5.0)
+        continuations = encoder.decode(LISTS[0], candidates=candidates, prior=prior, groups=None, config=config)
+        worth = [one.log_probability + float(prior[one.rows].sum()) for one in continuations]
+        assert len(continuations) == 5
         assert worth == sorted(worth, reverse=True)
-        assert [one.total_score for one in found] == pytest.approx(worth, abs=1e-4)
+        assert [one.total_score for one in continuations] == pytest.approx(worth, abs=1e-4)
 
     def test_alternatives_differ(self, encoder: Learned) -> None:
-        wanted = DecodingConfig(length=5, alternatives=4, width=2, strength=100.0)
-        found = encoder.decode(LISTS[0], among=np.arange(ITEMS), prior=None, groups=None, wanted=wanted)
-        assert len({row for one in found for row in one.rows.tolist()}) == 20
+        config = DecodingConfig(length=5, alternatives=4, width=2, strength=100.0)
+        continuations = encoder.decode(LISTS[0], candidates=np.arange(ITEMS), prior=None, groups=None, config=config)
+        assert len({row for one in continuations for row in one.rows.tolist()}) == 20
 
     def test_without_strength_they_are_the_best_of_one_beam(self, encoder: Learned) -> None:
-        wanted = DecodingConfig(length=4, alternatives=3, strength=0.0)
-        found = encoder.decode(LISTS[0], among=np.arange(ITEMS), prior=None, groups=None, wanted=wanted)
-        assert len({tuple(one.rows.tolist()) for one in found}) == 3
+        config = DecodingConfig(length=4, alternatives=3, strength=0.0)
+        continuations = encoder.decode(LISTS[0], candidates=np.arange(ITEMS), prior=None, groups=None, config=config)
+        assert len({tuple(one.rows.tolist()) for one in continuations}) == 3
         one = encoder.decode(
-            LISTS[0], among=np.arange(ITEMS), prior=None, groups=None, wanted=replace(wanted, alternatives=1, width=12)
+            LISTS[0],
+            candidates=np.arange(ITEMS),
+            prior=None,
+            groups=None,
+            config=replace(config, alternatives=1, width=12),
         )
-        assert one[0].rows.tolist() == found[0].rows.tolist()
+        assert one[0].rows.tolist() == continuations[0].rows.tolist()
 
     def test_what_retrieval_and_groups_say_steers(self, encoder: Learned) -> None:
-        among, wanted = np.arange(20), DecodingConfig(length=3)
-        prior = np.where(among == 7, 50, 0).astype(np.float32)
-        first = encoder.decode(LISTS[0], among=among, prior=prior, groups=None, wanted=wanted)[0]
+        candidates, config = np.arange(20), DecodingConfig(length=3)
+        prior = np.where(candidates == 7, 50, 0).astype(np.float32)
+        first = encoder.decode(LISTS[0], candidates=candidates, prior=prior, groups=None, config=config)[0]
         assert 7 in first.rows
         groups = np.repeat([0, 1, 2, 3, 4], 4)
         apart = encoder.decode(
-            LISTS[0], among=among, prior=None, groups=groups, wanted=replace(wanted, same_group=100.0)
+            LISTS[0], candidates=candidates, prior=None, groups=groups, config=replace(config, same_group=100.0)
         )[0]
         assert len(set(groups[apart.rows].tolist())) == 3
-        most = replace(wanted, length=20, most_of_group=2, alternatives=2)
-        for one in encoder.decode(LISTS[0], among=among, prior=None, groups=groups * 1000, wanted=most):
+        most = replace(config, length=20, most_of_group=2, alternatives=2)
+        for one in encoder.decode(LISTS[0], candidates=candidates, prior=None, groups=groups * 1000, config=most):
             assert np.bincount(groups[one.rows]).tolist() == [2] * 5  # and then nothing more may follow
 
     def test_of_nothing_known_nothing_comes(self, encoder: Learned) -> None:
-        wanted = DecodingConfig(length=3)
-        assert encoder.decode(ODD[0], among=np.arange(5), prior=None, groups=None, wanted=wanted) == []
-        assert encoder.decode(LISTS[0], among=np.array([NEW]), prior=None, groups=None, wanted=wanted) == []
+        config = DecodingConfig(length=3)
+        assert encoder.decode(ODD[0], candidates=np.arange(5), prior=None, groups=None, config=config) == []
+        assert encoder.decode(LISTS[0], candidates=np.array([NEW]), prior=None, groups=None, config=config) == []
 
     def test_a_new_item_counts_by_its_text(self, hybrid: Learned) -> None:
         genre = np.array(WORLD.genre)
         twin = int(np.flatnonzero(genre == 2)[0])
-        grown = hybrid.with_items(np.array([NEW]), TEXT.encode([dataset().texts[twin]]))
+        grown = hybrid.with_items(np.array([NEW]), TEXT.encode_documents([dataset().texts[twin]]))
         assert not hybrid.encode([np.array([NEW])]).any()
         assert grown.encode([np.array([NEW])]).any()
         np.testing.assert_allclose(grown.encode(LISTS), hybrid.encode(LISTS), atol=1e-6)
@@ -161,11 +168,11 @@ class TestEveryTrainedEncoder:
 
     def test_an_old_text_given_again_changes_nothing(self, hybrid: Learned) -> None:
         rows = np.array([3, 7, ITEMS])
-        again = hybrid.with_items(rows, TEXT.encode([dataset().texts[row] for row in rows]))
+        again = hybrid.with_items(rows, TEXT.encode_documents([dataset().texts[row] for row in rows]))
         np.testing.assert_allclose(again.vectors, hybrid.vectors, atol=1e-5)
 
     def test_ids_alone_learn_nothing_from_a_text(self, encoder: Learned) -> None:
-        assert encoder.with_items(np.array([NEW]), TEXT.encode(["x"])) is encoder
+        assert encoder.with_items(np.array([NEW]), TEXT.encode_documents(["x"])) is encoder
         assert encoder.text_encoder == ""
 
 

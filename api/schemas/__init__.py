@@ -1,0 +1,1 @@
+"""JSON that comes in (`requests`) and goes out (`responses`) over HTTP, made of the types in `fields`."""

@@ -1,0 +1,248 @@
+"""What comes in over HTTP. Unknown fields are refused, so that a misspelt option is noticed and not ignored."""
+
+from dataclasses import replace
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic.config import JsonDict
+
+from api.schemas.fields import Attributes, Finite, Id, Ids, Instant, Position, Text, refuse
+from recsys.data.continuation_cases import Order
+from recsys.retrieval.lists.encoder import STRENGTH
+from recsys.service import MAX_HISTORY, Options, Question
+from recsys.service.playlists.questions import MAX_ALTERNATIVES, ContinueOptions, SimilarOptions
+from recsys.store.records import EventDraft, ItemDraft
+
+Layers = Annotated[int, Field(ge=1, le=1000, description="Layers of the text encoder to run; left out: all")]
+Dims = Annotated[int, Field(ge=1, le=100_000, description="Numbers of each text vector to compare; left out: all")]
+AnswerCount = Annotated[int, Field(ge=1, le=1000)]
+PartName = Annotated[Text, Field(max_length=200)]
+Domain = Annotated[Text, Field(max_length=200)]
+PlaylistName = Annotated[Text, Field(max_length=1000)]
+ItemIds = Annotated[list[Id], Field(max_length=MAX_HISTORY)]
+Penalty = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
+
+PLAYLIST: JsonDict = {"item_ids": ["50", "181"], "name": "Space", "k": 10}
+
+
+class RequestModel(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class ItemOptions(RequestModel):
+    """`layers` and `dims` choose one of the `sizes` of the part in /v1/models; another is answered at the next larger one."""
+
+    k: AnswerCount = Field(10, description="How many items")
+    allow: list[Id] | None = Field(None, max_length=1000, description="Show these item ids alone; left out: all")
+    exclude: list[Id] = Field([], max_length=1000, description="Item ids not to show")
+    layers: Layers | None = None
+    dims: Dims | None = None
+
+    def options(self) -> Options:
+        return Options(
+            k=self.k,
+            allow=None if self.allow is None else tuple(self.allow),
+            exclude=tuple(self.exclude),
+            layers=self.layers,
+            dims=self.dims,
+        )
+
+
+class JsonItemOptions(ItemOptions):
+    """The same options in a JSON body, which tells numbers from text and has room for more ids."""
+
+    model_config = ConfigDict(strict=True)
+
+    allow: Ids | None = Field(None, description="Show these item ids alone, as many as the body holds; left out: all")
+    exclude: Ids = Field([], description="Item ids not to show, as many as the body holds")
+
+
+class HistoryOptions(ItemOptions):
+    """Adds how a history is answered: `include_seen` left out takes the rule of the bundle, `encoder` its default part."""
+
+    include_seen: bool | None = Field(None, description="May items of the history come back?")
+    encoder: PartName | None = Field(None, description="Name of a part in /v1/models", examples=["blend"])
+    explain: bool = Field(False, description="With each item, the items of the history that speak for it")
+
+    def options(self) -> Options:
+        options = super().options()
+        return replace(options, include_seen=self.include_seen, encoder=self.encoder or None, explain=self.explain)
+
+
+class RecommendQuery(HistoryOptions):
+    k: AnswerCount = Field(10, description="How many items", examples=[10])
+
+
+class RecommendRequest(JsonItemOptions, HistoryOptions):
+    """A history sent along, oldest item first, which is used for this answer and not stored; or that of a stored user."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"history": ["50", "181"], "k": 10}]})
+
+    history: ItemIds | None = Field(None, description="Item ids, oldest first; may be empty")
+    user_id: Id | None = Field(None, description="In place of `history`: a stored user, whose events are taken")
+
+    @model_validator(mode="after")
+    def _history_or_user(self) -> Self:
+        if (self.history is None) == (self.user_id is None):
+            raise refuse("history_or_user", "send either `history` or `user_id`")
+        return self
+
+
+class SimilarItemsQuery(ItemOptions):
+    encoder: PartName | None = Field(None, description="Name of a part in /v1/models")
+
+    def options(self) -> Options:
+        return replace(super().options(), encoder=self.encoder or None)
+
+
+class SearchRequest(JsonItemOptions):
+    """Words to find items by. What the encoder was trained on decides in what language, and how long a text it reads."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"query": "a space opera with robots", "k": 5}]})
+
+    query: Annotated[Text, Field(min_length=1, max_length=100_000)] = Field(description="Markup is taken out")
+    domain: Domain | None = Field(
+        None,
+        description="Find items of this domain alone; where the encoder has an expert for it, that one reads. Left out, all do",
+    )
+
+    def question(self) -> Question:
+        return Question(text=self.query, domain=self.domain, options=self.options())
+
+
+class ItemQuery(RequestModel):
+    query: Annotated[Text, Field(max_length=200)] = Field(
+        "", description="Part of a title or id, in any case; empty: the first items", examples=["star"]
+    )
+    limit: int = Field(20, ge=1, le=100)
+
+
+class ItemContent(RequestModel):
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"title": "Star Wars", "attributes": {"year": 1977, "genres": ["Sci-Fi"]}}]}
+    )
+
+    domain: Domain | None = None
+    title: Annotated[Text, Field(max_length=10_000)] | None = None
+    attributes: Attributes = Field({}, description="Any JSON object; its text is read by the text encoders")
+
+    def draft(self, item_id: str) -> ItemDraft:
+        return ItemDraft(item_id=item_id, domain=self.domain, title=self.title, attributes=self.attributes)
+
+
+class NewItem(ItemContent):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"item_id": "50", "title": "Star Wars"}]})
+
+    item_id: Id
+
+
+class ItemBatch(RequestModel):
+    items: list[NewItem] = Field(min_length=1, max_length=1000)
+
+
+class NewEvent(RequestModel):
+    """Without `event_id` the store makes one; with it, sending the event again changes nothing."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"user_id": "ann", "item_id": "50", "at": "2026-01-31T12:00:00Z"}]}
+    )
+
+    user_id: Id
+    item_id: Id
+    at: Instant | None = Field(None, description="When it happened; left out: now")
+    position: Position | None = Field(None, description="Order among events of the same time")
+    event_id: Id | None = None
+    kind: Annotated[Text, Field(min_length=1, max_length=100)] = "view"
+    weight: Finite = 1.0
+
+    def draft(self) -> EventDraft:
+        return EventDraft(**self.model_dump())
+
+
+OneOrMany = Annotated[
+    Annotated[NewEvent, Tag("event")]
+    | Annotated[list[NewEvent], Field(min_length=1, max_length=10_000), Tag("events")],
+    Discriminator(lambda body: "events" if isinstance(body, list) else "event"),
+]
+
+
+class PlaylistContent(RequestModel):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Saturday", "item_ids": ["50", "181", "50"]}]})
+
+    name: PlaylistName | None = None
+    item_ids: ItemIds = Field(description="In order; repeats are kept")
+
+
+class SimilarListsQuery(RequestModel):
+    """Which lists, of those that are stored."""
+
+    k: AnswerCount = Field(10, description="How many lists")
+    order: Order | None = Field(None, description="Does the order of the items count? Chooses the encoder")
+    encoder: PartName | None = Field(None, description="Name of a list encoder")
+    name_contains: PlaylistName | None = Field(None, description="Part of the name, any case")
+    min_length: int | None = Field(None, ge=0, description="Fewest items")
+    max_length: int | None = Field(None, ge=0, description="Most items")
+    holds: Id | None = Field(None, description="An item that the list must hold")
+
+    def options(self) -> SimilarOptions:
+        return SimilarOptions(
+            k=self.k,
+            order=self.order,
+            encoder=self.encoder or None,
+            name_contains=self.name_contains or None,
+            min_length=self.min_length,
+            max_length=self.max_length,
+            holds=self.holds,
+        )
+
+
+class SimilarListsRequest(SimilarListsQuery):
+    """A list sent along. It is used for this answer and not stored; its name is used where no item of it is known."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [PLAYLIST | {"order": "free"}]})
+
+    item_ids: ItemIds = Field([], description="In order; repeats count")
+    name: PlaylistName | None = Field(
+        None, description="Compared with other names where no item is known, and only there"
+    )
+
+
+class ContinueRequest(RequestModel):
+    """A list sent along, and how it should go on. A list without items is continued by its name."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [PLAYLIST | {"alternatives": 3}]})
+
+    item_ids: ItemIds = Field([], description="In order; may be empty with a name")
+    name: PlaylistName | None = None
+    k: AnswerCount = Field(10, strict=True, description="Items of each continuation")
+    alternatives: int = Field(1, strict=True, ge=1, le=MAX_ALTERNATIVES, description="How many continuations")
+    repeats: bool = Field(False, strict=True, description="May items of the list come back?")
+    order: Order | None = Field(
+        None, description="Does the order of the items count? Left out: it does, where that can be"
+    )
+    encoder: PartName | None = Field(
+        None, description="Part that continues; left out: all, blended", examples=["continue"]
+    )
+    exclude: ItemIds = Field([], description="Item ids not to show")
+    strength: Penalty = Field(STRENGTH, description="What an item loses for each earlier alternative that holds it")
+    same_group: Penalty = Field(
+        0.0, description="What an item loses for each earlier one that shares its artist or brand"
+    )
+    most_of_group: int | None = Field(
+        None, strict=True, ge=1, le=1000, description="Most items of one artist or brand in a continuation"
+    )
+    explain: bool = Field(False, strict=True, description="With each item, the items of the list that speak for it")
+
+    def options(self) -> ContinueOptions:
+        return ContinueOptions(
+            k=self.k,
+            alternatives=self.alternatives,
+            repeats=self.repeats,
+            order=self.order,
+            encoder=self.encoder or None,
+            exclude=tuple(self.exclude),
+            strength=self.strength,
+            same_group=self.same_group,
+            most_of_group=self.most_of_group,
+            explain=self.explain,
+        )

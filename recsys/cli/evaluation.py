@@ -1,0 +1,161 @@
+"""The command that evaluates a bundle, and the tables of its figures."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.status import Status
+from rich.table import Table
+from rich.text import Text
+
+from recsys.cli.options import Bundle, Seed
+from recsys.cli.shared import console, device, fail, open_store, prepare
+from recsys.settings import Settings
+
+if TYPE_CHECKING:
+    from recsys.evaluation.continuation_protocol import ContinuationRow
+    from recsys.evaluation.probe_classifiers import Probed
+    from recsys.evaluation.ranking_eval import PartMetrics
+    from recsys.evaluation.report import Report
+    from recsys.store import Store
+    from recsys.training.plan import Progress
+
+
+def evaluate(
+    bundle: Bundle = None,
+    out: Annotated[Path, typer.Option(help="Folder for report.json and the plot.")] = Path("artifacts/evaluation"),
+    seed: Seed = 0,
+    protocol: Annotated[
+        Literal["next-item", "playlist-probes", "playlist-continuation"],
+        typer.Option(
+            help="What is asked: what comes next, what the vectors of lists have kept, or what continues a list."
+        ),
+    ] = "next-item",
+    category: Annotated[
+        str | None, typer.Option(help="For playlist-probes: the attribute that says what a list is of.")
+    ] = None,
+) -> None:
+    """Measure every part and every baseline on what was withheld: table, JSON and plot."""
+    settings = Settings()
+    prepare(settings, seed=seed)
+    if category and protocol != "playlist-probes":
+        fail(f"--category {category} goes with --protocol playlist-probes")
+    with open_store(settings) as store:
+        match protocol:
+            case "playlist-probes":
+                run_probes(store, bundle=bundle, out=out, category=category)
+            case "playlist-continuation":
+                run_continuation(store, bundle=bundle, out=out)
+            case "next-item":
+                run_evaluation(store, bundle=bundle, out=out, seed=seed, device=device(settings))
+
+
+def run_continuation(store: "Store", *, bundle: str | None, out: Path) -> None:
+    """Measures the continuation of lists, prints the rows and writes them to `continuation.json`."""
+    from recsys.evaluation.continuation_protocol import evaluate_continuations
+
+    with console.status("continuing the lists held out"):
+        rows = list(evaluate_continuations(store, uri=bundle))
+    console.print(_continuation_table(rows))
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / "continuation.json"
+    path.write_text(json.dumps([asdict(row) for row in rows], indent=1), encoding="utf-8")
+    console.print(f"written: {path}", soft_wrap=True)
+
+
+def _continuation_table(rows: "Iterable[ContinuationRow]") -> Table:
+    table = Table(
+        "part", "seeds", "order", "lists", "R-precision", "NDCG@500", "clicks", "of trained items", "cold found"
+    )
+    for row in rows:
+        by_item = ("" if interval is None else f"{interval.mean:.4f}" for interval in (row.trained, row.cold))
+        figures = (str(row.r_precision), str(row.ndcg), f"{row.clicks.mean:.2f}", *by_item)
+        table.add_row(row.part, str(row.seeds), row.order, str(row.lists), *figures)
+    return table
+
+
+def run_evaluation(store: "Store", *, bundle: str | None, out: Path, seed: int, device: str) -> "Report":
+    """Measures, prints, and notes the figures in the bundle."""
+    from recsys.bundle_io import add_figures
+    from recsys.evaluation.plots import save_plots
+    from recsys.evaluation.run import evaluate as measure
+
+    with console.status("evaluating") as status:
+        report = _follow_evaluation(measure(store, uri=bundle, seed=seed, device=device), status)
+    assert report.bundle is not None
+    add_figures(report.bundle, {name: {"test": figures} for name, figures in report.figures().items()})
+    console.print(_report_table(report))
+    console.print("95 % bootstrap intervals over users; the difference is of NDCG@10, paired by user")
+    files = (report.save(out), *save_plots(report, out))
+    console.print(f"written: {', '.join(map(str, files))}", soft_wrap=True)
+    return report
+
+
+def _follow_evaluation(facts: "Iterable[Progress | PartMetrics | Report]", status: Status) -> "Report":
+    """Shows each fact of an evaluation in `status` and returns the report at its end."""
+    from recsys.evaluation.ranking_eval import PartMetrics
+    from recsys.evaluation.report import Report
+    from recsys.training.plan import Progress
+
+    report: Report | None = None
+    for fact in facts:
+        match fact:
+            case Progress():
+                status.update(Text(f"{fact.part} {fact.fact}"))
+            case PartMetrics():
+                status.update(f"evaluated {fact.name}")
+            case Report():
+                report = fact
+    assert report is not None
+    return report
+
+
+def _report_table(report: "Report") -> Table:
+    title = f"{report.protocol}, {report.users:,} users, {report.items:,} items, seed {report.seed}"
+    table = Table("part", "NDCG@10", "hit@10", "MRR", "coverage", f"minus {report.reference}", title=title)
+    for row in report.rows:
+        difference = "" if row.difference is None else str(row.difference)
+        figures = (str(row.ndcg), f"{row.hit.mean:.4f}", f"{row.mrr.mean:.4f}", f"{row.coverage:.3f}")
+        table.add_row(row.name, *figures, difference)
+    return table
+
+
+def run_probes(store: "Store", *, bundle: str | None, out: Path, category: str | None) -> "list[Probed]":
+    """Probes the list encoders, prints the rows and writes them."""
+    from recsys.evaluation.plots import save_probe_plot
+    from recsys.evaluation.probe_classifiers import save_probes
+    from recsys.evaluation.probe_protocol import probe_bundle
+
+    with console.status("probing") as status:
+        rows = _follow_probes(probe_bundle(store, uri=bundle, category=category), status)
+    console.print(_probes_table(rows))
+    console.print(
+        "95 % bootstrap intervals over lists; the classifier that is better where it is tuned speaks, 5 seeds; "
+        "recommendation: the share of the 1 to 100 nearest lists that are of a list's class"
+    )
+    console.print(f"written: {save_probes(rows, out)}, {save_probe_plot(rows, out)}", soft_wrap=True)
+    return rows
+
+
+def _follow_probes(facts: "Iterable[str | Probed]", status: Status) -> "list[Probed]":
+    """Prints the remarks among `facts` and returns the rows."""
+    rows = []
+    for fact in facts:
+        if isinstance(fact, str):
+            console.print(fact, soft_wrap=True)
+        else:
+            rows.append(fact)
+            status.update(f"{fact.encoder}: {fact.probe}")
+    return rows
+
+
+def _probes_table(rows: "Iterable[Probed]") -> Table:
+    table = Table("question", "encoder", "right", "sd of seeds", "chance", "logistic", "one layer", "lists")
+    for row in rows:
+        by_classifier = ("" if accuracy is None else f"{accuracy:.4f}" for accuracy in (row.logistic, row.layer))
+        figures = (f"{row.spread:.4f}", f"{row.chance:.3f}", *by_classifier, f"{row.lists:,}")
+        table.add_row(row.probe, row.encoder, str(row.accuracy), *figures)
+    return table

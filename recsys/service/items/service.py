@@ -1,0 +1,219 @@
+"""Answers questions about items: for users, histories, items and texts."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from recsys.data.history import NO_ROWS, History
+from recsys.errors import Degraded, InvalidRequest, NotFound, NotReady, RecsysError
+from recsys.ranking import pipeline
+from recsys.ranking.filters import allowed
+from recsys.ranking.pipeline import Ranking, RankingOptions
+from recsys.retrieval.source import Query
+from recsys.retrieval.truncation import Truncation
+from recsys.service.items import warnings
+from recsys.service.items.answers import scored_items
+from recsys.service.items.questions import MAX_HISTORY, MAX_K, Answer, Options, Question
+from recsys.service.state.live import LiveState
+from recsys.service.state.snapshot import Snapshot
+from recsys.service.state.text_service import readable
+from recsys.store.journal import Journal
+from recsys.store.records import Impression
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A validated question: which part answers, at which truncation, with which filters. For texts the query vector is filled in
+    later."""
+
+    question: Question
+    part: str
+    truncation: Truncation | None
+    query: Query
+    degraded: list[Degraded]
+
+    @property
+    def batch_key(self) -> RankingOptions:
+        """Questions with equal keys are ranked together."""
+        options = self.question.options
+        return RankingOptions(
+            part=self.part,
+            k=options.k,
+            truncation=self.truncation,
+            fill=self.question.text is None,
+            explain=options.explain,
+        )
+
+
+class ItemService:
+    """Answers for any number of threads, each from one snapshot of `state`; impressions go to `journal`."""
+
+    def __init__(self, state: LiveState, journal: Journal) -> None:
+        self._state, self._journal = state, journal
+
+    def answer(self, questions: Sequence[Question]) -> list[Answer | RecsysError]:
+        """An answer to each question, or the error that it raises. Together they cost less than one by one."""
+        self._state.poll_changes()
+        snapshot = self._state.snapshot
+        answers: dict[int, Answer | RecsysError] = {}
+        batches: dict[RankingOptions, list[tuple[int, _Prepared]]] = {}
+        for number, question in enumerate(questions):
+            try:
+                prepared = self._prepare(snapshot, question)
+            except RecsysError as error:
+                answers[number] = error
+            else:
+                batches.setdefault(prepared.batch_key, []).append((number, prepared))
+        for options, batch in batches.items():
+            numbers, prepared_batch = [number for number, _ in batch], [prepared for _, prepared in batch]
+            answers |= dict(zip(numbers, self._answer_batch(snapshot, prepared_batch, options), strict=True))
+        return [answers[number] for number in range(len(questions))]
+
+    def history_of_items(self, item_ids: Sequence[str], degraded: list[Degraded]) -> History:
+        """The history that `item_ids` make, oldest first; warnings of unknown items are added to `degraded`.
+
+        Raises:
+            InvalidRequest: it is too long.
+        """
+        if len(item_ids) > MAX_HISTORY:
+            raise InvalidRequest(f"a history of {len(item_ids)} items: send the last {MAX_HISTORY} at most")
+        snapshot = self._state.snapshot
+        degraded += snapshot.unknown(item_ids, what="history", why="unknown items left out")
+        history = History.undated(snapshot.catalogue.rows(item_ids))
+        if not len(history):
+            degraded.append(warnings.no_known_item())
+        return history
+
+    def rank_users(self, users: Sequence[tuple[str, History]], options: Options) -> Ranking:
+        """The best rows for users of these histories, as `answer` finds them: what batch scoring writes.
+
+        Raises:
+            InvalidRequest: `k` or `encoder` is out of range.
+        """
+        snapshot = self._state.snapshot
+        part = snapshot.items.part_name(options.encoder)
+        truncation, _ = snapshot.items.choose_truncation(part, layers=options.layers, dims=options.dims)
+        queries = [self._query(snapshot, history, options, part=part, user_id=user_id) for user_id, history in users]
+        how = RankingOptions(part=part, k=options.k, truncation=truncation, fill=True, explain=options.explain)
+        return pipeline.rank(snapshot.items, queries, how)
+
+    def unsupported_options(self, options: Options) -> list[Degraded]:
+        """Warnings of `options` that no answer follows: a truncation that the part does not offer."""
+        items = self._state.snapshot.items
+        part = items.part_name(options.encoder)
+        return items.choose_truncation(part, layers=options.layers, dims=options.dims)[1]
+
+    @property
+    def include_seen(self) -> bool:
+        """May items of the history come back, when the request does not say?"""
+        bundle = self._state.snapshot.bundle
+        return bool(bundle and bundle.about.get("include_seen", False))
+
+    def _prepare(self, snapshot: Snapshot, question: Question) -> _Prepared:
+        options = question.options
+        part = (
+            snapshot.items.part_name(options.encoder) if question.text is None else self._text_part(snapshot, options)
+        )
+        truncation, degraded = snapshot.items.choose_truncation(part, layers=options.layers, dims=options.dims)
+        question, history = self._history(snapshot, question, part, degraded)
+        degraded += warnings.of_state(self._state, snapshot) + warnings.of_options(snapshot, options)
+        query = self._query(snapshot, history, question.options, part=part, user_id=question.user_id)
+        if question.domain is not None and self._state.texts:
+            allowed, more = self._state.texts.restrict_to_domain(question.domain, snapshot.catalogue, query.allowed)
+            query, degraded = replace(query, allowed=allowed), degraded + more
+            if snapshot.catalogue.of_domain(question.domain) is None:
+                question = replace(question, domain=None)  # all items are searched, so all experts encode the query
+        return _Prepared(question, part, truncation, query, degraded)
+
+    def _history(
+        self, snapshot: Snapshot, question: Question, part: str, degraded: list[Degraded]
+    ) -> tuple[Question, History]:
+        """The question with what its kind implies, and the history that it is about."""
+        match question:
+            case Question(user_id=str() as user_id, history=None, item_id=None, text=None):
+                history = self._state.histories.get(user_id)
+                if not len(history):
+                    degraded.append(warnings.unknown_user(user_id))
+                return question, history
+            case Question(user_id=None, history=Sequence() as item_ids, item_id=None, text=None):
+                return question, self.history_of_items(item_ids, degraded)
+            case Question(user_id=None, history=None, item_id=str() as item_id, text=None):
+                row = self._active_row(snapshot, item_id)
+                if snapshot.items.answers_only_by_text(part) and self._state.texts and self._state.texts.is_silent(row):
+                    degraded.append(warnings.item_without_text(part))
+                options = replace(question.options, include_seen=False)
+                return replace(question, options=options), History.undated(snapshot.catalogue.rows([item_id]))
+            case Question(user_id=None, history=None, item_id=None, text=str() as text):
+                return replace(question, text=readable(text)), History.undated(NO_ROWS)
+        raise InvalidRequest("give either a user, a history, an item or a text")
+
+    def _active_row(self, snapshot: Snapshot, item_id: str) -> int:
+        row = snapshot.catalogue.row(item_id)
+        if row is None or row >= len(snapshot.catalogue) or not snapshot.catalogue.active[row]:
+            raise NotFound(f"unknown item {item_id!r}: PUT it first or leave it out")
+        return row
+
+    def _text_part(self, snapshot: Snapshot, options: Options) -> str:
+        """The part that answers texts."""
+        if snapshot.bundle is None:
+            raise NotReady("; ".join(self._state.problems))
+        if not options.encoder:
+            return snapshot.items.text_search_part()
+        part = snapshot.items.part_name(options.encoder)
+        can = snapshot.items.capabilities(part)
+        if can is None or not can.answers_texts:
+            raise InvalidRequest(f"part {part!r} cannot be asked a text: leave `encoder` out")
+        return part
+
+    def _query(
+        self, snapshot: Snapshot, history: History, options: Options, *, part: str, user_id: str | None = None
+    ) -> Query:
+        if not 1 <= options.k <= MAX_K:
+            raise InvalidRequest(f"k={options.k}: ask for 1 to {MAX_K} items")
+        include_seen = self.include_seen if options.include_seen is None else options.include_seen
+        without = [] if include_seen else [history.rows]
+        if options.exclude:
+            without.append(snapshot.catalogue.rows(options.exclude))
+        only = None if options.allow is None else snapshot.catalogue.rows(options.allow)
+        flags = allowed(snapshot.catalogue.active, only=only, without=without)
+        if self._state.texts and snapshot.items.answers_only_by_text(part):
+            flags = self._state.texts.with_text(flags)
+        return Query(history, flags, user_id=user_id)
+
+    def _answer_batch(
+        self, snapshot: Snapshot, batch: Sequence[_Prepared], options: RankingOptions
+    ) -> Sequence[Answer | RecsysError]:
+        try:
+            queries = self._queries(snapshot, batch)
+        except RecsysError as error:
+            return [error] * len(batch)
+        ranking = pipeline.rank(snapshot.items, queries, options)
+        return [self._to_answer(snapshot, prepared, ranking, i) for i, prepared in enumerate(batch)]
+
+    def _queries(self, snapshot: Snapshot, batch: Sequence[_Prepared]) -> list[Query]:
+        """The queries of a batch; texts, all for one part and truncation, are encoded together."""
+        if batch[0].question.text is None:
+            return [prepared.query for prepared in batch]
+        assert self._state.texts is not None
+        texts = [(prepared.question.text or "", prepared.question.domain) for prepared in batch]
+        source = snapshot.items.source(batch[0].part, batch[0].truncation)
+        vectors = self._state.texts.query_vectors(source, texts)
+        for prepared, (text, _) in zip(batch, texts, strict=True):
+            prepared.degraded.extend(self._state.texts.warnings(text))
+        return [replace(prepared.query, vector=vector) for prepared, vector in zip(batch, vectors, strict=True)]
+
+    def _to_answer(self, snapshot: Snapshot, prepared: _Prepared, ranking: Ranking, query: int) -> Answer:
+        """The answer, whose impression is on its way to the store."""
+        question = prepared.question
+        answer = Answer(
+            request_id=question.request_id or uuid.uuid4().hex,
+            bundle=snapshot.bundle.uri if snapshot.bundle else None,
+            encoder=prepared.part,
+            items=scored_items(snapshot.catalogue, ranking, query),
+            degraded=(*prepared.degraded, *ranking.degraded(query)),
+        )
+        item_ids = [item.item_id for item in answer.items]
+        shown_at = datetime.now(UTC)
+        self._journal.add(Impression(answer.request_id, question.user_id, answer.bundle, item_ids, shown_at))
+        return answer

@@ -1,0 +1,118 @@
+"""What parts for items, and the lists of a blend, learn from; and parts of earlier runs that fit them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from features.splits import TEST, VALIDATION
+from recsys.bundle import Bundle, Part
+from recsys.bundle_io import load_bundle
+from recsys.data.build import dataset
+from recsys.data.dataset import Dataset
+from recsys.data.playlists import Playlists, playlists
+from recsys.encoders.base import TextEncoder, Vectors
+from recsys.encoders.cache import stored_vectors
+from recsys.encoders.catalogue import CatalogueTextEncoder
+from recsys.encoders.catalogue_parts import KIND as ITEM_TEXT
+from recsys.encoders.resolve import text_encoder
+from recsys.errors import BundleError, NotReady
+from recsys.retrieval.registry import restore_source
+from recsys.store import Store
+from recsys.training.plan import Plan
+from recsys.training.recipes import TwoStageFit
+
+PRE_VALIDATION = "early"
+"""Folder inside a one-part bundle with the part as it was before it saw validation."""
+
+
+REPEAT_SHARE = 0.2
+"""From this share of repeated events on, items of the history may come back in answers."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingInputs:
+    """What parts for items learn from, and the plan that the data decide."""
+
+    data: Dataset
+    text: Vectors
+    plan: Plan
+    text_encoder: TextEncoder
+    carried_encoder: Mapping[str, Part] = field(default_factory=dict)
+    """A trained text encoder, which goes into every bundle that stands on it."""
+
+
+def load_inputs(store: Store, plan: Plan, *, encoder: Part | None = None) -> TrainingInputs:
+    """The data set of the store under `plan.protocol` with its text vectors; `include_seen` follows the data.
+
+    The texts are read by `encoder` where a bundle carries one, else by the one that the plan names.
+
+    Raises:
+        NotReady: there are no events, or too few in each history.
+        ConfigError: the text encoder cannot be loaded.
+    """
+    data = dataset(store, holdout=plan.protocol)
+    if not (data.folds == VALIDATION).any() or not (data.folds == TEST).any():
+        raise NotReady(f"no events to choose settings on under {plan.protocol}: import histories of 3 or more events")
+    reader = CatalogueTextEncoder.from_part(encoder, device=plan.device) if encoder else installed_encoder(plan)
+    text = stored_vectors(store, reader, data.item_ids, data.texts, data.domains or None)
+    include_seen = store.repeat_share() >= REPEAT_SHARE
+    plan = replace(plan, text_encoder_hash=reader.hash, include_seen=include_seen)
+    return TrainingInputs(
+        data, text, plan, reader, {} if reader.bundled_part is None else {reader.name: reader.bundled_part}
+    )
+
+
+def installed_encoder(plan: Plan) -> TextEncoder:
+    return text_encoder(plan.text_encoder, device=plan.device)
+
+
+def lists_over(store: Store, inputs: TrainingInputs) -> Playlists:
+    """The playlists of the store over the catalogue of this run."""
+    lists = playlists(store, seed=inputs.plan.seed)
+    if lists.data.item_ids != inputs.data.item_ids:
+        raise BundleError("items were written while the run went on: train again")
+    return lists
+
+
+def included_encoder(bundle: Bundle, lists: Playlists | None, inputs: TrainingInputs) -> Part:
+    """The list encoder of a one-part bundle, which has learned the catalogue and the lists of this run, without those that
+    this run withholds.
+
+    Raises:
+        BundleError: it has not.
+    """
+    uri, about = bundle.uri, bundle.about
+    if lists is None:
+        raise BundleError(f"{uri} encodes lists, and this run has none: import playlists and train `blend`")
+    if about["deploy"]:
+        raise BundleError(f"{uri} has learned every list, and none is left to weigh it with: train it without --deploy")
+    if about["seed"] != inputs.plan.seed:
+        raise BundleError(f"{uri} withheld the lists of seed {about['seed']}, not {inputs.plan.seed}: choose one seed")
+    if about["data"]["hash"] != lists.data.hash:
+        raise BundleError(f"{uri} was trained on other lists or items than the store holds now: train it again")
+    part = bundle.part(bundle.default)
+    if part.config["recipe"]["text_encoder"]:
+        _check_text_encoder(bundle, inputs)
+    return part
+
+
+def included_fits(bundle: Bundle, inputs: TrainingInputs) -> dict[str, TwoStageFit]:
+    """The parts of a one-part bundle with what they were before they saw validation."""
+    uri = bundle.uri or ""
+    parts = {name: part for name, part in bundle.parts.items() if part.kind != ITEM_TEXT}
+    if not parts:
+        raise BundleError(
+            f"{uri} holds a text encoder alone, not a part to blend: set RECSYS_TEXT_ENCODER={uri} and leave `--with` out"
+        )
+    selection = load_bundle(f"{uri.rstrip('/')}/{PRE_VALIDATION}")
+    if bundle.about["data"]["hash"] != inputs.data.hash:
+        raise BundleError(f"{uri} was trained on other events than the store holds now: train it again")
+    if any(restore_source(part).text_encoder for part in parts.values()):
+        _check_text_encoder(bundle, inputs)
+    return {name: TwoStageFit(selection.part(name), part) for name, part in parts.items()}
+
+
+def _check_text_encoder(bundle: Bundle, inputs: TrainingInputs) -> None:
+    if not inputs.text_encoder.has_weights(bundle.about["text_encoder_hash"]):
+        raise BundleError(
+            f"{bundle.uri} stands on another text encoder than this run: train it again, or set RECSYS_TEXT_ENCODER"
+        )
