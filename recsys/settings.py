@@ -32,6 +32,9 @@ class Settings(BaseSettings):
         Literal["auto", "exact", "funnel", "hnsw", "ivf-pq"],
         Field(description="How vectors of a trained text encoder are searched; `auto`: as suits their number"),
     ] = "auto"
+    text_lag: Annotated[
+        float, Field(ge=0, description="Seconds until texts that another process wrote count, once they are encoded")
+    ] = 2.0
     host: Annotated[str, Field(description="Address to listen on")] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="Port to listen on; 0 takes a free one")] = 8000
     device: Annotated[str, Field(description="torch device; `auto` takes CUDA where there is one")] = "auto"

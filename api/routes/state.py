@@ -24,11 +24,11 @@ async def health() -> Health:
 
 @router.get("/readyz", response_model=Ready, responses=error_responses(503))
 async def ready(request: Request, recommender: RecommenderDep) -> Ready | Response:
-    """200 when recommendations come from a trained bundle, else 503 with the reasons."""
+    """200 when recommendations come from a trained bundle, with what does not count yet; else 503 with the reasons."""
     readiness = recommender.readiness()
-    if readiness.ready:
-        return Ready(ready=True, reasons=[])
     reasons = list(readiness.reasons)
+    if readiness.ready:
+        return Ready(ready=True, reasons=reasons)
     return problem(request.state.request_id, 503, "; ".join(reasons), reasons=reasons)
 
 

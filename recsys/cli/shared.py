@@ -105,6 +105,7 @@ def open_recommender(settings: Settings, *, bundle: str | None = None) -> Iterat
             bundle=bundle,
             device=device(settings),
             text_index=settings.text_index,
+            text_lag=settings.text_lag,
             indexes=settings.indexes,
         )
         try:

@@ -16,7 +16,7 @@ from recsys.service.items.service import ItemService
 from recsys.service.models import described
 from recsys.service.playlists.service import PlaylistService
 from recsys.service.state.catalogue import Catalogue
-from recsys.service.state.live import LiveState
+from recsys.service.state.live import TEXT_LAG, LiveState
 from recsys.store import Store
 from recsys.store.journal import Journal
 from recsys.store.records import Event, EventDraft, Item, ItemDraft, Playlist
@@ -27,8 +27,8 @@ class Recommender:
 
     `bundle` is the URI of the one to serve; without it the store's active bundle is served, and popular items where there
     is none or it is damaged. `text_index` is how the vectors of a text encoder inside the bundle are searched, at each of its
-    truncations; indexes that take long to build outlive the process in the folder `indexes`, if one is given. `lists` answers
-    questions about lists.
+    truncations; indexes that take long to build outlive the process in the folder `indexes`, if one is given. Texts that other
+    processes wrote count at most `text_lag` seconds after they were encoded. `lists` answers questions about lists.
 
     Raises (constructor):
         BundleError: the bundle named cannot be read.
@@ -43,15 +43,19 @@ class Recommender:
         device: str = "cpu",
         text_index: Kind = "auto",
         indexes: Path | None = None,
+        text_lag: float = TEXT_LAG,
     ) -> None:
         self._store = store
-        self._live = LiveState(store, bundle=bundle, device=device, text_index=text_index, indexes=indexes)
+        self._live = LiveState(
+            store, bundle=bundle, device=device, text_index=text_index, indexes=indexes, text_lag=text_lag
+        )
         self._journal = Journal(store.add_impressions)
         self._items = ItemService(self._live, self._journal)
         self.lists = PlaylistService(store, self._live)
 
     def close(self) -> None:
-        """Writes the last impressions. The store stays open: it belongs to the caller."""
+        """Stops following the store and writes the last impressions. The store stays open: it belongs to the caller."""
+        self._live.close()
         self._journal.close()
 
     # Questions
@@ -120,7 +124,7 @@ class Recommender:
 
     def put_items(self, drafts: Sequence[ItemDraft]) -> list[Item]:
         """Stores the items and makes them recommendable for the next request."""
-        with self._live.writing():
+        with self._live.writing([draft.item_id for draft in drafts]):
             return self._store.put_items(drafts)
 
     def delete_item(self, item_id: str) -> None:
@@ -183,7 +187,7 @@ class Recommender:
 
     def readiness(self) -> Readiness:
         """Ready means that a trained bundle answers."""
-        return Readiness(self._live.snapshot.bundle is not None, self._live.problems)
+        return Readiness(self._live.snapshot.bundle is not None, (*self._live.problems, *self._live.delays))
 
     def warm_up(self) -> None:
         """Loads the text encoders and encodes the stored lists now, so that the first question does not wait for them."""

@@ -1,4 +1,5 @@
-"""The main job under load: requests a second, memory, batch, filters, imports, kills, cold items on the other replica.
+"""The main job under load: requests a second, memory, batch, filters, imports, kills, cold items on the other replica,
+answers while another process imports.
 
     make bench NAME=strength DATA=FOLDER [ROW=serving]
 
@@ -15,6 +16,7 @@ from tests.benchmarks import (
     strength_memory,
     strength_recall,
     strength_serving,
+    strength_sync,
 )
 from tests.benchmarks.harness import main
 
@@ -26,6 +28,7 @@ BENCHES = (
     | strength_cold.BENCHES
     | strength_imports.BENCHES
     | strength_durability.BENCHES
+    | strength_sync.BENCHES
 )
 
 if __name__ == "__main__":

@@ -88,12 +88,12 @@ def _below(one: Recommender, other: Recommender, store: Store) -> tuple[np.ndarr
 
 
 def _until_known(replica: Recommender, item_id: str) -> float:
-    """Seconds until the replica has answered a question about the item, which takes all that was written with it into account."""
+    """Seconds until the replica has answered a question about the item, by its text, too."""
     started = time.monotonic()
     while time.monotonic() < started + 60:
         with suppress(NotFound):
-            replica.similar(item_id)
-            return time.monotonic() - started
+            if not any(warning.what == "texts" for warning in replica.similar(item_id).degraded):
+                return time.monotonic() - started
         time.sleep(0.01)
     return math.inf
 

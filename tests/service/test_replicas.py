@@ -8,12 +8,18 @@ import pytest
 
 from recsys.errors import StoreError
 from recsys.service import Options, Recommender
-from recsys.service.state import live
+from recsys.service.state import background_sync
 from recsys.store import Store
 from recsys.store.records import EventDraft, ItemDraft
 from tests.worlds import Planted, fill
 
 Replicas = tuple[Recommender, Recommender]
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine may take its time."""
+    monkeypatch.setattr(background_sync, "MAX_WAIT", 5.0)
 
 
 @pytest.fixture
@@ -31,7 +37,7 @@ def replicas(database_url: str, trained: Planted) -> Iterator[Replicas]:
 
 
 def wait() -> None:
-    time.sleep(live.POLL_SECONDS + 0.01)
+    time.sleep(background_sync.POLL_SECONDS + 0.01)
 
 
 def shown(recommender: Recommender, start: str) -> list[str]:
@@ -86,11 +92,11 @@ def test_an_event_of_an_item_that_came_later_is_not_lost(replicas: Replicas, tra
     """The other replica may read the event before it knows the item; once it does, the event counts."""
     one, two = replicas
     twin = one.item(next(iter(trained.world.successor)))
-    two._live.next_poll = time.monotonic() + 60  # as if it had just asked
+    two._live._sync.next_poll = time.monotonic() + 60  # as if it had just asked
     one.put_items([ItemDraft(item_id="late", title=twin.title, attributes=twin.attributes)])
     one.add_events([EventDraft(user_id="eager", item_id="late")])
     assert [one.what for one in two.recommend(user_id="eager").degraded] == ["user"]
-    two._live.next_poll = 0
+    two._live._sync.next_poll = 0
     two.recommend(user_id="eager")  # applies the item
     answer = two.recommend(user_id="eager", options=Options(encoder="text", k=1))
     assert answer.items[0].item_id == twin.item_id

@@ -86,7 +86,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Whether recommendations come from a trained bundle, and if not, what is missing."""
+    """Whether recommendations come from a trained bundle; what is missing, or still on its way."""
 
     ready: bool
     reasons: tuple[str, ...]

@@ -21,14 +21,14 @@ def item_without_text(part: str) -> Degraded:
 
 
 def of_state(state: LiveState, snapshot: Snapshot) -> list[Degraded]:
-    """That no trained bundle answers, or that the store does not."""
+    """That no trained bundle answers, that the store does not, or that texts follow."""
     warnings = []
     if not snapshot.recommends:
         warnings.append(Degraded("bundle", f"{'; '.join(state.problems)}: popular items are shown"))
     if state.store_unreachable:
         reason = "the database does not answer: what was written meanwhile may be missing"
         warnings.append(Degraded("store", reason))
-    return warnings
+    return [*warnings, *(Degraded("texts", delay) for delay in state.delays)]
 
 
 def of_options(snapshot: Snapshot, options: Options) -> list[Degraded]:

@@ -6,8 +6,7 @@ another process, replaces the snapshot; who took the old one works on it to the 
 
 import logging
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from recsys.bundle_io import load_bundle
+from recsys.encoders.base import Vectors
 from recsys.errors import BundleError, StoreError
 from recsys.indexes.build import Kind
 from recsys.retrieval.lists.serving import list_serving_model
@@ -22,21 +22,26 @@ from recsys.retrieval.popular import POPULAR
 from recsys.retrieval.serving import ServingModel, popular_only, serving_model
 from recsys.service.items.questions import MAX_HISTORY
 from recsys.service.state.background_rebuild import BackgroundRebuild
+from recsys.service.state.background_sync import BackgroundSync
 from recsys.service.state.catalogue import Catalogue
 from recsys.service.state.history_cache import HistoryCache
 from recsys.service.state.snapshot import NO_LISTS, Snapshot
+from recsys.service.state.text_backlog import TextBacklog
 from recsys.service.state.text_service import TextService
 from recsys.store import Store
 from recsys.store.records import Item
 
 log = logging.getLogger(__name__)
 
-POLL_SECONDS = 0.2
-"""Seconds after which the store is asked again whether another process wrote something."""
+TEXT_LAG = 2.0
+"""Seconds after which encoded texts count in answers, at most. Each time all vectors are copied once."""
 
 
 class LiveState:
     """The snapshot, the histories and the text service behind it. Any number of threads may read; writers take turns.
+
+    What this process writes counts in the next answer. What others write follows in the background: items at the next poll, and
+    their texts once they are encoded, within `text_lag` seconds after that.
 
     `texts` is None while no bundle answers; `store_unreachable` says that the store did not answer lately.
 
@@ -46,14 +51,23 @@ class LiveState:
     """
 
     def __init__(
-        self, store: Store, *, bundle: str | None, device: str, text_index: Kind, indexes: Path | None
+        self,
+        store: Store,
+        *,
+        bundle: str | None,
+        device: str,
+        text_index: Kind,
+        indexes: Path | None,
+        text_lag: float = TEXT_LAG,
     ) -> None:
         self._store, self._device, self._text_index, self._indexes = store, device, text_index, indexes
         self._writing = threading.RLock()
         self._problems: tuple[str, ...] = ()
         self.store_unreachable = False
         self._rebuild = BackgroundRebuild(lambda: self.snapshot, self._exchange)
-        self._seen_version, self.next_poll = store.changes(), 0.0
+        self._backlog = TextBacklog(lag=text_lag)
+        self._sync = BackgroundSync(self._follow)
+        self._seen_version = store.changes()
         self.texts: TextService | None = None
         self.snapshot = self._load(bundle)
         self._add_stored_items()
@@ -61,25 +75,28 @@ class LiveState:
         self.histories = HistoryCache(store, self.snapshot.catalogue.row, limit=MAX_HISTORY)
 
     def poll_changes(self) -> None:
-        """Applies what other processes wrote, where the store was not asked lately. While it is applied, others go on."""
-        if time.monotonic() < self.next_poll or not self._writing.acquire(blocking=False):
-            return
-        try:
-            self._apply()
-            self.store_unreachable = False
-        except StoreError:
-            log.exception("changes of other processes were not read")
-            self.store_unreachable = True
-        finally:
-            self.next_poll = time.monotonic() + POLL_SECONDS
-            self._writing.release()
+        """Has what other processes wrote applied in the background, where the store was not asked lately."""
+        self._sync.poke()
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
-        """What is written to the store inside is part of every answer afterwards. Nothing is applied when it fails."""
+    def writing(self, item_ids: Collection[str] = ()) -> Iterator[None]:
+        """What is written to the store inside is part of every answer afterwards, `item_ids` by their texts, too. Nothing is
+        applied when it fails."""
         with self._writing:
             yield
-            self._apply()
+            self._apply(item_ids)
+        if self._backlog.has_items:
+            self._sync.start()
+
+    @property
+    def delays(self) -> tuple[str, ...]:
+        """What of other processes does not count yet."""
+        texts = len(self._backlog)
+        return (
+            (f"the texts of {texts:,} items written by other processes do not count yet: being encoded",)
+            if texts
+            else ()
+        )
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -95,16 +112,47 @@ class LiveState:
         """Waits until indexes that are being renewed in the background are in their places."""
         self._rebuild.wait()
 
+    def wait_for_changes(self) -> None:
+        """Waits until all that other processes have written is part of the next answer."""
+        self._sync.start()
+        self._sync.wait()
+
+    def close(self) -> None:
+        """Stops following the store."""
+        self._sync.close()
+
     def _exchange(self, change: Callable[[Snapshot], Snapshot]) -> None:
         with self._writing:
             self.snapshot = change(self.snapshot)
 
-    def _apply(self) -> None:
-        """Makes everything that the store holds by now part of the next answer. Writers take turns."""
+    def _follow(self) -> bool:
+        """Applies what other processes wrote and encodes some of the texts; True while texts are left. Answers go on."""
+        try:
+            with self._writing:
+                self._apply()
+                items = self._backlog.first()
+            exits = self._try_to_encode(items)  # takes long: others write meanwhile
+            with self._writing:
+                self._backlog.encoded(items, exits)
+                if self.texts and self._backlog.is_due:
+                    self._take_in(*self._backlog.take(self.texts.is_current))
+                    self._rebuild.start_if_due()
+            self.store_unreachable = False
+        except StoreError:
+            log.exception("changes of other processes were not read")
+            self.store_unreachable = True
+            return False
+        return self._backlog.has_items
+
+    def _apply(self, encode_now: Collection[str] = ()) -> None:
+        """Makes everything that the store holds by now part of the next answer; texts of other items than `encode_now` follow.
+        Writers take turns."""
         version = self._store.changes()
         if version != self._seen_version:
             if items := self._store.items_since(self._seen_version):
-                self._encode(self._publish(items))
+                changed, ours = self._publish(items), set(encode_now)
+                self._encode([item for item in changed if item.item_id in ours])
+                self._backlog.add(item for item in changed if item.item_id not in ours)
                 self._rebuild.start_if_due()
             self.histories.invalidate()
             self._seen_version = version
@@ -164,16 +212,30 @@ class LiveState:
 
     def _encode(self, items: Sequence[Item]) -> None:
         """Gives the sources the texts of `items`."""
-        if self.texts and items:
-            live = self.snapshot
-            try:
-                exits = self.texts.encode_changed(items)
-            except StoreError:
-                raise
-            except Exception:  # whatever a text encoder makes of one text: all else goes on
-                log.exception("texts of %d items cannot be read, %s the first", len(items), items[0].item_id)
-                return
-            if exits:
-                rows = live.catalogue.rows(item.item_id for item in items)
-                lists = live.lists.with_items(rows, exits[max(exits)])
-                self.snapshot = replace(live, items=live.items.with_items(rows, exits), lists=lists)
+        try:
+            self._take_in(items, self._try_to_encode(items))
+        except StoreError:  # they are read again with the next poll
+            if self.texts:
+                self.texts.forget(items)
+            raise
+
+    def _try_to_encode(self, items: Sequence[Item]) -> Mapping[int, Vectors]:
+        """The texts of `items` after each exit of the encoder; nothing where that fails, or there is no encoder."""
+        try:
+            return self.texts.encode(items) if self.texts else {}
+        except StoreError:
+            raise
+        except Exception:  # whatever a text encoder makes of one text: all else goes on
+            log.exception("texts of %d items cannot be read, %s the first", len(items), items[0].item_id)
+            if self.texts:
+                self.texts.forget(items)
+            return {}
+
+    def _take_in(self, items: Sequence[Item], exits: Mapping[int, Vectors]) -> None:
+        """Gives the sources the vectors of `items` by exit, if there are any."""
+        if not exits:
+            return
+        live = self.snapshot
+        rows = live.catalogue.rows(item.item_id for item in items)
+        lists = live.lists.with_items(rows, exits[max(exits)])
+        self.snapshot = replace(live, items=live.items.with_items(rows, exits), lists=lists)

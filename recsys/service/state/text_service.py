@@ -90,17 +90,18 @@ class TextService:
         self._silent = silent
         return changed
 
-    def encode_changed(self, items: Sequence[Item]) -> Mapping[int, Vectors]:
-        """The texts of `items` after each exit of the encoder; nothing where texts cannot be encoded.
+    def is_current(self, item: Item) -> bool:
+        """Is the text of `item` the one that was last seen of it?"""
+        return self._text_hashes.get(item.item_id) == text_hash(item_text(item.title, item.attributes), item.domain)
 
-        Where that fails, because the store is away, they count as changed again.
-        """
+    def encode(self, items: Sequence[Item]) -> Mapping[int, Vectors]:
+        """The texts of `items` after each exit of the encoder; nothing where texts cannot be encoded."""
         encoder = self.encoder() if items else None
-        try:
-            return {} if encoder is None else self._exits(encoder, items)
-        except Exception:
-            self._text_hashes |= dict.fromkeys((item.item_id for item in items), NO_TEXT)
-            raise
+        return {} if encoder is None else self._exits(encoder, items)
+
+    def forget(self, items: Iterable[Item]) -> None:
+        """Has `items` count as changed when they come again."""
+        self._text_hashes |= dict.fromkeys((item.item_id for item in items), NO_TEXT)
 
     def with_vectors(self, model: ServingModel, catalogue: Catalogue) -> ServingModel:
         """`model` whose source over the bundle's own text encoder, if it carries one, knows all items of the store.
