@@ -5,17 +5,14 @@ file per part. The manifest holds each part's settings, hash and measured figure
 the SHA-256 of every file, itself included. It is written last: a folder without a manifest is no bundle.
 """
 
-import hashlib
 import json
 import uuid
 from collections.abc import Mapping
-from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
@@ -23,10 +20,10 @@ from safetensors.numpy import load as read_safetensors
 from safetensors.numpy import save as write_safetensors
 
 from recsys.bundle import Bundle, Part, vocabulary_hash
+from recsys.bundle_files import check_files, discard, is_local, open_folder, read_file
 from recsys.errors import BundleError
+from recsys.manifest import FORMAT, MANIFEST, TEXTS, VOCABULARY, digest, parse_manifest, parse_strings, signed
 
-FORMAT = 2
-MANIFEST, VOCABULARY, TEXTS = "manifest.json", "vocabulary.json", "texts.json"
 LIBRARIES = ("torch", "transformers", "faiss-cpu", "implicit", "numpy", "safetensors")
 
 
@@ -36,8 +33,8 @@ def absolute(uri: str) -> str:
     Raises:
         BundleError: no file system knows such a URI.
     """
-    fs, root = _open(uri)
-    return str(root if "file" in _protocols(fs) else uri.rstrip("/"))
+    fs, root = open_folder(uri)
+    return str(root if is_local(fs) else uri.rstrip("/"))
 
 
 def check_free(folder: str, name: str) -> None:
@@ -46,7 +43,7 @@ def check_free(folder: str, name: str) -> None:
     Raises:
         BundleError: there is one.
     """
-    fs, root = _open(folder)
+    fs, root = open_folder(folder)
     if fs.exists(final := f"{root}/{name}"):
         raise BundleError(f"{final} is there already: choose another name")
 
@@ -62,12 +59,12 @@ def save_bundle(bundle: Bundle, folder: str, *, name: str | None = None) -> str:
     """
     name = name or f"{bundle.default.rpartition('/')[2]}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
     check_free(folder, name)
-    fs, root = _open(folder)
+    fs, root = open_folder(folder)
     final = f"{root}/{name}"
-    local = "file" in _protocols(fs)
+    local = is_local(fs)
     work = f"{root}/.{name}.{uuid.uuid4().hex[:6]}.partial" if local else final
     files = _files(bundle)
-    manifest = _manifest(bundle, {path: _digest(content) for path, content in files.items()})
+    manifest = _manifest(bundle, {path: digest(content) for path, content in files.items()})
     try:
         for path, content in (*files.items(), (MANIFEST, manifest)):
             fs.makedirs(f"{work}/{path}".rsplit("/", 1)[0], exist_ok=True)
@@ -75,7 +72,7 @@ def save_bundle(bundle: Bundle, folder: str, *, name: str | None = None) -> str:
         if local:
             Path(work).rename(final)
     except BaseException as error:
-        _discard(fs, work)
+        discard(fs, work)
         if not isinstance(error, OSError):
             raise
         raise BundleError(
@@ -90,12 +87,18 @@ def load_bundle(uri: str) -> Bundle:
     Raises:
         BundleError: missing, damaged, made for another vocabulary, or written by an incompatible version.
     """
-    fs, root = _open(uri)
+    fs, root = open_folder(uri)
     manifest = _read_manifest(fs, root)
-    contents = {path: _read_checked(fs, root, path, digest) for path, digest in manifest["files"].items()}
-    item_ids = tuple(json.loads(contents[VOCABULARY]))
+    contents = _contents(fs, root, manifest["files"])
+    item_ids = parse_strings(contents[VOCABULARY], f"{root}/{VOCABULARY}")
+    texts = parse_strings(contents[TEXTS], f"{root}/{TEXTS}")
     if vocabulary_hash(item_ids) != manifest["vocabulary_hash"]:
         raise BundleError(f"{root} was fitted over another vocabulary than it holds; restore it or train again")
+    if len(set(item_ids)) < len(item_ids) or len(texts) not in (0, len(item_ids)):
+        raise BundleError(
+            f"{root} names {len(item_ids)} items, {len(set(item_ids))} of them distinct, with {len(texts)} texts: "
+            "restore it or train again"
+        )
     parts = {
         name: Part(
             name=name,
@@ -113,7 +116,7 @@ def load_bundle(uri: str) -> Bundle:
         default=manifest["default"],
         item_ids=item_ids,
         about=manifest["about"],
-        texts=tuple(json.loads(contents[TEXTS])),
+        texts=texts,
         uri=uri,
     )
 
@@ -124,12 +127,12 @@ def add_figures(uri: str, figures: Mapping[str, Mapping[str, Any]]) -> None:
     Raises:
         BundleError: there is no such bundle, or it cannot be written.
     """
-    fs, root = _open(uri)
+    fs, root = open_folder(uri)
     manifest = _read_manifest(fs, root)
     for name, part in manifest["parts"].items():
         part["figures"] |= figures.get(name, {})
     try:
-        fs.pipe_file(f"{root}/{MANIFEST}.partial", _signed(manifest))
+        fs.pipe_file(f"{root}/{MANIFEST}.partial", signed(manifest))
         fs.mv(f"{root}/{MANIFEST}.partial", f"{root}/{MANIFEST}")
     except OSError as error:
         raise BundleError(f"{root}/{MANIFEST} not written: {error}; free space, then evaluate again") from error
@@ -141,7 +144,7 @@ def read_manifest(uri: str) -> dict[str, Any]:
     Raises:
         BundleError: missing or of an incompatible version.
     """
-    return _read_manifest(*_open(uri))
+    return _read_manifest(*open_folder(uri))
 
 
 def _files(bundle: Bundle) -> dict[str, bytes]:
@@ -174,77 +177,29 @@ def _manifest(bundle: Bundle, digests: dict[str, str]) -> bytes:
         "vocabulary_hash": vocabulary_hash(bundle.item_ids),
         "libraries": {name: version(name) for name in LIBRARIES},
     }
-    return _signed(manifest | {"parts": parts, "files": digests})
-
-
-def _signed(manifest: Mapping[str, Any]) -> bytes:
-    """The manifest as it is stored: JSON that ends with the SHA-256 of all before."""
-    unsigned = {key: value for key, value in manifest.items() if key != "sha256"}
-    return _json(unsigned | {"sha256": _digest(_json(unsigned))})
-
-
-def _json(manifest: Mapping[str, Any]) -> bytes:
-    return json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False).encode()
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-def _open(uri: str) -> tuple[Any, str]:
-    try:
-        fs, root = fsspec.url_to_fs(uri)
-    except (ValueError, ImportError) as error:
-        raise BundleError(f"{uri} cannot be opened: {error}") from error
-    return fs, root
-
-
-def _discard(fs: Any, folder: str) -> None:
-    """Deletes the files of a failed save, as far as that can be done."""
-    with suppress(OSError):
-        fs.rm(folder, recursive=True)
+    return signed(manifest | {"parts": parts, "files": digests})
 
 
 def _read_manifest(fs: Any, root: str) -> dict[str, Any]:
-    path = f"{root}/{MANIFEST}"
-    content = _read_file(fs, path, f"no bundle at {root}: {MANIFEST} is missing; train one with `recsys train blend`")
-    try:
-        manifest: dict[str, Any] = json.loads(content)
-        if manifest.get("format", FORMAT) != FORMAT:
-            raise BundleError(
-                f"{root} has bundle format {manifest['format']}; this version reads {FORMAT}: train again"
-            )
-        intact = _signed(manifest) == content
-    except (ValueError, AttributeError) as error:
-        raise BundleError(f"{path} is damaged ({error}); restore it or train again") from error
-    if not intact:
-        raise BundleError(f"{path} is damaged: its SHA-256 is not the one it ends with; restore it or train again")
-    return manifest
+    size = check_files(fs, root, [MANIFEST])[MANIFEST]
+    return parse_manifest(read_file(fs, root, MANIFEST, size=size), f"{root}/{MANIFEST}")
 
 
-def _read_checked(fs: Any, root: str, path: str, digest: str) -> bytes:
-    content = _read_file(fs, f"{root}/{path}", f"{root}/{path} is missing; restore it or train again")
-    if _digest(content) != digest:
+def _contents(fs: Any, root: str, digests: Mapping[str, str]) -> dict[str, bytes]:
+    """What the files hold, by their names, each with the digest that it must have."""
+    sizes = check_files(fs, root, digests)
+    return {path: _read_checked(fs, root, path, size, digests[path]) for path, size in sizes.items()}
+
+
+def _read_checked(fs: Any, root: str, path: str, size: int, expected: str) -> bytes:
+    content = read_file(fs, root, path, size=size)
+    if digest(content) != expected:
         raise BundleError(f"{root}/{path} is damaged: its SHA-256 is not the manifest's; restore it or train again")
-    return content
-
-
-def _read_file(fs: Any, path: str, missing: str) -> bytes:
-    try:
-        content: bytes = fs.cat_file(path)
-    except FileNotFoundError as error:
-        raise BundleError(missing) from error
-    except OSError as error:
-        raise BundleError(f"{path} cannot be read: {error}") from error
     return content
 
 
 def _arrays(content: bytes, path: str) -> dict[str, NDArray[Any]]:
     try:
         return read_safetensors(content)
-    except SafetensorError as error:
-        raise BundleError(f"{path} is no safetensors file ({error}); train again") from error
-
-
-def _protocols(fs: Any) -> tuple[str, ...]:
-    return (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:  # the last ones for types that numpy lacks
+        raise BundleError(f"{path} is no safetensors file of numpy's types ({error}); train again") from error

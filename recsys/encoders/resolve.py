@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from models.pretrained import mean_bert, packaged_folder
-from recsys.bundle_io import MANIFEST
 from recsys.encoders.base import TextEncoder
 from recsys.encoders.catalogue import from_bundle
 from recsys.encoders.hashed import HashedNgrams
 from recsys.encoders.sentence import BertTextEncoder, SentenceTextEncoder
+from recsys.manifest import MANIFEST
 
 
 def text_encoder(name: str, *, device: str = "cpu") -> TextEncoder:

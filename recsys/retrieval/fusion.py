@@ -48,11 +48,13 @@ class Fusion:
         about = {key: value for key, value in part.config.items() if key not in ("sources", "depth")}
         try:
             sources, depth, weights = tuple(part.config["sources"]), part.config["depth"], part.arrays["weights"]
-        except KeyError as error:
+        except (KeyError, TypeError) as error:
             raise BundleError(f"part {part.name!r} does not fit its settings ({error}); train it again") from error
+        if not (isinstance(depth, int) and depth >= 1 and all(isinstance(name, str) for name in sources)):
+            raise BundleError(f"part {part.name!r} takes depth={depth!r:.40} of {sources!r:.200}; train it again")
         if weights.shape != (3 * len(sources),):
             raise BundleError(
-                f"part {part.name!r} has {len(weights)} weights for {len(sources)} sources; train it again"
+                f"part {part.name!r} has {weights.size} weights for {len(sources)} sources; train it again"
             )
         return cls(sources, weights, depth, about)
 

@@ -18,6 +18,7 @@ from recsys.data.history import NO_ROWS, History, Rows
 from recsys.indexes.index import empty_result, top_k, write_row
 from recsys.retrieval.explanation import Explanation, strongest
 from recsys.retrieval.source import Candidates, Query, Scores, StoredSource
+from recsys.retrieval.stored_arrays import stored_csr
 
 QUERIES_PER_BLOCK = 256
 """Queries answered at once: bounds the dense scores in memory."""
@@ -145,7 +146,7 @@ class ItemItemSource(StoredSource):
     def from_part(cls, part: Part) -> Self:
         a = part.arrays
         size = len(a["known"])
-        matrix = sp.csr_matrix((a["data"], a["indices"], a["indptr"]), shape=(size, size))
+        matrix = stored_csr(a["data"], a["indices"], a["indptr"], shape=(size, size))
         c = part.config
         return cls(
             matrix,

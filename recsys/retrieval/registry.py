@@ -224,7 +224,7 @@ def restore(part: Part, restored: RestoredParts | None = None) -> Restored:
         raise BundleError(f"part {part.name!r} needs parts of kind {', '.join(missing)} beside it; train again")
     try:
         return row.restore(part, restored)
-    except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
+    except (ArithmeticError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError) as error:
         raise BundleError(f"part {part.name!r} does not fit its settings ({error}); train it again") from error
 
 

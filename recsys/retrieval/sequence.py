@@ -16,6 +16,7 @@ from recsys.bundle import Part
 from recsys.data.history import Rows
 from recsys.indexes.index import Index
 from recsys.retrieval.dense import DenseSource, index_arrays, stored_index
+from recsys.retrieval.stored_arrays import check_shapes
 
 
 class SequenceSource(DenseSource):
@@ -80,6 +81,8 @@ class SequenceSource(DenseSource):
     @classmethod
     def from_part(cls, part: Part) -> Self:
         vectors, known = part.arrays["item_vectors"], part.arrays["known"]
+        if (residual := part.arrays.get("residual")) is not None:
+            check_shapes(part.arrays, residual=(len(residual), vectors.shape[1]))
         return cls(part, vectors, known=known, index=stored_index(part))
 
 

@@ -19,6 +19,7 @@ from recsys.retrieval.dense import DenseSource
 from recsys.retrieval.fusion import FUSION, Attribution, Fusion, FusionSource
 from recsys.retrieval.lists.encoder import PREFIX
 from recsys.retrieval.near_duplicates import DuplicateBackoff, NearDuplicates
+from recsys.retrieval.part_checks import check_parts
 from recsys.retrieval.popular import POPULAR, PopularSource
 from recsys.retrieval.registry import capabilities, restore_source
 from recsys.retrieval.source import Candidates, Capabilities, Explanation, Query, Source, StoredSource
@@ -181,9 +182,11 @@ def serving_model(bundle: Bundle) -> ServingModel:
     """The parts of `bundle`, ready to answer; a text encoder's knows no items before it is given them.
 
     Raises:
-        BundleError: a part is of a kind that this version does not know, or blends what is not there.
+        BundleError: a part is of a kind that this version does not know, does not fit the catalogue, holds what is no number,
+            or blends what is not there.
     """
     of_items = {name: part for name, part in bundle.parts.items() if not name.startswith(PREFIX)}
+    check_parts(of_items.values(), items=len(bundle.item_ids))
     fusions = {name: Fusion.from_part(part) for name, part in of_items.items() if part.kind == FUSION}
     sources = {name: restore_source(part) for name, part in of_items.items() if name not in fusions}
     for name, fusion in fusions.items():

@@ -17,6 +17,7 @@ from recsys.retrieval.dense import DenseSource, index_arrays, stored_index
 from recsys.retrieval.explanation import Explanation, nearest
 from recsys.retrieval.search_space import Catalogue
 from recsys.retrieval.source import Query
+from recsys.retrieval.stored_arrays import check_shapes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +87,8 @@ class TextSource(DenseSource):
     @classmethod
     def from_part(cls, part: Part) -> Self:
         a = part.arrays
+        dim = a["item_vectors"].shape[1]
+        check_shapes(a, whiten=(len(a["mean"]), dim), mean=(len(a["mean"]),))
         return cls(
             a["item_vectors"],
             known=a["known"],

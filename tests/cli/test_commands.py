@@ -2,12 +2,15 @@
 
 import json
 import socket
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from typer.testing import CliRunner
 
+from recsys.bundle_io import load_bundle, save_bundle
 from recsys.cli import app
 from recsys.cli.serving import listen
 from recsys.importing.samples import FILMS
@@ -204,6 +207,16 @@ def test_bundles_are_listed_and_rolled_back(full: Shell, trained: Planted) -> No
     assert "no earlier bundle" in full("bundles", "rollback", status=1)
     full("train", "popular", "--out", "second", "--activate")
     assert trained.bundle in full("bundles", "rollback")
+
+
+def test_a_bundle_that_cannot_answer_is_not_activated(full: Shell, trained: Planted) -> None:
+    bundle = load_bundle(trained.bundle)
+    scores = {"scores": np.full(len(bundle.item_ids), np.nan, dtype=np.float32)}
+    broken = replace(bundle.parts["popular"], arrays=scores)
+    save_bundle(replace(bundle, parts={**bundle.parts, "popular": broken}), str(full.folder), name="broken")
+    assert "part 'popular' has NaN or infinite numbers" in full("bundles", "activate", "broken", status=1)
+    assert "broken" not in full("bundles", "list")
+    assert trained.bundle in full("doctor")
 
 
 def test_a_bundle_has_one_name_however_it_is_written(full: Shell) -> None:

@@ -73,8 +73,11 @@ class SizeConditionedFusion:
         try:
             sources, sizes = tuple(part.config["sources"]), tuple(part.config["sizes"])
             depth, weights = part.config["depth"], part.arrays["weights"]
-        except KeyError as error:
+        except (KeyError, TypeError) as error:
             raise BundleError(f"part {part.name!r} does not fit its settings ({error}); train it again") from error
+        whole = all(isinstance(number, int) and number >= 0 for number in (*sizes, depth))
+        if not (whole and depth >= 1 and all(isinstance(name, str) for name in sources)):
+            raise BundleError(f"part {part.name!r} takes depth={depth!r:.40} of {sources!r:.200}; train it again")
         if weights.shape != (len(ORDERS), len(sizes), 3 * len(sources)):
             raise BundleError(f"part {part.name!r} has weights of shape {weights.shape}; train it again")
         about = {key: value for key, value in part.config.items() if key not in ("sources", "sizes", "depth")}

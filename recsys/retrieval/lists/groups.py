@@ -10,6 +10,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from recsys.data.playlists import Playlists
+from recsys.retrieval.stored_arrays import stored_csr
 
 MIN_COMMON_ITEMS = 20
 """A group of no more items is never too common: a small catalogue has artists, too."""
@@ -70,9 +71,9 @@ def item_weights(lists: Playlists, *, popularity: float) -> NDArray[np.float32]:
 
 
 def grouped(arrays: Mapping[str, NDArray[Any]], *, values: int) -> sp.csr_matrix:
-    """The (items, values) matrix of the arrays that `stored` gave."""
+    """The (items, values) matrix of the arrays that `stored` gave, and that `weights` has the items of."""
     ones = np.ones(len(arrays["indices"]), dtype=np.float32)
-    return sp.csr_matrix((ones, arrays["indices"], arrays["indptr"]), shape=(len(arrays["indptr"]) - 1, values))
+    return stored_csr(ones, arrays["indices"], arrays["indptr"], shape=(len(arrays["weights"]), values))
 
 
 def stored(matrix: sp.csr_matrix) -> dict[str, NDArray[Any]]:

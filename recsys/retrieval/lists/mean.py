@@ -19,6 +19,7 @@ from recsys.data.dataset import Dataset
 from recsys.data.history import Rows
 from recsys.errors import InvalidRequest
 from recsys.retrieval.lists.encoder import ListEncoder, ListVectors
+from recsys.retrieval.stored_arrays import check_shapes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +79,7 @@ class MeanEncoder(ListEncoder):
     @classmethod
     def from_part(cls, part: Part) -> Self:
         a, name = part.arrays, part.name.rpartition("/")[2]
+        check_shapes(a, first=(a["vectors"].shape[1],))
         return cls(a["vectors"], weights=a["weights"], first=a["first"], config=MeanConfig(**part.config), name=name)
 
 

@@ -8,7 +8,7 @@ whose texts have the words of the name, and contents predicted from the name.
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from math import inf
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -19,13 +19,14 @@ from recsys.data.history import Rows
 from recsys.data.playlists import Playlists
 from recsys.errors import check_ranges
 from recsys.retrieval.explanation import Explanation
-from recsys.retrieval.lists.name_regression import NameToContent, features, fit_name_to_content
+from recsys.retrieval.lists.name_regression import COLUMNS, NameToContent, features, fit_name_to_content
 from recsys.retrieval.lists.neighbours import list_members
 from recsys.retrieval.lists.sparse import QueryName, SparseSource, name_of, nearest
 from recsys.retrieval.lists.tfidf import Tfidf, item_text_tfidf, name_tfidf
-from recsys.retrieval.lists.words import ngrams
+from recsys.retrieval.lists.words import NGRAMS, ngrams
 from recsys.retrieval.neighbours import interactions
 from recsys.retrieval.source import Query
+from recsys.retrieval.stored_arrays import check_shapes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,9 +133,10 @@ class NameNeighbours(SparseSource):
 
     @classmethod
     def from_part(cls, part: Part) -> Self:
-        a = part.arrays
+        a, members = part.arrays, list_members(part)
+        _check_arrays(a, lists=members.shape[0])
         return cls(
-            list_members(part),
+            members,
             names=a["names"],
             words=Tfidf.from_arrays(a, "words"),
             item_texts=Tfidf.from_arrays(a, "item_texts"),
@@ -143,6 +145,18 @@ class NameNeighbours(SparseSource):
             shares=a["shares"],
             config=NameNeighboursConfig(**part.config),
         )
+
+
+def _check_arrays(arrays: dict[str, NDArray[Any]], *, lists: int) -> None:
+    """Raises ValueError: what the names are compared by is not there for each of the lists, or not of one width."""
+    for name in ("words", "item_texts"):
+        check_shapes(arrays, **{f"{name}_indptr": (lists + 1,)})
+    text_dim = arrays["name_vectors"].shape[1] if "name_vectors" in arrays else 0
+    if text_dim:
+        check_shapes(arrays, name_vectors=(lists, text_dim))
+    dim = arrays["contents"].shape[1]
+    check_shapes(arrays, names=(lists, NGRAMS.dim), shares=(lists,), contents=(lists, dim))
+    check_shapes(arrays, content_weights=(NGRAMS.dim + COLUMNS + text_dim, dim))
 
 
 def fit_name_neighbours(lists: Playlists, config: NameNeighboursConfig) -> NameNeighbours:

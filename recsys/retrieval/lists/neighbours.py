@@ -19,6 +19,7 @@ from recsys.errors import check_ranges
 from recsys.retrieval.lists.sparse import SparseSource, list_vectors, nearest
 from recsys.retrieval.neighbours import interactions
 from recsys.retrieval.source import Query
+from recsys.retrieval.stored_arrays import stored_csr
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +72,7 @@ def list_members(part: Part) -> sp.csr_matrix:
     """The (lists, items) matrix of ones that `part` holds."""
     indices, indptr = part.arrays["indices"], part.arrays["indptr"]
     ones = np.ones(len(indices), dtype=np.float32)
-    return sp.csr_matrix((ones, indices, indptr), shape=(len(indptr) - 1, len(part.arrays["weights"])))
+    return stored_csr(ones, indices, indptr, shape=(len(indptr) - 1, len(part.arrays["weights"])))
 
 
 def fit_list_neighbours(dataset: Dataset, config: ListNeighboursConfig) -> ListNeighbours:

@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 from recsys.bundle import Bundle, Part
 from recsys.data.continuation_cases import Order
 from recsys.data.history import NO_ROWS, Rows
-from recsys.errors import InvalidRequest, NotReady
+from recsys.errors import BundleError, InvalidRequest, NotReady
 from recsys.retrieval.fusion import Attribution
 from recsys.retrieval.lists.continuation import LIST_FUSION, SizeConditionedFusion
 from recsys.retrieval.lists.encoder import PREFIX, ListDecoder, ListEncoder
 from recsys.retrieval.lists.scoring_only import ScoringOnlySource
+from recsys.retrieval.part_checks import check_parts
 from recsys.retrieval.registry import TYPES, Restored, capabilities, restore_encoder, restore_source
 from recsys.retrieval.source import Candidates, Capabilities, Explanation, Query, StoredSource
 from recsys.retrieval.truncation import Truncation
@@ -195,12 +196,16 @@ def list_serving_model(bundle: Bundle) -> ListServingModel:
     """The list parts of `bundle`, ready to answer; none of them where it has none.
 
     Raises:
-        BundleError: a part does not fit its settings, or needs others that are missing.
+        BundleError: a part does not fit its settings or the catalogue, holds what is no number, or needs others that are missing.
     """
+    check_parts(list_parts(bundle).values(), items=len(bundle.item_ids))
     parts, encoders = list_parts(bundle), list_encoders(bundle)
     fusion = SizeConditionedFusion.from_part(parts[CONTINUE]) if CONTINUE in parts else None
     of_sources = {name: part for name, part in parts.items() if name not in encoders and part.kind != LIST_FUSION}
     sources, restored = dict[str, StoredSource](), dict[str, Restored]()
     for name, part in sorted(of_sources.items(), key=lambda entry: len(capabilities(entry[1].kind).needs)):
         sources[name] = restored[part.kind] = restore_source(part, restored)
-    return ListServingModel(encoders, sources | _decoders(encoders), fusion)
+    sources |= _decoders(encoders)
+    if fusion is not None and (missing := sorted(set(fusion.sources) - set(sources))):
+        raise BundleError(f"part {CONTINUE!r} blends {', '.join(missing)}, which the bundle lacks; train it again")
+    return ListServingModel(encoders, sources, fusion)

@@ -9,6 +9,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from recsys.retrieval.lists.words import WIDTH, word_bags
+from recsys.retrieval.stored_arrays import check_shapes, stored_csr
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,7 +40,8 @@ class Tfidf:
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[Any]], name: str) -> Self:
         data, indices, indptr = (arrays[name], arrays[f"{name}_indices"], arrays[f"{name}_indptr"])
-        return cls(sp.csr_matrix((data, indices, indptr), shape=(len(indptr) - 1, WIDTH)), arrays[f"{name}_idf"])
+        check_shapes(arrays, **{f"{name}_idf": (WIDTH,)})
+        return cls(stored_csr(data, indices, indptr, shape=(len(indptr) - 1, WIDTH)), arrays[f"{name}_idf"])
 
 
 def name_tfidf(names: Sequence[str | None]) -> Tfidf:
