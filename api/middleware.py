@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.metrics import Metrics
 from api.problems import RETRY_AFTER, problem
+from recsys.logs import REQUEST_ID
 
 SECURITY = {
     "Content-Security-Policy": (
@@ -41,6 +42,7 @@ class RequestContextMiddleware:
             return
         request_id = uuid.uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
+        REQUEST_ID.set(request_id)
         status = 500  # what an exception on its way out will become
         begin = time.perf_counter()
 

@@ -23,6 +23,7 @@ from recsys.bundle import Bundle, Part, vocabulary_hash
 from recsys.bundle_files import check_files, discard, is_local, open_folder, read_file
 from recsys.errors import BundleError
 from recsys.manifest import FORMAT, MANIFEST, TEXTS, VOCABULARY, digest, parse_manifest, parse_strings, signed
+from recsys.private_files import FOLDER, make_private, make_tree_private
 
 LIBRARIES = ("torch", "transformers", "faiss-cpu", "implicit", "numpy", "safetensors")
 
@@ -66,10 +67,13 @@ def save_bundle(bundle: Bundle, folder: str, *, name: str | None = None) -> str:
     files = _files(bundle)
     manifest = _manifest(bundle, {path: digest(content) for path, content in files.items()})
     try:
+        if local:
+            Path(work).mkdir(mode=FOLDER, parents=True)
         for path, content in (*files.items(), (MANIFEST, manifest)):
             fs.makedirs(f"{work}/{path}".rsplit("/", 1)[0], exist_ok=True)
             fs.pipe_file(f"{work}/{path}", content)
         if local:
+            make_tree_private(Path(work))
             Path(work).rename(final)
     except BaseException as error:
         discard(fs, work)
@@ -133,6 +137,8 @@ def add_figures(uri: str, figures: Mapping[str, Mapping[str, Any]]) -> None:
         part["figures"] |= figures.get(name, {})
     try:
         fs.pipe_file(f"{root}/{MANIFEST}.partial", signed(manifest))
+        if is_local(fs):
+            make_private(Path(f"{root}/{MANIFEST}.partial"))
         fs.mv(f"{root}/{MANIFEST}.partial", f"{root}/{MANIFEST}")
     except OSError as error:
         raise BundleError(f"{root}/{MANIFEST} not written: {error}; free space, then evaluate again") from error

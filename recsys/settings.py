@@ -12,9 +12,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="RECSYS_")
 
-    database_url: Annotated[
-        str, Field(description="SQLAlchemy URL; PostgreSQL as postgresql+psycopg://USER@HOST/NAME")
-    ] = "sqlite:///recsys.db"
+    database_url: Annotated[str, Field(description="sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME")] = (
+        "sqlite:///recsys.db"
+    )
     bundles: Annotated[str, Field(description="Folder or fsspec URL under which bundles are written")] = (
         "artifacts/bundles"
     )
@@ -35,6 +35,9 @@ class Settings(BaseSettings):
     text_lag: Annotated[
         float, Field(ge=0, description="Seconds until texts that another process wrote count, once they are encoded")
     ] = 2.0
+    log_format: Annotated[Literal["text", "json"], Field(description="How log lines are written to standard error")] = (
+        "text"
+    )
     host: Annotated[str, Field(description="Address to listen on")] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="Port to listen on; 0 takes a free one")] = 8000
     device: Annotated[str, Field(description="torch device; `auto` takes CUDA where there is one")] = "auto"

@@ -34,10 +34,11 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Check the files and rep
 def upgrade() -> None:
     """Create or migrate the tables. Doing it again changes nothing."""
     from recsys.store.sessions import upgrade as migrate
+    from recsys.store.urls import shown_url
 
     url = Settings().database_url
     migrate(url)
-    console.print(f"{url} is up to date", soft_wrap=True)
+    console.print(f"{shown_url(url)} is up to date", soft_wrap=True)
 
 
 @imports.command("items")

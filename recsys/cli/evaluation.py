@@ -13,6 +13,7 @@ from rich.text import Text
 
 from recsys.cli.options import Bundle, Seed
 from recsys.cli.shared import console, device, fail, open_store, prepare
+from recsys.private_files import FOLDER, open_private
 from recsys.settings import Settings
 
 if TYPE_CHECKING:
@@ -60,9 +61,10 @@ def run_continuation(store: "Store", *, bundle: str | None, out: Path) -> None:
     with console.status("continuing the lists held out"):
         rows = list(evaluate_continuations(store, uri=bundle))
     console.print(_continuation_table(rows))
-    out.mkdir(parents=True, exist_ok=True)
+    out.mkdir(mode=FOLDER, parents=True, exist_ok=True)
     path = out / "continuation.json"
-    path.write_text(json.dumps([asdict(row) for row in rows], indent=1), encoding="utf-8")
+    with open_private(path, encoding="utf-8") as file:
+        json.dump([asdict(row) for row in rows], file, indent=1)
     console.print(f"written: {path}", soft_wrap=True)
 
 

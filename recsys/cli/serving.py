@@ -88,8 +88,10 @@ def listen(settings: Settings) -> socket.socket:
 
 
 def _database(settings: Settings) -> str:
+    from recsys.store.urls import shown_url
+
     with open_store(settings) as store:
-        return f"{settings.database_url} holds {_counts(store)}"
+        return f"{shown_url(settings.database_url)} holds {_counts(store)}"
 
 
 def _counts(store: "Store") -> str:

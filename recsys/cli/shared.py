@@ -1,6 +1,5 @@
 """What the commands share: the store, the recommender, the console, and errors printed in one line."""
 
-import logging
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -14,6 +13,8 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from recsys.errors import InvalidRequest, RecsysError
+from recsys.logs import configure
+from recsys.private_files import private_umask
 from recsys.settings import Settings
 
 if TYPE_CHECKING:
@@ -32,10 +33,10 @@ class Group(TyperGroup):
     """Prints an error of ours in one line, without a traceback, and after an interruption how to go on."""
 
     def invoke(self, ctx: Any) -> Any:
-        logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-        logging.getLogger("alembic").setLevel(logging.WARNING)
         try:
-            return super().invoke(ctx)
+            configure(Settings().log_format)
+            with private_umask():
+                return super().invoke(ctx)
         except (RecsysError, ValueError) as error:
             message = _message(error)
             if message is None:
@@ -50,9 +51,9 @@ def _message(error: Exception) -> str | None:
     """The line that stands for an error of ours; None for all others."""
     if isinstance(error, ValidationError):
         first = error.errors()[0]
-        setting = (
-            f"RECSYS_{str(first['loc'][0]).upper()}={first['input']!r}" if error.title == Settings.__name__ else None
-        )
+        name = f"RECSYS_{str(first['loc'][0]).upper()}"
+        value = "" if name == "RECSYS_DATABASE_URL" else f"={first['input']!r}"  # which may hold a password
+        setting = f"{name}{value}" if error.title == Settings.__name__ else None
         return setting and f"{setting}: {first['msg']}"
     leaves = ("ConfigError", "SchemaError", "ShapeError")  # named, for to import them would load torch or polars
     return str(error) if isinstance(error, RecsysError) or type(error).__name__ in leaves else None

@@ -10,12 +10,13 @@ from matplotlib.figure import Figure
 from recsys.evaluation.probe_classifiers import Probed
 from recsys.evaluation.report import Report
 from recsys.metrics.ranking import Interval
+from recsys.private_files import FOLDER, open_private
 
 
 def save_plots(report: Report, folder: Path) -> tuple[Path, ...]:
     """Plots NDCG@10 of each part (`ndcg.png`) and its difference from the reference (`difference.png`), the best on top,
     with 95 % intervals. Returns the paths."""
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=FOLDER, parents=True, exist_ok=True)
     about = f"{report.protocol}, {report.users:,} users, {report.items:,} items, 95 % intervals"
     figures = {row.name: row.ndcg for row in report.rows}
     differences = {row.name: row.difference for row in report.rows if row.difference is not None}
@@ -38,13 +39,14 @@ def _save(path: Path, figures: dict[str, Interval], label: str) -> Path:
     axes.barh(names, means, xerr=errors, color=colours, error_kw={"elinewidth": 1, "capsize": 2})
     axes.set_xlabel(label, fontsize="small")
     axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=120)
+    with open_private(path, "wb") as file:
+        figure.savefig(file, dpi=120)
     return path
 
 
 def save_probe_plot(rows: Sequence[Probed], folder: Path) -> Path:
     """Plots each question's share of right answers by encoder (`probes.png`), with 95 % intervals and chance."""
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=FOLDER, parents=True, exist_ok=True)
     questions = list(dict.fromkeys(row.probe for row in rows))
     encoders = list(dict.fromkeys(row.encoder for row in rows))
     figure = Figure(figsize=(9, 1.5 + 0.28 * len(rows)), layout="constrained")
@@ -74,7 +76,8 @@ def save_probe_plot(rows: Sequence[Probed], folder: Path) -> Path:
     axes.legend(fontsize="small")
     axes.spines[["top", "right"]].set_visible(False)
     path = folder / "probes.png"
-    figure.savefig(path, dpi=120)
+    with open_private(path, "wb") as file:
+        figure.savefig(file, dpi=120)
     return path
 
 

@@ -17,6 +17,7 @@ from features.splits import FIT, TEST, VALIDATION
 from recsys.data.playlists import Playlists
 from recsys.evaluation.probes import Probe, category_numbers, probes
 from recsys.metrics.ranking import Interval, bootstrap
+from recsys.private_files import FOLDER, open_private
 from recsys.retrieval.lists.encoder import ListEncoder
 
 SEEDS = (0, 1, 2, 3, 4)
@@ -161,7 +162,8 @@ def _ratio(right: NDArray[np.float64], counts: NDArray[np.float64], *, seed: int
 
 def save_probes(rows: list[Probed], folder: Path) -> Path:
     """Writes `probes.json` and returns its path."""
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=FOLDER, parents=True, exist_ok=True)
     path = folder / "probes.json"
-    path.write_text(json.dumps([asdict(row) for row in rows], indent=1), encoding="utf-8")
+    with open_private(path, encoding="utf-8") as file:
+        json.dump([asdict(row) for row in rows], file, indent=1)
     return path

@@ -8,6 +8,7 @@ from typing import Any
 
 from recsys.evaluation.ranking_eval import PartMetrics
 from recsys.metrics.ranking import Interval, bootstrap, paired
+from recsys.private_files import FOLDER, open_private
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +52,10 @@ class Report:
 
     def save(self, folder: Path) -> Path:
         """Writes `report.json` and returns its path."""
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=FOLDER, parents=True, exist_ok=True)
         path = folder / "report.json"
-        path.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
+        with open_private(path, encoding="utf-8") as file:
+            json.dump(asdict(self), file, indent=1)
         return path
 
 

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, Any
 
 from recsys.errors import InputFileError
+from recsys.private_files import open_private
 
 Row = dict[str, Any]
 
@@ -34,7 +35,7 @@ class Rejects:
     def __init__(self, report: Report, path: Path | None) -> None:
         self._report, self._path = report, path
         self._partial = path and path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
-        self._file: TextIO | None = None
+        self._file: IO[Any] | None = None
 
     def add(self, source: str, number: int, reason: str, row: Row) -> None:
         """Raises InputFileError: the report cannot be written."""
@@ -46,7 +47,7 @@ class Rejects:
         with self._closing_on_error():
             if self._file is None:
                 self._partial.parent.mkdir(parents=True, exist_ok=True)
-                self._file = self._partial.open("w", encoding="utf-8", errors="backslashreplace")
+                self._file = open_private(self._partial, encoding="utf-8", errors="backslashreplace")
             self._file.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")
 
     def close(self) -> None:

@@ -89,7 +89,7 @@ def _copy_new(connection: Connection, table: str, names: str, rows: Sequence[tup
             for number, row in enumerate(rows):
                 copy.write_row((number, *row))
     except connection.dialect.loaded_dbapi.Error as error:
-        raise StoreError(f"the database refused the rows: {error}") from error
+        raise StoreError(f"the database refused the rows: {str(error).partition(chr(10))[0]}") from error
     finally:
         driver.close()
     inserted = connection.exec_driver_sql(

@@ -8,28 +8,38 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from recsys.errors import NotReady, RecsysError, StoreError
 from recsys.store.tables import changes
+from recsys.store.urls import WAYS, make_database_private, parse_url, reason
 
 TIMEOUTS = {"connect_timeout": 5, "tcp_user_timeout": 10_000, "keepalives_idle": 10, "keepalives_interval": 5}
 """Seconds, and milliseconds for sent data: a PostgreSQL server that went away without a word is given up."""
 
+CHECK = "check that the server runs, and what RECSYS_DATABASE_URL names"
+
 
 def connect(url: str) -> Engine:
-    """An engine for `url`.
+    """An engine for `url`; its errors and logs show no parameters. An SQLite file becomes private.
 
     Raises:
-        StoreError: the URL cannot be read or its driver is not installed.
+        StoreError: the URL cannot be read, names another product, or its driver is not installed.
     """
+    parsed = parse_url(url)
+    sqlite = parsed.get_backend_name() == "sqlite"
     try:
-        sqlite = url.startswith("sqlite")
-        engine = create_engine(url, pool_pre_ping=not sqlite, connect_args={} if sqlite else TIMEOUTS)
-    except (SQLAlchemyError, ImportError) as error:
-        raise StoreError(f"database URL {url!r}: {error}; use sqlite:///FILE or postgresql+psycopg://...") from error
-    if engine.dialect.name == "sqlite":
+        make_database_private(parsed)
+        engine = create_engine(
+            parsed, hide_parameters=True, pool_pre_ping=not sqlite, connect_args={} if sqlite else TIMEOUTS
+        )
+    except ImportError as error:
+        raise StoreError("the driver of PostgreSQL is not installed: pip install 'recsys[postgres]'") from error
+    except (SQLAlchemyError, OSError, ValueError) as error:
+        raise StoreError(f"the database cannot be opened ({type(error).__name__}): {WAYS}") from error
+    if sqlite:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -39,15 +49,19 @@ def upgrade(url: str) -> None:
     """Migrates the database at `url` to the newest tables; doing it again changes nothing.
 
     Raises:
+        NotReady: its tables are newer than this version, or another application's.
         StoreError: the database cannot be reached.
     """
+    connect(url).dispose()  # checks the URL, and makes the file
     config = Config()
     config.set_main_option("script_location", str(files("migrations")))
-    config.attributes["url"] = url
+    config.attributes["url"] = parse_url(url)
     try:
         command.upgrade(config, "head")
+    except CommandError as error:  # Alembic names the revision that it does not know
+        raise NotReady(f"{error}: upgrade this installation, or name another database") from error
     except SQLAlchemyError as error:
-        raise StoreError(f"cannot migrate {url!r}: {error}") from error
+        raise StoreError(f"cannot migrate the database: {reason(error)}; {CHECK}") from error
 
 
 def check_migrated(engine: Engine) -> None:
@@ -62,7 +76,7 @@ def check_migrated(engine: Engine) -> None:
         with engine.connect() as connection:
             revision = connection.scalar(text("SELECT version_num FROM alembic_version")) if migrated else None
     except SQLAlchemyError as error:
-        raise StoreError(f"cannot reach the database: {error}") from error
+        raise StoreError(f"cannot reach the database: {reason(error)}; {CHECK}") from error
     if revision is None:
         raise NotReady("the database has no tables yet: run `recsys db upgrade`")
     needed = newest_revision()
@@ -88,7 +102,7 @@ def reading(engine: Engine) -> Iterator[Connection]:
     except RecsysError:
         raise
     except SQLAlchemyError as error:
-        raise StoreError(f"the database did not answer: {error}") from error
+        raise StoreError(f"the database did not answer: {reason(error)}") from error
 
 
 @contextmanager
@@ -105,7 +119,7 @@ def writing(engine: Engine, *, counted: bool = True) -> Iterator[Connection]:
     except RecsysError:
         raise
     except SQLAlchemyError as error:
-        raise StoreError(f"the database refused the write: {error}") from error
+        raise StoreError(f"the database refused the write: {reason(error)}") from error
 
 
 def count_change(connection: Connection) -> int:

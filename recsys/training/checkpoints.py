@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from recsys.errors import TrainingError
+from recsys.private_files import FOLDER, open_private
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,8 @@ def exclusive_lock(checkpoint: Path | None) -> Iterator[None]:
     if checkpoint is None:
         yield
         return
-    checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    with checkpoint.with_suffix(".lock").open("w") as lock:
+    checkpoint.parent.mkdir(mode=FOLDER, parents=True, exist_ok=True)
+    with open_private(checkpoint.with_suffix(".lock")) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -78,10 +79,11 @@ def save_checkpoint(
 
 
 def _write(path: Path, state: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=FOLDER, parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
-    torch.save(state, partial)
-    with partial.open("rb") as file:
+    with open_private(partial, "wb") as file:
+        torch.save(state, file)
+        file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
 

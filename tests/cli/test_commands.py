@@ -1,6 +1,7 @@
 """The command line as a user types it, good input and bad."""
 
 import json
+import os
 import socket
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from recsys.cli import app
 from recsys.cli.serving import listen
 from recsys.importing.samples import FILMS
 from recsys.settings import Settings
+from tests.servers import Server
 from tests.worlds import Planted
 
 
@@ -308,7 +310,38 @@ def test_an_unreachable_database_is_said(shell: Shell, monkeypatch: pytest.Monke
     monkeypatch.setenv("RECSYS_DATABASE_URL", "postgresql+psycopg://nobody@127.0.0.1:1/none")
     assert "cannot reach the database" in shell("train", "blend", status=1)
     monkeypatch.setenv("RECSYS_DATABASE_URL", "mystery://x")
-    assert "use sqlite:///FILE or postgresql+psycopg://" in shell("train", "blend", status=1)
+    assert "use sqlite:///FILE or postgresql://" in shell("train", "blend", status=1)
+
+
+def test_a_password_is_not_printed(shell: Shell, own_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECSYS_DATABASE_URL", own_server.url.replace("://postgres:@", "://postgres:Tr0ub4dor@"))
+    for words, status in ((("db", "upgrade"), 0), (("doctor",), 1)):
+        out = shell(*words, status=status)
+        assert "postgres:***@" in out
+        assert "Tr0ub4dor" not in out
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022])
+def test_what_commands_write_is_for_the_owner_alone(shell: Shell, trained: Planted, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        shell("db", "upgrade")
+        (shell.folder / "items.csv").write_text("item_id,title\na,A\n,B\n")
+        shell("import", "items", "items.csv")
+        trained.copy(shell.folder)
+        (shell.folder / "report").mkdir()
+        (shell.folder / "report" / "report.json").touch(0o666)
+        shell("train", "popular", "--out", "mine")
+        shell("evaluate", "--out", "report")
+    finally:
+        os.umask(before)
+    bundle = [path for path in (shell.folder / "mine").rglob("*") if path.is_file()]
+    written = [
+        shell.folder / name
+        for name in ("recsys.db", "items.csv.rejected.jsonl", "report/report.json", "report/ndcg.png")
+    ]
+    assert {path.name for path in [*bundle, *written] if path.stat().st_mode & 0o077} == set()
+    assert (shell.folder / "mine").stat().st_mode & 0o077 == 0
 
 
 def test_doctor_finds_nothing_wrong_with_a_whole_installation(full: Shell) -> None:
