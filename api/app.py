@@ -1,6 +1,6 @@
 """The HTTP application."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Any
@@ -12,7 +12,14 @@ from api import problems
 from api.deps import Service
 from api.metrics import Metrics
 from api.micro_batching import MicroBatcher
-from api.middleware import BodySizeLimitMiddleware, LoadSheddingMiddleware, RawPathMiddleware, RequestContextMiddleware
+from api.middleware import (
+    BodySizeLimitMiddleware,
+    HeadMiddleware,
+    HostMiddleware,
+    LoadSheddingMiddleware,
+    RawPathMiddleware,
+    RequestContextMiddleware,
+)
 from api.routes import events, items, page, playlists, recommendations, state, users
 
 MAX_BODY = 5_000_000
@@ -24,10 +31,17 @@ Ids are strings. Encode a `/` inside an id in a path as `%2F` where the rest cou
 `application/problem+json`; what could not be done as asked, but was answered, stands in `degraded`."""
 
 
-def create_app(recommender: Service, *, max_body: int = MAX_BODY, max_at_work: int = MAX_AT_WORK) -> FastAPI:
+def create_app(
+    recommender: Service,
+    *,
+    allowed_hosts: Iterable[str] = ("*",),
+    max_body: int = MAX_BODY,
+    max_at_work: int = MAX_AT_WORK,
+) -> FastAPI:
     """The routes over `recommender`, which stays the caller's to close.
 
-    Bodies over `max_body` bytes are refused, and requests beyond `max_at_work` at once.
+    Requests to other hosts than `allowed_hosts` are refused, bodies over `max_body` bytes, and requests beyond `max_at_work`
+    at once.
     """
     batcher = MicroBatcher(recommender.answer)
 
@@ -53,8 +67,10 @@ def create_app(recommender: Service, *, max_body: int = MAX_BODY, max_at_work: i
     for routes in (recommendations, items, events, playlists, users, state, page):
         app.include_router(routes.router)
     app.add_middleware(RawPathMiddleware)
+    app.add_middleware(HeadMiddleware)
     app.add_middleware(BodySizeLimitMiddleware, limit=max_body)
     app.add_middleware(LoadSheddingMiddleware, limit=max_at_work)
+    app.add_middleware(HostMiddleware, allowed=allowed_hosts)
     app.add_middleware(RequestContextMiddleware, metrics=app.state.metrics)  # added last, runs first
     _document_problems(app)
     return app

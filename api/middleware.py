@@ -1,9 +1,10 @@
-"""Plain ASGI middleware around every request. None of it reads a whole body or waits for a thread."""
+"""Plain ASGI middleware around every request. None of it waits for a thread."""
 
 import re
 import string
 import time
 import uuid
+from collections.abc import Iterable
 from urllib.parse import unquote
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -25,6 +26,8 @@ SECURITY = {
 }
 UNRESERVED = frozenset(string.ascii_letters + string.digits + "-._~:")
 OPEN = frozenset({"/healthz", "/readyz", "/metrics"})
+MAX_HOST = 100
+TWO_LENGTHS = "the request has both Content-Length and Transfer-Encoding: send one of them"
 ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
@@ -62,6 +65,56 @@ class RequestContextMiddleware:
             route = getattr(scope.get("route"), "path", "none")
             seconds = time.perf_counter() - begin
             self.metrics.request(method=scope["method"], route=route, status=status, seconds=seconds)
+
+
+class HostMiddleware:
+    """Refuses requests to other host names than `allowed`.
+
+    Otherwise a page of a stranger could read and delete what is here, once the name of its own site leads to this address
+    (DNS rebinding). The port is not compared; `*.example.com` allows the names below it, and `*` any.
+    Starlette's `TrustedHostMiddleware` answers in plain text, and with redirects.
+    """
+
+    def __init__(self, app: ASGIApp, *, allowed: Iterable[str]) -> None:
+        self.app = app
+        self.allowed = frozenset(_bracketed(name.lower()) for name in allowed)
+        self.suffixes = tuple(name[1:] for name in self.allowed if name.startswith("*."))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or "*" in self.allowed or self._allows(host := _host_name(scope)):
+            await self.app(scope, receive, send)
+            return
+        detail = (
+            f"the host {host[:MAX_HOST]!r} is not served here: use {self._names()}, or add it to RECSYS_ALLOWED_HOSTS"
+        )
+        await problem(scope["state"]["request_id"], 400, detail)(scope, receive, send)
+
+    def _allows(self, host: str) -> bool:
+        return host in self.allowed or (bool(self.suffixes) and host.endswith(self.suffixes))
+
+    def _names(self) -> str:
+        return " or ".join(sorted(self.allowed, reverse=True))
+
+
+class HeadMiddleware:
+    """Answers HEAD as GET, without the body."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self.app(scope, receive, send)
+            return
+
+        async def send_without_body(message: Message) -> None:
+            await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+        as_get = {**scope, "method": "GET"}
+        try:
+            await self.app(as_get, receive, send_without_body)
+        finally:
+            scope["route"] = as_get.get("route")
 
 
 class LoadSheddingMiddleware:
@@ -106,7 +159,14 @@ class BodySizeLimitMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        if self._content_length(scope) > self.limit:
+        headers = Headers(scope=scope)
+        if (
+            "content-length" in headers and "transfer-encoding" in headers
+        ):  # two servers could see different ends of the body
+            close = {"Connection": "close"}
+            await problem(scope["state"]["request_id"], 400, TWO_LENGTHS, headers=close)(scope, receive, send)
+            return
+        if self._content_length(headers) > self.limit:
             await self._discard(receive)
             await problem(scope["state"]["request_id"], 413, self.detail)(scope, receive, send)
             return
@@ -124,8 +184,8 @@ class BodySizeLimitMiddleware:
 
         await self.app(scope, limited_receive, send)
 
-    def _content_length(self, scope: Scope) -> int:
-        length = Headers(scope=scope).get("content-length", "0")
+    def _content_length(self, headers: Headers) -> int:
+        length = headers.get("content-length", "0")
         return int(length) if length.isdecimal() else 0
 
     async def _discard(self, receive: Receive) -> None:
@@ -163,6 +223,18 @@ class RawPathMiddleware:
             await self.app(routed, receive, send)
         finally:
             scope["route"] = routed.get("route")
+
+
+def _host_name(scope: Scope) -> str:
+    """The host that the request names, without port and the last dot, in lower case; empty where it names none."""
+    host = Headers(scope=scope).get("host", "").lower()
+    name = host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
+    return name.removesuffix(".")
+
+
+def _bracketed(name: str) -> str:
+    """`name` as it stands in a Host header: an IPv6 address has brackets."""
+    return f"[{name}]" if ":" in name and not name.startswith("[") else name
 
 
 def _routable(raw: str) -> str:

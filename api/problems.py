@@ -119,12 +119,19 @@ async def _recsys_error(request: Request, error: Exception) -> Response:
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     details = {
-        400: "the body cannot be read as JSON: send valid UTF-8, without too large numbers or too deep nesting",
         404: f"no {request.url.path}: see /openapi.json for what there is",
         405: f"{request.method} is not for {request.url.path}: see /openapi.json for what is",
     }
     detail = details.get(error.status_code, error.detail)
-    return problem(_id(request), error.status_code, _short(detail), headers=error.headers)
+    return problem(_id(request), error.status_code, _short(detail), headers=_with_head(error.headers or {}))
+
+
+def _with_head(headers: Mapping[str, str]) -> Mapping[str, str]:
+    """`headers` of a 405, whose `Allow` names HEAD wherever it names GET."""
+    methods = headers.get("Allow", "").split(", ")
+    return (
+        {**headers, "Allow": ", ".join([*methods, "HEAD"])} if "GET" in methods and "HEAD" not in methods else headers
+    )
 
 
 async def _validation_error(request: Request, error: Exception) -> Response:

@@ -3,8 +3,13 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+def _split(names: object) -> object:
+    """Names between commas; what is no text goes on as it is."""
+    return tuple(name.strip() for name in names.split(",") if name.strip()) if isinstance(names, str) else names
 
 
 class Settings(BaseSettings):
@@ -40,5 +45,14 @@ class Settings(BaseSettings):
     )
     host: Annotated[str, Field(description="Address to listen on")] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="Port to listen on; 0 takes a free one")] = 8000
+    allowed_hosts: Annotated[
+        tuple[str, ...],
+        NoDecode,
+        BeforeValidator(_split),
+        Field(
+            description="Host names that requests may name, between commas; `*.example.com`: those below it, `*`: any. "
+            "Empty: names of this machine's loopback where the service listens there alone, else any"
+        ),
+    ] = ()
     device: Annotated[str, Field(description="torch device; `auto` takes CUDA where there is one")] = "auto"
     threads: Annotated[int, Field(ge=1, description="torch threads; see DECISIONS before raising it")] = 1

@@ -3,12 +3,13 @@
 from fastapi import APIRouter
 
 from api.deps import RecommenderDep
+from api.json_body import JsonRoute
 from api.problems import error_responses
 from api.schemas.fields import PathId
 from api.schemas.requests import NewEvent, OneOrMany
 from api.schemas.responses import Events, StoredEvent
 
-router = APIRouter(tags=["events"])
+router = APIRouter(tags=["events"], route_class=JsonRoute)
 
 
 @router.post("/v1/events", status_code=201, responses=error_responses(404, 409, 413, 415))

@@ -5,12 +5,13 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from api.deps import RecommenderDep
+from api.json_body import JsonRoute
 from api.problems import error_responses
 from api.schemas.fields import PathId
 from api.schemas.requests import ItemBatch, ItemContent, ItemQuery
 from api.schemas.responses import Items, StoredItem
 
-router = APIRouter(tags=["items"])
+router = APIRouter(tags=["items"], route_class=JsonRoute)
 
 
 @router.get("/v1/items", responses=error_responses())

@@ -5,12 +5,13 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from api.deps import RecommenderDep, RequestIdDep
+from api.json_body import JsonRoute
 from api.problems import error_responses
 from api.schemas.fields import PathId
 from api.schemas.requests import ContinueRequest, PlaylistContent, SimilarListsQuery, SimilarListsRequest
 from api.schemas.responses import ContinuedList, SimilarLists, StoredPlaylist
 
-router = APIRouter(tags=["playlists"])
+router = APIRouter(tags=["playlists"], route_class=JsonRoute)
 
 
 @router.post("/v1/playlists/similar", responses=error_responses(413, 415, 503))

@@ -5,13 +5,14 @@ from pydantic import TypeAdapter
 
 from api import query
 from api.deps import answer_question
+from api.json_body import JsonRoute
 from api.problems import error_responses
 from api.schemas.fields import PathId
 from api.schemas.requests import RecommendQuery, RecommendRequest, SearchRequest, SimilarItemsQuery
 from api.schemas.responses import Recommendations
 from recsys.service import Answer, Question
 
-router = APIRouter(tags=["recommendations"])
+router = APIRouter(tags=["recommendations"], route_class=JsonRoute)
 
 ANSWER = TypeAdapter(Answer)
 """Serialises an answer as `Recommendations`, which has the same fields, without building one first."""

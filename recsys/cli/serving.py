@@ -1,5 +1,6 @@
 """Commands that run the service and look after it."""
 
+import ipaddress
 import logging
 import socket
 from collections.abc import Callable
@@ -42,8 +43,15 @@ def run_server(settings: Settings, *, bundle: str | None = None, listener: socke
         host, port = listener.getsockname()[:2]
         console.print(f"serving on http://{host}:{port} (stop with Ctrl-C)", soft_wrap=True)
         logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
-        config = uvicorn.Config(create_app(recommender), log_config=None, access_log=False)
+        app = create_app(recommender, allowed_hosts=allowed_hosts(settings, address=host))
+        config = uvicorn.Config(app, log_config=None, access_log=False)
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def allowed_hosts(settings: Settings, *, address: str) -> tuple[str, ...]:
+    """Those of the settings; by default the names of the loopback where `address` is one, and any name elsewhere."""
+    loopback = ipaddress.ip_address(address).is_loopback
+    return settings.allowed_hosts or (("localhost", "127.0.0.1", "[::1]", settings.host) if loopback else ("*",))
 
 
 def doctor() -> None:

@@ -44,7 +44,7 @@ def test_an_unknown_path_is_a_problem(client: TestClient) -> None:
 def test_a_wrong_method_is_a_problem_that_names_the_right_ones(client: TestClient) -> None:
     response = client.post("/v1/models")
     assert_problem(response, 405)
-    assert response.headers["allow"] == "GET"
+    assert response.headers["allow"] == "GET, HEAD"
 
 
 @pytest.mark.parametrize(
