@@ -9,11 +9,11 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from api import problems
+from api.body import BodyMiddleware
 from api.deps import Service
 from api.metrics import Metrics
 from api.micro_batching import MicroBatcher
 from api.middleware import (
-    BodySizeLimitMiddleware,
     HeadMiddleware,
     HostMiddleware,
     LoadSheddingMiddleware,
@@ -68,8 +68,8 @@ def create_app(
         app.include_router(routes.router)
     app.add_middleware(RawPathMiddleware)
     app.add_middleware(HeadMiddleware)
-    app.add_middleware(BodySizeLimitMiddleware, limit=max_body)
     app.add_middleware(LoadSheddingMiddleware, limit=max_at_work)
+    app.add_middleware(BodyMiddleware, limit=max_body)
     app.add_middleware(HostMiddleware, allowed=allowed_hosts)
     app.add_middleware(RequestContextMiddleware, metrics=app.state.metrics)  # added last, runs first
     _document_problems(app)

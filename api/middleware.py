@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from urllib.parse import unquote
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.metrics import Metrics
@@ -27,7 +26,6 @@ SECURITY = {
 UNRESERVED = frozenset(string.ascii_letters + string.digits + "-._~:")
 OPEN = frozenset({"/healthz", "/readyz", "/metrics"})
 MAX_HOST = 100
-TWO_LENGTHS = "the request has both Content-Length and Transfer-Encoding: send one of them"
 ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
@@ -142,60 +140,6 @@ class LoadSheddingMiddleware:
             await self.app(scope, receive, send)
         finally:
             self._at_work -= 1
-
-
-class BodySizeLimitMiddleware:
-    """Refuses bodies over `limit` bytes. A body whose Content-Length is above it is discarded chunk by chunk, never collected.
-
-    FastAPI's own `max_body_size` would do, but answers in plain text.
-    """
-
-    def __init__(self, app: ASGIApp, *, limit: int) -> None:
-        self.app = app
-        self.limit = limit
-        self.detail = f"the body is longer than {limit:,} bytes: send less at a time"
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        headers = Headers(scope=scope)
-        if (
-            "content-length" in headers and "transfer-encoding" in headers
-        ):  # two servers could see different ends of the body
-            close = {"Connection": "close"}
-            await problem(scope["state"]["request_id"], 400, TWO_LENGTHS, headers=close)(scope, receive, send)
-            return
-        if self._content_length(headers) > self.limit:
-            await self._discard(receive)
-            await problem(scope["state"]["request_id"], 413, self.detail)(scope, receive, send)
-            return
-        received = 0
-
-        async def limited_receive() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > self.limit:
-                if message.get("more_body", False):
-                    await self._discard(receive)
-                raise HTTPException(413, self.detail)
-            return message
-
-        await self.app(scope, limited_receive, send)
-
-    def _content_length(self, headers: Headers) -> int:
-        length = headers.get("content-length", "0")
-        return int(length) if length.isdecimal() else 0
-
-    async def _discard(self, receive: Receive) -> None:
-        """Reads on for a while: most clients see an answer only after they have sent everything."""
-        left = 20 * self.limit
-        while left > 0:
-            message = await receive()
-            left -= len(message.get("body", b""))
-            if not message.get("more_body", False):
-                return
 
 
 class RawPathMiddleware:

@@ -1,8 +1,11 @@
-"""A real PostgreSQL 18 that a package brings along, to start, to stop and to have go away."""
+"""Real servers: a PostgreSQL 18 that a package brings along, to start, to stop and to have go away; and `recsys serve`."""
 
 import fcntl
 import os
+import re
 import shutil
+import subprocess
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -51,6 +54,45 @@ def postgresql(folder: Path, *, settings: str = "") -> Iterator[Server]:
         yield Server(running.get_uri(driver="psycopg"), running)
     finally:
         running.cleanup()
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """`recsys serve` on `port` of the loopback."""
+
+    process: subprocess.Popen[str]
+    port: int
+
+    def stop(self, number: int) -> tuple[int, str]:
+        """Sends the signal; the status, and what was printed since the start."""
+        self.process.send_signal(number)
+        output, _ = self.process.communicate(timeout=30)
+        return self.process.returncode, output
+
+
+@contextmanager
+def recsys_serve(url: str) -> Iterator[Service]:
+    """The service over the migrated database at `url`, in a process of its own, killed at the end if it still runs."""
+    command = (sys.executable, "-c", "from recsys.cli import app; app()", "serve", "--port", "0")
+    environment = {**os.environ, "RECSYS_DATABASE_URL": url, "RECSYS_TEXT_ENCODER": "hashed"}
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        try:
+            yield Service(process, _port(process))
+        finally:
+            process.kill()
+
+
+def _port(process: subprocess.Popen[str]) -> int:
+    """The port that the service says it listens on."""
+    lines = list[str]()
+    assert process.stdout is not None
+    for line in process.stdout:
+        lines.append(line)
+        if match := re.search(r"serving on http://127\.0\.0\.1:(\d+)", line):
+            return int(match[1])
+    raise AssertionError(f"the service does not start: {''.join(lines)}")
 
 
 @contextmanager

@@ -2,8 +2,12 @@
 
 import ipaddress
 import logging
+import os
+import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -30,22 +34,44 @@ def serve(
 
 
 def run_server(settings: Settings, *, bundle: str | None = None, listener: socket.socket | None = None) -> None:
-    """Serves until it is stopped, on `listener` or on the address of the settings."""
-    import uvicorn
+    """Serves until SIGTERM or Ctrl-C, on `listener` or on the address of the settings.
 
+    Then it finishes the requests at work, closes the store and returns, all within 10 s: the process ends after that in any case.
+    """
     from api.app import create_app
+    from api.server import make_server
 
     listener = listener or listen(settings)
-    with open_recommender(settings, bundle=bundle) as (recommender, _):
+    with ExitStack() as signals, open_recommender(settings, bundle=bundle) as (recommender, _):
         recommender.warm_up()
         for reason in recommender.readiness().reasons:
             console.print(reason, style="yellow", soft_wrap=True)
         host, port = listener.getsockname()[:2]
-        console.print(f"serving on http://{host}:{port} (stop with Ctrl-C)", soft_wrap=True)
         logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
-        app = create_app(recommender, allowed_hosts=allowed_hosts(settings, address=host))
-        config = uvicorn.Config(app, log_config=None, access_log=False)
-        uvicorn.Server(config).run(sockets=[listener])
+        server = make_server(
+            create_app(recommender, allowed_hosts=allowed_hosts(settings, address=host)), give_up=_give_up
+        )
+        signals.enter_context(_on_signals(server.handle_exit))
+        listener.listen()  # now, so that who reads the next line can connect
+        console.print(f"serving on http://{host}:{port} (stop with Ctrl-C)", soft_wrap=True)
+        server.run(sockets=[listener])
+    console.print("stopped")
+
+
+@contextmanager
+def _on_signals(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Has `handler` called at SIGTERM and SIGINT, also while the store is being closed: uvicorn raises again what it got."""
+    before = {number: signal.signal(number, handler) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler_before in before.items():
+            signal.signal(number, handler_before)
+
+
+def _give_up() -> None:
+    console.print("stopped; requests that took too long were not answered")
+    os._exit(0)
 
 
 def allowed_hosts(settings: Settings, *, address: str) -> tuple[str, ...]:

@@ -9,10 +9,10 @@ import sys
 import threading
 
 import torch
-import uvicorn
 from fastapi import FastAPI, Request, Response
 
 from api.app import create_app
+from api.server import make_server
 from recsys.cli.serving import listen
 from recsys.service import Recommender
 from recsys.settings import Settings
@@ -42,7 +42,7 @@ def serve(url: str) -> None:
     store = Store.open(url)
     recommender = Recommender(store)
     recommender.warm_up()
-    server = uvicorn.Server(uvicorn.Config(with_stored(create_app(recommender)), log_config=None, access_log=False))
+    server = make_server(with_stored(create_app(recommender)))
 
     def ended() -> None:
         sys.stdin.read()
