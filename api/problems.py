@@ -41,6 +41,14 @@ MAX_ERRORS = 20
 MAX_TEXT = 300
 
 
+class InvalidBody(HTTPException):
+    """Values in a body do not fit. An `HTTPException`, for FastAPI lets no other error pass where it reads a body."""
+
+    def __init__(self, errors: Sequence[Mapping[str, Any]]) -> None:
+        super().__init__(422)
+        self.errors = errors
+
+
 class FieldError(BaseModel):
     where: str = Field(examples=["body.history.3"])
     message: str = Field(examples=["ids are strings: put the number in quotes"])
@@ -103,6 +111,7 @@ def install(app: FastAPI) -> None:
     """Makes `app` answer every error with a problem."""
     app.add_exception_handler(RecsysError, _recsys_error)
     app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(InvalidBody, _invalid_body)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(Exception, _unexpected_error)
 
@@ -144,6 +153,15 @@ async def _validation_error(request: Request, error: Exception) -> Response:
         )
     if isinstance(error.body, bytes) and error.body:
         return problem(_id(request), 415, "send JSON with the header Content-Type: application/json")
+    return _refused_values(request, details)
+
+
+async def _invalid_body(request: Request, error: Exception) -> Response:
+    assert isinstance(error, InvalidBody)
+    return _refused_values(request, error.errors)
+
+
+def _refused_values(request: Request, details: Sequence[Mapping[str, Any]]) -> Response:
     errors = [{"where": _where(detail), "message": _message(detail)} for detail in details[:MAX_ERRORS]]
     more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
     return problem(_id(request), 422, f"{errors[0]['where']}: {errors[0]['message']}{more}", errors=errors)

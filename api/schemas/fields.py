@@ -9,12 +9,22 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 from urllib.parse import unquote
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidatorFunctionWrapHandler, WrapValidator
-from pydantic_core import PydanticCustomError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
+from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from recsys.store.records import MAX_ID
 
 MAX_DEPTH = 16
+MAX_OBJECTS = 10_000
+"""Objects in one array of a body."""
+SLICE = 500
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -27,8 +37,10 @@ def clean(text: str) -> str:
     """`text`, if every database can hold it."""
     if "\x00" in text:
         raise refuse("null_character", "a null character cannot be stored: leave it out")
-    if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
-        raise refuse("surrogate", "half of a surrogate pair is no character: send valid Unicode")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise refuse("surrogate", "half of a surrogate pair is no character: send valid Unicode") from error
     return text
 
 
@@ -59,21 +71,18 @@ def _check_json(value: Any) -> Any:
         node, depth = pending.pop()
         if depth > MAX_DEPTH:
             raise refuse("json_depth", f"nested deeper than {MAX_DEPTH} levels: flatten it")
-        if isinstance(node, dict):
-            pending += [(child, depth + 1) for entry in node.items() for child in entry]
-        elif isinstance(node, list):
-            pending += [(child, depth + 1) for child in node]
-        else:
-            _check_leaf(node)
+        children = [*node, *node.values()] if isinstance(node, dict) else node if isinstance(node, list) else [node]
+        _check_leaves(children)
+        pending += [(child, depth + 1) for child in children if child and isinstance(child, dict | list)]
     return value
 
 
-def _check_leaf(value: Any) -> None:
-    if isinstance(value, str):
-        clean(value)
-    elif isinstance(value, float) and not math.isfinite(value):
+def _check_leaves(values: list[Any]) -> None:
+    """Checks those of the values that are no containers, all of a type at once."""
+    clean("".join([value for value in values if isinstance(value, str)]))
+    if not all(map(math.isfinite, [value for value in values if isinstance(value, float)])):
         raise refuse("not_finite", "NaN and infinities are no JSON: send null or leave it out")
-    elif isinstance(value, int) and abs(value) >= 2**63:
+    if any(abs(value) >= 2**63 for value in values if isinstance(value, int)):
         raise refuse("integer_size", "an integer must fit into 64 bits: send it as text")
 
 
@@ -86,10 +95,30 @@ def _check_ids(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
     return check(value)
 
 
+def by_slices(values: Any, check: ValidatorFunctionWrapHandler) -> Any:
+    """Checks a list of objects a slice at a time up to the first slice with errors, so that their number is bounded."""
+    if not isinstance(values, list) or not values:
+        return check(values)
+    if len(values) > MAX_OBJECTS:
+        raise PydanticKnownError(
+            "too_long", {"field_type": "List", "max_length": MAX_OBJECTS, "actual_length": len(values)}
+        )
+    checked = list[Any]()
+    for end in range(SLICE, len(values) + SLICE, SLICE):
+        try:
+            checked += check(values[end - SLICE : end])
+        except ValidationError:
+            return check(values[:end])  # again, for the positions of its errors
+    return checked
+
+
 Text = Annotated[str, AfterValidator(clean)]
 Id = Annotated[str, Field(min_length=1, max_length=MAX_ID), AfterValidator(clean), BeforeValidator(_refuse_number)]
-Ids = Annotated[list[Id], WrapValidator(_check_ids)]
-"""Any number of ids. A `max_length` of a field of this type would be ignored for lists of short ASCII ids."""
+Ids = Annotated[list[Id], Field(fail_fast=True), WrapValidator(_check_ids)]
+"""Any number of ids, of which the first wrong one alone is named.
+
+A `max_length` of a field of this type would be ignored for lists of short ASCII ids.
+"""
 PathId = Annotated[str, Field(min_length=1, max_length=MAX_ID), AfterValidator(clean), BeforeValidator(unquote)]
 """An id in a path. `api.middleware.RawPathMiddleware` leaves it encoded for the router; here it is decoded."""
 

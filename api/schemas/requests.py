@@ -3,10 +3,11 @@
 from dataclasses import replace
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import ConfigDict, Discriminator, Field, Tag, WrapValidator, model_validator
 from pydantic.config import JsonDict
 
-from api.schemas.fields import Attributes, Finite, Id, Ids, Instant, Position, Text, refuse
+from api.schemas.base import RequestModel
+from api.schemas.fields import MAX_OBJECTS, Attributes, Finite, Id, Ids, Instant, Position, Text, by_slices, refuse
 from recsys.data.continuation_cases import Order
 from recsys.retrieval.lists.encoder import STRENGTH
 from recsys.service import MAX_HISTORY, Options, Question
@@ -23,10 +24,6 @@ ItemIds = Annotated[list[Id], Field(max_length=MAX_HISTORY)]
 Penalty = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
 
 PLAYLIST: JsonDict = {"item_ids": ["50", "181"], "name": "Space", "k": 10}
-
-
-class RequestModel(BaseModel):
-    model_config = ConfigDict(extra="forbid")
 
 
 class ItemOptions(RequestModel):
@@ -161,7 +158,7 @@ class NewEvent(RequestModel):
 
 OneOrMany = Annotated[
     Annotated[NewEvent, Tag("event")]
-    | Annotated[list[NewEvent], Field(min_length=1, max_length=10_000), Tag("events")],
+    | Annotated[list[NewEvent], Field(min_length=1, max_length=MAX_OBJECTS), WrapValidator(by_slices), Tag("events")],
     Discriminator(lambda body: "events" if isinstance(body, list) else "event"),
 ]
 
