@@ -32,16 +32,20 @@ def _save(path: Path, figures: dict[str, Interval], label: str) -> Path:
     names: Sequence[str] = list(figures)[::-1]
     values = [figures[name] for name in names]
     means = [value.mean for value in values]
-    errors = [[value.mean - value.low for value in values], [value.high - value.mean for value in values]]
     figure = Figure(figsize=(8, 1 + 0.35 * len(names)), layout="constrained")
     axes = figure.subplots()
     colours = ["tab:orange" if "blend" in name else "tab:blue" for name in names]
-    axes.barh(names, means, xerr=errors, color=colours, error_kw={"elinewidth": 1, "capsize": 2})
+    axes.barh(names, means, xerr=_errors(values), color=colours, error_kw={"elinewidth": 1, "capsize": 2})
     axes.set_xlabel(label, fontsize="small")
     axes.spines[["top", "right"]].set_visible(False)
     with open_private(path, "wb") as file:
         figure.savefig(file, dpi=120)
     return path
+
+
+def _errors(intervals: Sequence[Interval]) -> list[list[float]]:
+    """How far each interval reaches below its mean, and above it."""
+    return [[value.mean - value.low for value in intervals], [value.high - value.mean for value in intervals]]
 
 
 def save_probe_plot(rows: Sequence[Probed], folder: Path) -> Path:
@@ -57,13 +61,8 @@ def save_probe_plot(rows: Sequence[Probed], folder: Path) -> Path:
         bars = [(y + number * height, results[question]) for y, question in enumerate(questions) if question in results]
         accuracies = [row.accuracy for _, row in bars]
         means = [accuracy.mean for accuracy in accuracies]
-        errors = [
-            [max(0.0, accuracy.mean - accuracy.low) for accuracy in accuracies],
-            [max(0.0, accuracy.high - accuracy.mean) for accuracy in accuracies],
-        ]
-        axes.barh(
-            [y for y, _ in bars], means, height, xerr=errors, label=name, error_kw={"elinewidth": 1, "capsize": 2}
-        )
+        error_bars = {"elinewidth": 1, "capsize": 2}
+        axes.barh([y for y, _ in bars], means, height, xerr=_errors(accuracies), label=name, error_kw=error_bars)
     for y, question in enumerate(questions):
         chance = next(row.chance for row in rows if row.probe == question)
         axes.vlines(chance, y - height / 2, y + 0.8 - height / 2, colors="black", linestyles="dotted")

@@ -67,11 +67,19 @@ def coverage(rows: NDArray[np.int64], *, items: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A mean with its 95 % bootstrap interval."""
+    """A mean with its 95 % bootstrap interval, which contains it.
+
+    The mean of equal values and the quantiles of their resampled means differ in the last bit: a bound on the wrong side of the
+    mean moves to it.
+    """
 
     mean: float
     low: float
     high: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "low", min(self.low, self.mean))
+        object.__setattr__(self, "high", max(self.high, self.mean))
 
     def __str__(self) -> str:
         return f"{self.mean:.4f} [{self.low:.4f}, {self.high:.4f}]"

@@ -1,10 +1,16 @@
-"""The plot of sizes shows measured sizes, and withheld ones hollow."""
+"""Plots of equal figures, and of sizes: measured ones alone, withheld ones hollow."""
 
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pytest
 from matplotlib.figure import Figure
 
-from recsys.evaluation.plots import draw_sizes
+from recsys.evaluation.plots import draw_sizes, save_plots, save_probe_plot
+from recsys.evaluation.probe_classifiers import Probed
+from recsys.evaluation.report import Report, Row
+from recsys.metrics.ranking import bootstrap, paired
 
 
 def size(layers: int, dims: int, *, recall: float | None, withheld: str | None = None) -> dict[str, Any]:
@@ -37,3 +43,25 @@ def test_sizes_that_were_not_measured_give_an_empty_picture() -> None:
     axes: Any = Figure().subplots()
     draw_sizes(axes, [{"layers": 6, "dims": 384, "bytes": 1536, "figures": {}, "withheld": None}])
     assert not axes.get_lines()
+
+
+@pytest.mark.parametrize("users", [3, 6, 7, 51])
+def test_figures_that_are_equal_for_all_users_are_plotted(users: int, tmp_path: Path) -> None:
+    second = np.full(users, 1 / np.log2(3))  # its mean is a bit above some of the resampled means
+    equal = bootstrap(second)
+    rows = tuple(Row(name, equal, equal, equal, 1.0, paired(second, second * 0.1)) for name in ("blend", "popular"))
+    report = Report(protocol="leave-one-out", users=users, items=2, seed=0, bundle=None, reference="popular", rows=rows)
+    assert all(path.stat().st_size for path in save_plots(report, tmp_path))
+
+    probed = Probed(
+        encoder="mean",
+        probe="length",
+        accuracy=equal,
+        spread=0,
+        chance=0.5,
+        lists=users,
+        by="nearest",
+        logistic=None,
+        layer=None,
+    )
+    assert save_probe_plot([probed], tmp_path).stat().st_size

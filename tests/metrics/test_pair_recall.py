@@ -41,6 +41,12 @@ def test_items_may_ask_with_other_vectors_than_they_are_found_by() -> None:
     )
 
 
+@given(st.floats(0, 1), st.integers(1, 9))
+def test_the_macro_interval_of_equal_recalls_contains_their_mean(recall: float, domains: int) -> None:
+    recalls = macro([np.full(7, recall)] * domains)
+    assert recalls.low <= recalls.mean <= recalls.high
+
+
 def test_every_domain_counts_the_same_in_the_macro_mean() -> None:
     large, small = np.tile([0.0, 1.0], 500), np.ones(3)
     recalls = macro([large, small])

@@ -154,5 +154,18 @@ def test_pairing_sees_what_two_intervals_hide() -> None:
     assert paired(base, base).low == paired(base, base).high == 0
 
 
+@given(st.floats(-1, 1), st.integers(1, 200))
+def test_the_interval_of_equal_values_is_their_mean(value: float, users: int) -> None:
+    interval = bootstrap(np.full(users, value), draws=50)
+    assert interval.low <= interval.mean <= interval.high
+    assert interval.low == pytest.approx(interval.high)
+
+
+@given(st.lists(st.floats(-1, 1), min_size=1, max_size=5), st.integers(0, 9))
+def test_an_interval_contains_its_mean(values: list[float], seed: int) -> None:
+    interval = bootstrap(np.array(values), seed=seed, draws=20)
+    assert interval.low <= interval.mean <= interval.high
+
+
 def test_no_cases_give_no_number() -> None:
     assert math.isnan(bootstrap(np.empty(0)).mean)
