@@ -31,7 +31,7 @@ class HashedNgrams(SingleExitEncoder):
     def encode_documents(self, texts: Sequence[str]) -> Vectors:
         out = np.zeros((len(texts), self.dim), dtype=np.float32)
         for row, text in zip(out, texts, strict=True):
-            row[:] = self._project(sanitize_text(unicodedata.normalize("NFKC", text).casefold()))
+            row[:] = self._project(sanitize_text(unicodedata.normalize("NFKC", sanitize_text(text)).casefold()))
         return l2_normalize(out)
 
     def knows(self, text: str) -> bool:

@@ -3,13 +3,17 @@
 import numpy as np
 from numpy.typing import NDArray
 
-MAX_CHARACTERS = 8000
+from features.text import MAX_ITEM_CHARS
+from features.unicode import with_few_marks, without_ignorable
+
+MAX_CHARACTERS = MAX_ITEM_CHARS
 """Texts are truncated here; encoders truncate them further."""
 
 
 def sanitize_text(text: str) -> str:
-    """The text, truncated, without lone surrogates, which tokenizers refuse."""
-    return text[:MAX_CHARACTERS].encode("utf-8", "replace").decode("utf-8")
+    """The text, truncated, without ignorable characters and lone surrogates, which tokenizers refuse."""
+    text = with_few_marks(without_ignorable(text[:MAX_CHARACTERS]))
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def l2_normalize(vectors: NDArray[np.floating]) -> NDArray[np.float32]:

@@ -84,8 +84,7 @@ class SentenceTextEncoder(SingleExitEncoder):
         tokenizer, length = self._model.tokenizer, self._model.max_seq_length
         if length is None or not getattr(tokenizer, "is_fast", False):  # it gives no offsets
             return text
-        encoding = tokenizer(
-            sanitize_text(text), truncation=True, max_length=length, return_offsets_mapping=True, verbose=False
-        )
+        sanitized = sanitize_text(text)
+        encoding = tokenizer(sanitized, truncation=True, max_length=length, return_offsets_mapping=True, verbose=False)
         complete = len(encoding["input_ids"]) < length
-        return text if complete else text[: max(end for _, end in encoding["offset_mapping"])]
+        return text if complete else sanitized[: max(end for _, end in encoding["offset_mapping"])]

@@ -1,6 +1,7 @@
 """Files of other systems: each layout gives the rows that our own columns would, and names what it cannot read."""
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -201,6 +202,21 @@ def test_a_dry_run_writes_nothing(store: Store, tmp_path: Path, layout: str) -> 
     }
     assert run(store, write(tmp_path, contents[layout]), "items", dry_run=True).accepted > 0
     assert store.counts().items == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("mix.m3u8", f"#EXTINF:{'1' * 100_000}\n/songs/1.mp3\n"),
+        ("movies.csv", f"movieId,title,genres\n1,Toy{' ' * 100_000}Story,unknown\n"),
+    ],
+)
+def test_long_lines_cost_no_quadratic_time(store: Store, tmp_path: Path, name: str, content: str) -> None:
+    path = write(tmp_path, {name: content}) / name
+    begin = time.process_time()
+    run(store, path, "items", layout="movielens" if name == "movies.csv" else None)
+    assert time.process_time() - begin < 1
+    assert len(list(items(store))) == 1
 
 
 def test_own_columns_stay_own_whatever_a_file_is_called(store: Store, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ GENRES = (
 )
 """The meaning of the 19 flags at the end of a line of u.item (u.genre)."""
 EVENT = ("user_id", "item_id", "rating", "timestamp")
-YEAR = re.compile(r"\s*\((\d{4})\)\s*$")
+YEAR = re.compile(r"\((\d{4})\)\s*$")
 
 
 def _u_data(path: Path) -> Rows:
@@ -82,11 +82,12 @@ def _events(lines: Iterator[list[str]]) -> Rows:
 
 
 def _film(item_id: str | None, title: str | None, genres: Sequence[str]) -> dict[str, object]:
-    year = YEAR.search(title or "")
+    title = title or ""
+    year = YEAR.search(title)
     return {
         "item_id": item_id,
         "domain": "films",
-        "title": YEAR.sub("", title) if title else None,
+        "title": (title[: year.start()].rstrip() if year else title) or None,
         "year": year[1] if year else None,
         "genres": ", ".join(genre for genre in genres if genre and genre != "(no genres listed)") or None,
     }

@@ -14,7 +14,7 @@ from recsys.importing.layouts.layout import Layout
 from recsys.importing.readers import UNDECODED, Rows
 from recsys.importing.report import Row
 
-EXTINF = re.compile(r"#EXTINF:\s*-?[\d.]+[^,]*,(.*)")
+EXTINF = re.compile(r"#EXTINF:\s*-?[\d.][^,]*,(.*)")
 
 
 def _jspf_items(path: Path) -> Rows:

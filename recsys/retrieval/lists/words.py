@@ -10,6 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from features.unicode import with_few_marks, without_ignorable
 from recsys.encoders.base import text_hash
 from recsys.encoders.hashed import HashedNgrams
 
@@ -23,7 +24,7 @@ LONGEST_RUN = 6
 
 def folded(name: str | None) -> str:
     """The words of a name, parted by single spaces: no case, accents, apostrophes or punctuation; symbols such as emoji stay."""
-    text = unicodedata.normalize("NFKD", name or "").casefold()
+    text = unicodedata.normalize("NFKD", with_few_marks(without_ignorable(name or ""))).casefold()
     letters = [c if c.isalnum() or unicodedata.category(c).startswith("S") else _replacement(c) for c in text]
     return " ".join("".join(letters).split())
 

@@ -21,6 +21,7 @@ from tests.retrieval.lists.worlds import ARTISTS, ITEMS, list_query, playlists
         ("🔥Lit🔥", "🔥lit🔥"),
         ("Don\N{RIGHT SINGLE QUOTATION MARK}t", "dont"),
         ("中文歌", "中文歌"),
+        ("ro\u200bck \u2764\ufe0f", "rock \u2764"),
         ("...", ""),
         (None, ""),
     ],
