@@ -109,6 +109,11 @@ class SingleExitEncoder(ABC):
         return self.hash == trained
 
 
+def has_text(encoder: TextEncoder, text: str) -> bool:
+    """Does `encoder` know any value in `text`, an item's? The names of attributes do not count."""
+    return any(encoder.knows(pair.split(": ", 1)[-1]) for pair in text.split(" | "))
+
+
 def text_hash(text: str, domain: str | None = None) -> str:
     """Changes with the text, and with the domain that selects its expert."""
     hashed = text if domain is None else f"{domain}\n{text}"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from recsys.encoders.base import TextEncoder, Vectors, text_hash
+from recsys.encoders.base import TextEncoder, Vectors, has_text, text_hash
 from recsys.store import Store
 
 TEXTS_PER_WRITE = 2048
@@ -35,14 +35,18 @@ def stored_exits(
     *,
     layers: Sequence[int],
 ) -> dict[int, Vectors]:
-    """Vectors as `stored_vectors` after each of `layers`, some of the encoder's `exits`. A new text is stored after all exits."""
+    """Vectors as `stored_vectors` after each of `layers`, some of the encoder's `exits`. A new text is stored after all exits.
+
+    A text of which the encoder knows no value has the vector of the empty text: it is near to nothing by chance.
+    """
     item_domains = list(domains) if domains is not None and encoder.reads_domains else [None] * len(texts)
     keys = [(i, text_hash(text, domain)) for i, text, domain in zip(item_ids, texts, item_domains, strict=True)]
     stored = {layer: store.vectors(encoder.hash, item_ids, layer=layer) for layer in layers}
     missing = [index for index, key in enumerate(keys) if any(key not in stored[layer] for layer in layers)]
     for start in range(0, len(missing), TEXTS_PER_WRITE):
         chunk = missing[start : start + TEXTS_PER_WRITE]
-        exits = encoder.encode_exits([texts[i] for i in chunk], domains=[item_domains[i] for i in chunk])
+        known = [texts[i] if has_text(encoder, texts[i]) else "" for i in chunk]
+        exits = encoder.encode_exits(known, domains=[item_domains[i] for i in chunk])
         for layer, vectors in exits.items():
             new = {keys[index]: vector for index, vector in zip(chunk, vectors, strict=True)}
             store.save_vectors(encoder.hash, new, layer=layer)

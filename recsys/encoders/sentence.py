@@ -9,7 +9,7 @@ from models.pretrained import encoder_hash, load_sentence_encoder, load_text_enc
 from recsys.encoders.base import SingleExitEncoder, Vectors
 from recsys.encoders.catalogue import encode_texts
 from recsys.encoders.normalize import l2_normalize, sanitize_text
-from recsys.encoders.tokenizer import TextTokenizer
+from recsys.encoders.tokenizer import SPACE, TextTokenizer
 
 
 class BertTextEncoder(SingleExitEncoder):
@@ -76,9 +76,8 @@ class SentenceTextEncoder(SingleExitEncoder):
 
     def knows(self, text: str) -> bool:
         tokenizer = self._model.tokenizer
-        return any(
-            token != tokenizer.unk_token_id for token in tokenizer.encode(sanitize_text(text), add_special_tokens=False)
-        )
+        tokens = tokenizer.convert_ids_to_tokens(tokenizer.encode(sanitize_text(text), add_special_tokens=False))
+        return any(token.strip(SPACE) not in ("", tokenizer.unk_token) for token in tokens)
 
     def head(self, text: str) -> str:
         tokenizer, length = self._model.tokenizer, self._model.max_seq_length

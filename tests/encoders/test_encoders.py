@@ -19,7 +19,7 @@ from features.text import item_text_from_json
 from models.errors import ConfigError
 from models.pretrained import PACKAGED, WEIGHTS, load_sentence_encoder, mean_bert, packaged_folder
 from recsys.encoders import cache, resolve
-from recsys.encoders.base import SingleExitEncoder, TextEncoder, text_hash
+from recsys.encoders.base import SingleExitEncoder, TextEncoder, has_text, text_hash
 from recsys.encoders.cache import stored_vectors
 from recsys.encoders.hashed import HashedNgrams
 from recsys.encoders.normalize import l2_normalize
@@ -301,6 +301,27 @@ def test_what_an_interrupted_run_has_encoded_is_kept(store: Store, monkeypatch: 
     encoder = Counting()
     stored_vectors(store, encoder, ["1", "2", "3"], ["a", "b", "c"])
     assert encoder.texts == ["c"]
+
+
+UNKNOWN = "title: \U0001f3b8\U0001f525 | brand: \U0001f3b8"
+
+
+def test_an_item_of_unknown_tokens_has_no_text(encoder: TextEncoder) -> None:
+    assert has_text(encoder, UNKNOWN) == isinstance(encoder, HashedNgrams)
+    assert has_text(encoder, f"{UNKNOWN} | colour: red")
+    assert not has_text(encoder, "")
+
+
+def test_an_item_of_unknown_tokens_has_the_vector_of_one_without_text(store: Store, packaged: BertTextEncoder) -> None:
+    unknown, empty, known = stored_vectors(store, packaged, ["a", "b", "c"], [UNKNOWN, "", f"{UNKNOWN} | colour: red"])
+    np.testing.assert_allclose(unknown, empty, atol=1e-6)
+    assert known @ empty < 0.9
+
+
+@pytest.mark.parametrize("text", ["ham\u200bmer", "\u2764\ufe0f songs", "\u0645\u06cc\u200c\u062e", "co\u00adop"])
+def test_what_nobody_sees_changes_no_vector(encoder: TextEncoder, text: str) -> None:
+    plain = text.translate(dict.fromkeys(map(ord, "\u200b\ufe0f\u200c\u00ad")))
+    np.testing.assert_allclose(encoder.encode_documents([text]), encoder.encode_documents([plain]), atol=1e-6)
 
 
 def test_no_items_give_no_vectors(store: Store) -> None:
