@@ -9,6 +9,7 @@ from sqlalchemy import Connection, func, select, update
 from recsys.errors import NotFound
 from recsys.store.dialect import upsert
 from recsys.store.records import BundleRecord
+from recsys.store.sessions import count_change
 from recsys.store.tables import bundles
 
 TICK = timedelta(microseconds=1)
@@ -22,11 +23,14 @@ def add_bundle(connection: Connection, uri: str, manifest: Mapping[str, Any]) ->
 
 
 def activate_bundle(connection: Connection, uri: str) -> BundleRecord:
-    """Makes the bundle the active one and retires the previous one.
+    """Makes the bundle the active one and retires the previous one. Activations at the same time take turns.
 
     Raises:
         NotFound: the store does not know the bundle.
     """
+    count_change(
+        connection
+    )  # locks: an activation that did not wait would retire the bundle before the one active by then
     if connection.scalar(select(bundles.c.uri).where(bundles.c.uri == uri)) is None:
         raise NotFound(f"unknown bundle {uri!r}: `recsys bundles list` shows those that are known")
     connection.execute(update(bundles).where(bundles.c.state == "active").values(state="retired"))
@@ -49,6 +53,7 @@ def rollback_bundle(connection: Connection) -> BundleRecord:
     Raises:
         NotFound: there was none.
     """
+    count_change(connection)
     c = bundles.c
     earlier = (c.state == "retired") & c.activated.is_not(None)
     uri = connection.scalar(select(c.uri).where(earlier).order_by(c.activated.desc()).limit(1))

@@ -13,12 +13,14 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    text,
 )
 from sqlalchemy import Column as C  # noqa: N817  (short on purpose: it stands on every line)
 
 metadata = MetaData()
 Number = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only plain integers
 Instant = DateTime(timezone=True)
+IS_ACTIVE = text("state = 'active'")
 
 items = Table(
     "items",
@@ -125,6 +127,7 @@ bundles = Table(
     C("state", String, nullable=False),  # staged, active or retired
     C("created", Instant, nullable=False),
     C("activated", Instant),
+    Index("one_active_bundle", "state", unique=True, sqlite_where=IS_ACTIVE, postgresql_where=IS_ACTIVE),
 )
 
 impressions = Table(

@@ -8,6 +8,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy.exc import IntegrityError
 
 from recsys.errors import NotReady
 from recsys.store import Store
@@ -72,3 +73,32 @@ def test_what_an_older_version_stored_stays(empty_url: str) -> None:
     store.close()
     command.downgrade(config, "0001")
     command.upgrade(config, "head")
+
+
+def test_of_several_active_bundles_the_one_activated_last_stays(empty_url: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(files("migrations")))
+    config.attributes["url"] = empty_url
+    command.upgrade(config, "0003")
+    engine = connect(empty_url)
+    with engine.begin() as connection:
+        for uri, state, activated in (
+            ("never", "active", "NULL"),
+            ("before", "retired", "'2026-01-01'"),
+            ("last", "active", "'2026-01-04'"),
+            ("first", "active", "'2026-01-02'"),
+            ("new", "staged", "NULL"),
+        ):
+            connection.exec_driver_sql(
+                "INSERT INTO bundles (uri, manifest, state, created, activated) "
+                f"VALUES ('{uri}', '{{}}', '{state}', '2026-01-01', {activated})"
+            )
+    upgrade(empty_url)
+    store = Store.open(empty_url)
+    states = {bundle.uri: bundle.state for bundle in store.bundles()}
+    assert states == {"never": "retired", "before": "retired", "last": "active", "first": "retired", "new": "staged"}
+    assert store.rollback_bundle().uri == "first"
+    store.close()
+    with pytest.raises(IntegrityError), engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE bundles SET state = 'active'")
+    engine.dispose()
