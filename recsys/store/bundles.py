@@ -18,6 +18,7 @@ TICK = timedelta(microseconds=1)
 
 def add_bundle(connection: Connection, uri: str, manifest: Mapping[str, Any]) -> None:
     """Adds a bundle as staged; one that the store has already stays as it is."""
+    count_change(connection)
     values = {"uri": uri, "manifest": dict(manifest), "state": "staged", "created": datetime.now(UTC)}
     upsert(connection, bundles, [values], key=("uri",))
 

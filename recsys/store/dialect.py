@@ -68,14 +68,15 @@ def among(connection: Connection, column: Column[str], values: Sequence[str]) ->
     return column.in_(select(func.json_each(json.dumps(list(values))).table_valued("value").c.value))
 
 
-def lock_rows(connection: Connection, column: Column[str], values: Sequence[str]) -> None:
-    """Locks the rows whose `column` is one of `values` until the transaction ends; every caller locks in the same order.
+def lock_rows(connection: Connection, column: Column[str], values: Sequence[str]) -> set[str]:
+    """Locks the rows whose `column` is one of `values` until the transaction ends, by value, and returns the values that exist.
 
     SQLite has one writer at a time, so there is nothing to lock.
     """
+    rows = select(column).where(among(connection, column, values))
     if connection.dialect.name == "postgresql":
-        rows = select(column).where(among(connection, column, values)).order_by(collate(column, "C"))
-        connection.execute(rows.with_for_update()).all()
+        rows = rows.order_by(collate(column, "C")).with_for_update()
+    return set(connection.scalars(rows))
 
 
 def _copy_new(connection: Connection, table: str, names: str, rows: Sequence[tuple[Any, ...]], key: str) -> int:

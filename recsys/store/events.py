@@ -38,8 +38,7 @@ def add_events(connection: Connection, drafts: Sequence[EventDraft]) -> list[Eve
     arrived = _arrivals(connection, {draft.user_id for draft in drafts if draft.at is None})
     values = [_values(draft, arrived) for draft in drafts]
     has_at = {value["event_id"]: draft.at is not None for draft, value in zip(drafts, values, strict=True)}
-    insert_new(connection, events, COLUMNS, list(map(itemgetter(*COLUMNS), values)), key="event_id")
-    stored = {event.event_id: event for event in stored_events(connection, [value["event_id"] for value in values])}
+    stored = _insert(connection, values)
     for value in values:
         event = stored[value["event_id"]]
         if not event.same_content(value, with_at=has_at[event.event_id]):
@@ -87,6 +86,9 @@ def events_mark(connection: Connection, user_id: str) -> tuple[int, int]:
 
 def delete_event(connection: Connection, event_id: str) -> None:
     """Raises NotFound: no such event."""
+    owner = connection.scalar(select(events.c.user_id).where(events.c.event_id == event_id))
+    if owner is not None:
+        lock_rows(connection, users.c.user_id, [owner])
     if not connection.execute(delete(events).where(events.c.event_id == event_id)).rowcount:
         raise NotFound(f"unknown event {event_id!r}")
 
@@ -97,6 +99,7 @@ def delete_user(connection: Connection, user_id: str) -> None:
     Raises:
         NotFound: no such user.
     """
+    lock_rows(connection, users.c.user_id, [user_id])  # before the events, as `add_events` does
     connection.execute(delete(events).where(events.c.user_id == user_id))
     connection.execute(update(impressions).where(impressions.c.user_id == user_id).values(user_id=None))
     if not connection.execute(delete(users).where(users.c.user_id == user_id)).rowcount:
@@ -120,11 +123,24 @@ def repeat_share(connection: Connection) -> float:
 def _lock_users(connection: Connection, ids: Set[str]) -> None:
     """Inserts the users that are new and locks the rows of all until the transaction ends."""
     user_ids = sorted(ids)
-    known = set(connection.scalars(select(users.c.user_id).where(among(connection, users.c.user_id, user_ids))))
+    stored = set(connection.scalars(select(users.c.user_id).where(among(connection, users.c.user_id, user_ids))))
     now = datetime.now(UTC)
-    new = [{"user_id": user_id, "created": now} for user_id in user_ids if user_id not in known]
-    upsert(connection, users, new, key=("user_id",))
-    lock_rows(connection, users.c.user_id, user_ids)
+    while True:
+        new = [{"user_id": user_id, "created": now} for user_id in user_ids if user_id not in stored]
+        upsert(connection, users, new, key=("user_id",))
+        stored = lock_rows(connection, users.c.user_id, user_ids)
+        if len(stored) == len(user_ids):  # else somebody was deleted while we waited for the lock
+            return
+
+
+def _insert(connection: Connection, values: Sequence[Mapping[str, Any]]) -> dict[str, Event]:
+    """Inserts the events whose ids are new and returns all of them by id, as stored."""
+    ids = [value["event_id"] for value in values]
+    while True:
+        insert_new(connection, events, COLUMNS, list(map(itemgetter(*COLUMNS), values)), key="event_id")
+        stored = {event.event_id: event for event in stored_events(connection, ids)}
+        if stored.keys() >= set(ids):  # else another user's event of this id was deleted between the two statements
+            return stored
 
 
 def _arrivals(connection: Connection, user_ids: Set[str]) -> dict[str, float]:

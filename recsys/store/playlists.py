@@ -32,6 +32,12 @@ def put_playlist(connection: Connection, playlist_id: str, name: str | None, ite
     return Playlist(playlist_id=playlist_id, name=name, item_ids=tuple(item_ids))
 
 
+def put_playlists(connection: Connection, lists: Sequence[Playlist]) -> None:
+    """Inserts or replaces all of the lists."""
+    for new in lists:
+        put_playlist(connection, new.playlist_id, new.name, new.item_ids)
+
+
 def playlist(connection: Connection, playlist_id: str) -> Playlist:
     """Raises NotFound: no such playlist."""
     stored = stored_playlists(connection, [playlist_id])
@@ -89,6 +95,7 @@ def delete_playlist(connection: Connection, playlist_id: str) -> None:
     Raises:
         NotFound: no such playlist.
     """
+    count_change(connection)  # before the rows, as `put_playlist` does
     connection.execute(delete(vectors).where(vectors.c.owner == "playlist", vectors.c.id == playlist_id))
     connection.execute(delete(playlist_items).where(playlist_items.c.playlist_id == playlist_id))
     if not connection.execute(delete(playlists).where(playlists.c.playlist_id == playlist_id)).rowcount:

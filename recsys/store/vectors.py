@@ -19,11 +19,11 @@ def save_vectors(
     layer: int = LAST_LAYER,
     owner: VectorOwner = "item",
 ) -> None:
-    """Stores vectors after `layer` by (id, content hash); those of newer content replace the older."""
+    """Stores vectors after `layer` by (id, content hash); those of newer content replace the older. Locks rows by id."""
     key = {"part_hash": part_hash, "layer": layer, "owner": owner}
     values = [
         key | {"id": owner_id, "content_hash": content, "vector": vector.astype("<f4").tobytes()}
-        for (owner_id, content), vector in new.items()
+        for (owner_id, content), vector in sorted(new.items(), key=lambda entry: entry[0][0])
     ]
     upsert(
         connection,
