@@ -75,7 +75,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         return
     url: str = request.getfixturevalue("migrated_server")
     yield url
-    _empty(url)
+    empty(url)
 
 
 @pytest.fixture(params=KINDS)
@@ -119,7 +119,7 @@ def _execute(server: str, statement: str) -> None:
     engine.dispose()
 
 
-def _empty(url: str) -> None:
+def empty(url: str) -> None:
     """Deletes every row and starts the numbers over; a test that left a transaction open fails here instead of waiting."""
     engine = create_engine(url)
     with engine.begin() as connection:

@@ -33,6 +33,6 @@ async def ready(request: Request, recommender: RecommenderDep) -> Ready | Respon
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
-def metrics(metrics: MetricsDep) -> Response:
+async def metrics(metrics: MetricsDep) -> Response:
     """Counters and latencies in the Prometheus text format."""
     return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)

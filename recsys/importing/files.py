@@ -12,7 +12,7 @@ from itertools import islice
 from operator import itemgetter
 from pathlib import Path
 
-from recsys.errors import InputFileError, StoreError
+from recsys.errors import Busy, InputFileError, StoreError
 from recsys.importing import fields
 from recsys.importing.duplicate_counter import DuplicateCounter
 from recsys.importing.readers import Reader, check_file, reader_of
@@ -195,8 +195,8 @@ def _with_progress_hint(done: int) -> Iterator[None]:
     """Adds to a database error how many rows are imported already."""
     try:
         yield
-    except StoreError as error:
-        raise StoreError(f"{error}; the first {done:,} rows are dealt with: import again to go on") from error
+    except (Busy, StoreError) as error:
+        raise type(error)(f"{error}; the first {done:,} rows are dealt with: import again to go on") from error
 
 
 def _readable(rows: Sequence[tuple[int, Row | ValueError]]) -> tuple[list[Numbered], Rejected]:

@@ -5,7 +5,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from recsys.errors import StoreError
+from recsys.errors import Busy, StoreError
 from recsys.store.records import Impression
 
 log = logging.getLogger(__name__)
@@ -53,6 +53,6 @@ class Journal:
     def _save(self, impressions: Sequence[Impression]) -> None:
         try:
             self._write(impressions)
-        except StoreError:
+        except (Busy, StoreError):
             self.dropped += len(impressions)
             log.exception("impressions lost", extra={"count": len(impressions)})

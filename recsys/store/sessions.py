@@ -11,6 +11,7 @@ from alembic.config import Config
 from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text, update
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import QueuePool
 
 from recsys.errors import NotReady, RecsysError, StoreError
 from recsys.store.tables import changes
@@ -18,12 +19,18 @@ from recsys.store.urls import WAYS, make_database_private, parse_url, reason
 
 TIMEOUTS = {"connect_timeout": 5, "tcp_user_timeout": 10_000, "keepalives_idle": 10, "keepalives_interval": 5}
 """Seconds, and milliseconds for sent data: a PostgreSQL server that went away without a word is given up."""
+LOCK_SECONDS, QUEUE_SECONDS = 10, 30
+"""Longest wait for SQLite's lock, and for a connection."""
+ONE_CONNECTION = {"pool_size": 1, "max_overflow": 0}
 
 CHECK = "check that the server runs, and what RECSYS_DATABASE_URL names"
 
 
-def connect(url: str) -> Engine:
+def connect(url: str, *, for_writes: bool = False) -> Engine:
     """An engine for `url`; its errors and logs show no parameters. An SQLite file becomes private.
+
+    Writers and readers have an engine each: those who only read find a free connection while writers wait. For writes to SQLite
+    there is one connection: it has one writer at a time anyway, and the queue of a pool is fair.
 
     Raises:
         StoreError: the URL cannot be read, names another product, or its driver is not installed.
@@ -33,7 +40,13 @@ def connect(url: str) -> Engine:
     try:
         make_database_private(parsed)
         engine = create_engine(
-            parsed, hide_parameters=True, pool_pre_ping=not sqlite, connect_args={} if sqlite else TIMEOUTS
+            parsed,
+            hide_parameters=True,
+            connect_args={} if sqlite else TIMEOUTS,
+            pool_pre_ping=not sqlite,
+            poolclass=QueuePool,
+            pool_timeout=QUEUE_SECONDS,
+            **(ONE_CONNECTION if sqlite and for_writes else {}),
         )
     except ImportError as error:
         raise StoreError("the driver of PostgreSQL is not installed: pip install 'recsys[postgres]'") from error
@@ -105,23 +118,6 @@ def reading(engine: Engine) -> Iterator[Connection]:
         raise StoreError(f"the database did not answer: {reason(error)}") from error
 
 
-@contextmanager
-def writing(engine: Engine, *, counted: bool = True) -> Iterator[Connection]:
-    """A transaction that raises the counter of changes; all of it is committed, or nothing.
-
-    Writes that no answer depends on need not be `counted`.
-    """
-    try:
-        with engine.connect().execution_options(writes=True) as connection, connection.begin():
-            yield connection
-            if counted:
-                count_change(connection)
-    except RecsysError:
-        raise
-    except SQLAlchemyError as error:
-        raise StoreError(f"the database refused the write: {reason(error)}") from error
-
-
 def count_change(connection: Connection) -> int:
     """Raises the counter and gives it. Until this transaction ends, no other can raise it: numbers come in order of commits."""
     raised = update(changes).values(counter=changes.c.counter + 1).returning(changes.c.counter)
@@ -131,7 +127,8 @@ def count_change(connection: Connection) -> int:
 def _prepare_sqlite(connection: Any, _: Any) -> None:
     assert isinstance(connection, sqlite3.Connection)
     connection.isolation_level = None  # we begin transactions ourselves, below
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=10000"):
+    wait = f"busy_timeout={LOCK_SECONDS * 1000:.0f}"
+    for pragma in (wait, "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
     connection.create_function("lower", 1, _lower, deterministic=True)
 

@@ -1,4 +1,4 @@
-"""The main job under load: requests a second, memory, batch, filters, imports, kills, cold items on the other replica,
+"""The main job under load: requests a second, memory, batch, filters, imports, kills, waiting writers, cold items on a replica,
 answers while another process imports.
 
     make bench NAME=strength DATA=FOLDER [ROW=serving]
@@ -17,6 +17,7 @@ from tests.benchmarks import (
     strength_recall,
     strength_serving,
     strength_sync,
+    strength_writers,
 )
 from tests.benchmarks.harness import main
 
@@ -29,6 +30,7 @@ BENCHES = (
     | strength_imports.BENCHES
     | strength_durability.BENCHES
     | strength_sync.BENCHES
+    | strength_writers.BENCHES
 )
 
 if __name__ == "__main__":
