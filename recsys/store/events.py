@@ -87,9 +87,8 @@ def events_mark(connection: Connection, user_id: str) -> tuple[int, int]:
 def delete_event(connection: Connection, event_id: str) -> None:
     """Raises NotFound: no such event."""
     owner = connection.scalar(select(events.c.user_id).where(events.c.event_id == event_id))
-    if owner is not None:
-        lock_rows(connection, users.c.user_id, [owner])
-    if not connection.execute(delete(events).where(events.c.event_id == event_id)).rowcount:
+    locked = owner is not None and lock_rows(connection, users.c.user_id, [owner])
+    if not locked or not connection.execute(delete(events).where(events.c.event_id == event_id)).rowcount:
         raise NotFound(f"unknown event {event_id!r}")
 
 
@@ -99,11 +98,11 @@ def delete_user(connection: Connection, user_id: str) -> None:
     Raises:
         NotFound: no such user.
     """
-    lock_rows(connection, users.c.user_id, [user_id])  # before the events, as `add_events` does
+    if not lock_rows(connection, users.c.user_id, [user_id]):  # before the events, as `add_events` does
+        raise NotFound(f"unknown user {user_id!r}")
     connection.execute(delete(events).where(events.c.user_id == user_id))
     connection.execute(update(impressions).where(impressions.c.user_id == user_id).values(user_id=None))
-    if not connection.execute(delete(users).where(users.c.user_id == user_id)).rowcount:
-        raise NotFound(f"unknown user {user_id!r}")
+    connection.execute(delete(users).where(users.c.user_id == user_id))
 
 
 def user_page(connection: Connection, *, after: str | None, limit: int) -> list[str]:
