@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
@@ -16,7 +16,8 @@ from api.metrics import Metrics
 from api.middleware import RequestContextMiddleware
 from recsys.errors import StoreError
 from recsys.logs import REQUEST_ID, JsonFormatter, LineFormatter
-from recsys.store.sessions import connect, writing
+from recsys.store.sessions import connect
+from recsys.store.writing import Writer
 
 Formatters = Callable[[], logging.Formatter]
 BOTH = pytest.mark.parametrize("formatter", [LineFormatter, JsonFormatter])
@@ -29,16 +30,19 @@ def record(message: str, *, error: Exception | None = None) -> logging.LogRecord
 
 def failed(url: str, secret: str) -> Exception:
     """The error of a write that repeats a key, with a value that nobody must see in a log."""
-    engine = connect(url)
+    writer = Writer(connect(url, for_writes=True))
     statement = text("INSERT INTO users (user_id, created) VALUES (:user, '2026-01-01')")
+
+    def insert_twice(connection: Connection) -> None:
+        for _ in range(2):
+            connection.execute(statement, {"user": secret})
+
     try:
-        with writing(engine) as connection:
-            for _ in range(2):
-                connection.execute(statement, {"user": secret})
+        writer.run(insert_twice)
     except StoreError as error:
         return error
     finally:
-        engine.dispose()
+        writer.close()
     raise AssertionError("a key was stored twice")
 
 

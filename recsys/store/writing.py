@@ -17,6 +17,7 @@ from sqlalchemy.exc import TimeoutError as NoFreeConnection
 
 from recsys.errors import Busy, StoreError
 from recsys.store.sessions import LOCK_SECONDS, QUEUE_SECONDS, count_change
+from recsys.store.urls import reason
 
 MAX_WRITES = 128
 """Writes at a time. Each has a thread of the caller's: a server whose threads all waited for one lock would answer nothing."""
@@ -85,7 +86,7 @@ def _refusal(error: SQLAlchemyError) -> Busy | StoreError:
         return Busy(f"other writes have been waiting for more than {QUEUE_SECONDS} seconds: {AGAIN}")
     if _is_locked(error):
         return Busy(f"another process has been writing for more than {LOCK_SECONDS} seconds: {AGAIN}")
-    return StoreError(f"the database refused the write: {error}")
+    return StoreError(f"the database refused the write: {reason(error)}")
 
 
 def _sqlstate(error: SQLAlchemyError) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 
 from recsys.bundle_io import load_bundle
 from recsys.encoders.base import Vectors
-from recsys.errors import BundleError, StoreError
+from recsys.errors import BundleError, Busy, StoreError
 from recsys.indexes.build import Kind
 from recsys.retrieval.lists.serving import list_serving_model
 from recsys.retrieval.popular import POPULAR
@@ -33,6 +33,8 @@ from recsys.store.records import Item
 
 log = logging.getLogger(__name__)
 
+STORE_AWAY = (StoreError, Busy)
+"""What is tried again later."""
 TEXT_LAG = 2.0
 """Seconds after which encoded texts count in answers, at most. Each time all vectors are copied once."""
 
@@ -138,7 +140,7 @@ class LiveState:
                     self._take_in(*self._backlog.take(self.texts.is_current))
                     self._rebuild.start_if_due()
             self.store_unreachable = False
-        except StoreError:
+        except STORE_AWAY:
             log.exception("changes of other processes were not read")
             self.store_unreachable = True
             return False
@@ -214,7 +216,7 @@ class LiveState:
         """Gives the sources the texts of `items`."""
         try:
             self._take_in(items, self._try_to_encode(items))
-        except StoreError:  # they are read again with the next poll
+        except STORE_AWAY:  # they are read again with the next poll
             if self.texts:
                 self.texts.forget(items)
             raise
@@ -223,7 +225,7 @@ class LiveState:
         """The texts of `items` after each exit of the encoder; nothing where that fails, or there is no encoder."""
         try:
             return self.texts.encode(items) if self.texts else {}
-        except StoreError:
+        except STORE_AWAY:
             raise
         except Exception:  # whatever a text encoder makes of one text: all else goes on
             log.exception("texts of %d items cannot be read, %s the first", len(items), items[0].item_id)

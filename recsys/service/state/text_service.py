@@ -14,7 +14,7 @@ import numpy as np
 from features.text import MAX_VALUE_CHARS, item_text
 from models.errors import ConfigError
 from recsys.bundle import Bundle
-from recsys.encoders.base import TextEncoder, Vectors, text_hash
+from recsys.encoders.base import TextEncoder, Vectors, has_text, text_hash
 from recsys.encoders.cache import stored_exits
 from recsys.encoders.catalogue import CatalogueTextEncoder
 from recsys.encoders.catalogue_parts import find_text_encoder
@@ -82,9 +82,11 @@ class TextService:
         silent[: len(self._silent)] = self._silent
         for item in items if self._names else ():
             text = item_text(item.title, item.attributes)
-            silent[catalogue.row(item.item_id)] = not text
+            row = catalogue.row(item.item_id)
+            silent[row] |= not text
             digest = text_hash(text, item.domain)
             if digest != self._text_hashes.get(item.item_id, self._trained_hash(item.item_id, catalogue)):
+                silent[row] = not self._has_text(text)
                 self._text_hashes[item.item_id] = digest
                 changed.append(item)
         self._silent = silent
@@ -165,6 +167,11 @@ class TextService:
             reason = f"domain {domain!r} was not trained: the general expert reads the text"
             return inside, [Degraded("domain", reason)]
         return inside, []
+
+    def _has_text(self, text: str) -> bool:
+        """Does the encoder know anything in `text`?"""
+        encoder = self.encoder()
+        return bool(text) if encoder is None else has_text(encoder, text)
 
     def _exits(self, encoder: TextEncoder, items: Sequence[Item]) -> Mapping[int, Vectors]:
         return stored_exits(
