@@ -153,7 +153,7 @@ class Recommender:
 
     def delete_user(self, user_id: str) -> None:
         self._store.delete_user(user_id)
-        self._live.histories.invalidate()
+        self._live.histories.forget(user_id)
 
     def put_playlist(self, playlist_id: str, name: str | None, item_ids: Sequence[str]) -> Playlist:
         return self._store.put_playlist(playlist_id, name, item_ids)

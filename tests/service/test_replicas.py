@@ -112,6 +112,39 @@ def test_own_events_count_at_once(replicas: Replicas, trained: Planted) -> None:
         assert one.recommend(user_id="u", options=options).items == expected
 
 
+def test_what_was_known_of_users_and_lists_is_shown_while_the_database_is_away(
+    replicas: Replicas, trained: Planted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, _ = replicas
+    items = list(trained.world.successor)[:3]
+    one.put_playlist("mine", None, items)
+    known = one.recommend(user_id="user-0001")
+    similar, continued = one.lists.similar(items, None), one.lists.continued(items, None)
+    assert (known.degraded, similar.degraded) == ((), ())
+
+    def away(*_: object, **__: object) -> None:
+        raise StoreError("gone")
+
+    one.add_events(
+        [EventDraft(user_id="user-0002", item_id=items[0])]
+    )  # now every history is validated when it is used
+    with monkeypatch.context() as patch:
+        for name in ("changes", "recent_events", "events_mark", "playlists_since"):
+            patch.setattr(one._store, name, away)
+        again = one.recommend(user_id="user-0001")
+        assert again.items == known.items
+        assert [warning.what for warning in again.degraded] == ["user", "store"]
+        assert one.lists.similar(items, None).playlists == similar.playlists
+        for answer in (one.lists.similar(items, None), one.lists.continued(items, None)):
+            assert "store" in [warning.what for warning in answer.degraded]
+        assert one.lists.continued(items, None).alternatives == continued.alternatives
+        with pytest.raises(StoreError):
+            one.lists.similar([], "a name never compared before")
+    wait()
+    one.recommend(user_id="user-0001")
+    assert one.recommend(user_id="user-0001").degraded == ()
+
+
 def test_a_database_that_is_away_leaves_histories_sent_along(
     replicas: Replicas, trained: Planted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,8 +162,11 @@ def test_a_database_that_is_away_leaves_histories_sent_along(
         answer = one.recommend(history=[start])
         assert answer.items == before
         assert [one.what for one in answer.degraded] == ["store"]
-        with pytest.raises(StoreError):
-            one.recommend(user_id="user-0001")
+        answer = one.recommend(user_id="user-0001")
+        assert [one.why for one in answer.degraded if one.what == "user"] == [
+            "the database does not answer for user 'user-0001': popular items are shown"
+        ]
+        assert {item.source for item in answer.items} == {"popular"}
     wait()
     assert one.recommend(history=[start]).degraded == ()
     assert one.recommend(user_id="user-0001").items

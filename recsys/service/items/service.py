@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from recsys.data.history import NO_ROWS, History
-from recsys.errors import Degraded, InvalidRequest, NotFound, NotReady, RecsysError
+from recsys.errors import Degraded, InvalidRequest, NotFound, NotReady, RecsysError, StoreError
 from recsys.ranking import pipeline
 from recsys.ranking.filters import allowed
 from recsys.ranking.pipeline import Ranking, RankingOptions
@@ -132,10 +132,7 @@ class ItemService:
         """The question with what its kind implies, and the history that it is about."""
         match question:
             case Question(user_id=str() as user_id, history=None, item_id=None, text=None):
-                history = self._state.histories.get(user_id)
-                if not len(history):
-                    degraded.append(warnings.unknown_user(user_id))
-                return question, history
+                return question, self._stored_history(user_id, degraded)
             case Question(user_id=None, history=Sequence() as item_ids, item_id=None, text=None):
                 return question, self.history_of_items(item_ids, degraded)
             case Question(user_id=None, history=None, item_id=str() as item_id, text=None):
@@ -147,6 +144,19 @@ class ItemService:
             case Question(user_id=None, history=None, item_id=None, text=str() as text):
                 return replace(question, text=readable(text)), History.undated(NO_ROWS)
         raise InvalidRequest("give either a user, a history, an item or a text")
+
+    def _stored_history(self, user_id: str, degraded: list[Degraded]) -> History:
+        """The history of a stored user, or what is known of it while the store does not answer."""
+        try:
+            history = None if self._state.store_unreachable else self._state.histories.get(user_id)
+        except StoreError:
+            history, self._state.store_unreachable = None, True
+        if history is None:
+            history = self._state.histories.last_known(user_id)
+            degraded.append(warnings.history_unreachable(user_id, known=len(history) > 0))
+        elif not len(history):
+            degraded.append(warnings.unknown_user(user_id))
+        return history
 
     def _active_row(self, snapshot: Snapshot, item_id: str) -> int:
         row = snapshot.catalogue.row(item_id)

@@ -12,6 +12,11 @@ def unknown_user(user_id: str) -> Degraded:
     return Degraded("user", f"no events of user {user_id!r}: popular items are shown")
 
 
+def history_unreachable(user_id: str, *, known: bool) -> Degraded:
+    shown = "events that were stored since may be missing" if known else "popular items are shown"
+    return Degraded("user", f"the database does not answer for user {user_id!r}: {shown}")
+
+
 def no_known_item() -> Degraded:
     return Degraded("history", "no known item in it: popular items are shown")
 
@@ -21,14 +26,15 @@ def item_without_text(part: str) -> Degraded:
 
 
 def of_state(state: LiveState, snapshot: Snapshot) -> list[Degraded]:
-    """That no trained bundle answers, that the store does not, or that texts follow."""
-    warnings = []
-    if not snapshot.recommends:
-        warnings.append(Degraded("bundle", f"{'; '.join(state.problems)}: popular items are shown"))
-    if state.store_unreachable:
-        reason = "the database does not answer: what was written meanwhile may be missing"
-        warnings.append(Degraded("store", reason))
-    return [*warnings, *(Degraded("texts", delay) for delay in state.delays)]
+    """That no trained bundle answers; and as `of_store`."""
+    popular = Degraded("bundle", f"{'; '.join(state.problems)}: popular items are shown")
+    return [*([] if snapshot.recommends else [popular]), *of_store(state)]
+
+
+def of_store(state: LiveState) -> list[Degraded]:
+    """That the store does not answer, or that texts of other processes do not count yet."""
+    away = Degraded("store", "the database does not answer: what was written meanwhile may be missing")
+    return [*([away] if state.store_unreachable else []), *(Degraded("texts", delay) for delay in state.delays)]
 
 
 def of_options(snapshot: Snapshot, options: Options) -> list[Degraded]:

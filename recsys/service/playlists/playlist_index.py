@@ -66,6 +66,11 @@ class PlaylistIndex:
             self._vectorizers[vectorizer.key] = vectorizer
             return self._now
 
+    def last_known(self, vectorizer: ListVectorizer) -> PlaylistSnapshot | None:
+        """The lists as they were when the store last answered; None where `vectorizer` has not encoded them."""
+        with self._lock:
+            return self._now if vectorizer.key in self._now.indexes else None
+
     def _drop(self, keys: Sequence[str]) -> None:
         self._vectorizers = {key: other for key, other in self._vectorizers.items() if key not in keys}
         indexes = {key: index for key, index in self._now.indexes.items() if key not in keys}

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.data.history import History
-from recsys.errors import Degraded, InvalidRequest, NothingKnown
+from recsys.errors import Degraded, InvalidRequest, NothingKnown, StoreError
 from recsys.ranking import pipeline
 from recsys.ranking.filters import allowed
 from recsys.ranking.pipeline import RankingOptions
@@ -18,9 +18,10 @@ from recsys.retrieval.lists.sparse import ListQuery
 from recsys.retrieval.source import Allowed
 from recsys.service.items.answers import scored_items
 from recsys.service.items.questions import MAX_HISTORY, UNKNOWN_EXCLUDED
+from recsys.service.items.warnings import of_store
 from recsys.service.playlists import warnings
 from recsys.service.playlists.list_vectors import list_vector
-from recsys.service.playlists.playlist_index import PlaylistIndex
+from recsys.service.playlists.playlist_index import PlaylistIndex, PlaylistSnapshot
 from recsys.service.playlists.questions import (
     Alternative,
     ContinuedList,
@@ -32,7 +33,7 @@ from recsys.service.playlists.questions import (
     check_similar,
 )
 from recsys.service.playlists.search import nearest
-from recsys.service.playlists.vectorizers import ItemVectorizer, NameVectorizer
+from recsys.service.playlists.vectorizers import ItemVectorizer, ListVectorizer, NameVectorizer
 from recsys.service.state.live import LiveState
 from recsys.service.state.snapshot import Snapshot
 from recsys.store import Store
@@ -115,7 +116,7 @@ class PlaylistService:
             alternatives=tuple(
                 Alternative(scored_items(snapshot.catalogue, ranking, 0)) for ranking in continuations.rankings
             ),
-            degraded=tuple(degraded),
+            degraded=(*degraded, *of_store(self._live)),
         )
 
     def warm_up(self) -> None:
@@ -124,6 +125,16 @@ class PlaylistService:
         for encoder in snapshot.lists.encoders.values():
             self._index.now(ItemVectorizer(encoder, snapshot.catalogue, self._store))
         self._index.now(NameVectorizer())
+
+    def _stored_lists(self, vectorizer: ListVectorizer) -> PlaylistSnapshot:
+        """The stored lists as vectors, or those known while the store does not answer."""
+        try:
+            return self._index.now(vectorizer)
+        except StoreError:
+            self._live.store_unreachable = True
+            if (now := self._index.last_known(vectorizer)) is None:
+                raise
+            return now
 
     def stored(self, playlist_id: str) -> Playlist:
         """Raises NotFound: no such playlist."""
@@ -178,7 +189,7 @@ class PlaylistService:
         if options.holds is not None:
             degraded += snapshot.unknown([options.holds], what="holds", why="unknown items, which no list holds")
         query = list_vector(self._store, snapshot, encoder, history, name, options, degraded)
-        now = self._index.now(query.vectorizer)
+        now = self._stored_lists(query.vectorizer)
         rows, cosines = nearest(self._store, now, query.vectorizer.key, query.vector, options, without=without)
         lists = tuple(
             ScoredList(now.lists.item_ids[row], now.lists.titles[row], int(now.lengths[row]), score)
@@ -189,7 +200,7 @@ class PlaylistService:
             bundle=snapshot.bundle.uri if snapshot.bundle else None,
             encoder=query.encoder,
             playlists=lists,
-            degraded=(*degraded, *warnings.fewer_lists(len(lists), options.k)),
+            degraded=(*degraded, *warnings.fewer_lists(len(lists), options.k), *of_store(self._live)),
         )
 
     def _known_items(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from cachetools import LRUCache
 
-from recsys.data.history import History, history_of, history_of_pairs
+from recsys.data.history import NO_ROWS, History, history_of, history_of_pairs
 from recsys.store import Store
 
 EVENTS = 400_000
@@ -58,6 +58,17 @@ class HistoryCache:
             if len(history) + USER <= self._entries.maxsize:
                 self._entries[user_id] = _Entry(history, version, complete, invalidations)
         return history
+
+    def last_known(self, user_id: str) -> History:
+        """The cached history, which may lack later events; empty where none is cached. The store is not asked."""
+        with self._lock:
+            entry = self._entries.get(user_id)
+        return entry.history if entry else History.undated(NO_ROWS)
+
+    def forget(self, user_id: str) -> None:
+        with self._lock:
+            self._entries.pop(user_id, None)
+            self._invalidations += 1
 
     def load_many(self, user_ids: Sequence[str]) -> list[History]:
         """Loads the histories of a chunk of the users, in ascending order, from the store; caches nothing."""
