@@ -54,7 +54,7 @@ def evaluate_continuations(store: Store, *, uri: str | None = None) -> Iterator[
     """
     record = store.active_bundle()
     if uri is None and record is None:
-        raise NotReady("no active bundle: run `recsys train blend` first")
+        raise NotReady("no active bundle: run `recsys train blend` first, or give one with --bundle")
     bundle = load_bundle(uri or (record.uri if record else ""))
     if bundle.about.get("deploy"):
         raise BundleError(

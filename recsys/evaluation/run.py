@@ -37,7 +37,7 @@ def evaluate(
     """
     record = store.active_bundle()
     if uri is None and record is None:
-        raise NotReady("no active bundle: run `recsys train blend` first")
+        raise NotReady("no active bundle: run `recsys train blend` first, or give one with --bundle")
     bundle = load_bundle(uri or (record.uri if record else ""))
     if "hash" not in bundle.about["data"]:
         raise BundleError(
@@ -51,7 +51,7 @@ def evaluate(
     settings = {field.name: bundle.about[field.name] for field in fields(Plan) if field.name in bundle.about}
     inputs = load_inputs(store, Plan(**settings | {"device": device}), encoder=find_text_encoder(bundle))
     if inputs.data.hash != bundle.about["data"]["hash"]:
-        raise BundleError(f"{bundle.uri} was trained on other events than the store holds now: train again")
+        raise BundleError(f"{bundle.uri} was trained on other items or events than the store holds now: train again")
     model = _with_items(serving_model(bundle), store, inputs)
     if REFERENCE not in bundle.parts:
         baselines = kinds(lambda can: can.baseline and can.default_blend)

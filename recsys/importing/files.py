@@ -6,7 +6,7 @@ nothing, so an interrupted import is finished by running it again.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from itertools import islice
 from operator import itemgetter
@@ -178,14 +178,19 @@ def _import(
     report = Report()
     with closing(Rejects(report, rejects)) as bad:
         check_file(path)
-        rows = enumerate((reader or reader_of(path))(path, needed), start=1)
-        while chunk := list(islice(rows, ROWS_PER_CHUNK)):
-            readable, rejected = _readable(chunk)
-            with _with_progress_hint(chunk[0][0] - 1):
-                rejected += import_chunk(readable, report)
-            for rejection in sorted(rejected, key=itemgetter(0)):
-                bad.add(path.name, *rejection)
-            yield report
+        source = (reader or reader_of(path))(path, needed)
+        rows = enumerate(source, start=1)
+        try:
+            while chunk := list(islice(rows, ROWS_PER_CHUNK)):
+                readable, rejected = _readable(chunk)
+                with _with_progress_hint(chunk[0][0] - 1):
+                    rejected += import_chunk(readable, report)
+                for rejection in sorted(rejected, key=itemgetter(0)):
+                    bad.add(path.name, *rejection)
+                yield report
+        finally:
+            if isinstance(source, Generator):
+                source.close()  # the file that it reads, now
         if not report.accepted + report.unchanged + report.rejected:
             raise InputFileError(f"{path} has no rows: nothing to import")
 

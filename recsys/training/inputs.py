@@ -105,7 +105,7 @@ def included_fits(bundle: Bundle, inputs: TrainingInputs) -> dict[str, TwoStageF
         )
     selection = load_bundle(f"{uri.rstrip('/')}/{PRE_VALIDATION}")
     if bundle.about["data"]["hash"] != inputs.data.hash:
-        raise BundleError(f"{uri} was trained on other events than the store holds now: train it again")
+        raise BundleError(f"{uri} was trained on other items or events than the store holds now: train it again")
     if any(restore_source(part).text_encoder for part in parts.values()):
         _check_text_encoder(bundle, inputs)
     return {name: TwoStageFit(selection.part(name), part) for name, part in parts.items()}

@@ -75,7 +75,7 @@ def test_a_one_part_bundle_is_measured_beside_all_baselines(trained: Planted, tm
 def test_events_that_came_after_training_are_refused(trained: Planted, tmp_path: Path) -> None:
     store = Store.open(trained.copy(tmp_path).url)
     store.add_events([EventDraft(user_id="late", item_id="item-000")])
-    with pytest.raises(BundleError, match="other events"):
+    with pytest.raises(BundleError, match="other items or events"):
         list(evaluate(store))
     store.close()
 
