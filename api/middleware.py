@@ -70,7 +70,8 @@ class HostMiddleware:
 
     Otherwise a page of a stranger could read and delete what is here, once the name of its own site leads to this address
     (DNS rebinding). The port is not compared; `*.example.com` allows the names below it, and `*` any.
-    Starlette's `TrustedHostMiddleware` answers in plain text, and with redirects.
+    A request without the header is let in: only HTTP/1.0 may leave it out, and no browser does. Starlette's
+    `TrustedHostMiddleware` answers in plain text, and with redirects.
     """
 
     def __init__(self, app: ASGIApp, *, allowed: Iterable[str]) -> None:
@@ -79,7 +80,12 @@ class HostMiddleware:
         self.suffixes = tuple(name[1:] for name in self.allowed if name.startswith("*."))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or "*" in self.allowed or self._allows(host := _host_name(scope)):
+        if (
+            scope["type"] != "http"
+            or "*" in self.allowed
+            or not _names_host(scope)
+            or self._allows(host := _host_name(scope))
+        ):
             await self.app(scope, receive, send)
             return
         detail = (
@@ -92,6 +98,10 @@ class HostMiddleware:
 
     def _names(self) -> str:
         return " or ".join(sorted(self.allowed, reverse=True))
+
+
+def _names_host(scope: Scope) -> bool:
+    return any(name == b"host" for name, _ in scope["headers"])
 
 
 class HeadMiddleware:

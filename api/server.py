@@ -91,6 +91,10 @@ class TimedProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self.conn.their_state is h11.IDLE and not self.conn.trailing_data[0]:
+            data = data.lstrip(b"\r\n")  # some clients send an empty line too many (RFC 9112, 2.2)
+            if not data:  # which to h11 would be the end of the connection
+                return
         super().data_received(data)
         self._watch(len(data))
 

@@ -3,16 +3,22 @@
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from recsys.bundle_files import MAX_BUNDLE_BYTES
 from recsys.bundle_io import load_bundle, read_manifest, save_bundle
+from recsys.cli import app
 from recsys.errors import BundleError
 from recsys.manifest import digest, signed
+from recsys.service import Recommender
+from recsys.store import Store
 from tests.test_bundle import BUNDLE
+from tests.worlds import Planted
 
 Change = Callable[[dict[str, Any]], object]
 FILE = "parts/p.safetensors"
@@ -211,3 +217,28 @@ def test_a_scheme_that_nothing_opens_is_one_line(uri: str, tmp_path: Path, monke
         with pytest.raises(BundleError, match="cannot be opened") as refused:
             action(uri)
         assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("part", "change"),
+    [("ease", {"decay": None}), ("ease", {"decay": "x"}), ("blend", {"depth": 10**18})],
+)
+def test_a_bundle_that_cannot_answer_is_not_activated(
+    trained: Planted, tmp_path: Path, part: str, change: dict[str, object]
+) -> None:
+    bundle = load_bundle(trained.bundle)
+    bad = bundle.parts[part]
+    parts = {**bundle.parts, part: replace(bad, config={**bad.config, **change})}
+    uri = save_bundle(replace(bundle, parts=parts), str(tmp_path), name="bad")
+    planted = trained.copy(tmp_path)
+    runner = CliRunner(env={"RECSYS_DATABASE_URL": planted.url})
+    result = runner.invoke(app, ["bundles", "activate", uri])
+    assert result.exit_code == 1, result.output
+    assert f"part '{part}' cannot answer" in " ".join(result.output.split())
+    store = Store.open(planted.url)
+    with pytest.raises(BundleError, match="cannot answer"):
+        Recommender(store, bundle=uri)
+    active = store.active_bundle()
+    store.close()
+    assert active is not None
+    assert active.uri == trained.bundle

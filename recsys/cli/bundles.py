@@ -23,13 +23,13 @@ def list_bundles() -> None:
 def activate(uri: Annotated[str, typer.Argument(help="As `recsys bundles list` shows it.")]) -> None:
     """Serve this bundle. One that is damaged or cannot answer is refused, and the one before stays."""
     from recsys.bundle_io import absolute, load_bundle, read_manifest
+    from recsys.ranking.trial import check_answers
     from recsys.retrieval.lists.serving import list_serving_model
     from recsys.retrieval.serving import serving_model
 
     uri = absolute(uri)
     bundle = load_bundle(uri)
-    serving_model(bundle)
-    list_serving_model(bundle)
+    check_answers(serving_model(bundle), list_serving_model(bundle), size=len(bundle.item_ids))
     with open_store(Settings()) as store:
         store.add_bundle(uri, read_manifest(uri))
         store.activate_bundle(uri)

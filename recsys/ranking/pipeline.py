@@ -76,6 +76,9 @@ class Ranking:
 class Model(Protocol):
     """The sources of a bundle, for items or for lists."""
 
+    @property
+    def text_encoders(self) -> frozenset[str]: ...
+
     def search(
         self, queries: Sequence[Query], *, k: int, name: str, truncation: Truncation | None, order: Order
     ) -> tuple[Candidates, list[list[Attribution]]]: ...

@@ -225,7 +225,8 @@ def restore(part: Part, restored: RestoredParts | None = None) -> Restored:
     try:
         return row.restore(part, restored)
     except (ArithmeticError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError) as error:
-        raise BundleError(f"part {part.name!r} does not fit its settings ({error}); train it again") from error
+        reason = " ".join(str(error).split())[:200]
+        raise BundleError(f"part {part.name!r} does not fit its settings ({reason}); train it again") from error
 
 
 def restore_source(part: Part, restored: RestoredParts | None = None) -> StoredSource:

@@ -58,6 +58,16 @@ def problem_of(answer: bytes) -> tuple[int, str]:
     return int(head.split()[1]), json.loads(body)["detail"]
 
 
+@pytest.mark.parametrize(
+    "request_",
+    [b"\r\nGET /healthz HTTP/1.0\r\n\r\n", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"],
+)
+def test_an_old_client_is_answered(service: Service, request_: bytes) -> None:
+    connection = connected(service, b"\r\n")
+    connection.sendall(request_)
+    assert b"200 OK" in until_closed(connection)
+
+
 def test_stalled_clients_lock_nobody_out(service: Service) -> None:
     stalled = [connected(service, data) for data in (HEADER[:1], HALF_BODY) for _ in range(STALLED)]
     try:

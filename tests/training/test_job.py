@@ -123,7 +123,7 @@ def test_a_blend_takes_parts_trained_before(store: Store, tmp_path: Path) -> Non
 def test_parts_of_other_events_are_refused(store: Store, tmp_path: Path) -> None:
     uri = run(store, tmp_path, model="markov", name="markov").uri
     store.add_events([EventDraft(user_id="late", item_id="item-000")])
-    with pytest.raises(BundleError, match="other events"):
+    with pytest.raises(BundleError, match="other items or events"):
         run(store, tmp_path, model="blend", include=(uri,))
 
 

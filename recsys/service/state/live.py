@@ -17,6 +17,7 @@ from recsys.bundle_io import load_bundle
 from recsys.encoders.base import Vectors
 from recsys.errors import BundleError, Busy, StoreError
 from recsys.indexes.build import Kind
+from recsys.ranking.trial import check_answers
 from recsys.retrieval.lists.serving import list_serving_model
 from recsys.retrieval.popular import POPULAR
 from recsys.retrieval.serving import ServingModel, popular_only, serving_model
@@ -175,6 +176,7 @@ class LiveState:
     def _load_bundle(self, uri: str) -> Snapshot:
         bundle = load_bundle(uri)
         snapshot = Snapshot(serving_model(bundle), list_serving_model(bundle), Catalogue(bundle.item_ids), bundle)
+        check_answers(snapshot.items, snapshot.lists, size=len(bundle.item_ids))
         if not snapshot.recommends:
             self._problems = (f"{bundle.uri} has parts for lists alone: `recsys train blend` has some for items",)
             snapshot = replace(snapshot, items=self._popular(bundle.item_ids))
