@@ -40,6 +40,9 @@ class Settings(BaseSettings):
     text_lag: Annotated[
         float, Field(ge=0, description="Seconds until texts that another process wrote count, once they are encoded")
     ] = 2.0
+    impression_days: Annotated[
+        int, Field(ge=1, le=36_500, description="Days after which impressions are deleted, in the background")
+    ] = 90
     log_format: Annotated[Literal["text", "json"], Field(description="How log lines are written to standard error")] = (
         "text"
     )

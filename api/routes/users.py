@@ -9,7 +9,7 @@ from api.schemas.fields import PathId
 router = APIRouter(tags=["users"])
 
 
-@router.delete("/v1/users/{user_id:path}", status_code=204, responses=error_responses(404))
+@router.delete("/v1/users/{user_id:path}", status_code=204, responses=error_responses())
 def delete_user(user_id: PathId, recommender: RecommenderDep) -> None:
-    """Forgets the user with all events; what was shown stays without a name."""
+    """Forgets the user with all events and impressions; one who is unknown too, of whom impressions may be on their way."""
     recommender.delete_user(user_id)

@@ -107,6 +107,7 @@ def open_recommender(settings: Settings, *, bundle: str | None = None) -> Iterat
             device=device(settings),
             text_index=settings.text_index,
             text_lag=settings.text_lag,
+            impression_days=settings.impression_days,
             indexes=settings.indexes,
         )
         try:

@@ -3,6 +3,7 @@ replace the snapshot, so that the next request sees them.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,8 @@ class Recommender:
     `bundle` is the URI of the one to serve; without it the store's active bundle is served, and popular items where there
     is none or it is damaged. `text_index` is how the vectors of a text encoder inside the bundle are searched, at each of its
     truncations; indexes that take long to build outlive the process in the folder `indexes`, if one is given. Texts that other
-    processes wrote count at most `text_lag` seconds after they were encoded. `lists` answers questions about lists.
+    processes wrote count at most `text_lag` seconds after they were encoded. Impressions are deleted after `impression_days`.
+    `lists` answers questions about lists.
 
     Raises (constructor):
         BundleError: the bundle named cannot be read.
@@ -44,12 +46,13 @@ class Recommender:
         text_index: Kind = "auto",
         indexes: Path | None = None,
         text_lag: float = TEXT_LAG,
+        impression_days: int = 90,
     ) -> None:
         self._store = store
         self._live = LiveState(
             store, bundle=bundle, device=device, text_index=text_index, indexes=indexes, text_lag=text_lag
         )
-        self._journal = Journal(store.add_impressions)
+        self._journal = Journal(store.add_impressions, partial(store.tidy, impression_days=impression_days))
         self._items = ItemService(self._live, self._journal)
         self.lists = PlaylistService(store, self._live)
 

@@ -9,13 +9,14 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, select, update
+from sqlalchemy import Connection, Row, delete, func, select
 
 from recsys.errors import Conflict, InvalidRequest, NotFound
 from recsys.store.dialect import among, insert_new, lock_rows, upsert
+from recsys.store.impressions import forget
 from recsys.store.items import known_items
 from recsys.store.records import Event, EventDraft
-from recsys.store.tables import events, impressions, users
+from recsys.store.tables import events, users
 
 COLUMNS = ("event_id", "user_id", "item_id", "at", "position", "kind", "weight")
 """All columns but the number, which the database counts up."""
@@ -93,15 +94,10 @@ def delete_event(connection: Connection, event_id: str) -> None:
 
 
 def delete_user(connection: Connection, user_id: str) -> None:
-    """The user with all events and states; impressions stay without a name.
-
-    Raises:
-        NotFound: no such user.
-    """
-    if not lock_rows(connection, users.c.user_id, [user_id]):  # before the events, as `add_events` does
-        raise NotFound(f"unknown user {user_id!r}")
+    """Deletes the user with all events, states and impressions. An unknown user is no error: impressions may be on their way."""
+    lock_rows(connection, users.c.user_id, [user_id])  # before the events, as `add_events` does
     connection.execute(delete(events).where(events.c.user_id == user_id))
-    connection.execute(update(impressions).where(impressions.c.user_id == user_id).values(user_id=None))
+    forget(connection, user_id)
     connection.execute(delete(users).where(users.c.user_id == user_id))
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -14,13 +15,19 @@ ROWS_PER_WRITE = 1000
 POLL_SECONDS = 0.1
 """Time between two looks at the queue: to wake the thread for each impression would cost requests more than writing it."""
 MAX_QUEUED = 10_000
+TIDY_SECONDS, PAUSE_SECONDS = 1, 60
+"""Time between two calls of `tidy`, and after one that failed."""
 
 
 class Journal:
-    """Takes impressions without waiting. A full queue drops the newest and counts it: requests never wait for a disk."""
+    """Takes impressions without waiting. A full queue drops the newest and counts it: requests never wait for a disk.
 
-    def __init__(self, write: Callable[[Sequence[Impression]], None]) -> None:
-        self._write = write
+    Between two batches its thread calls `tidy`, for work on the store that no request may wait for.
+    """
+
+    def __init__(self, write: Callable[[Sequence[Impression]], None], tidy: Callable[[], None] = lambda: None) -> None:
+        self._write, self._tidy = write, tidy
+        self._next_tidy = time.monotonic() + TIDY_SECONDS
         self._queued = deque[Impression]()
         self._closing = threading.Event()
         self._writing = threading.Lock()
@@ -48,7 +55,18 @@ class Journal:
     def _run(self) -> None:
         while not self._closing.wait(POLL_SECONDS):
             self.flush()
+            if time.monotonic() >= self._next_tidy:
+                self._next_tidy = time.monotonic() + self._tidy_up()
         self.flush()
+
+    def _tidy_up(self) -> float:
+        """Seconds until the next time."""
+        try:
+            self._tidy()
+        except (Busy, StoreError):
+            log.exception("old impressions stay until later")
+            return PAUSE_SECONDS
+        return TIDY_SECONDS
 
     def _save(self, impressions: Sequence[Impression]) -> None:
         try:

@@ -128,7 +128,7 @@ def _prepare_sqlite(connection: Any, _: Any) -> None:
     assert isinstance(connection, sqlite3.Connection)
     connection.isolation_level = None  # we begin transactions ourselves, below
     wait = f"busy_timeout={LOCK_SECONDS * 1000:.0f}"
-    for pragma in (wait, "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+    for pragma in (wait, "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "secure_delete=ON"):
         connection.execute(f"PRAGMA {pragma}")
     connection.create_function("lower", 1, _lower, deterministic=True)
 

@@ -6,10 +6,11 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, Engine, func, insert, select
+from sqlalchemy import Connection, Engine, func, select
 
 from recsys.errors import RecsysError
-from recsys.store import bundles, events, items, playlists, vectors
+from recsys.store import bundles, events, impressions, items, playlists, vectors
+from recsys.store.erasing import Eraser
 from recsys.store.records import (
     LAST_LAYER,
     BundleRecord,
@@ -23,7 +24,7 @@ from recsys.store.records import (
     VectorOwner,
 )
 from recsys.store.sessions import check_migrated, connect, reading
-from recsys.store.tables import changes, impressions
+from recsys.store.tables import changes
 from recsys.store.tables import events as event_table
 from recsys.store.tables import items as item_table
 from recsys.store.tables import playlists as playlist_table
@@ -36,6 +37,7 @@ class Store:
 
     def __init__(self, readers: Engine, writer: Writer) -> None:
         self._readers, self._writer = readers, writer
+        self._eraser = Eraser(writer.engine)
 
     @classmethod
     def open(cls, url: str) -> Self:
@@ -113,6 +115,7 @@ class Store:
 
     def delete_user(self, user_id: str) -> None:
         self._writer.run(lambda c: events.delete_user(c, user_id))
+        self._eraser.erase()
 
     def users(self, *, after: str | None = None, limit: int = 1000) -> list[str]:
         with reading(self._readers) as connection:
@@ -195,9 +198,15 @@ class Store:
             return bundles.all_bundles(connection)
 
     def add_impressions(self, new: Sequence[Impression]) -> None:
-        columns = ("request_id", "user_id", "bundle", "items", "at")
-        rows = [{name: getattr(impression, name) for name in columns} for impression in new]
-        self._writer.run(lambda c: c.execute(insert(impressions), rows), counted=False)
+        self._writer.run(lambda c: impressions.add_impressions(c, new), counted=False)
+
+    def tidy(self, *, impression_days: int) -> None:
+        """Deletes some of the impressions older than `impression_days`, and what deletions left behind: a little at each call."""
+        with reading(self._readers) as connection:
+            prunable = impressions.is_prunable(connection, days=impression_days)
+        if prunable:
+            self._writer.run(lambda c: impressions.prune(c, days=impression_days), counted=False)
+        self._eraser.tidy()
 
     def changes(self) -> int:
         """A counter that every write raises on which an answer may depend."""

@@ -138,6 +138,15 @@ impressions = Table(
     C("bundle", String),
     C("items", JSON, nullable=False),
     C("at", Instant, nullable=False),
+    Index("impressions_of_user", "user_id"),
+    Index("impressions_by_time", "at"),
+)
+
+forgotten_users = Table(
+    "forgotten_users",
+    metadata,
+    C("user_hash", String, primary_key=True),  # SHA-256 of the user id, in hexadecimal
+    C("at", Instant, nullable=False),
 )
 
 changes = Table(

@@ -1,7 +1,7 @@
 """Write transactions: at most so many at a time, run again where the database ended one for the sake of another.
 
-On PostgreSQL all of them lock in one order, so that none waits for another that waits for it: users by id, events, the counter of
-changes, then items, playlists, vectors and bundles.
+On PostgreSQL all of them lock in one order, so that none waits for another that waits for it: users by id, events, forgotten
+users, impressions, the counter of changes, then items, playlists, vectors and bundles.
 """
 
 import random
@@ -37,7 +37,7 @@ class Writer:
     """Runs write transactions. Thread-safe."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        self.engine = engine
         self._free = threading.Semaphore(MAX_WRITES)
 
     def run(self, work: Callable[[Connection], T], *, counted: bool = True) -> T:
@@ -57,7 +57,7 @@ class Writer:
             self._free.release()
 
     def close(self) -> None:
-        self._engine.dispose()
+        self.engine.dispose()
 
     def _retry(self, work: Callable[[Connection], T], *, counted: bool) -> T:
         pauses = iter(RETRY_SECONDS)
@@ -71,7 +71,7 @@ class Writer:
                 time.sleep(random.uniform(0, pause))
 
     def _transact(self, work: Callable[[Connection], T], *, counted: bool) -> T:
-        with self._engine.connect().execution_options(writes=True) as connection, connection.begin():
+        with self.engine.connect().execution_options(writes=True) as connection, connection.begin():
             result = work(connection)
             if counted:
                 count_change(connection)
