@@ -9,8 +9,9 @@ import pytest
 from recsys.errors import StoreError
 from recsys.service import Options, Recommender
 from recsys.service.state import background_sync
-from recsys.store import Store
+from recsys.store import Store, journal
 from recsys.store.records import EventDraft, ItemDraft
+from tests.databases import transaction
 from tests.worlds import Planted, fill
 
 Replicas = tuple[Recommender, Recommender]
@@ -86,6 +87,33 @@ def test_events_of_one_count_on_the_other(replicas: Replicas, trained: Planted) 
     one.delete_user("new")
     wait()
     assert two.recommend(user_id="new").degraded
+
+
+def test_a_user_forgotten_by_one_is_forgotten_by_the_other_and_new_when_coming_back(
+    replicas: Replicas, trained: Planted, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The impressions of both are in memory when the user is deleted."""
+    one, _ = replicas
+    items = list(trained.world.successor)
+    asked = Options(encoder="sasrec", k=5)
+    one.add_events([EventDraft(user_id="forgotten", item_id=items[0])])
+    wait()
+    monkeypatch.setattr(journal, "POLL_SECONDS", 60)
+    time.sleep(0.2)  # both journals wait by then
+    assert not any(recommender.recommend(user_id="forgotten", options=asked).degraded for recommender in replicas)
+    one.delete_user("forgotten")
+    wait()
+    assert all(recommender.recommend(user_id="forgotten").degraded for recommender in replicas)
+    one.add_events([EventDraft(user_id="forgotten", item_id=items[1])])
+    assert (
+        one.recommend(user_id="forgotten", options=asked).items
+        == one.recommend(history=[items[1]], options=asked).items
+    )
+    for recommender in replicas:
+        recommender._journal.flush()
+    with transaction(database_url) as connection:
+        users = connection.exec_driver_sql("select distinct user_id from impressions").scalars().all()
+    assert users == [None]
 
 
 def test_an_event_of_an_item_that_came_later_is_not_lost(replicas: Replicas, trained: Planted) -> None:
