@@ -21,8 +21,9 @@ log = logging.getLogger(__name__)
 
 WAIT_SECONDS = 0.25
 """Longest wait for readers of the write-ahead log: other writes wait meanwhile."""
-MAX_VACUUM_BYTES = 1 << 30
-"""A VACUUM of a larger file would keep writes waiting for too long."""
+MAX_VACUUM_BYTES = 1 << 28
+"""A larger file is left to the operator: VACUUM writes about 120 MB a second, and writes are refused after `LOCK_SECONDS`."""
+WARNING_PAUSE = 3600
 VACUUM_SHARE, VACUUM_PAUSE = 0.05, 10
 """Largest share of the time in which VACUUM may be at work, and seconds between two of them at least."""
 
@@ -58,7 +59,10 @@ class Eraser:
     def _vacuum(self) -> None:
         self._file_is_unclean = False
         if (size := self._path.stat().st_size) > MAX_VACUUM_BYTES:
-            log.warning("%d bytes of database may hold copies of deleted rows until you run VACUUM on it", size)
+            log.warning(
+                "a database of %d bytes may hold copies of deleted rows: run VACUUM on it at a quiet time", size
+            )
+            self._next_vacuum = time.monotonic() + WARNING_PAUSE
             return
         self._log_is_unclean = True
         started = time.monotonic()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, make_url
 
-from recsys.store import Store, impressions, journal
+from recsys.store import Store, erasing, impressions, journal
 from recsys.store.journal import Journal
 from recsys.store.records import EventDraft, Impression, ItemDraft
 from recsys.store.sessions import connect
@@ -190,6 +190,19 @@ def test_a_reader_delays_the_cleaning_of_the_log_but_not_the_deletion(store: Sto
         assert "store.db-wal" in traces(database_url, [USER])
     readers.dispose()
     store.tidy(impression_days=90)
+    assert traces(database_url, [USER]) == {}
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_large_file_is_not_written_anew_but_the_operator_is_asked_to(
+    store: Store, database_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(erasing, "MAX_VACUUM_BYTES", 0)
+    for _ in range(2):
+        fill(store, [USER])
+        store.delete_user(USER)
+        store.tidy(impression_days=90)
+    assert [record.message.partition(": ")[2] for record in caplog.records] == ["run VACUUM on it at a quiet time"]
     assert traces(database_url, [USER]) == {}
 
 
