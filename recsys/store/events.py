@@ -95,10 +95,10 @@ def delete_event(connection: Connection, event_id: str) -> None:
 
 def delete_user(connection: Connection, user_id: str) -> None:
     """Deletes the user with all events, states and impressions. An unknown user is no error: impressions may be on their way."""
-    lock_rows(connection, users.c.user_id, [user_id])  # before the events, as `add_events` does
-    connection.execute(delete(events).where(events.c.user_id == user_id))
+    if lock_rows(connection, users.c.user_id, [user_id]):  # before the events, as `add_events` does
+        connection.execute(delete(events).where(events.c.user_id == user_id))
+        connection.execute(delete(users).where(users.c.user_id == user_id))
     forget(connection, user_id)
-    connection.execute(delete(users).where(users.c.user_id == user_id))
 
 
 def user_page(connection: Connection, *, after: str | None, limit: int) -> list[str]:

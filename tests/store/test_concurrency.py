@@ -2,6 +2,7 @@
 
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
@@ -19,7 +20,7 @@ from recsys.errors import Busy, NotFound, StoreError
 from recsys.service import Recommender
 from recsys.store import Store, events, sessions, writing
 from recsys.store.dialect import lock_rows
-from recsys.store.records import Event, EventDraft, ItemDraft
+from recsys.store.records import Event, EventDraft, Impression, ItemDraft
 from recsys.store.sessions import count_change
 from recsys.store.tables import users
 from tests.databases import empty, transaction
@@ -158,6 +159,9 @@ def test_writers_of_the_same_rows_meet_without_an_error(
             with suppress(NotFound):
                 write()
 
+    def show(process: Store) -> None:
+        process.add_impressions([Impression(uuid.uuid4().hex, "u", None, ["a"], datetime.now(UTC))])
+
     writes = [
         write
         for process in (store, other_store)
@@ -167,6 +171,8 @@ def test_writers_of_the_same_rows_meet_without_an_error(
             partial(process.add_events, drafts),
             partial(process.delete_user, "u"),
             partial(process.delete_event, "0"),
+            partial(show, process),
+            partial(process.tidy, impression_days=1),
         )
     ]
     at_once(*(partial(repeat, write) for write in writes))

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, make_url
 
+from recsys.cli.shared import open_recommender
+from recsys.settings import Settings
 from recsys.store import Store, erasing, impressions, journal
 from recsys.store.journal import Journal
 from recsys.store.records import EventDraft, Impression, ItemDraft
@@ -165,12 +167,14 @@ def test_old_impressions_go_in_small_batches(store: Store, database_url: str, mo
     assert store.changes() == counted
 
 
-def test_the_journal_prunes_in_the_background(store: Store, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_old_impressions_go_in_the_background_after_the_days_of_the_setting(
+    store: Store, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(journal, "TIDY_SECONDS", 0.01)
     monkeypatch.setattr(impressions, "TOMBSTONE_LIFE", 100 * DAY)
-    with closing(Journal(store.add_impressions, partial(store.tidy, impression_days=90))) as writer:
-        writer.add(shown("old", ago=91 * DAY))
-        writer.add(shown("new"))
+    monkeypatch.setenv("RECSYS_IMPRESSION_DAYS", "7")
+    store.add_impressions([shown("old", ago=8 * DAY), shown("new", ago=6 * DAY)])
+    with open_recommender(Settings(database_url=database_url)):
         deadline = time.monotonic() + 10
         while stored(database_url) != ["new"] and time.monotonic() < deadline:
             time.sleep(0.02)
