@@ -112,6 +112,7 @@ def test_it_is_trained_served_batched_evaluated_and_explained(store: Store, tmp_
     assert 0 < figures["next-row"].ndcg.mean() < figures["markov"].ndcg.mean()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("rows")
 def test_it_is_a_candidate_of_the_blend(store: Store, tmp_path: Path) -> None:
     bundle = train(store, "blend", tmp_path).bundle

@@ -322,6 +322,7 @@ def test_a_password_is_not_printed(shell: Shell, own_server: Server, monkeypatch
         assert "Tr0ub4dor" not in out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("umask", [0o000, 0o022])
 def test_what_commands_write_is_for_the_owner_alone(shell: Shell, trained: Planted, umask: int) -> None:
     before = os.umask(umask)

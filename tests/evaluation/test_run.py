@@ -59,6 +59,7 @@ def test_the_figure_is_that_of_the_answers_served(trained: Planted, found: Repor
     assert np.mean(hit) == pytest.approx(served.hit.mean, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_a_one_part_bundle_is_measured_beside_all_baselines(trained: Planted, tmp_path: Path) -> None:
     mine = trained.copy(tmp_path)
     store = Store.open(mine.url)
@@ -129,6 +130,7 @@ def test_report_and_plot_are_written(found: Report, tmp_path: Path) -> None:
     assert all(plot.read_bytes().startswith(b"\x89PNG") for plot in plots)
 
 
+@pytest.mark.slow
 def test_a_temporal_protocol_learns_from_before_the_cut_alone(trained: Planted, tmp_path: Path) -> None:
     store = Store.open(trained.copy(tmp_path).url)
     plan = replace(PLAN, protocol="temporal")

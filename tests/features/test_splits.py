@@ -40,6 +40,7 @@ def test_a_split_keeps_every_event_once(rows: list[tuple[str, int | None]]) -> N
         assert split.drop("fold").sort("arrival").collect().equals(events.collect())
 
 
+@pytest.mark.slow
 @given(ROWS, st.integers(0, 30), st.integers(0, 10))
 def test_nothing_learned_lies_after_a_cut(rows: list[tuple[str, int | None]], first: int, gap: int) -> None:
     validation_from, test_from = START + timedelta(days=first), START + timedelta(days=first + gap)

@@ -65,6 +65,7 @@ def test_recall_holds_under_filters(
     assert len(efs) == (len(queries) if by_graph else 0)
 
 
+@pytest.mark.slow
 def test_recall_holds_where_the_nearest_rows_are_the_excluded_ones(
     vectors: Vectors, known: Flags, truth: Index, queries: Vectors, efs: list[int]
 ) -> None:
@@ -86,6 +87,7 @@ def test_recall_holds_where_the_nearest_rows_moved_away(
         assert recall(result, best) >= 0.9
 
 
+@pytest.mark.slow
 def test_recall_holds_among_vectors_that_are_no_numbers(vectors: Vectors, queries: Vectors) -> None:
     broken = vectors.copy()
     broken[::4] = np.nan
@@ -93,6 +95,7 @@ def test_recall_holds_among_vectors_that_are_no_numbers(vectors: Vectors, querie
     assert recall(result, best) >= 0.95
 
 
+@pytest.mark.slow
 def test_recall_holds_for_vectors_of_very_different_length(queries: Vectors, vectors: Vectors) -> None:
     lengths = np.random.default_rng(3).lognormal(0, 1, (4000, 1)).astype(np.float32)
     result, best = (over(config, vectors * lengths).search(queries, k=10) for config in (CONFIG, ExactConfig()))
@@ -157,6 +160,7 @@ def test_a_graph_of_other_vectors_is_refused(graph: Index, vectors: Vectors) -> 
         restore(replace(part, arrays=part.arrays | {"vectors": vectors[:, :8]}))
 
 
+@pytest.mark.slow
 def test_a_graph_without_its_vectors_is_built_anew(graph: HnswIndex, queries: Vectors) -> None:
     """As earlier versions stored it."""
     part = graph.part("p")

@@ -55,6 +55,7 @@ def test_it_ages_by_what_stands_beside_and_by_what_is_dead_inside(
     assert not is_stale(graph, active_without(graph, range(20)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("config", "floor"), [(HnswConfig(m=16, ef_search=64), 0.95), (QUANTISED, 0.5)])
 def test_the_new_one_knows_the_same_and_is_young(config: kinds.IndexConfig, floor: float, vectors: Vectors) -> None:
     more = clusters(np.random.default_rng(1), 500)
@@ -91,6 +92,7 @@ def test_what_was_written_while_it_was_built_counts(vectors: Vectors) -> None:
     assert np.flatnonzero(caught.changed).tolist() == [5, 3000, 3001]
 
 
+@pytest.mark.slow
 def test_an_exact_index_that_grew_becomes_a_graph(vectors: Vectors, monkeypatch: pytest.MonkeyPatch) -> None:
     small = build(ExactConfig(), vectors, known=ALL)
     assert not is_stale(small, ALL)

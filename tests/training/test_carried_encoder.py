@@ -64,6 +64,7 @@ def test_a_part_over_another_encoder_is_not_blended(trained: Planted, tmp_path: 
     store.close()
 
 
+@pytest.mark.slow
 def test_the_encoder_inside_is_measured_over_the_items(trained: Planted, tmp_path: Path, encoder: str) -> None:
     store = Store.open(trained.copy(tmp_path).url)
     report = list(evaluate(store, uri=train(store, tmp_path, encoder, model="text").uri))[-1]

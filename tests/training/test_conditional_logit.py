@@ -48,6 +48,7 @@ def at(weights: NDArray[np.float64], data: LogitExamples) -> Derivatives:
     return derivatives(data, weights, start=START, l2=L2)
 
 
+@pytest.mark.slow
 @given(lengths=st.lists(st.integers(1, 9), min_size=1, max_size=6), rows=st.integers(1, 30))
 def test_loss_and_derivatives_are_those_of_the_formula_in_blocks_of_any_size(lengths: list[int], rows: int) -> None:
     data = examples(*lengths)
