@@ -132,9 +132,14 @@ class ServingModel:
     def with_items(self, rows: Rows, exits: Mapping[int, Vectors]) -> "ServingModel":
         """The model with text vectors (rows, text_dim) after each exit of their encoder for new or changed items."""
         sources = {name: source.with_exits(rows, exits) for name, source in self.sources.items()}
-        vectors = next((v for source in sources.values() if (v := source.item_text_vectors) is not None), None)
+        vectors = replace(self, sources=sources).item_text_vectors
         duplicates = self.duplicates if vectors is None else self.duplicates.with_items(rows, vectors)
         return replace(self, sources=sources, duplicates=duplicates)
+
+    @property
+    def item_text_vectors(self) -> Vectors | None:
+        """(items, dim): the items by their texts, zeros for those not known; None where no source has them."""
+        return next((v for source in self.sources.values() if (v := source.item_text_vectors) is not None), None)
 
     def with_catalogue(
         self, exits: Mapping[int, Vectors], *, known: NDArray[np.bool_], index: Kind, cache_dir: Path | None = None

@@ -295,3 +295,16 @@ def test_requests_and_writes_go_on_side_by_side(served: Served) -> None:
     for thread in threads:
         thread.join()
     assert not failures
+
+
+@pytest.mark.parametrize("title", [None, "\u200b", "\u3164"])
+def test_new_items_without_a_text_are_not_recommended_for_each_other(served: Served, title: str | None) -> None:
+    recommender, _, planted = served
+    silent = [f"silent-{number}" for number in range(3)]
+    recommender.put_items([ItemDraft(item_id=item_id, title=title) for item_id in silent])
+    found = recommender.similar(silent[0], options=Options(k=10)).items
+    assert not {item.item_id for item in found if item.source != "popular"} & set(silent)
+    twin = recommender.item(next(iter(planted.world.cluster)))
+    recommender.put_items([ItemDraft(item_id=silent[1], title=twin.title, attributes=twin.attributes)])
+    options = Options(k=1, encoder="text")
+    assert recommender.similar(silent[1], options=options).items[0].item_id == twin.item_id

@@ -237,9 +237,13 @@ class LiveState:
 
     def _take_in(self, items: Sequence[Item], exits: Mapping[int, Vectors]) -> None:
         """Gives the sources the vectors of `items` by exit, if there are any."""
-        if not exits:
+        if not exits or not self.texts:
             return
         live = self.snapshot
         rows = live.catalogue.rows(item.item_id for item in items)
+        known = self.texts.to_take_in(rows, live.items.item_text_vectors)
+        rows, exits = rows[known], {layers: vectors[known] for layers, vectors in exits.items()}
+        if not len(rows):
+            return
         lists = live.lists.with_items(rows, exits[max(exits)])
         self.snapshot = replace(live, items=live.items.with_items(rows, exits), lists=lists)

@@ -10,10 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from features.text import MAX_VALUE_CHARS, item_text
 from models.errors import ConfigError
 from recsys.bundle import Bundle
+from recsys.data.history import Rows
 from recsys.encoders.base import TextEncoder, Vectors, has_text, text_hash
 from recsys.encoders.cache import stored_exits
 from recsys.encoders.catalogue import CatalogueTextEncoder
@@ -151,6 +153,14 @@ class TextService:
     def is_silent(self, row: int) -> bool:
         """Has the item at `row` no text?"""
         return row < len(self._silent) and bool(self._silent[row])
+
+    def to_take_in(self, rows: Rows, vectors: Vectors | None) -> NDArray[np.bool_]:
+        """Which of `rows` the sources are to know by their texts: not items that never had one, where `vectors` has none of
+        them. To a source all texts without a word are the same, so that such items would be recommended for each other."""
+        known = [vectors is not None and row < len(vectors) and bool(vectors[row].any()) for row in rows.tolist()]
+        return np.array(known, dtype=np.bool_) | ~np.array(
+            [self.is_silent(row) for row in rows.tolist()], dtype=np.bool_
+        )
 
     def with_text(self, allowed: Allowed) -> Allowed:
         """The rows of `allowed` whose items have a text: those without one are near to nothing but each other."""
