@@ -143,13 +143,13 @@ def registered_classes() -> set[str]:
 
 def class_patterns(trees: Modules, classes: set[str]) -> list[str]:
     """Patterns of `match` that name one of `classes` outside the file that defines it."""
-    own = {(path, node.name) for path, node in nodes(trees) if isinstance(node, ast.ClassDef)}
+    defined = {(path, node.name) for path, node in nodes(trees) if isinstance(node, ast.ClassDef)}
     return [
         f"{path}:{node.lineno} {name}"
         for path, node in nodes(trees)
         if isinstance(node, ast.MatchClass)
         for name in _names(node.cls)
-        if name in classes and (path, name) not in own
+        if name in classes and (path, name) not in defined
     ]
 
 
@@ -215,11 +215,11 @@ def test_few_ask_which_of_our_classes_something_is(package: str) -> None:
 
 
 def test_nobody_asks_which_type_of_part_something_is() -> None:
-    asked = [
+    checks = [
         line for lines in house_class_checks().values() for line in lines if line.split()[1] in registered_classes()
     ]
     patterns = class_patterns(house(), registered_classes())
-    assert not asked + patterns, report(asked + patterns)
+    assert not checks + patterns, report(checks + patterns)
 
 
 def test_types_of_part_are_listed_in_the_registry_alone() -> None:

@@ -31,12 +31,14 @@ def add_impressions(connection: Connection, new: Sequence[Impression]) -> None:
     """
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"LOCK TABLE {forgotten_users.name} IN SHARE MODE")
-    forgotten = _forgotten(connection, sorted({shown.user_id for shown in new if shown.user_id is not None}))
+    forgotten = _forgotten(
+        connection, sorted({impression.user_id for impression in new if impression.user_id is not None})
+    )
     oldest = datetime.now(UTC) - TOMBSTONE_LIFE
     rows = [
-        {name: getattr(shown, name) for name in COLUMNS}
-        for shown in new
-        if shown.user_id is None or shown.at > forgotten.get(shown.user_id, oldest)
+        {name: getattr(impression, name) for name in COLUMNS}
+        for impression in new
+        if impression.user_id is None or impression.at > forgotten.get(impression.user_id, oldest)
     ]
     if rows:
         connection.execute(insert(impressions), rows)

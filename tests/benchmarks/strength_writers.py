@@ -24,7 +24,7 @@ from tests.servers import postgresql
 ITEMS = tuple(f"i{number}" for number in range(100))
 LOCKED_SECONDS, WAITING_WRITERS, READERS = 13.0, 60, 4
 MAX_P99_SECONDS = 0.1
-READS = (
+READ_PATHS = (
     "/v1/users/u/recommendations",
     "/v1/items/i1",
     "/v1/items?query=i",
@@ -48,18 +48,18 @@ def waiting(_: Path) -> Iterator[Row]:
                 until = time.monotonic() + LOCKED_SECONDS
                 writes = [threads.submit(_send, server, [_event(number)]) for number in range(WAITING_WRITERS)]
                 time.sleep(1)  # until all of them wait
-                seconds = [threads.submit(_reads, server, until) for _ in range(READERS)]
-                reads = [read for future in seconds for read in future.result()]
+                seconds = [threads.submit(_get_in_turn, server, until) for _ in range(READERS)]
+                answers = [answer for future in seconds for answer in future.result()]
             statuses = sum((future.result() for future in writes), Counter[int]())
-    failed = sum(status >= 400 for status, _ in reads)
-    p99 = float(np.quantile([wait for _, wait in reads], 0.99))
+    failed = sum(status >= 400 for status, _ in answers)
+    p99 = float(np.quantile([wait for _, wait in answers], 0.99))
     yield at_most(
         f"p99 seconds of reads, SQLite locked for {LOCKED_SECONDS:.0f} s and {WAITING_WRITERS} writers waiting",
         p99 if not failed else float("inf"),
         MAX_P99_SECONDS,
         seed=0,
-        n=len(reads),
-        longest=max(wait for _, wait in reads),
+        n=len(answers),
+        longest=max(wait for _, wait in answers),
         failed=failed,
         statuses_of_writes=dict(statuses),
     )
@@ -132,13 +132,13 @@ def _send(server: Server, writes: Sequence[Write]) -> Counter[int]:
         return Counter(_status(connection, *write) for write in writes)
 
 
-def _reads(server: Server, until: float) -> list[tuple[int, float]]:
+def _get_in_turn(server: Server, until: float) -> list[tuple[int, float]]:
     """Status and seconds of each read, of all kinds in turn."""
     answers = list[tuple[int, float]]()
     with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)) as connection:
         while time.monotonic() < until:
             started = time.perf_counter()
-            status = _status(connection, "GET", READS[len(answers) % len(READS)], None)
+            status = _status(connection, "GET", READ_PATHS[len(answers) % len(READ_PATHS)], None)
             answers.append((status, time.perf_counter() - started))
             time.sleep(0.005)
     return answers

@@ -72,8 +72,9 @@ def last_number(value: float) -> Callable[[NDArray[Any]], NDArray[Any]]:
 
 
 def test_the_whole_bundle_is_accepted(bundle: Bundle) -> None:
-    serving_model(bundle)
-    list_serving_model(bundle)
+    items, lists = serving_model(bundle), list_serving_model(bundle)
+    names = {*items.sources, *items.fusions, *(f"lists/{name}" for name in (*lists.sources, *lists.encoders))}
+    assert names | {"lists/continue"} >= set(bundle.parts)
 
 
 def test_no_array_is_of_another_length(bundle: Bundle) -> None:

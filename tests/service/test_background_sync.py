@@ -83,7 +83,7 @@ def drafts(*numbers: int, word: str = "new") -> list[ItemDraft]:
     return [ItemDraft(item_id=f"{word}-{number}", title=f"something {word} {number}") for number in numbers]
 
 
-def shown(recommender: Recommender, start: str, options: Options) -> set[str]:
+def recommended(recommender: Recommender, start: str, options: Options) -> set[str]:
     """What the part itself finds, without what its answer is filled up with."""
     items = recommender.recommend(history=[start], options=options).items
     return {item.item_id for item in items if item.source != "popular"}
@@ -112,15 +112,15 @@ def test_answers_go_on_while_texts_of_another_process_are_encoded(
     assert warning.why == "the texts of 40 items written by other processes do not count yet: being encoded"
     assert recommender.item("new-3").title == "something new 3"
     recommender.put_items(drafts(1, word="own"))  # this process's own count at once
-    assert "own-1" in shown(recommender, start, TEXT)
-    assert "new-3" not in shown(recommender, start, TEXT)
+    assert "own-1" in recommended(recommender, start, TEXT)
+    assert "new-3" not in recommended(recommender, start, TEXT)
     with TestClient(create_app(recommender)) as client:
         body = client.get("/readyz").json()
         assert (body["ready"], len(body["reasons"])) == (True, 1)
         gate.open()
         recommender._live.wait_for_changes()
         assert client.get("/readyz").json() == {"ready": True, "reasons": []}
-    assert {f"new-{number}" for number in range(40)} <= shown(recommender, start, TEXT)
+    assert {f"new-{number}" for number in range(40)} <= recommended(recommender, start, TEXT)
     assert recommender.recommend(history=[start]).degraded == ()
 
 
@@ -159,10 +159,10 @@ def test_texts_that_could_not_be_stored_follow_when_the_store_is_back(
         patch.setattr(recommender._store, "save_vectors", away)
         other.put_items(drafts(1))
         recommender._live.wait_for_changes()
-        assert {one.what for one in recommender.recommend(history=[start]).degraded} == {"store", "texts"}
+        assert {warning.what for warning in recommender.recommend(history=[start]).degraded} == {"store", "texts"}
     recommender._live.wait_for_changes()
     assert recommender.recommend(history=[start]).degraded == ()
-    assert "new-1" in shown(recommender, start, TEXT)
+    assert "new-1" in recommended(recommender, start, TEXT)
 
 
 @pytest.mark.parametrize(("lag", "early"), [(0.0, True), (1000.0, False)])
@@ -178,10 +178,10 @@ def test_encoded_texts_wait_for_others_no_longer_than_the_lag(
         gate.let_through()
         wait_for(lambda: gate.stopped == 2)
         first = {f"new-{number}" for number in range(per_step)}
-        assert (first <= shown(recommender, start, TEXT)) == early
+        assert (first <= recommended(recommender, start, TEXT)) == early
         gate.open()
         recommender._live.wait_for_changes()
-        assert first <= shown(recommender, start, TEXT)
+        assert first <= recommended(recommender, start, TEXT)
 
 
 def test_a_question_waits_for_a_poll_but_not_long(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -176,6 +176,9 @@ def test_writers_of_the_same_rows_meet_without_an_error(
         )
     ]
     at_once(*(partial(repeat, write) for write in writes))
+    assert store.counts() == other_store.counts()
+    assert [event.event_id for event in store.add_events(drafts)] == ["0", "1", "2"]
+    assert store.counts().events == len(drafts)
 
 
 def test_an_event_that_is_deleted_while_it_is_sent_again_is_stored(store: Store, database_url: str) -> None:

@@ -31,7 +31,7 @@ def other_store(database_url: str) -> Iterator[Store]:
         yield other
 
 
-def shown(request_id: str, user_id: str | None = USER, *, ago: timedelta = timedelta(0)) -> Impression:
+def impression(request_id: str, user_id: str | None = USER, *, ago: timedelta = timedelta(0)) -> Impression:
     return Impression(request_id, user_id, None, ["a"], datetime.now(UTC) - ago)
 
 
@@ -49,8 +49,8 @@ def traces(url: str, user_ids: Sequence[str]) -> dict[str, list[str]]:
     if parsed.get_backend_name() == "sqlite":
         path = Path(parsed.database or "")
         texts |= {file.name: file.read_bytes() for file in path.parent.glob(f"{path.name}*")}
-    held = {name: [user_id for user_id in user_ids if user_id.encode() in text] for name, text in texts.items()}
-    return {name: ids for name, ids in held.items() if ids}
+    traced = {name: [user_id for user_id in user_ids if user_id.encode() in text] for name, text in texts.items()}
+    return {name: ids for name, ids in traced.items() if ids}
 
 
 def _rows(connection: Connection, table: str) -> list[object]:
@@ -61,7 +61,7 @@ def fill(store: Store, user_ids: Sequence[str], *, events: int = 2) -> None:
     store.put_items([ItemDraft(item_id="a")])
     for number in range(events):
         store.add_events([EventDraft(user_id=user, item_id="a") for user in user_ids])
-        store.add_impressions([shown(f"{number} of {user}", user) for user in user_ids])
+        store.add_impressions([impression(f"{number} of {user}", user) for user in user_ids])
 
 
 def test_no_table_and_no_file_holds_a_forgotten_user(store: Store, database_url: str) -> None:
@@ -73,7 +73,7 @@ def test_no_table_and_no_file_holds_a_forgotten_user(store: Store, database_url:
 
 
 def test_a_user_known_by_impressions_alone_is_forgotten(store: Store, database_url: str) -> None:
-    store.add_impressions([shown("1"), shown("2", "another"), shown("3", None)])
+    store.add_impressions([impression("1"), impression("2", "another"), impression("3", None)])
     before = store.changes()
     store.delete_user(USER)
     assert traces(database_url, [USER]) == {}
@@ -87,8 +87,8 @@ def test_impressions_that_any_process_writes_later_are_not_stored(
     monkeypatch.setattr(journal, "POLL_SECONDS", 60)  # they wait in memory
     journals = [Journal(process.add_impressions) for process in (store, other_store)]
     for number, waiting in enumerate(journals):
-        waiting.add(shown(f"{number}"))
-        waiting.add(shown(f"of another {number}", "another"))
+        waiting.add(impression(f"{number}"))
+        waiting.add(impression(f"of another {number}", "another"))
     store.delete_user(USER)
     for waiting in journals:
         waiting.flush()
@@ -103,14 +103,14 @@ def test_a_user_who_is_forgotten_while_impressions_are_written_leaves_none(
 ) -> None:
     with ThreadPoolExecutor(1) as threads:
         with transaction(database_url) as connection:
-            impressions.add_impressions(connection, [shown("written before")])
+            impressions.add_impressions(connection, [impression("written before")])
             deleting = threads.submit(store.delete_user, USER)
             time.sleep(0.2)
             assert not deleting.done()
         deleting.result()
         with transaction(database_url) as connection:
             impressions.forget(connection, USER)
-            writing = threads.submit(other_store.add_impressions, [shown("written after")])
+            writing = threads.submit(other_store.add_impressions, [impression("written after")])
             time.sleep(0.2)
             assert not writing.done()
         writing.result()
@@ -123,10 +123,10 @@ def test_a_user_who_comes_back_is_a_new_one(store: Store, database_url: str, mon
     store.add_events([EventDraft(user_id=USER, item_id="a")])
     assert len(store.recent_events(USER, limit=10)) == 1
     assert store.users() == [USER]
-    store.add_impressions([shown("at once")])  # its request may have begun before the user was forgotten
+    store.add_impressions([impression("at once")])  # its request may have begun before the user was forgotten
     assert stored(database_url) == []
     monkeypatch.setattr(impressions, "GRACE", timedelta(0))
-    store.add_impressions([shown("before", ago=timedelta(minutes=1)), shown("later")])
+    store.add_impressions([impression("before", ago=timedelta(minutes=1)), impression("later")])
     assert stored(database_url) == ["later"]
     store.delete_user(USER)
     assert traces(database_url, [USER]) == {}
@@ -145,7 +145,7 @@ def test_a_tombstone_holds_no_id_and_goes_when_nothing_late_is_stored_any_more(
     time.sleep(0.01)
     store.tidy(impression_days=90)
     assert tombstones() == []
-    store.add_impressions([shown("late", ago=timedelta(seconds=1))])
+    store.add_impressions([impression("late", ago=timedelta(seconds=1))])
     assert stored(database_url) == []
 
 
@@ -157,7 +157,7 @@ def _tombstones(url: str) -> list[object]:
 def test_old_impressions_go_in_small_batches(store: Store, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(impressions, "TOMBSTONE_LIFE", 100 * DAY)
     monkeypatch.setattr(impressions, "ROWS_PER_PRUNING", 2)
-    store.add_impressions([shown(f"{days}", ago=days * DAY) for days in (1, 6, 8, 9, 10)])
+    store.add_impressions([impression(f"{days}", ago=days * DAY) for days in (1, 6, 8, 9, 10)])
     counted = store.changes()
     store.tidy(impression_days=7)
     assert stored(database_url) == ["1", "6", "8"]
@@ -173,7 +173,7 @@ def test_old_impressions_go_in_the_background_after_the_days_of_the_setting(
     monkeypatch.setattr(journal, "TIDY_SECONDS", 0.01)
     monkeypatch.setattr(impressions, "TOMBSTONE_LIFE", 100 * DAY)
     monkeypatch.setenv("RECSYS_IMPRESSION_DAYS", "7")
-    store.add_impressions([shown("old", ago=8 * DAY), shown("new", ago=6 * DAY)])
+    store.add_impressions([impression("old", ago=8 * DAY), impression("new", ago=6 * DAY)])
     with open_recommender(Settings(database_url=database_url)):
         deadline = time.monotonic() + 10
         while stored(database_url) != ["new"] and time.monotonic() < deadline:

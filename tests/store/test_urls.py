@@ -58,15 +58,15 @@ def test_no_error_repeats_the_password(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "shown"),
+    ("url", "expected"),
     [
         (f"postgres://u:{SECRET}@h/n", "postgresql+psycopg://u:***@h/n"),
         (f"postgresql://h/n?user=u&password={SECRET}", "postgresql+psycopg://h/n?password=hidden&user=u"),
         ("sqlite:///recsys.db", "sqlite:///recsys.db"),
     ],
 )
-def test_a_url_is_shown_without_its_password(url: str, shown: str) -> None:
-    assert shown_url(url) == shown
+def test_a_url_is_shown_without_its_password(url: str, expected: str) -> None:
+    assert shown_url(url) == expected
 
 
 @pytest.mark.parametrize("url", ["mysql://h/n", "mysql+pymysql://h/n", "oracle://h/n", "mssql://h/n", "mongodb://h"])

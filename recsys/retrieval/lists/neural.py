@@ -62,9 +62,9 @@ class NeuralListEncoder(ListEncoder, Generic[Backbone]):
         has no opinion, also at row -1 and for a list without a known item."""
         out = np.full(rows.shape, np.nan, dtype=np.float32)
         known_rows = [self.known_rows(items) for items in lists]
-        some = np.array([i for i, items in enumerate(known_rows) if len(items)], dtype=np.int64)
-        for start in range(0, len(some), BATCH):
-            block = some[start : start + BATCH]
+        answerable = np.array([i for i, items in enumerate(known_rows) if len(items)], dtype=np.int64)
+        for start in range(0, len(answerable), BATCH):
+            block = answerable[start : start + BATCH]
             with torch.inference_mode():
                 out[block] = self._log_probabilities(self._next_item_query([known_rows[i] for i in block]), rows[block])
         return out
@@ -158,9 +158,9 @@ class NeuralListEncoder(ListEncoder, Generic[Backbone]):
             new = self._project(torch.from_numpy(text))
             if (residual := self._part.arrays.get("residual")) is not None:
                 trained = self._part.arrays["rows"]
-                place = np.searchsorted(trained, rows)
-                held = (place < len(trained)) & (trained[np.minimum(place, len(trained) - 1)] == rows)
-                new[torch.from_numpy(held)] += torch.from_numpy(residual[place[held]])
+                position = np.searchsorted(trained, rows)
+                was_trained = (position < len(trained)) & (trained[np.minimum(position, len(trained) - 1)] == rows)
+                new[torch.from_numpy(was_trained)] += torch.from_numpy(residual[position[was_trained]])
             return F.normalize(new, dim=-1).numpy()
 
     def _flags(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -171,8 +171,8 @@ class NeuralListEncoder(ListEncoder, Generic[Backbone]):
 
     def _inputs(self, rows: NDArray[np.int64]) -> torch.Tensor:
         """Vectors as the body takes them, zeros at row -1."""
-        found = self.vectors[np.maximum(rows, 0)] * (rows >= 0)[..., None]
-        return torch.from_numpy(found.astype(np.float32) * np.float32(self.vectors.shape[1] ** 0.5))
+        vectors = self.vectors[np.maximum(rows, 0)] * (rows >= 0)[..., None]
+        return torch.from_numpy(vectors.astype(np.float32) * np.float32(self.vectors.shape[1] ** 0.5))
 
     def _log_probabilities(self, queries: torch.Tensor, rows: NDArray[np.int64]) -> Scores:
         """Of `rows` (queries, candidates) among all known items; NaN at unknown ones."""
@@ -180,8 +180,8 @@ class NeuralListEncoder(ListEncoder, Generic[Backbone]):
         logits = queries.numpy() @ self.vectors.T
         logits[:, ~self.known] = -np.inf
         whole = torch.from_numpy(logits).logsumexp(dim=1, keepdim=True).numpy()
-        picked = np.take_along_axis(logits, np.where(inside, rows, 0), axis=1) - whole
-        return np.where(inside, picked, np.nan).astype(np.float32)
+        log_probabilities = np.take_along_axis(logits, np.where(inside, rows, 0), axis=1) - whole
+        return np.where(inside, log_probabilities, np.nan).astype(np.float32)
 
     def part(self, name: str, *, figures: dict[str, Any] | None = None) -> Part:
         return replace(self._part, name=name, figures=self._part.figures if figures is None else figures)

@@ -55,12 +55,12 @@ class Seq2seqListEncoder(NeuralListEncoder[PlaylistModel]):
 class _Onward:
     """Decodes what follows one list, over candidates with the inputs `x` (candidates, dim)."""
 
-    def __init__(self, model: PlaylistModel, read: EncoderOutput, x: Tensor, known: NDArray[np.bool_]) -> None:
-        self.model, self.read, self.x = model, read, x
+    def __init__(self, model: PlaylistModel, encoded: EncoderOutput, x: Tensor, known: NDArray[np.bool_]) -> None:
+        self.model, self.encoded, self.x = model, encoded, x
         self.table, self.unknown = F.normalize(x, dim=-1), torch.from_numpy(~known)
 
     def start(self) -> tuple[DecoderState, Tensor]:
-        state = self.model.decoder.start(self.read)
+        state = self.model.decoder.start(self.encoded)
         return self._scored(*self.model.step(state, self.model.first_input(CONTINUE, batch=1)))
 
     def step(self, state: DecoderState, written: Tensor) -> tuple[DecoderState, Tensor]:

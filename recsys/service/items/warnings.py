@@ -13,8 +13,8 @@ def unknown_user(user_id: str) -> Degraded:
 
 
 def history_unreachable(user_id: str, *, known: bool) -> Degraded:
-    shown = "events that were stored since may be missing" if known else "popular items are shown"
-    return Degraded("user", f"the database does not answer for user {user_id!r}: {shown}")
+    consequence = "events that were stored since may be missing" if known else "popular items are shown"
+    return Degraded("user", f"the database does not answer for user {user_id!r}: {consequence}")
 
 
 def no_known_item() -> Degraded:

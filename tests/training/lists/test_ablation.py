@@ -61,7 +61,7 @@ class Knowing:
         return np.array(known, dtype=np.float32)
 
     def explain(self, query: Query, rows: NDArray[np.int64]) -> list[tuple[Reason, ...]]:
-        raise NotImplementedError
+        raise AssertionError(f"an ablation explains nothing: {query}, {rows}")
 
 
 def test_what_helps_has_an_interval_above_nothing_and_chance_has_not() -> None:
