@@ -61,7 +61,14 @@ def event(row: Row, *, latest: float) -> Row:
         "position": whole(row, "position"),
         "kind": text(row, "kind") or "view",
         "weight": 1.0 if weight is None else _number(weight, "rating"),
+        "session_id": session(row),
     }
+
+
+def session(row: Row) -> str | None:
+    """The session of an event; a basket is one."""
+    name = "basket_id" if row.get("session_id") in (None, "") else "session_id"
+    return None if row.get(name) in (None, "") else identifier(row, name)
 
 
 def identifier(row: Row, name: str) -> str:

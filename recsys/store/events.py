@@ -18,7 +18,7 @@ from recsys.store.items import known_items
 from recsys.store.records import Event, EventDraft
 from recsys.store.tables import events, users
 
-COLUMNS = ("event_id", "user_id", "item_id", "at", "position", "kind", "weight")
+COLUMNS = ("event_id", "user_id", "item_id", "at", "position", "kind", "weight", "session_id")
 """All columns but the number, which the database counts up."""
 TICK_SECONDS = 1e-6
 """By so much an event comes after the one before, when the clock does not say so."""
@@ -53,7 +53,7 @@ def insert_events(connection: Connection, values: Sequence[Mapping[str, Any]]) -
     The users' rows are locked first, in one order, so that one writer at a time counts up the numbers of a user's events.
     """
     _lock_users(connection, {value["user_id"] for value in values})
-    return insert_new(connection, events, COLUMNS, list(map(itemgetter(*COLUMNS), values)), key="event_id")
+    return insert_new(connection, events, COLUMNS, [tuple(map(value.get, COLUMNS)) for value in values], key="event_id")
 
 
 def recent_events(connection: Connection, user_id: str, *, limit: int) -> list[Event]:
@@ -132,7 +132,7 @@ def _insert(connection: Connection, values: Sequence[Mapping[str, Any]]) -> dict
     """Inserts the events whose ids are new and returns all of them by id, as stored."""
     ids = [value["event_id"] for value in values]
     while True:
-        insert_new(connection, events, COLUMNS, list(map(itemgetter(*COLUMNS), values)), key="event_id")
+        insert_new(connection, events, COLUMNS, [tuple(map(value.get, COLUMNS)) for value in values], key="event_id")
         stored = {event.event_id: event for event in stored_events(connection, ids)}
         if stored.keys() >= set(ids):  # else another user's event of this id was deleted between the two statements
             return stored
@@ -160,6 +160,7 @@ def _values(draft: EventDraft, arrived: Mapping[str, float]) -> dict[str, Any]:
         "position": draft.position,
         "kind": draft.kind,
         "weight": draft.weight,
+        "session_id": draft.session_id,
     }
 
 

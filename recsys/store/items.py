@@ -24,6 +24,7 @@ def put_items(connection: Connection, drafts: Sequence[ItemDraft]) -> list[Item]
             "title": draft.title,
             "attributes": dict(draft.attributes),
             "active": True,
+            "available": draft.available is not False,
             "content_hash": content_hash(draft),
             "created": now,
             "updated": now,
@@ -111,4 +112,5 @@ def _item(row: Row[Any]) -> Item:
         number=row.number,
         content_hash=row.content_hash,
         active=row.active,
+        available=row.available,
     )

@@ -12,7 +12,7 @@ MAX_ID = 512
 LAST_LAYER = -1
 """The layer of vectors from an encoder that gives none but those after its last."""
 
-EVENT_CONTENT = ("user_id", "item_id", "position", "kind", "weight")
+EVENT_CONTENT = ("user_id", "item_id", "position", "kind", "weight", "session_id")
 """What must be equal when an event id comes again; also `at`, where the caller gave it."""
 
 VectorOwner = Literal["item", "playlist"]
@@ -21,12 +21,13 @@ VectorOwner = Literal["item", "playlist"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemDraft:
-    """An item as the caller gives it."""
+    """An item as the caller gives it. `available=None` leaves a stored item as it is; a new one is available."""
 
     item_id: str
     domain: str | None = None
     title: str | None = None
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    available: bool | None = None
 
 
 def content_hash(draft: ItemDraft) -> str:
@@ -37,7 +38,7 @@ def content_hash(draft: ItemDraft) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """An item as it is stored; `number` never changes, `active` is False once deleted."""
+    """An item as it is stored; `number` never changes, `active` is False once deleted, `available` while it is sold out."""
 
     item_id: str
     domain: str | None
@@ -46,6 +47,7 @@ class Item:
     number: int
     content_hash: str
     active: bool
+    available: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +61,7 @@ class EventDraft:
     event_id: str | None = None
     kind: str = "view"
     weight: float = 1.0
+    session_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +76,7 @@ class Event:
     position: int | None
     kind: str
     weight: float
+    session_id: str | None = None
 
     def same_content(self, row: Mapping[str, Any], *, with_at: bool) -> bool:
         """Whether `row` of the events table has the content of this event; the time counts `with_at`."""

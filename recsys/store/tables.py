@@ -31,6 +31,7 @@ items = Table(
     C("title", String),
     C("attributes", JSON, nullable=False),
     C("active", Boolean, nullable=False),
+    C("available", Boolean, nullable=False),  # may be recommended; what is not is still learned from
     C("content_hash", String, nullable=False),
     C("created", Instant, nullable=False),
     C("updated", Instant, nullable=False),
@@ -56,6 +57,7 @@ events = Table(
     C("position", BigInteger),
     C("kind", String, nullable=False),
     C("weight", Float, nullable=False),
+    C("session_id", String),
     Index("events_of_user", "user_id", "at", "position", "number"),
     sqlite_autoincrement=True,  # a deleted event's number is not given again
 )
