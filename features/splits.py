@@ -14,16 +14,23 @@ FIT, VALIDATION, TEST = 0, 1, 2
 def leave_one_out(events: pl.LazyFrame, *, min_length: int = 3) -> pl.LazyFrame:
     """The events with a column `fold`: each user's last event is `TEST`, the last but one `VALIDATION`, all others `FIT`.
 
-    Users with fewer than `min_length` events are `FIT` altogether.
+    Users with fewer than `min_length` events are `FIT` altogether. With a column `target` (bool) these are each user's last
+    targets and their number, and every other event is of the fold of the last target before it.
 
     Raises:
         SchemaError: `events` lacks a column of `EVENTS`, or has it with another type.
     """
     check_schema(events, EVENTS, name="events")
-    from_end = pl.int_range(pl.len(), 0, -1).over("user")  # 1 is the last event
-    long_enough = pl.len().over("user") >= min_length
-    fold = pl.when(long_enough & (from_end == 1)).then(TEST).when(long_enough & (from_end == 2)).then(VALIDATION)
-    return events.sort("user", *ORDER, nulls_last=False).with_columns(fold=fold.otherwise(FIT).cast(pl.UInt8))
+    target = pl.col("target") if "target" in events.collect_schema() else pl.col("user").is_not_null()
+    last_target = pl.col("number").max().over("user") - pl.col("number")  # 0: the last target, and what comes after it
+    fold = pl.when(last_target == 0).then(TEST).when(last_target == 1).then(VALIDATION).otherwise(FIT)
+    long_enough = pl.col("number").max().over("user") >= min_length
+    return (
+        events.sort("user", *ORDER, nulls_last=False)
+        .with_columns(number=target.cast(pl.Int64).cum_sum().over("user"))
+        .with_columns(fold=pl.when(long_enough).then(fold).otherwise(FIT).cast(pl.UInt8))
+        .drop("number")
+    )
 
 
 def temporal(events: pl.LazyFrame, *, validation_from: datetime, test_from: datetime) -> pl.LazyFrame:

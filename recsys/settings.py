@@ -43,6 +43,13 @@ class Settings(BaseSettings):
     impression_days: Annotated[
         int, Field(ge=1, le=36_500, description="Days after which impressions are deleted, in the background")
     ] = 90
+    signals: Annotated[
+        str,
+        Field(
+            description="What kinds of events count for, where it is not the default: `purchase=5,skip=0,neutral=3`, or a TOML "
+            "file with these lines; `neutral` is the rating that says nothing: a number, `user-mean`, or `none`"
+        ),
+    ] = ""
     log_format: Annotated[Literal["text", "json"], Field(description="How log lines are written to standard error")] = (
         "text"
     )

@@ -23,8 +23,7 @@ ANSWER = TypeAdapter(Answer)
 @router.post("/v1/recommendations", response_model=Recommendations, responses=error_responses(413, 415, 503))
 async def recommend(body: RecommendRequest, request: Request) -> Response:
     """The items that fit best after the history or user in the body, best first. Unknown ids are named in `degraded`."""
-    question = Question(history=body.history, user_id=body.user_id, options=body.options())
-    return await _response(request, question)
+    return await _response(request, body.question())
 
 
 @router.get(

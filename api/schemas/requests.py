@@ -58,12 +58,27 @@ class HistoryOptions(ItemOptions):
     """Adds how a history is answered: `include_seen` left out takes the rule of the bundle, `encoder` its default part."""
 
     include_seen: bool | None = Field(None, description="May items of the history come back?")
+    include_open: bool | None = Field(
+        None, description="May items of the open session come back? Left out: where people take items twice in one"
+    )
+    include_rejected: bool = Field(False, description="May items come back that the user disliked, hid or skipped?")
+    session_id: Id | None = Field(
+        None, description="The session that goes on, as its events have it; left out: the last one, for a while"
+    )
     encoder: PartName | None = Field(None, description="Name of a part in /v1/models", examples=["blend"])
     explain: bool = Field(False, description="With each item, the items of the history that speak for it")
 
     def options(self) -> Options:
         options = super().options()
-        return replace(options, include_seen=self.include_seen, encoder=self.encoder or None, explain=self.explain)
+        return replace(
+            options,
+            include_seen=self.include_seen,
+            include_open=self.include_open,
+            include_rejected=self.include_rejected,
+            session_id=self.session_id,
+            encoder=self.encoder or None,
+            explain=self.explain,
+        )
 
 
 class RecommendQuery(HistoryOptions):
@@ -76,6 +91,9 @@ class RecommendRequest(JsonItemOptions, HistoryOptions):
     model_config = ConfigDict(json_schema_extra={"examples": [{"history": ["50", "181"], "k": 10}]})
 
     history: ItemIds | None = Field(None, description="Item ids, oldest first; may be empty")
+    session: ItemIds = Field(
+        [], description="Item ids of the session that goes on, such as an open basket; after `history`"
+    )
     user_id: Id | None = Field(None, description="In place of `history`: a stored user, whose events are taken")
 
     @model_validator(mode="after")
@@ -83,6 +101,9 @@ class RecommendRequest(JsonItemOptions, HistoryOptions):
         if (self.history is None) == (self.user_id is None):
             raise refuse("history_or_user", "send either `history` or `user_id`")
         return self
+
+    def question(self) -> Question:
+        return Question(history=self.history, session=self.session, user_id=self.user_id, options=self.options())
 
 
 class SimilarItemsQuery(ItemOptions):
@@ -149,8 +170,11 @@ class NewEvent(RequestModel):
     at: Instant | None = Field(None, description="When it happened; left out: now")
     position: Position | None = Field(None, description="Order among events of the same time")
     event_id: Id | None = None
-    kind: Annotated[Text, Field(min_length=1, max_length=100)] = "view"
-    weight: Finite = 1.0
+    kind: Annotated[Text, Field(min_length=1, max_length=100)] = Field(
+        "view", description="What was done: view, cart, purchase, like, dislike, rating, ..."
+    )
+    weight: Finite = Field(1.0, description="How much it counts; of a rating the value, at most 5")
+    session_id: Id | None = Field(None, description="The visit, basket or listening hour that it is part of")
 
     def draft(self) -> EventDraft:
         return EventDraft(**self.model_dump())

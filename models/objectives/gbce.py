@@ -16,8 +16,15 @@ def beta(*, negatives: int, items: int, calibration: float) -> float:
 
 
 def gbce(
-    positive: Float[Tensor, " positions"], negative: Float[Tensor, "positions negatives"], *, beta: float
+    positive: Float[Tensor, " positions"],
+    negative: Float[Tensor, "positions negatives"],
+    *,
+    beta: float,
+    weights: Float[Tensor, " positions"] | None = None,
 ) -> Float[Tensor, ""]:
-    """Mean loss of target scores against scores of drawn negatives; a negative at -inf does not count."""
-    loss = -(beta * logsigmoid(positive) + logsigmoid(-negative).sum(-1))
-    return (loss / (1 + negative.shape[1])).mean()
+    """Mean loss of target scores against scores of drawn negatives; a negative at -inf does not count.
+
+    With `weights` each position counts by its own.
+    """
+    loss = -(beta * logsigmoid(positive) + logsigmoid(-negative).sum(-1)) / (1 + negative.shape[1])
+    return loss.mean() if weights is None else (weights * loss).mean()

@@ -34,6 +34,10 @@ def train(
     ] = None,
     protocol: Annotated[Protocol, typer.Option(help="What is withheld.")] = "leave-one-out",
     deploy: Annotated[bool, typer.Option("--deploy", help="Withhold nothing at the end; cannot be evaluated.")] = False,
+    include_seen: Annotated[
+        bool | None,
+        typer.Option(help="May items of the history come back? By default what does better on validation."),
+    ] = None,
     activate: Annotated[bool | None, typer.Option(help="Serve the bundle; by default only a `blend`.")] = None,
 ) -> None:
     """Train a part, or the whole blend; print the validation figures and write a bundle."""
@@ -43,7 +47,15 @@ def train(
     plan = make_plan(settings, seed=seed, protocol=protocol, deploy=deploy, overrides=overrides)
     with open_store(settings) as store:
         saved = run_training(
-            store, plan, settings, model=model, out=out, bundles=with_, domain=add_domain, resume=resume
+            store,
+            plan,
+            settings,
+            model=model,
+            out=out,
+            bundles=with_,
+            domain=add_domain,
+            include_seen=include_seen,
+            resume=resume,
         )
         if activate if activate is not None else model == "blend":
             store.activate_bundle(saved.uri)
@@ -70,11 +82,14 @@ def make_plan(
     overrides: dict[str, Any] | None = None,
 ) -> "Plan":
     """The plan of a training on the device and with the text encoder of the settings."""
+    from recsys.data.feedback import Signals
+    from recsys.signals import SignalTable
     from recsys.training.plan import Plan
 
     return Plan(
         text_encoder=settings.text_encoder,
         include_seen=False,
+        signals=Signals(table=SignalTable.parse(settings.signals)),
         seed=seed,
         device=device(settings),
         protocol=protocol,
@@ -92,6 +107,7 @@ def run_training(
     out: str | None = None,
     bundles: Iterable[str] = (),
     domain: str | None = None,
+    include_seen: bool | None = None,
     resume: bool = False,
 ) -> "Saved":
     """Trains with one line per fact, then prints a table of the validation figures."""
@@ -104,6 +120,7 @@ def run_training(
         name=name or None,
         include=tuple(bundles),
         domain=domain,
+        include_seen=include_seen,
         checkpoints=settings.checkpoints,
     )
     saved = _print_progress(train_from_store(store, plan, request, resume=resume))

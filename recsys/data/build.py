@@ -1,16 +1,21 @@
 """The data set of a store."""
 
+from dataclasses import replace
 from typing import Literal, assert_never
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from features.sequences import user_sequences
+from features.sequences import ORDER, user_sequences
 from features.splits import FIT, leave_one_out, temporal, temporal_cuts
 from features.text import item_text_from_json
 from features.vocabulary import Vocabulary
 from recsys.data.dataset import Dataset
+from recsys.data.feedback import Signals, verdicts
+from recsys.data.sessions import learned_gap, repeats_within_session, session_numbers, strongest_in_session
 from recsys.errors import NotReady
+from recsys.signals import SignalTable, mean_rating
 from recsys.store import Store
 from recsys.store.frames import events_frame, items_frame, playlists_frame
 
@@ -18,42 +23,89 @@ Holdout = Literal["leave-one-out", "temporal", "none"]
 """The events that are withheld: each user's last two, everything after two moments (the last tenths), or nothing."""
 
 
-def dataset(store: Store, *, holdout: Holdout) -> Dataset:
+def dataset(store: Store, *, holdout: Holdout, table: SignalTable | None = None) -> Dataset:
     """All active items by number and their events, with folds by `holdout`; events of deleted items are left out.
 
-    A store without events gives every playlist as a history.
+    Events count by `table`. A store without events gives every playlist as a history.
 
     Raises:
         NotReady: the store has neither.
         SchemaError: a temporal holdout of events without times, or all of one moment.
     """
     items = items_frame(store)
-    events = (events_frame if store.counts().events else _lists_as_histories)(store).join(
+    stored = (events_frame if store.counts().events else _lists_as_histories)(store).join(
         items.lazy().select("item"), on="item", how="semi"
     )
-    histories = user_sequences(folded(events, holdout)).collect() if len(items) else pl.DataFrame()
+    vocabulary = Vocabulary(tuple(items["item"]))
+    events, signals = counted(stored, vocabulary, table or SignalTable()) if len(items) else (pl.LazyFrame(), Signals())
+    columns = ("value", "explicit", "session", "target")
+    histories = user_sequences(folded(events, holdout), columns=columns).collect() if len(items) else pl.DataFrame()
     if not len(histories):
         raise NotReady("the store holds no events: run `recsys import items FILE` and `recsys import events FILE`")
-    vocabulary = Vocabulary(tuple(items["item"]))
-    flat = histories.select("items", "at", "folds").explode("items", "at", "folds")
+    flat = histories.select("items", "at", "folds", *columns).explode("items", "at", "folds", *columns)
     return Dataset(
         item_ids=vocabulary.items,
         texts=tuple(item_text_from_json(*row) for row in items.select("title", "attributes").iter_rows()),
         users=tuple(histories["user"]),
         starts=np.concatenate([[0], np.cumsum(histories["items"].list.len().to_numpy())]).astype(np.int64),
         rows=vocabulary.encode(flat["items"]).to_numpy().astype(np.int64),
-        at=(flat["at"].dt.timestamp("us") / 1e6).fill_null(np.nan).to_numpy().astype(np.float64),
+        at=_seconds(flat["at"]),
         folds=flat["folds"].to_numpy().astype(np.uint8),
         domains=tuple(items["domain"]),
+        values=flat["value"].to_numpy().astype(np.float64),
+        explicit=flat["explicit"].to_numpy().astype(np.bool_),
+        sessions=flat["session"].to_numpy().astype(np.int64),
+        targets=flat["target"].to_numpy().astype(np.bool_),
+        signals=signals,
     )
 
 
+def counted(stored: pl.LazyFrame, vocabulary: Vocabulary, table: SignalTable) -> tuple[pl.LazyFrame, Signals]:
+    """The one event of each item in each session that counts, with columns `value`, `explicit`, `session` (a number) and
+    `target`; and how they were counted.
+
+    What speaks against its item is no target, nor what its user rejected.
+    """
+    frame = stored.sort("user", *ORDER, nulls_last=False).collect()
+    rows = vocabulary.encode(frame["item"]).to_numpy().astype(np.int64)
+    owners = frame["user"].rle_id().to_numpy().astype(np.int64)
+    kinds, weights, at = frame["kind"].to_list(), frame["weight"].to_numpy(), _seconds(frame["at"])
+    ratings = mean_rating(kinds, weights)
+    values, explicit = table.values(kinds, weights, owners, mean_rating=ratings)
+    gap = learned_gap(at, owners)
+    ids = frame["session"].cast(pl.Categorical).to_physical().cast(pl.Int64).fill_null(-1).to_numpy()
+    sessions = session_numbers(at, ids, owners, gap=gap)
+    learned = Signals(
+        table=table,
+        mean_rating=ratings,
+        gap=gap,
+        repeats_in_session=repeats_within_session(rows, sessions, values, table.consumes(kinds, values)),
+    )
+    chosen = strongest_in_session(rows, sessions, values, explicit, repeats=not learned.leave_out_open)
+    speaks = verdicts(rows[chosen], values[chosen], explicit[chosen], owners[chosen]).speaks
+    unit = float(values[chosen][speaks].mean()) if speaks.any() else 1.0
+    columns = {"value": values / unit, "explicit": explicit, "session": sessions}
+    events = frame.with_columns(**{name: pl.Series(column) for name, column in columns.items()}).filter(chosen)
+    return events.with_columns(target=pl.Series(speaks)).lazy(), replace(learned, unit=unit)
+
+
+def _seconds(at: pl.Series) -> NDArray[np.float64]:
+    return (at.dt.timestamp("us") / 1e6).fill_null(np.nan).to_numpy().astype(np.float64)
+
+
 def _lists_as_histories(store: Store) -> pl.LazyFrame:
-    """All entries of all playlists with the columns of `features.schema.EVENTS`, undated."""
+    """All entries of all playlists with the columns of `events_frame`, undated."""
     entries = playlists_frame(store).lazy().with_row_index("arrival")
     undated = pl.lit(None, dtype=pl.Datetime("us", "UTC"))
     return entries.select(
-        pl.col("playlist").alias("user"), "item", undated.alias("at"), "position", pl.col("arrival").cast(pl.Int64)
+        pl.col("playlist").alias("user"),
+        "item",
+        undated.alias("at"),
+        "position",
+        pl.col("arrival").cast(pl.Int64),
+        kind=pl.lit("view"),
+        weight=pl.lit(1.0),
+        session=pl.lit(None, dtype=pl.String),
     )
 
 

@@ -1,14 +1,9 @@
 """One person's history as the models take it: rows of the catalogue, oldest first."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    from recsys.store.records import Event
 
 Rows = NDArray[np.int64]
 """Positions in the catalogue. Row r is the r-th item of the vocabulary; a row is never given to another item."""
@@ -16,38 +11,60 @@ Rows = NDArray[np.int64]
 Times = NDArray[np.float64]
 """Seconds since 1970 UTC; NaN where a time is not known."""
 
+Weights = NDArray[np.float64]
+"""What each event counts for, above 0; 1 for one that is like most."""
+
 NO_ROWS: Rows = np.empty(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class History:
-    """The events of one user, oldest first. `rows` and `at` have the same length; an empty history is a valid one."""
+    """The events of one user that speak for their items, oldest first; an empty history is a valid one.
+
+    `rows`, `at`, `weights` and `sessions` have the same length; `sessions` numbers the sessions in ascending order, and
+    `last_session` is the id of the last one, if it has any. What the user `rejected` is no part of the history.
+    """
 
     rows: Rows
     at: Times
+    weights: Weights
+    sessions: NDArray[np.int64]
+    last_session: str | None = None
+    rejected: Rows = field(default_factory=lambda: NO_ROWS)
 
     @classmethod
     def undated(cls, rows: Rows) -> "History":
-        return cls(rows, np.full(len(rows), np.nan))
+        """Events of one weight, each a session of its own."""
+        return cls(rows, np.full(len(rows), np.nan), np.ones(len(rows)), np.arange(len(rows)))
+
+    def select(self, chosen: slice | NDArray[np.bool_] | NDArray[np.int64]) -> "History":
+        """The chosen events, without the others."""
+        return replace(
+            self,
+            rows=self.rows[chosen],
+            at=self.at[chosen],
+            weights=self.weights[chosen],
+            sessions=self.sessions[chosen],
+        )
 
     def last(self, length: int) -> "History":
         """The `length` most recent events."""
-        return self if len(self.rows) <= length else History(self.rows[-length:], self.at[-length:])
+        return self if len(self.rows) <= length else self.select(slice(-length, None))
+
+    def then(self, rows: Rows, *, at: float, same_session: bool) -> "History":
+        """With more events at its end, of one session: the last one, or a new one."""
+        session = int(self.sessions[-1]) + (not same_session) if len(self) else 0
+        return replace(
+            self,
+            rows=np.concatenate([self.rows, rows]),
+            at=np.concatenate([self.at, np.full(len(rows), at)]),
+            weights=np.concatenate([self.weights, np.ones(len(rows))]),
+            sessions=np.concatenate([self.sessions, np.full(len(rows), session)]),
+        )
+
+    def events_of_session(self, session: int) -> int:
+        """How many events at the end are of this session."""
+        return int((self.sessions == session).sum())
 
     def __len__(self) -> int:
         return len(self.rows)
-
-
-def history_of(events: Iterable["Event"], row: Callable[[str], int | None]) -> History:
-    """The history that stored `events` make, in the order of the store; items without a row are left out.
-
-    Plain Python for one request; a test compares it with `features.sequences`, which training uses.
-    """
-    return history_of_pairs(((event.item_id, event.at) for event in events), row)
-
-
-def history_of_pairs(events: Iterable[tuple[str, float | None]], row: Callable[[str], int | None]) -> History:
-    """As `history_of`, from (item id, time) pairs."""
-    known = [(number, at) for item_id, at in events if (number := row(item_id)) is not None]
-    rows = np.array([number for number, _ in known], dtype=np.int64)
-    return History(rows, np.array([np.nan if at is None else at for _, at in known], dtype=np.float64))

@@ -1,30 +1,61 @@
 """Evaluation cases: histories and the items that followed them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from features.splits import TEST, VALIDATION
 from recsys.data.dataset import Dataset
+from recsys.data.feedback import speaking
 from recsys.data.history import History, Rows
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EvalCases:
-    """Case i: `users[i]`, who had done `histories[i]`, did `targets[i]` next."""
+    """Case i: `users[i]`, who had done `histories[i]`, did `targets[i]` next.
+
+    The last `open_events[i]` events of the history are of the session in which the target was done, and nothing else is known of
+    it; with `leave_out_open` their items are left out of answers.
+    """
 
     users: tuple[str, ...]
     histories: tuple[History, ...]
     targets: Rows
+    open_events: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    leave_out_open: bool = False
+
+    def __post_init__(self) -> None:
+        if len(self.open_events) != len(self.targets):
+            object.__setattr__(self, "open_events", np.zeros(len(self.targets), dtype=np.int64))
 
     def __len__(self) -> int:
         return len(self.targets)
 
+    def __getitem__(self, chosen: slice | NDArray[np.int64]) -> "EvalCases":
+        """The chosen cases."""
+        numbers = np.arange(len(self))[chosen]
+        return replace(
+            self,
+            users=tuple(self.users[i] for i in numbers),
+            histories=tuple(self.histories[i] for i in numbers),
+            targets=self.targets[numbers],
+            open_events=self.open_events[numbers],
+        )
+
     def sample(self, size: int, *, seed: int) -> "EvalCases":
         """At most `size` of the cases, in their order."""
-        chosen = np.sort(np.random.default_rng(seed).permutation(len(self))[:size])
-        histories = tuple(self.histories[i] for i in chosen)
-        return EvalCases(tuple(self.users[i] for i in chosen), histories, self.targets[chosen])
+        return self[np.sort(np.random.default_rng(seed).permutation(len(self))[:size])]
+
+    def without_sessions(self) -> "EvalCases":
+        """The same, asked without the session of the target."""
+        return replace(self, open_events=np.zeros(len(self), dtype=np.int64))
+
+    @property
+    def repeats(self) -> NDArray[np.bool_]:
+        """(cases,): was the target in the history already?"""
+        pairs = zip(self.targets, self.histories, strict=True)
+        return np.array([target in history.rows for target, history in pairs], dtype=np.bool_)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,19 +71,32 @@ class Split:
 def split_by_fold(dataset: Dataset) -> Split:
     """The data set by its folds."""
     return Split(
-        fit=dataset.keep(dataset.folds < VALIDATION),
+        fit=dataset.keep(dataset.folds < VALIDATION).speaking(),
         validation=_cases(dataset, fold=VALIDATION),
-        refit=dataset.keep(dataset.folds < TEST),
+        refit=dataset.keep(dataset.folds < TEST).speaking(),
         test=_cases(dataset, fold=TEST),
     )
 
 
 def _cases(dataset: Dataset, *, fold: int) -> EvalCases:
-    """One case per event of the fold, with everything before it as history."""
-    events = np.flatnonzero(dataset.folds == fold)
+    """One case per target of the fold, with what its user had done before it as history."""
+    events = np.flatnonzero((dataset.folds == fold) & dataset.targets)
     users = np.searchsorted(dataset.starts, events, side="right") - 1
-    starts = dataset.starts[users]
     histories = tuple(
-        History(dataset.rows[start:event], dataset.at[start:event]) for start, event in zip(starts, events, strict=True)
+        _history(dataset, slice(start, event)) for start, event in zip(dataset.starts[users], events, strict=True)
     )
-    return EvalCases(tuple(dataset.users[user] for user in users), histories, dataset.rows[events])
+    sessions = dataset.sessions[events]
+    return EvalCases(
+        users=tuple(dataset.users[user] for user in users),
+        histories=histories,
+        targets=dataset.rows[events],
+        open_events=np.array(
+            [history.events_of_session(session) for history, session in zip(histories, sessions, strict=True)],
+            dtype=np.int64,
+        ),
+        leave_out_open=dataset.signals.leave_out_open,
+    )
+
+
+def _history(data: Dataset, span: slice) -> History:
+    return speaking(data.rows[span], data.at[span], data.values[span], data.explicit[span], data.sessions[span])

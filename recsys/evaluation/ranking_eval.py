@@ -54,7 +54,7 @@ def _block(
     model: ServingModel, part: str, cases: EvalCases, span: slice, *, items: int, include_seen: bool
 ) -> tuple[PerCase, NDArray[np.int64]]:
     """(ranks of the targets, the rows of the top ten)."""
-    queries = over_catalogue(cases.histories[span], items=items, include_seen=include_seen)
+    queries = over_catalogue(cases[span], items=items, include_seen=include_seen)
     targets = cases.targets[span]
     allowed = np.stack([query.allowed for query in queries])
     if part in model.fusions:

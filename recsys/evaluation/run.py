@@ -7,6 +7,7 @@ import numpy as np
 
 from recsys.bundle import Bundle
 from recsys.bundle_io import load_bundle
+from recsys.data.feedback import Signals
 from recsys.data.splits import split_by_fold
 from recsys.encoders.cache import stored_exits
 from recsys.encoders.catalogue_parts import find_text_encoder
@@ -49,7 +50,8 @@ def evaluate(
             f"{bundle.uri} has learned every event: nothing is left to measure it on; train without --deploy"
         )
     settings = {field.name: bundle.about[field.name] for field in fields(Plan) if field.name in bundle.about}
-    inputs = load_inputs(store, Plan(**settings | {"device": device}), encoder=find_text_encoder(bundle))
+    plan = Plan(**settings | {"device": device, "signals": Signals.of_manifest(bundle.about)})
+    inputs = load_inputs(store, plan, encoder=find_text_encoder(bundle), include_seen=plan.include_seen)
     if inputs.data.hash != bundle.about["data"]["hash"]:
         raise BundleError(f"{bundle.uri} was trained on other items or events than the store holds now: train again")
     model = _with_items(serving_model(bundle), store, inputs)

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from recsys.data.history import History, Rows
+from recsys.data.history import NO_ROWS, History, Rows
+from recsys.data.splits import EvalCases
 from recsys.retrieval.source import Allowed, Query
 
 
@@ -23,7 +24,20 @@ def allowed(active: Allowed, *, only: Rows | None = None, without: Sequence[Rows
     return mask
 
 
-def over_catalogue(histories: Sequence[History], *, items: int, include_seen: bool) -> list[Query]:
-    """Queries over all `items`, without those of the history unless `include_seen`: the protocol of the evaluation."""
-    every = np.ones(items, dtype=np.bool_)
-    return [Query(history, allowed(every, without=[] if include_seen else [history.rows])) for history in histories]
+def over_catalogue(cases: EvalCases, *, items: int, include_seen: bool) -> list[Query]:
+    """Queries over all `items`, without those of the history unless `include_seen`: the protocol of the evaluation.
+
+    What a user rejected is left out, and so are the items of the open session where the cases say so.
+    """
+    every, queries = np.ones(items, dtype=np.bool_), list[Query]()
+    for history, open_events in zip(cases.histories, cases.open_events.tolist(), strict=True):
+        seen = (
+            history.rows if not include_seen else open_rows(history, open_events) if cases.leave_out_open else NO_ROWS
+        )
+        queries.append(Query(history, allowed(every, without=[seen, history.rejected]), open_events=open_events))
+    return queries
+
+
+def open_rows(history: History, open_events: int) -> Rows:
+    """The items of the last `open_events` events."""
+    return history.rows[len(history) - open_events :]

@@ -49,7 +49,7 @@ class DenseSource(StoredSource):
         return {None: self}
 
     @abstractmethod
-    def encode(self, histories: Sequence[Rows]) -> NDArray[np.float32]:
+    def encode(self, histories: Sequence[History]) -> NDArray[np.float32]:
         """History vectors (histories, dim) of non-empty histories of known rows."""
 
     def search(self, queries: Sequence[Query], *, k: int) -> Candidates:
@@ -101,21 +101,22 @@ class DenseSource(StoredSource):
 
     def _encode_histories(self, histories: Sequence[History]) -> dict[History, NDArray[np.float32] | None]:
         """The vector of each history; None where it has no known item."""
-        usable = [self._usable(history.rows) for history in histories]
+        usable = [history.select(self._is_usable(history.rows)) for history in histories]
         vectors: dict[History, NDArray[np.float32] | None] = dict.fromkeys(histories)
-        if known := [i for i, rows in enumerate(usable) if len(rows)]:
+        if known := [i for i, history in enumerate(usable) if len(history)]:
             encoded = self.encode([usable[i] for i in known])
             vectors |= {histories[i]: vector.copy() for i, vector in zip(known, encoded, strict=True)}
         return vectors
 
     def explain(self, query: Query, rows: Rows) -> list[Explanation]:
-        history = query.history
-        usable = np.isin(history.rows, self._usable(history.rows))
-        return leave_one_out(self, replace(query, history=History(history.rows[usable], history.at[usable])), rows)
+        usable = query.history.select(self._is_usable(query.history.rows))
+        return leave_one_out(self, replace(query, history=usable), rows)
 
-    def _usable(self, rows: Rows) -> Rows:
-        rows = rows[rows < len(self.known)]
-        return rows[self.known[rows]]
+    def _is_usable(self, rows: Rows) -> NDArray[np.bool_]:
+        """Which of `rows` have a vector."""
+        inside = rows < len(self.known)
+        inside[inside] = self.known[rows[inside]]
+        return inside
 
 
 def _as_long(flags: NDArray[np.bool_], rows: int) -> NDArray[np.bool_]:

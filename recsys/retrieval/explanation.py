@@ -73,5 +73,4 @@ def merged(explanations: Sequence[tuple[NDArray[np.int64], Sequence[Explanation]
 
 
 def _without(history: History, item: int) -> History:
-    stays = history.rows != item
-    return History(history.rows[stays], history.at[stays])
+    return history.select(history.rows != item)

@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from recsys.bundle import Part
 from recsys.data.dataset import Dataset
-from recsys.data.history import Rows
+from recsys.data.history import History, Rows
 from recsys.errors import InvalidRequest, check_ranges
 from recsys.indexes.build import IndexConfig, build
 from recsys.indexes.index import Index
@@ -79,8 +79,8 @@ class FactorsSource(DenseSource):
         config = self.config | settings
         return type(self)(self.vectors, kind=self.kind, known=self.known, config=config, index=self.index)
 
-    def encode(self, histories: Sequence[Rows]) -> NDArray[np.float32]:
-        return np.stack([self.fold_in(*_weighted(rows, self.config["decay"])) for rows in histories])
+    def encode(self, histories: Sequence[History]) -> NDArray[np.float32]:
+        return np.stack([self.fold_in(*_weighted(history, self.config["decay"])) for history in histories])
 
     @abstractmethod
     def fold_in(self, rows: Rows, weights: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -194,8 +194,8 @@ def _vectors(model: Any) -> NDArray[np.float32]:
     return np.ascontiguousarray(model.item_factors, dtype=np.float32)
 
 
-def _weighted(rows: Rows, decay: float) -> tuple[Rows, NDArray[np.float32]]:
-    """The distinct rows and the sum of `decay ** age` over the events of each."""
-    distinct, inverse = np.unique(rows, return_inverse=True)
-    weights = np.bincount(inverse, weights=decay ** np.arange(len(rows))[::-1])
+def _weighted(history: History, decay: float) -> tuple[Rows, NDArray[np.float32]]:
+    """The distinct rows and the sum of weight * `decay ** age` over the events of each."""
+    distinct, inverse = np.unique(history.rows, return_inverse=True)
+    weights = np.bincount(inverse, weights=history.weights * decay ** np.arange(len(history))[::-1])
     return distinct, weights.astype(np.float32)

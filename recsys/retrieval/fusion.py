@@ -145,7 +145,7 @@ def stack(scores: Sequence[Scores], *, among: int | None = None) -> Features:
     Scores are standardised over the first `among` candidates, or over all.
     """
     missing = np.stack([np.isnan(raw) for raw in scores], axis=-1)
-    standard = np.stack([_standard(raw, among=among) for raw in scores], axis=-1)
+    standard = np.stack([standardised(raw, among=among) for raw in scores], axis=-1)
     return joined(standard, missing, among=among)
 
 
@@ -156,7 +156,7 @@ def joined(standard: NDArray[np.float32], missing: NDArray[Any], *, among: int |
     return np.concatenate([standard, missing, standard * share], axis=-1, dtype=np.float32)
 
 
-def _standard(raw: Scores, *, among: int | None) -> NDArray[np.float32]:
+def standardised(raw: Scores, *, among: int | None = None) -> NDArray[np.float32]:
     """With mean 0 and standard deviation 1 over what is a number among the first; 0 where there is none."""
     real = ~np.isnan(raw)
     values, counted = np.where(real, raw, 0).astype(np.float64), real[:, :among]

@@ -39,7 +39,7 @@ class _Scores:
 
 
 class ItemItemSource(StoredSource):
-    """Scores `w @ matrix`, with w the history's weights `decay ** age` over its last `window` events (age 0: the last).
+    """Scores `w @ matrix`, with w the history's weights times `decay ** age` over its last `window` events (age 0: the last).
 
     `matrix` (items, items) is what row i's item says about column j's. `known` marks the items that were trained on; the
     others are passed over in a history as if they were not there.
@@ -120,17 +120,19 @@ class ItemItemSource(StoredSource):
 
     def _weights(self, queries: Sequence[Query]) -> sp.csr_matrix:
         """(queries, items): the weight of each event among the last `window` known ones of the history."""
-        histories = [self._usable(query.history.rows) for query in queries]
-        lengths = [len(rows) for rows in histories]
-        columns = np.concatenate([*histories, NO_ROWS])
+        histories = [self._usable(query.history) for query in queries]
+        lengths = [len(history) for history in histories]
+        columns = np.concatenate([*(history.rows for history in histories), NO_ROWS])
+        signals = np.concatenate([*(history.weights for history in histories), np.empty(0)])
         ages = np.concatenate([*(np.arange(length)[::-1] for length in lengths), NO_ROWS])
         starts = np.concatenate([[0], np.cumsum(lengths)])
-        weights = (self.decay**ages).astype(np.float32)
+        weights = (signals * self.decay**ages).astype(np.float32)
         return sp.csr_matrix((weights, columns, starts), shape=(len(queries), self.matrix.shape[0]))
 
-    def _usable(self, rows: Rows) -> Rows:
-        rows = rows[rows < len(self.known)]
-        return rows[self.known[rows]][-self.window :]
+    def _usable(self, history: History) -> History:
+        inside = history.rows < len(self.known)
+        inside[inside] = self.known[history.rows[inside]]
+        return history.select(np.flatnonzero(inside)[-self.window :])
 
     def part(self, name: str) -> Part:
         arrays = {

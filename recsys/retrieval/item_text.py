@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.bundle import Part
-from recsys.data.history import Rows
+from recsys.data.history import History, Rows
 from recsys.encoders.base import TextEncoder
 from recsys.encoders.catalogue import truncate
 from recsys.encoders.catalogue_parts import KIND
@@ -59,12 +59,14 @@ class TruncatedTextSource(DenseSource):
         index = self.index.with_rows(rows, vectors)
         return TruncatedTextSource(self.space, index, suited=self._suited, truncation=self.truncation)
 
-    def encode(self, histories: Sequence[Rows]) -> Vectors:
-        return l2_normalize(recent_mean(self.vectors, histories, decay=DECAY, window=WINDOW))
+    def encode(self, histories: Sequence[History]) -> Vectors:
+        return l2_normalize(
+            recent_mean(self.vectors, [history.rows for history in histories], decay=DECAY, window=WINDOW)
+        )
 
     def explain(self, query: Query, rows: Rows) -> list[Explanation]:
         """By the nearest of the items that make the vector of the history."""
-        return nearest(self.vectors, self._usable(query.history.rows)[-WINDOW:], rows)
+        return nearest(self.vectors, query.history.rows[self._is_usable(query.history.rows)][-WINDOW:], rows)
 
     def query_vectors(self, encoder: TextEncoder, texts: Sequence[str], domains: Sequence[str | None]) -> Vectors:
         """Vectors of the texts, read by the encoder that has read the items.

@@ -41,17 +41,20 @@ def search_space(_: Catalogue) -> list[MarkovConfig]:
     ]
 
 
-def fit_markov(dataset: Dataset, config: MarkovConfig, *, kind: str = "markov") -> ItemItemSource:
-    """P(next | item) from all pairs at most `reach` apart."""
-    owner = np.repeat(np.arange(len(dataset)), dataset.lengths)
+def fit_markov(
+    dataset: Dataset, config: MarkovConfig, *, kind: str = "markov", repeats: bool = False
+) -> ItemItemSource:
+    """P(next | item) from all pairs at most `reach` apart, by the weight of the later event; pairs of an item with itself count
+    where `repeats` may be answers."""
+    owner = dataset.owners
     size = dataset.items
     pairs = sp.csr_matrix((size, size), dtype=np.float32)
     for gap in range(1, config.reach + 1):
         same = owner[gap:] == owner[:-gap]
+        same[same] &= repeats | (dataset.rows[:-gap][same] != dataset.rows[gap:][same])
         before, after = dataset.rows[:-gap][same], dataset.rows[gap:][same]
-        differ = before != after
-        weights = np.full(int(differ.sum()), 1 / gap, dtype=np.float32)
-        pairs = pairs + sp.csr_matrix((weights, (before[differ], after[differ])), shape=(size, size))
+        weights = (dataset.values[gap:][same] / gap).astype(np.float32)
+        pairs = pairs + sp.csr_matrix((weights, (before, after)), shape=(size, size))
     if config.both:
         pairs = sp.csr_matrix(pairs + pairs.T)
     counts = dataset.counts()

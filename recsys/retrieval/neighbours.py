@@ -30,12 +30,12 @@ class NeighboursConfig:
 
 
 def interactions(dataset: Dataset) -> sp.csr_matrix:
-    """(users, items) float32: 1 where a user had an item at least once."""
-    ones = np.ones(len(dataset.rows), dtype=np.float32)
-    matrix = sp.csr_matrix((ones, dataset.rows, dataset.starts), shape=(len(dataset), dataset.items))
-    matrix.sum_duplicates()
-    matrix.data[:] = 1
-    return matrix
+    """(users, items) float32: the largest weight of a user's events on an item, 1 where all weigh the same."""
+    width = dataset.items
+    pairs, pair = np.unique(dataset.owners * width + dataset.rows, return_inverse=True)
+    largest = np.zeros(len(pairs), dtype=np.float32)
+    np.maximum.at(largest, pair, dataset.values)
+    return sp.csr_matrix((largest, (pairs // width, pairs % width)), shape=(len(dataset), width))
 
 
 def search_space(_: Catalogue) -> list[NeighboursConfig]:
@@ -44,9 +44,12 @@ def search_space(_: Catalogue) -> list[NeighboursConfig]:
 
 
 def fit_neighbours(dataset: Dataset, config: NeighboursConfig, *, kind: str = "item-neighbours") -> ItemItemSource:
-    """s_ij = c_ij / (sqrt(n_i n_j) + shrink), the largest `keep` a row; of equal ones those of the first items."""
+    """s_ij = c_ij / (sqrt(n_i n_j) + shrink) with c = X'X of the weights and n its diagonal.
+
+    The largest `keep` a row stay; of equal ones those of the first items.
+    """
     seen = interactions(dataset)
-    counts = np.asarray(seen.sum(axis=0)).ravel()
+    counts = np.asarray(seen.power(2).sum(axis=0)).ravel()
     owners = sp.csr_matrix(seen.T)
     blocks = [
         _largest(owners, seen, counts, slice(start, start + ITEMS_PER_BLOCK), config)

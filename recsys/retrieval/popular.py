@@ -31,7 +31,7 @@ class PopularConfig:
 
 
 class PopularSource(StoredSource):
-    """Scores that do not depend on the history: log(1 + count)."""
+    """Scores that do not depend on the history: log(1 + count), where an event counts its weight."""
 
     def __init__(self, scores: Scores, *, config: dict[str, Any], kind: str = POPULAR) -> None:
         self.scores, self.config, self.kind = scores, config, kind
@@ -86,10 +86,10 @@ def recent_search_space(_: Catalogue) -> list[PopularConfig]:
 
 
 def fit_popular(dataset: Dataset, config: PopularConfig, *, kind: str = POPULAR) -> PopularSource:
-    """Counts over the latest `share` of the events."""
+    """Sums of weights over the latest `share` of the events."""
     from_end = np.repeat(dataset.starts[1:], dataset.lengths) - np.arange(len(dataset.rows))
     undated = np.isnan(dataset.at).any()
     age = from_end / np.maximum(np.repeat(dataset.lengths, dataset.lengths), 1) if undated else -dataset.at
     late = np.argsort(age, kind="stable")[: int(np.ceil(config.share * len(age)))]
-    counts = np.bincount(dataset.rows[late], minlength=dataset.items)
+    counts = np.bincount(dataset.rows[late], weights=dataset.values[late], minlength=dataset.items)
     return PopularSource(np.log1p(counts).astype(np.float32), config=asdict(config), kind=kind)

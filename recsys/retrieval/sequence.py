@@ -13,7 +13,7 @@ from models.encoders.sequence import SequenceConfig, SequenceEncoder
 from models.mixers import mixer_config
 from models.pooling.last import last
 from recsys.bundle import Part
-from recsys.data.history import Rows
+from recsys.data.history import History, Rows
 from recsys.indexes.index import Index
 from recsys.retrieval.dense import DenseSource, index_arrays, stored_index
 from recsys.retrieval.stored_arrays import check_shapes
@@ -36,9 +36,9 @@ class SequenceSource(DenseSource):
         self._encoder.load_state_dict(_tensors(part, "history."))
         self._project = _linear(_tensors(part, "text."))
 
-    def encode(self, histories: Sequence[Rows]) -> NDArray[np.float32]:
+    def encode(self, histories: Sequence[History]) -> NDArray[np.float32]:
         length = self._encoder.config.max_length
-        cut = [rows[-length:] for rows in histories]
+        cut = [history.rows[-length:] for history in histories]
         width = max(len(rows) for rows in cut)
         x = np.zeros((len(cut), width, self.vectors.shape[1]), dtype=np.float32)
         for i, rows in enumerate(cut):

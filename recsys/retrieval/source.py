@@ -31,7 +31,7 @@ class Query:
     """One question: what comes after `history`, among the rows that `allowed` marks.
 
     A `vector` (dim,) stands for the history in the source that it was made for: that of a text. `user_id` and `texts`, those
-    of the items of the history, are there for sources that use them.
+    of the items of the history, are there for sources that use them. The last `open_events` events are of a session that goes on.
     """
 
     history: History
@@ -39,6 +39,7 @@ class Query:
     vector: NDArray[np.float32] | None = None
     user_id: str | None = None
     texts: tuple[str, ...] | None = None
+    open_events: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.bundle import Part
-from recsys.data.history import Rows
+from recsys.data.history import History, Rows
 from recsys.encoders.base import TextEncoder, Vectors
 from recsys.errors import check_ranges
 from recsys.indexes.index import Index
@@ -55,8 +55,9 @@ class TextSource(DenseSource):
     def text_encoder(self) -> str:
         return str(self.config["text_encoder"])
 
-    def encode(self, histories: Sequence[Rows]) -> NDArray[np.float32]:
-        mean = recent_mean(self.vectors, histories, decay=self.config["decay"], window=self.config["window"])
+    def encode(self, histories: Sequence[History]) -> NDArray[np.float32]:
+        rows = [history.rows for history in histories]
+        mean = recent_mean(self.vectors, rows, decay=self.config["decay"], window=self.config["window"])
         return _unit(mean)
 
     @property
@@ -72,7 +73,8 @@ class TextSource(DenseSource):
 
     def explain(self, query: Query, rows: Rows) -> list[Explanation]:
         """By the nearest of the items that make the vector of the history."""
-        return nearest(self.vectors, self._usable(query.history.rows)[-self.config["window"] :], rows)
+        usable = query.history.rows[self._is_usable(query.history.rows)]
+        return nearest(self.vectors, usable[-self.config["window"] :], rows)
 
     def with_items(self, rows: Rows, text: NDArray[np.float32]) -> Self:
         index = self.index.with_rows(rows, self.whitened(text))

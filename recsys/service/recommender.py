@@ -97,7 +97,7 @@ class Recommender:
 
     def stored_history(self, user_id: str) -> History:
         """The last events of a stored user, oldest first; empty for an unknown one."""
-        return self._live.histories.load(user_id)[0]
+        return self._live.histories.load(user_id)
 
     def stored_histories(self, user_ids: Sequence[str]) -> list[History]:
         """Histories of a chunk of all users in ascending order, loaded at once."""

@@ -15,7 +15,7 @@ from recsys.errors import Conflict, InvalidRequest, NotFound
 from recsys.store.dialect import among, insert_new, lock_rows, upsert
 from recsys.store.impressions import forget
 from recsys.store.items import known_items
-from recsys.store.records import Event, EventDraft
+from recsys.store.records import Event, EventDraft, HistoryEvent
 from recsys.store.tables import events, users
 
 COLUMNS = ("event_id", "user_id", "item_id", "at", "position", "kind", "weight", "session_id")
@@ -64,16 +64,15 @@ def recent_events(connection: Connection, user_id: str, *, limit: int) -> list[E
     return [_event(row) for row in reversed(rows)]
 
 
-def histories(
-    connection: Connection, user_ids: Sequence[str], *, limit: int
-) -> dict[str, list[tuple[str, float | None]]]:
-    """(item id, time) of the last events of each user with events, oldest first; `user_ids` is consecutive, as in `user_page`."""
+def histories(connection: Connection, user_ids: Sequence[str], *, limit: int) -> dict[str, list[HistoryEvent]]:
+    """The last events of each user with events, oldest first; `user_ids` is consecutive, as in `user_page`."""
     c, first, last = events.c, user_ids[0], user_ids[-1]
     order = (c.user_id, c.at.asc().nulls_first(), c.position.asc().nulls_first(), c.number)
-    query = select(c.user_id, c.item_id, c.at).where(c.user_id.between(first, last)).order_by(*order)
+    columns = [c[name] for name in HistoryEvent._fields]
+    query = select(c.user_id, *columns).where(c.user_id.between(first, last)).order_by(*order)
     rows = connection.execution_options(yield_per=10_000).execute(query)
     return {
-        user_id: [(item_id, at) for _, item_id, at in deque(user_rows, maxlen=limit)]
+        user_id: [HistoryEvent(*event) for _, *event in deque(user_rows, maxlen=limit)]
         for user_id, user_rows in groupby(map(tuple, rows), key=itemgetter(0))
     }
 
@@ -105,14 +104,6 @@ def user_page(connection: Connection, *, after: str | None, limit: int) -> list[
     """User ids in ascending order, those after `after`."""
     query = select(users.c.user_id).order_by(users.c.user_id).limit(limit)
     return list(connection.scalars(query if after is None else query.where(users.c.user_id > after)))
-
-
-def repeat_share(connection: Connection) -> float:
-    """Share of events whose user had the same item before; 0 in an empty store."""
-    total = connection.scalar(select(func.count()).select_from(events)) or 0
-    pairs = select(events.c.user_id, events.c.item_id).distinct().subquery()
-    distinct = connection.scalar(select(func.count()).select_from(pairs)) or 0
-    return 1 - distinct / total if total else 0.0
 
 
 def _lock_users(connection: Connection, ids: Set[str]) -> None:

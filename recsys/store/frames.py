@@ -8,13 +8,23 @@ from sqlalchemy import select
 from recsys.store.store import Store, read_connection
 from recsys.store.tables import events, items, playlist_items, playlists
 
-EVENT_TYPES = {"user": pl.String, "item": pl.String, "at": pl.Float64, "position": pl.Int64, "arrival": pl.Int64}
+EVENT_TYPES = {
+    "user": pl.String,
+    "item": pl.String,
+    "at": pl.Float64,
+    "position": pl.Int64,
+    "arrival": pl.Int64,
+    "kind": pl.String,
+    "weight": pl.Float64,
+    "session": pl.String,
+}
 
 
 def events_frame(store: Store) -> pl.LazyFrame:
-    """All events with the columns of `features.schema.EVENTS`, by arrival."""
+    """All events with the columns of `features.schema.EVENTS`, `kind`, `weight` and `session`, by arrival."""
     c = events.c
-    query = select(c.user_id, c.item_id, c.at, c.position, c.number).order_by(c.number)
+    columns = (c.user_id, c.item_id, c.at, c.position, c.number, c.kind, c.weight, c.session_id)
+    query = select(*columns).order_by(c.number)
     with read_connection(store) as connection:
         rows = connection.execute(query).all()
     frame = pl.DataFrame([tuple(row) for row in rows], schema=EVENT_TYPES, orient="row")

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 MAX_ID = 512
 """Characters of an id: with four bytes each it still fits into an index entry of PostgreSQL."""
@@ -81,6 +81,16 @@ class Event:
     def same_content(self, row: Mapping[str, Any], *, with_at: bool) -> bool:
         """Whether `row` of the events table has the content of this event; the time counts `with_at`."""
         return (not with_at or self.at == row["at"]) and all(getattr(self, name) == row[name] for name in EVENT_CONTENT)
+
+
+class HistoryEvent(NamedTuple):
+    """What of an event makes a history."""
+
+    item_id: str
+    at: float | None
+    kind: str
+    weight: float
+    session_id: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from recsys.store.records import (
     Counts,
     Event,
     EventDraft,
+    HistoryEvent,
     Impression,
     Item,
     ItemDraft,
@@ -102,7 +103,7 @@ class Store:
         with reading(self._readers) as connection:
             return events.recent_events(connection, user_id, limit=limit)
 
-    def histories(self, user_ids: Sequence[str], *, limit: int) -> dict[str, list[tuple[str, float | None]]]:
+    def histories(self, user_ids: Sequence[str], *, limit: int) -> dict[str, list[HistoryEvent]]:
         with reading(self._readers) as connection:
             return events.histories(connection, user_ids, limit=limit)
 
@@ -120,10 +121,6 @@ class Store:
     def users(self, *, after: str | None = None, limit: int = 1000) -> list[str]:
         with reading(self._readers) as connection:
             return events.user_page(connection, after=after, limit=limit)
-
-    def repeat_share(self) -> float:
-        with reading(self._readers) as connection:
-            return events.repeat_share(connection)
 
     def put_playlist(self, playlist_id: str, name: str | None, item_ids: Sequence[str]) -> Playlist:
         return self._writer.run(lambda c: playlists.put_playlist(c, playlist_id, name, item_ids))

@@ -60,8 +60,8 @@ def collect(
     rows, scores = [], []
     parts = list(sources.values())
     for start in range(0, len(sample), CASES_PER_BLOCK):
-        histories = [cases.histories[case] for case in sample[start : start + CASES_PER_BLOCK]]
-        queries = over_catalogue(histories, items=items, include_seen=include_seen)
+        block = cases[sample[start : start + CASES_PER_BLOCK]]
+        queries = over_catalogue(block, items=items, include_seen=include_seen)
         candidates = gather(parts, queries, depth=DEPTH)
         rows.append(candidates)
         scores.append(np.stack([source.score(queries, candidates) for source in parts], axis=-1))

@@ -9,6 +9,7 @@ from recsys.bundle_io import load_bundle
 from recsys.data.build import dataset
 from recsys.data.dataset import Dataset
 from recsys.data.playlists import Playlists, playlists
+from recsys.data.splits import split_by_fold
 from recsys.encoders.base import TextEncoder, Vectors
 from recsys.encoders.cache import stored_vectors
 from recsys.encoders.catalogue import CatalogueTextEncoder
@@ -19,13 +20,10 @@ from recsys.retrieval.registry import restore_source
 from recsys.store import Store
 from recsys.training.plan import Plan
 from recsys.training.recipes import TwoStageFit
+from recsys.training.seen_rule import SeenRule, choose_seen_rule
 
 PRE_VALIDATION = "early"
 """Folder inside a one-part bundle with the part as it was before it saw validation."""
-
-
-REPEAT_SHARE = 0.2
-"""From this share of repeated events on, items of the history may come back in answers."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,27 +36,35 @@ class TrainingInputs:
     text_encoder: TextEncoder
     carried_encoder: Mapping[str, Part] = field(default_factory=dict)
     """A trained text encoder, which goes into every bundle that stands on it."""
+    seen_rule: SeenRule | None = None
+    """Where it was measured whether items of the history may be answers."""
 
 
-def load_inputs(store: Store, plan: Plan, *, encoder: Part | None = None) -> TrainingInputs:
-    """The data set of the store under `plan.protocol` with its text vectors; `include_seen` follows the data.
+def load_inputs(
+    store: Store, plan: Plan, *, encoder: Part | None = None, include_seen: bool | None = None
+) -> TrainingInputs:
+    """The data set of the store under `plan.protocol` with its text vectors, events counted by the table of `plan.signals`.
 
-    The texts are read by `encoder` where a bundle carries one, else by the one that the plan names.
+    `include_seen=None` follows the data. The texts are read by `encoder` where a bundle carries one, else by that of the plan.
 
     Raises:
         NotReady: there are no events, or too few in each history.
         ConfigError: the text encoder cannot be loaded.
     """
-    data = dataset(store, holdout=plan.protocol)
+    data = dataset(store, holdout=plan.protocol, table=plan.signals.table)
     if not (data.folds == VALIDATION).any() or not (data.folds == TEST).any():
         raise NotReady(f"no events to choose settings on under {plan.protocol}: import histories of 3 or more events")
     reader = CatalogueTextEncoder.from_part(encoder, device=plan.device) if encoder else installed_encoder(plan)
     text = stored_vectors(store, reader, data.item_ids, data.texts, data.domains or None)
-    include_seen = store.repeat_share() >= REPEAT_SHARE
-    plan = replace(plan, text_encoder_hash=reader.hash, include_seen=include_seen)
-    return TrainingInputs(
-        data, text, plan, reader, {} if reader.bundled_part is None else {reader.name: reader.bundled_part}
+    rule = choose_seen_rule(split_by_fold(data), seed=plan.seed) if include_seen is None else None
+    plan = replace(
+        plan,
+        text_encoder_hash=reader.hash,
+        include_seen=rule.include_seen if rule else bool(include_seen),
+        signals=data.signals,
     )
+    carried = {} if reader.bundled_part is None else {reader.name: reader.bundled_part}
+    return TrainingInputs(data, text, plan, reader, carried, rule)
 
 
 def installed_encoder(plan: Plan) -> TextEncoder:

@@ -48,7 +48,8 @@ class TrainingRequest:
     """What to train: `model` is a part, or `blend`, which takes in the parts of the bundles `include`.
 
     With `domain` the text encoder of the one bundle in `include` gets an expert for it, and nothing else of it changes. The
-    bundle is saved as `folder`/`name`; `checkpoints` is the folder for runs that were interrupted.
+    bundle is saved as `folder`/`name`; `checkpoints` is the folder for runs that were interrupted. `include_seen=None` follows
+    the data.
     """
 
     model: str
@@ -57,6 +58,7 @@ class TrainingRequest:
     name: str | None = None
     include: tuple[str, ...] = ()
     domain: str | None = None
+    include_seen: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -142,7 +144,8 @@ def _read_playlists(store: Store, plan: Plan, request: TrainingRequest) -> Gener
 def _read_histories(store: Store, plan: Plan, request: TrainingRequest) -> Generator[Progress, None, _Prepared]:
     model = request.model
     yield Progress(model, "reading the store and encoding item texts")
-    inputs = load_inputs(store, plan)
+    inputs = load_inputs(store, plan, include_seen=request.include_seen)
+    yield Progress(model, _seen_rule(inputs))
     bundles = [load_bundle(uri) for uri in request.include]
     list_bundles = [bundle for bundle in bundles if bundle.default.startswith(PREFIX)]
     lists = lists_over(store, inputs) if model == BLEND and store.counts().playlists else None
@@ -165,6 +168,11 @@ def _read_histories(store: Store, plan: Plan, request: TrainingRequest) -> Gener
                     yield Trained(bundle, {} if model == BLEND else fact.selection)
 
     return _Prepared(inputs.plan, asdict(inputs.plan) | {"data": inputs.data.hash}, train)
+
+
+def _seen_rule(inputs: TrainingInputs) -> str:
+    may = "may be recommended again" if inputs.plan.include_seen else "are not recommended again"
+    return f"items of the history {may}" + (f": {inputs.seen_rule}" if inputs.seen_rule else ", as was asked")
 
 
 def _list_parts(

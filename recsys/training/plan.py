@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from recsys.data.build import Holdout
+from recsys.data.feedback import Signals
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +43,14 @@ class RunContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Everything a training run depends on besides the data. `overrides` has settings by part, as a file gives them."""
+    """Everything a training run depends on besides the data. `overrides` has settings by part, as a file gives them.
+
+    `signals` is the table of kinds with what was learned from the events that it counts.
+    """
 
     text_encoder: str
     include_seen: bool
+    signals: Signals = field(default_factory=Signals)
     text_encoder_hash: str = ""
     seed: int = 0
     device: str = "cpu"

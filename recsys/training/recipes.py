@@ -92,7 +92,7 @@ def tuned(fit: Fit, *, query_time: Mapping[str, float] = MappingProxyType({})) -
 
     def train_source(name: str, inputs: HistoryInputs, plan: Plan) -> Iterator[Progress | TwoStageFit]:
         folds = inputs.folds
-        selection = FitInputs(dataset=folds.fit, text=inputs.text, seed=plan.seed)
+        selection = FitInputs(dataset=folds.fit, text=inputs.text, seed=plan.seed, include_seen=plan.include_seen)
         config, figure = choose_settings(
             Tuning(fit=fit, query_time=query_time),
             TYPES[name].settings(Catalogue(folds.fit.items, plan.text_encoder)),
@@ -104,7 +104,7 @@ def tuned(fit: Fit, *, query_time: Mapping[str, float] = MappingProxyType({})) -
         )
         yield Progress(name, f"validation NDCG@10 {figure:.4f} with {config}")
         first = fit(selection, config).part(name)
-        final = fit(FitInputs(dataset=folds.refit, text=inputs.text, seed=plan.seed), config).part(name)
+        final = fit(replace(selection, dataset=folds.refit), config).part(name)
         yield TwoStageFit(first, replace(final, figures=final.figures | {"validation_ndcg@10": figure}))
 
     return Recipe("histories", train_source)
@@ -124,6 +124,7 @@ def sequence(items: ItemKind) -> Recipe:
                 validation=None if parts else folds.validation,
                 text=inputs.text,
                 context=context.at(stage),
+                include_seen=plan.include_seen,
             ):
                 match fact:
                     case Part():
@@ -181,7 +182,9 @@ def _train_name_blend(name: str, _: ListInputs, __: Plan) -> Iterator[Part]:
 RECIPES: dict[str, Recipe] = {
     "popular": tuned(lambda inputs, config: fit_popular(inputs.dataset, config)),
     "recent": tuned(lambda inputs, config: fit_popular(inputs.dataset, config, kind="recent")),
-    "markov": tuned(lambda inputs, config: fit_markov(inputs.dataset, config), query_time=DECAY),
+    "markov": tuned(
+        lambda inputs, config: fit_markov(inputs.dataset, config, repeats=inputs.include_seen), query_time=DECAY
+    ),
     "item-neighbours": tuned(lambda inputs, config: fit_neighbours(inputs.dataset, config), query_time=DECAY),
     "ease": tuned(lambda inputs, config: fit_ease(inputs.dataset, config), query_time=DECAY),
     "als": tuned(lambda inputs, config: fit_als(inputs.dataset, config, seed=inputs.seed), query_time=DECAY),

@@ -21,11 +21,13 @@ from models.pooling.last import last
 from recsys.bundle import Part
 from recsys.data.collate import collate
 from recsys.data.dataset import Dataset
+from recsys.data.history import History
 from recsys.data.sampling import NegativeSampler, Proposal
 from recsys.data.splits import EvalCases
 from recsys.encoders.batching import length_buckets
 from recsys.errors import check_ranges
 from recsys.metrics.ranking import dense_ranks, ndcg
+from recsys.ranking.filters import over_catalogue
 from recsys.training.loop import Epoch, LoopConfig, run
 from recsys.training.plan import RunContext
 from recsys.training.svd_init import svd_embeddings
@@ -104,8 +106,12 @@ def train(
     validation: EvalCases | None,
     text: NDArray[np.float32] | None,
     context: RunContext,
+    include_seen: bool = False,
 ) -> Iterator[Epoch | Part]:
-    """Yields one `Epoch` each, and last the trained part. Without `validation` all of `recipe.loop.epochs` are run."""
+    """Yields one `Epoch` each, and last the trained part. Without `validation` all of `recipe.loop.epochs` are run.
+
+    With `include_seen` items of the history may be answers, in validation as in serving.
+    """
     seed, device = context.seed, context.device
     torch.manual_seed(seed)
     vectors = None if text is None or recipe.items == "id" else torch.from_numpy(text).to(device)
@@ -120,7 +126,9 @@ def train(
         model,
         batches=lambda generator: _batches(fit, recipe, generator),
         loss=objective,
-        validate=None if validation is None else lambda: _validate(model, validation, fit.items, device),
+        validate=None
+        if validation is None
+        else lambda: _validate(model, validation, fit.items, device, include_seen=include_seen),
         config=recipe.loop,
         context=context,
     )
@@ -132,29 +140,27 @@ def for_refit(recipe: SequenceRecipe, *, epochs: int) -> SequenceRecipe:
     return replace(recipe, loop=replace(recipe.loop, stop=epochs))
 
 
-def _batches(
-    dataset: Dataset, recipe: SequenceRecipe, generator: np.random.Generator
-) -> Iterator[list[NDArray[np.int64]]]:
+def _batches(dataset: Dataset, recipe: SequenceRecipe, generator: np.random.Generator) -> Iterator[list[History]]:
     """One epoch: every event but the first of each history is a target once."""
     windows = _windows(dataset, max_length=recipe.encoder.max_length, generator=generator)
-    lengths = np.array([len(rows) for rows in windows])
+    lengths = np.array([len(window) for window in windows])
     for batch in length_buckets(lengths, tokens=recipe.tokens, generator=generator):
         yield [windows[i] for i in batch]
 
 
-def _windows(dataset: Dataset, *, max_length: int, generator: np.random.Generator) -> list[NDArray[np.int64]]:
+def _windows(dataset: Dataset, *, max_length: int, generator: np.random.Generator) -> list[History]:
     """Every history in pieces of at most `max_length` + 1 events (inputs and their targets), each sharing one event.
 
     A history that fits stays whole. A longer one is cut at another place in each epoch, so that an event is met with a
     longer past one time and a shorter one the next.
     """
-    windows: list[NDArray[np.int64]] = []
+    windows = list[History]()
     for history in dataset.histories():
-        rows, last_piece = history.rows, max_length
-        if len(rows) > max_length + 1:
+        length, last_piece = len(history), max_length
+        if length > max_length + 1:
             last_piece = int(generator.integers(1, max_length + 1))
-        cuts = [len(rows), *range(len(rows) - last_piece, 1, -max_length), 1]
-        windows.extend(rows[start - 1 : end] for end, start in pairwise(cuts) if end > start)
+        cuts = [length, *range(length - last_piece, 1, -max_length), 1]
+        windows.extend(history.select(slice(start - 1, end)) for end, start in pairwise(cuts) if end > start)
     return windows
 
 
@@ -167,20 +173,28 @@ class _Objective:
         proposal = "uniform" if recipe.objective == "gbce" else recipe.negatives_from
         self.sampler = NegativeSampler(fit.counts(), proposal=proposal)
         self.log_q = torch.from_numpy(self.sampler.log_q).to(device)
+        self.is_weighted = bool((fit.values != 1).any())
 
-    def __call__(self, windows: list[NDArray[np.int64]], generator: np.random.Generator) -> Tensor:
-        batch = collate([rows[:-1] for rows in windows], device=self.device)
-        targets = torch.from_numpy(np.concatenate([rows[1:] for rows in windows])).to(self.device)
+    def __call__(self, windows: list[History], generator: np.random.Generator) -> Tensor:
+        batch = collate([window.rows[:-1] for window in windows], device=self.device)
+        targets = torch.from_numpy(np.concatenate([window.rows[1:] for window in windows])).to(self.device)
+        weights = self._weights(windows) if self.is_weighted else None
         if self.recipe.item_dropout:
             hidden = torch.from_numpy(generator.random(tuple(batch.items.shape)) < self.recipe.item_dropout)
             batch = ItemBatch(batch.items.masked_fill(hidden.to(self.device), MASK), batch.when)
         if self.recipe.objective == "softmax":
             table = self.model.table()
             histories = self.model.histories(table, batch)[batch.when.real]
-            return full_softmax(histories, table, targets, smoothing=self.recipe.smoothing)
-        return self._sampled(batch, targets, generator)
+            return full_softmax(histories, table, targets, weights=weights, smoothing=self.recipe.smoothing)
+        return self._sampled(batch, targets, weights, generator)
 
-    def _sampled(self, batch: ItemBatch, targets: Tensor, generator: np.random.Generator) -> Tensor:
+    def _weights(self, windows: list[History]) -> Tensor:
+        weights = np.concatenate([window.weights[1:] for window in windows]).astype(np.float32)
+        return torch.from_numpy(weights).to(self.device)
+
+    def _sampled(
+        self, batch: ItemBatch, targets: Tensor, weights: Tensor | None, generator: np.random.Generator
+    ) -> Tensor:
         """Losses over sampled items: embeds only the items of the batch and its negatives, and renumbers both among these."""
         negatives = self.sampler.draw(self.recipe.negatives, generator, targets=targets.cpu().numpy())
         sampled = torch.from_numpy(negatives).to(self.device)
@@ -194,27 +208,27 @@ class _Objective:
         table = self.model.table(rows)
         histories = self.model.histories(table, ItemBatch(items, batch.when))[batch.when.real]
         if self.recipe.objective == "sampled":
-            return sampled_softmax(histories, table, targets, sampled, self.log_q[rows])
+            return sampled_softmax(histories, table, targets, sampled, self.log_q[rows], weights=weights)
         positive = (histories * table[targets]).sum(-1)
         exponent = beta(negatives=self.recipe.negatives, items=self.items, calibration=self.recipe.calibration)
         scores = (histories @ table[sampled].T).masked_fill(targets[:, None] == sampled, -torch.inf)
-        return gbce(positive, scores, beta=exponent)
+        return gbce(positive, scores, beta=exponent, weights=weights)
 
 
 @torch.inference_mode()
-def _validate(model: SequenceModel, cases: EvalCases, items: int, device: str) -> float:
-    """Mean NDCG@10 over the whole catalogue without seen items."""
+def _validate(model: SequenceModel, cases: EvalCases, items: int, device: str, *, include_seen: bool) -> float:
+    """Mean NDCG@10 over the whole catalogue, as it is measured of any part."""
     model.eval()
     table = model.table()
     total = 0.0
     for start in range(0, len(cases), 1024):
-        histories = [history.rows for history in cases.histories[start : start + 1024]]
-        batch = collate([rows[-model.recipe.encoder.max_length :] for rows in histories], device=device)
+        block = cases[start : start + 1024]
+        rows = [history.rows[-model.recipe.encoder.max_length :] for history in block.histories]
+        batch = collate(rows, device=device)
         scores = (last(model.histories(table, batch), batch.when) @ table.T).cpu().numpy()
-        allowed = np.ones((len(histories), items), dtype=np.bool_)
-        for i, rows in enumerate(histories):
-            allowed[i, rows] = False
-        total += ndcg(dense_ranks(scores, cases.targets[start : start + 1024], allowed)).sum()
+        queries = over_catalogue(block, items=items, include_seen=include_seen)
+        allowed = np.stack([query.allowed for query in queries])
+        total += ndcg(dense_ranks(scores, block.targets, allowed)).sum()
     return float(total / len(cases))
 
 

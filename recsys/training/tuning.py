@@ -22,11 +22,13 @@ CASES_PER_BLOCK = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FitInputs:
-    """What a source is fitted on: histories, the text vectors (items, text_dim) of the catalogue, and a seed."""
+    """What a source is fitted on: histories, the text vectors (items, text_dim) of the catalogue, whether items of the history
+    may be answers, and a seed."""
 
     dataset: Dataset
     text: NDArray[np.float32]
     seed: int
+    include_seen: bool = False
 
 
 Fit = Callable[[FitInputs, Any], StoredSource]
@@ -81,7 +83,7 @@ def ndcg_at_10(source: Source, cases: EvalCases, *, items: int, include_seen: bo
     out = []
     for start in range(0, len(cases), CASES_PER_BLOCK):
         span = slice(start, start + CASES_PER_BLOCK)
-        queries = over_catalogue(cases.histories[span], items=items, include_seen=include_seen)
+        queries = over_catalogue(cases[span], items=items, include_seen=include_seen)
         every = np.broadcast_to(np.arange(items), (len(queries), items))
         allowed = np.stack([query.allowed for query in queries])
         out.append(ndcg(dense_ranks(source.score(queries, every), cases.targets[span], allowed)))

@@ -20,6 +20,7 @@ import torch
 
 from recsys.bundle_io import load_bundle
 from recsys.cli import app
+from recsys.data.history import History
 from recsys.indexes.hnsw import HnswIndex
 from recsys.retrieval.registry import restore_source as restore
 from recsys.retrieval.sequence import SequenceSource
@@ -89,7 +90,7 @@ def _bare(made: World, data: Path) -> dict[str, Any]:
     source = restore(load_bundle(made.bundle).part(ENCODER))
     assert isinstance(source, SequenceSource)
     assert isinstance(source.index, HnswIndex)
-    histories = [rows[source.known[rows]] for rows in rows_of_users(data, made)]
+    histories = [History.undated(rows[source.known[rows]]) for rows in rows_of_users(data, made)]
     encoding = {}
     for block in BLOCKS:
         started = time.monotonic()

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from recsys.bundle_io import load_bundle
+from recsys.data.history import History
 from recsys.indexes.exact import ExactConfig, ExactIndex
 from recsys.indexes.hnsw import HnswIndex
 from recsys.retrieval.registry import restore_source as restore
@@ -25,7 +26,7 @@ def recall(data: Path) -> Iterator[Row]:
     assert isinstance(source.index, HnswIndex)
     catalogue = Catalogue(bundle.item_ids)
     sent = bodies(data, count=QUERIES, length=50, copies=copies(data, ITEMS))
-    queries = source.encode([catalogue.rows(body["history"]) for body in sent])
+    queries = source.encode([History.undated(catalogue.rows(body["history"])) for body in sent])
     exact = ExactIndex(ExactConfig(), source.vectors, known=source.known)
     for share in (1.0, 0.1, 0.01):
         generator = np.random.default_rng(0)

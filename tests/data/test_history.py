@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from recsys.data.build import dataset
-from recsys.data.history import History, history_of
+from recsys.data.feedback import Signals
+from recsys.data.history import History
 from recsys.store import Store
 from recsys.store.records import Event, EventDraft, ItemDraft
 from recsys.store.sessions import upgrade
@@ -55,11 +56,11 @@ def test_it_equals_the_sequences_that_training_reads(
             connection.exec_driver_sql("update events set at = null where number = ?", (number,))
     data = dataset(store, holdout="none")
     trained = data.history(data.users.index(user))
-    history = history_of(store.recent_events(user, limit=100), data.item_ids.index)
+    history = data.signals.history(store.recent_events(user, limit=100), data.item_ids.index)
     np.testing.assert_array_equal(history.rows, trained.rows)
     np.testing.assert_allclose(history.at, trained.at, atol=2e-6)
-    last = history_of(store.recent_events(user, limit=3), data.item_ids.index)
-    np.testing.assert_array_equal(last.rows, trained.last(3).rows)
+    np.testing.assert_allclose(history.weights, trained.weights)
+    np.testing.assert_array_equal(np.diff(history.sessions), np.diff(trained.sessions))
 
 
 def event(item: str, at: float | None) -> Event:
@@ -67,13 +68,13 @@ def event(item: str, at: float | None) -> Event:
 
 
 def test_items_without_a_row_are_left_out_with_their_times() -> None:
-    history = history_of([event("a", 1.0), event("gone", 2.0), event("b", None)], {"a": 5, "b": 0}.get)
+    history = Signals().history([event("a", 1.0), event("gone", 2.0), event("b", None)], {"a": 5, "b": 0}.get)
     assert history.rows.tolist() == [5, 0]
     np.testing.assert_array_equal(history.at, [1.0, np.nan])
 
 
 def test_no_events_are_an_empty_history() -> None:
-    history = history_of([], dict[str, int]().get)
+    history = Signals().history([], dict[str, int]().get)
     assert len(history) == 0
     assert history.rows.dtype == np.int64
 

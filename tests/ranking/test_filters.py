@@ -3,6 +3,7 @@
 import numpy as np
 
 from recsys.data.history import NO_ROWS, History
+from recsys.data.splits import EvalCases
 from recsys.ranking.filters import allowed, over_catalogue
 
 
@@ -18,9 +19,10 @@ def test_rows_newer_than_the_snapshot_are_passed_over() -> None:
 
 
 def test_models_are_measured_without_what_was_seen_unless_asked() -> None:
-    histories = [History.undated(np.array([1, 1])), History.undated(NO_ROWS)]
-    hidden, whole = over_catalogue(histories, items=3, include_seen=False)
+    histories = (History.undated(np.array([1, 1])), History.undated(NO_ROWS))
+    cases = EvalCases(("ann", "bob"), histories, np.array([0, 0]))
+    hidden, whole = over_catalogue(cases, items=3, include_seen=False)
     assert hidden.allowed.tolist() == [True, False, True]
     assert whole.allowed.all()
     assert hidden.history is histories[0]
-    assert all(query.allowed.all() for query in over_catalogue(histories, items=3, include_seen=True))
+    assert all(query.allowed.all() for query in over_catalogue(cases, items=3, include_seen=True))

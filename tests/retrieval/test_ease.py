@@ -8,6 +8,7 @@ import pytest
 from recsys.errors import TrainingError
 from recsys.retrieval import ease
 from recsys.retrieval.ease import EaseConfig, fit_ease
+from recsys.retrieval.source import Query
 from tests.training.planted import dataset
 
 DATA = dataset(users=60)
@@ -44,11 +45,9 @@ def test_the_largest_weights_of_each_row_are_kept_and_the_loss_is_told() -> None
 
 def test_the_last_events_weigh_most() -> None:
     source = fit_ease(DATA, EaseConfig(ridge=7.0, decay=0.5, window=3))
-    from recsys.ranking.filters import over_catalogue
-
     history = DATA.history(0)
-    query = over_catalogue([history], items=DATA.items, include_seen=True)
-    scores = source.score(query, np.arange(DATA.items)[None])[0]
+    query = Query(history, np.ones(DATA.items, dtype=np.bool_))
+    scores = source.score([query], np.arange(DATA.items)[None])[0]
     matrix = source.matrix.toarray()
     expected = sum(0.5**age * matrix[row] for age, row in enumerate(history.rows[::-1][:3]))
     np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-6)

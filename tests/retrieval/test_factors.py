@@ -9,6 +9,7 @@ from implicit.bpr import BayesianPersonalizedRanking
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from recsys.data.history import History
 from recsys.data.splits import split_by_fold
 from recsys.errors import InvalidRequest
 from recsys.metrics.ranking import dense_ranks, ndcg
@@ -43,7 +44,7 @@ def naive_user(vectors: NDArray[np.float32], past: list[int], config: AlsConfig)
 def test_a_history_solves_the_normal_equations(past: list[int], alpha: float, decay: float) -> None:
     config = AlsConfig(alpha=alpha, decay=decay, ridge=0.5)
     vectors = item_vectors(8, 3)
-    vector = als(vectors, config).encode([np.array(past)])[0]
+    vector = als(vectors, config).encode([History.undated(np.array(past))])[0]
     np.testing.assert_allclose(vector, naive_user(vectors, past, config), rtol=1e-2, atol=1e-3)
 
 
@@ -59,13 +60,15 @@ def test_without_decay_it_is_the_user_that_implicit_would_learn() -> None:
         theirs = model.recalculate_user(user, interactions(data)[user])
     ours = fit_als(data, config, seed=7)
     np.testing.assert_array_equal(ours.vectors, model.item_factors)
-    np.testing.assert_allclose(ours.encode([np.unique(data.history(user).rows)])[0], theirs, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(
+        ours.encode([History.undated(np.unique(data.history(user).rows))])[0], theirs, rtol=1e-3, atol=1e-4
+    )
 
 
 def test_what_was_long_ago_is_no_evidence_at_all() -> None:
     vectors, config = item_vectors(8, 3), AlsConfig(decay=0.1)
     source = als(vectors, config)
-    with_it, without = source.encode([np.array([5, *[1, 2] * 10]), np.array([1, 2] * 10)])
+    with_it, without = source.encode([History.undated(np.array(past)) for past in ([5, *[1, 2] * 10], [1, 2] * 10)])
     hidden = np.delete(np.arange(8), 5)  # the item may be liked or not: nobody knows
     np.testing.assert_allclose(with_it, naive_user(vectors[hidden], [1, 2] * 10, config), rtol=1e-3)
     assert not np.allclose(with_it, without, rtol=1e-3)
@@ -99,7 +102,7 @@ def test_a_bpr_history_is_as_good_as_the_user_that_was_trained(planted: World, s
     ours = fit_bpr(folds.refit, BprConfig(factors=16), seed=seed)
     np.testing.assert_array_equal(ours.vectors, model.item_factors)
     assert (model.user_factors[:, -1] == 1).all()  # the items' last column is their bias
-    questions = over_catalogue(folds.test.histories, items=items, include_seen=False)
+    questions = over_catalogue(folds.test, items=items, include_seen=False)
     allowed = np.stack([question.allowed for question in questions])
     folded = ndcg(
         dense_ranks(ours.score(questions, everything(len(questions), items=items)), folds.test.targets, allowed)

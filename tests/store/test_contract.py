@@ -112,7 +112,6 @@ def test_repeats_are_kept(store: Store) -> None:
     put_items(store, "a", "b")
     post(store, "u", "a", "a", "b", "a")
     assert history(store, "u") == ["a", "a", "b", "a"]
-    assert store.repeat_share() == 0.5
     assert store.item_counts() == {"a": 3, "b": 1}
 
 

@@ -85,7 +85,7 @@ def test_every_event_but_the_first_is_a_target_once_an_epoch(length: int) -> Non
     counted: Counter[int] = Counter()
     for window in _windows(DATA, max_length=length, generator=np.random.default_rng(0)):
         assert 2 <= len(window) <= length + 1
-        counted.update(window[1:].tolist())
+        counted.update(window.rows[1:].tolist())
     expected = Counter(row for history in DATA.histories() for row in history.rows[1:].tolist())
     assert counted == expected
 
@@ -110,7 +110,7 @@ def test_a_step_keeps_to_the_device_of_the_run(monkeypatch: pytest.MonkeyPatch, 
     text = None if kind == "id" else torch.rand(data.items, 8, device="meta")
     model = SequenceModel(settings, items=data.items, text=text).to("meta")
     step = _Objective(settings, model, data, "meta")
-    loss = step([history.rows[:5] for history in data.histories()], np.random.default_rng(0))
+    loss = step([history.select(slice(5)) for history in data.histories()], np.random.default_rng(0))
     loss.backward()  # type: ignore[no-untyped-call]
     learned = [parameter.grad for parameter in model.parameters()]
     assert {gradient.device.type for gradient in learned if gradient is not None} == {"meta"}

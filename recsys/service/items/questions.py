@@ -21,12 +21,18 @@ class Options:
     `layers` and `dims` say how much of the text encoder to use, where the part that answers offers a choice; None: all.
     Only items in `allow` are shown (None: all), and none in `exclude`; either may have any size. With `explain` each item comes
     with the items of the history that speak for it.
+
+    `session_id` names the session that goes on; without it the last one does, unless its gap has passed. `include_open=None`
+    takes the bundle's rule whether its items may be shown. What the user rejected is shown with `include_rejected` alone.
     """
 
     k: int = 10
     allow: tuple[str, ...] | None = None
     exclude: tuple[str, ...] = ()
     include_seen: bool | None = None
+    include_open: bool | None = None
+    include_rejected: bool = False
+    session_id: str | None = None
     encoder: str | None = None
     layers: int | None = None
     dims: int | None = None
@@ -39,11 +45,12 @@ DEFAULT = Options()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """What fits next after the stored history of `user_id`, after `history` (item ids, oldest first), beside `item_id`, or to
-    the `text` (among the items of `domain`, where it is given): one of the four. The answer has `request_id`, or one of its
-    own."""
+    the `text` (among the items of `domain`, where it is given): one of the four. Of a session that goes on, `session` has items
+    that come after the history and are not stored. The answer has `request_id`, or one of its own."""
 
     user_id: str | None = None
     history: Sequence[str] | None = None
+    session: Sequence[str] = ()
     item_id: str | None = None
     text: str | None = None
     domain: str | None = None

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from cachetools import LRUCache
 
-from recsys.data.history import NO_ROWS, History, history_of, history_of_pairs
+from recsys.data.feedback import Signals
+from recsys.data.history import NO_ROWS, History
 from recsys.store import Store
 
 EVENTS = 400_000
@@ -16,24 +17,35 @@ USER = 60
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """A cached history: `version` is the store's mark of the user's events from before they were loaded, `complete` says whether
-    every event had a row, `validated_at` is the number of invalidations when the store last confirmed the version."""
+    """A cached history: `version` is the store's mark of the user's events from before they were loaded, `signals` how they were
+    counted, `complete` says whether every event had a row, `validated_at` is the number of invalidations when the store last
+    confirmed the version."""
 
     history: History
+    signals: Signals
     version: tuple[int, int]
     complete: bool
     validated_at: int
 
 
 class HistoryCache:
-    """The last `limit` events of each user as a history of rows; `row` maps an item id to its row. Thread-safe.
+    """The last `limit` events of each user as a history of rows; `row` maps an item id to its row, `signals` says how events are
+    counted now. Thread-safe.
 
     After `invalidate`, a cached history is used only if the store's version of the user's events is unchanged. If some events
     had no row, the history is loaded again, since their items may exist by now.
     """
 
-    def __init__(self, store: Store, row: Callable[[str], int | None], *, limit: int, events: int = EVENTS) -> None:
-        self._store, self._row, self._limit = store, row, limit
+    def __init__(
+        self,
+        store: Store,
+        row: Callable[[str], int | None],
+        signals: Callable[[], Signals],
+        *,
+        limit: int,
+        events: int = EVENTS,
+    ) -> None:
+        self._store, self._row, self._signals, self._limit = store, row, signals, limit
         self._entries: LRUCache[str, _Entry] = LRUCache(events, getsizeof=lambda entry: len(entry.history) + USER)
         self._lock = threading.Lock()
         self._invalidations = 0
@@ -45,18 +57,21 @@ class HistoryCache:
 
     def get(self, user_id: str) -> History:
         """The user's history, oldest event first; empty for an unknown one."""
+        signals = self._signals()
         with self._lock:
             invalidations, entry = self._invalidations, self._entries.get(user_id)
+        if entry and entry.signals != signals:
+            entry = None
         if entry and entry.validated_at == invalidations:
             return entry.history
         version = self._store.events_mark(user_id)  # before the events: a write in between shows at the next call
         if entry and entry.complete and entry.version == version:
             history, complete = entry.history, True
         else:
-            history, complete = self.load(user_id)
+            history, complete = self._load(user_id, signals)
         with self._lock:
             if len(history) + USER <= self._entries.maxsize:
-                self._entries[user_id] = _Entry(history, version, complete, invalidations)
+                self._entries[user_id] = _Entry(history, signals, version, complete, invalidations)
         return history
 
     def last_known(self, user_id: str) -> History:
@@ -73,10 +88,15 @@ class HistoryCache:
     def load_many(self, user_ids: Sequence[str]) -> list[History]:
         """Loads the histories of a chunk of the users, in ascending order, from the store; caches nothing."""
         events = self._store.histories(user_ids, limit=self._limit)
-        return [history_of_pairs(events.get(user_id, ()), self._row) for user_id in user_ids]
+        signals = self._signals()
+        return [signals.history(events.get(user_id, ()), self._row) for user_id in user_ids]
 
-    def load(self, user_id: str) -> tuple[History, bool]:
-        """Loads the user's history from the store; the flag says whether each of its events has a row."""
+    def load(self, user_id: str) -> History:
+        """Loads the user's history from the store; caches nothing."""
+        return self._load(user_id, self._signals())[0]
+
+    def _load(self, user_id: str, signals: Signals) -> tuple[History, bool]:
+        """(the history, whether each of its events has a row)."""
         events = self._store.recent_events(user_id, limit=self._limit)
-        history = history_of(events, self._row)
-        return history, len(history) == len(events)
+        complete = all(self._row(event.item_id) is not None for event in events)
+        return signals.history(events, self._row), complete

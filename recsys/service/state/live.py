@@ -75,7 +75,9 @@ class LiveState:
         self.snapshot = self._load(bundle)
         self._add_stored_items()
         self._rebuild.start_if_due()
-        self.histories = HistoryCache(store, self.snapshot.catalogue.row, limit=MAX_HISTORY)
+        self.histories = HistoryCache(
+            store, self.snapshot.catalogue.row, lambda: self.snapshot.signals, limit=MAX_HISTORY
+        )
 
     def poll_changes(self) -> None:
         """Has what other processes wrote applied in the background, where the store was not asked lately."""

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 from recsys.bundle import Bundle
+from recsys.data.feedback import Signals
 from recsys.errors import Degraded
 from recsys.retrieval.lists.encoder import PREFIX
 from recsys.retrieval.lists.serving import ListServingModel
@@ -13,7 +15,7 @@ from recsys.service.state.catalogue import Catalogue
 NO_LISTS = ListServingModel({}, {}, None)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Snapshot:
     """The sources for items, those for lists, the catalogue of their rows, and their bundle (None: popular items stand in)."""
 
@@ -21,6 +23,11 @@ class Snapshot:
     lists: ListServingModel
     catalogue: Catalogue
     bundle: Bundle | None
+
+    @cached_property
+    def signals(self) -> Signals:
+        """How events are counted: as the bundle was trained."""
+        return Signals.of_manifest(self.bundle.about) if self.bundle else Signals()
 
     @property
     def recommends(self) -> bool:
