@@ -58,8 +58,8 @@ def test_the_manifest_says_how_the_bundle_came_about(trained: Planted) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seen", "first"), [(3, "fit epoch 3"), (6, "refit epoch 1"), (7, "refit epoch 2")]
-)  # of the first line, 5 epochs with validation, 2 of the refit
+    ("seen", "first"), [(4, "fit epoch 3"), (7, "refit epoch 1"), (8, "refit epoch 2")]
+)  # of the first two lines, 5 epochs with validation, 2 of the refit
 def test_an_interrupted_run_is_resumed_to_the_same_bits(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seen: int, first: str
 ) -> None:
