@@ -14,10 +14,10 @@ from recsys.encoders.catalogue_parts import find_text_encoder
 from recsys.errors import BundleError, NotReady
 from recsys.evaluation.ranking_eval import PartMetrics, measure
 from recsys.evaluation.report import Report, report
-from recsys.retrieval.registry import kinds
+from recsys.retrieval.registry import TYPES
 from recsys.retrieval.serving import ServingModel, serving_model
 from recsys.store import Store
-from recsys.training.bundling import Trained, train_bundle
+from recsys.training.bundling import Trained, default_parts, train_bundle
 from recsys.training.inputs import TrainingInputs, load_inputs
 from recsys.training.plan import Plan, Progress
 
@@ -56,7 +56,9 @@ def evaluate(
         raise BundleError(f"{bundle.uri} was trained on other items or events than the store holds now: train again")
     model = _with_items(serving_model(bundle), store, inputs)
     if REFERENCE not in bundle.parts:
-        baselines = kinds(lambda can: can.baseline and can.default_blend)
+        baselines = [
+            name for name in default_parts(include_seen=inputs.plan.include_seen) if TYPES[name].capabilities.baseline
+        ]
         for fact in train_bundle(baselines, inputs.data, inputs.text, inputs.plan, default="blend"):
             match fact:
                 case Progress():

@@ -13,6 +13,8 @@ ITEM_ARRAYS: Mapping[str, tuple[int, str]] = {
     "vectors": (2, "f"),
     "scores": (1, "f"),
     "weights": (1, "f"),
+    "popularity": (1, "f"),
+    "repeat_rate": (1, "f"),
     "known": (1, "b"),
 }
 """Arrays with one row an item, in every part but a fusion: their number of axes, and numpy's letter of their type."""

@@ -24,6 +24,7 @@ from recsys.retrieval.lists.name_neighbours import NameNeighbours, NameNeighbour
 from recsys.retrieval.lists.neighbours import ListNeighbours, ListNeighboursConfig
 from recsys.retrieval.lists.seq2seq import Seq2seqListEncoder
 from recsys.retrieval.lists.sets import SetListEncoder
+from recsys.retrieval.personal import PersonalConfig, PersonalSource
 from recsys.retrieval.search_space import Catalogue
 from recsys.retrieval.sequence import SequenceSource
 from recsys.retrieval.source import Capabilities, StoredSource
@@ -107,6 +108,11 @@ TYPES: dict[str, PartType] = {
         restore=_ITEM_ITEM,
         search_space=ease.search_space,
         capabilities=_baseline(order=True, explains="terms"),
+    ),
+    "personal": PartType(
+        config=PersonalConfig,
+        restore=_from_part(PersonalSource.from_part),
+        capabilities=_baseline(order=True, only_repeats=True, explains="itself"),
     ),
     "als": PartType(
         config=factors.AlsConfig,

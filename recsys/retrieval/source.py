@@ -163,7 +163,8 @@ class Capabilities:
     """What a type of part can do, as plain data that service, training, batch and evaluation ask.
 
     `cold_score` is the score that it gives to an item it cannot know: NaN is no score; None says that it knows new items by
-    their text. `items`, `order` and `names` say what of a list it uses. `needs` names the parts of a list that it is built on.
+    their text. With `only_repeats` it scores items of the history alone, and is of no use where these are no answers. `items`,
+    `order` and `names` say what of a list it uses. `needs` names the parts of a list that it is built on.
     """
 
     answers: Literal["items", "lists"] = "items"
@@ -171,9 +172,10 @@ class Capabilities:
     default_blend: bool = False
     cold_score: float | None = nan
     text_only: bool = False
+    only_repeats: bool = False
     answers_texts: bool = False
     truncates: bool = False
-    explains: Literal["terms", "nearest", "leave-one-out", "nothing"] = "leave-one-out"
+    explains: Literal["terms", "nearest", "itself", "leave-one-out", "nothing"] = "leave-one-out"
     items: bool = True
     order: bool = False
     names: bool = False

@@ -56,7 +56,7 @@ def train_bundle(
     if plan.deploy:
         dataset = replace(dataset, folds=np.maximum(dataset.folds, 1) - 1)
     folds = split_by_fold(dataset)
-    parts_of_blend = kinds(lambda can: can.answers == "items" and can.default_blend)
+    parts_of_blend = default_parts(include_seen=plan.include_seen)
     expanded = [part for name in names for part in (parts_of_blend if name == BLEND else [name])]
     selected = list(dict.fromkeys((*expanded, *(included if default == BLEND else ()))))
     check_known([name for name in selected if name not in included], settings=plan.overrides)
@@ -101,6 +101,11 @@ def one_part_bundle(model: str, inputs: Any, plan: Plan) -> Iterator[Progress | 
                     parts={fact.name: fact}, default=fact.name, item_ids=inputs.item_ids, about=about, texts=texts
                 )
                 yield Trained(bundle)
+
+
+def default_parts(*, include_seen: bool) -> list[str]:
+    """The parts of the default blend: those for repeats only where items of the history may be answers."""
+    return kinds(lambda can: can.answers == "items" and can.default_blend and (include_seen or not can.only_repeats))
 
 
 def check_known(names: Iterable[str], *, settings: Iterable[str] = ()) -> None:

@@ -35,6 +35,7 @@ from recsys.training.lists.encoders import playlist_recipe, set_recipe, train_pl
 from recsys.training.lists.sources import ListInputs
 from recsys.training.loop import Epoch, LoopConfig
 from recsys.training.overrides import overridden
+from recsys.training.personal import fit_personal
 from recsys.training.plan import Plan, Progress
 from recsys.training.sequence import VALIDATION_CASES, SequenceRecipe, for_refit, train
 from recsys.training.tuning import Fit, FitInputs, Tuning, choose_settings, ndcg_at_10
@@ -187,6 +188,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     "item-neighbours": tuned(lambda inputs, config: fit_neighbours(inputs.dataset, config), query_time=DECAY),
     "ease": tuned(lambda inputs, config: fit_ease(inputs.dataset, config), query_time=DECAY),
+    "personal": tuned(lambda inputs, config: fit_personal(inputs.dataset, config, seed=inputs.seed)),
     "als": tuned(lambda inputs, config: fit_als(inputs.dataset, config, seed=inputs.seed), query_time=DECAY),
     "bpr": tuned(lambda inputs, config: fit_bpr(inputs.dataset, config, seed=inputs.seed), query_time=SCALE_AND_DECAY),
     "text": tuned(lambda inputs, config: fit_text(inputs.text, config)),

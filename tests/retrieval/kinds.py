@@ -35,6 +35,9 @@ SMALL: dict[str, dict[str, Any]] = {
 FOR_ALL = kinds(lambda can: can.answers == "items" and can.cold_score == 0)
 """The same items for everyone, known or not."""
 
+REPEATS = kinds(lambda can: can.only_repeats)
+"""Know the items of the history alone, new ones too."""
+
 SINGLE = kinds(lambda can: can.answers == "items" and not can.truncates)
 """All but the one that answers at several truncations, which is given its items by a text encoder and has tests of its own."""
 

@@ -47,6 +47,8 @@ def test_a_source_explains_as_its_capabilities_say(kind: str, sources: dict[str,
             expected = [()] * len(rows)
         case "leave-one-out":
             expected = leave_one_out(source, question, rows)
+        case "itself":
+            expected = [(Reason(row, 0),) if row >= 0 else () for row in rows.tolist()]
         case "nearest":
             expected = nearest(source.vectors, question.history.rows, rows)
         case "terms":  # which add up, as the next test shows
