@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from recsys.bundle_io import load_bundle
-from recsys.retrieval.explanation import MAX_EVENTS, MAX_REASONS, Explanation, leave_one_out, nearest
+from recsys.retrieval.explanation import MAX_EVENTS, MAX_REASONS, Explanation, Reason, leave_one_out, nearest
 from recsys.retrieval.fusion import Fusion, FusionSource
 from recsys.retrieval.item_item import ItemItemSource
 from recsys.retrieval.lists.serving import list_serving_model
