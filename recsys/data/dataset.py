@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,6 +15,14 @@ from recsys.data.sessions import Owners, Sessions
 from recsys.signals import Values
 
 EVENT_ARRAYS = ("rows", "at", "folds", "values", "explicit", "sessions", "targets")
+
+
+def texts_hash(texts: Sequence[str], domains: Sequence[str | None]) -> str:
+    """Changes with the text or domain of any item."""
+    digest = hashlib.sha256()
+    for item in zip(texts, domains or (None,) * len(texts), strict=True):
+        digest.update(json.dumps(item).encode())
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -66,12 +74,17 @@ class Dataset:
         return np.diff(self.starts)
 
     @property
-    def hash(self) -> str:
-        """Changes with any item, user or event, and with the holdout."""
+    def events_hash(self) -> str:
+        """Changes with any item, user, event or time, and with the holdout: all that a part without texts learns from."""
         digest = hashlib.sha256(json.dumps([self.item_ids, self.users]).encode())
-        for array in (self.starts, self.rows, self.folds, self.values, self.sessions):
+        for array in (self.starts, self.rows, self.at, self.folds, self.values, self.sessions):
             digest.update(array.tobytes())
         return digest.hexdigest()
+
+    @property
+    def hash(self) -> str:
+        """Changes with `events_hash`, and with the text or domain of any item."""
+        return hashlib.sha256(f"{self.events_hash} {texts_hash(self.texts, self.domains)}".encode()).hexdigest()
 
     def __len__(self) -> int:
         return len(self.users)

@@ -18,7 +18,7 @@ from recsys.retrieval.registry import TYPES
 from recsys.retrieval.serving import ServingModel, serving_model
 from recsys.store import Store
 from recsys.training.bundling import Trained, default_parts, train_bundle
-from recsys.training.inputs import TrainingInputs, load_inputs
+from recsys.training.inputs import TrainingInputs, check_trained_on, load_inputs
 from recsys.training.plan import Plan, Progress
 
 REFERENCE = "simple-blend"
@@ -52,8 +52,7 @@ def evaluate(
     settings = {field.name: bundle.about[field.name] for field in fields(Plan) if field.name in bundle.about}
     plan = Plan(**settings | {"device": device, "signals": Signals.of_manifest(bundle.about)})
     inputs = load_inputs(store, plan, encoder=find_text_encoder(bundle), include_seen=plan.include_seen)
-    if inputs.data.hash != bundle.about["data"]["hash"]:
-        raise BundleError(f"{bundle.uri} was trained on other items or events than the store holds now: train again")
+    check_trained_on(bundle, inputs.data, bundle.parts.values())
     model = _with_items(serving_model(bundle), store, inputs)
     if REFERENCE not in bundle.parts:
         baselines = [

@@ -160,4 +160,4 @@ def _data_window(dataset: Dataset) -> dict[str, Any]:
     dated = dataset.at[~np.isnan(dataset.at)]
     span = [float(dated.min()), float(dated.max())] if len(dated) else None
     sizes = {"users": len(dataset), "items": dataset.items, "events": len(dataset.rows)}
-    return sizes | {"seconds": span, "hash": dataset.hash}
+    return sizes | {"seconds": span, "hash": dataset.hash, "events_hash": dataset.events_hash}

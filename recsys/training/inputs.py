@@ -1,6 +1,6 @@
 """What parts for items, and the lists of a blend, learn from; and parts of earlier runs that fit them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from features.splits import TEST, VALIDATION
@@ -16,7 +16,7 @@ from recsys.encoders.catalogue import CatalogueTextEncoder
 from recsys.encoders.catalogue_parts import KIND as ITEM_TEXT
 from recsys.encoders.resolve import text_encoder
 from recsys.errors import BundleError, NotReady
-from recsys.retrieval.registry import restore_source
+from recsys.retrieval.registry import TYPES
 from recsys.store import Store
 from recsys.training.plan import Plan
 from recsys.training.recipes import TwoStageFit
@@ -74,7 +74,7 @@ def installed_encoder(plan: Plan) -> TextEncoder:
 def lists_over(store: Store, inputs: TrainingInputs) -> Playlists:
     """The playlists of the store over the catalogue of this run."""
     lists = playlists(store, seed=inputs.plan.seed)
-    if lists.data.item_ids != inputs.data.item_ids:
+    if (lists.data.item_ids, lists.data.texts) != (inputs.data.item_ids, inputs.data.texts):
         raise BundleError("items were written while the run went on: train again")
     return lists
 
@@ -93,10 +93,9 @@ def included_encoder(bundle: Bundle, lists: Playlists | None, inputs: TrainingIn
         raise BundleError(f"{uri} has learned every list, and none is left to weigh it with: train it without --deploy")
     if about["seed"] != inputs.plan.seed:
         raise BundleError(f"{uri} withheld the lists of seed {about['seed']}, not {inputs.plan.seed}: choose one seed")
-    if about["data"]["hash"] != lists.data.hash:
-        raise BundleError(f"{uri} was trained on other lists or items than the store holds now: train it again")
     part = bundle.part(bundle.default)
-    if part.config["recipe"]["text_encoder"]:
+    check_trained_on(bundle, lists.data, [part], events="lists or items")
+    if reads_texts(part):
         _check_text_encoder(bundle, inputs)
     return part
 
@@ -110,11 +109,30 @@ def included_fits(bundle: Bundle, inputs: TrainingInputs) -> dict[str, TwoStageF
             f"{uri} holds a text encoder alone, not a part to blend: set RECSYS_TEXT_ENCODER={uri} and leave `--with` out"
         )
     selection = load_bundle(f"{uri.rstrip('/')}/{PRE_VALIDATION}")
-    if bundle.about["data"]["hash"] != inputs.data.hash:
-        raise BundleError(f"{uri} was trained on other items or events than the store holds now: train it again")
-    if any(restore_source(part).text_encoder for part in parts.values()):
+    check_trained_on(bundle, inputs.data, parts.values())
+    if any(map(reads_texts, parts.values())):
         _check_text_encoder(bundle, inputs)
     return {name: TwoStageFit(selection.part(name), part) for name, part in parts.items()}
+
+
+def check_trained_on(bundle: Bundle, data: Dataset, parts: Iterable[Part], *, events: str = "items or events") -> None:
+    """Does nothing if the `parts` of the bundle have learned from `data`. Other texts are other data for parts that read them.
+
+    Raises:
+        BundleError: they have not.
+    """
+    stored = bundle.about["data"]
+    again = "than the store holds now: train it again"
+    if stored.get("events_hash") != data.events_hash:
+        raise BundleError(f"{bundle.uri} was trained on other {events} {again}")
+    if stored["hash"] != data.hash and any(map(reads_texts, parts)):
+        raise BundleError(f"{bundle.uri} was trained on other texts or domains of items {again}")
+
+
+def reads_texts(part: Part) -> bool:
+    """Whether the part has learned from the texts of items: by its type, or by its settings where they decide."""
+    by_type = part.kind in TYPES and TYPES[part.kind].capabilities.cold_score is None
+    return by_type or bool(part.config.get("recipe", {}).get("text_encoder"))
 
 
 def _check_text_encoder(bundle: Bundle, inputs: TrainingInputs) -> None:

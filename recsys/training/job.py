@@ -1,22 +1,21 @@
 """The one training job: read the inputs, run the recipe of the part, save the bundle, register it, clean up."""
 
-import hashlib
-import json
 import shutil
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from recsys.bundle import Bundle, Part
 from recsys.bundle_io import check_free, load_bundle, read_manifest, save_bundle
 from recsys.data.corpus import read_corpus
+from recsys.data.dataset import texts_hash
 from recsys.data.playlists import Playlists, playlists, with_name_vectors
 from recsys.encoders.cache import stored_vectors
 from recsys.encoders.catalogue_parts import KIND as ITEM_TEXT
 from recsys.encoders.catalogue_parts import require_text_encoder
 from recsys.errors import InvalidRequest
 from recsys.retrieval.lists.encoder import PREFIX
+from recsys.retrieval.registry import TYPES
 from recsys.store import Store
 from recsys.training.bundling import BLEND, Trained, check_known, one_part_bundle, train_bundle
 from recsys.training.inputs import (
@@ -33,6 +32,7 @@ from recsys.training.lists.blend import train_list_parts
 from recsys.training.lists.encoders import EncoderInputs
 from recsys.training.plan import Plan, Progress
 from recsys.training.recipes import RECIPES
+from recsys.training.run_key import RunKey, run_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +63,10 @@ class TrainingRequest:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Prepared:
-    """A run with its inputs read: `key` names what it depends on, `train` yields progress and ends with what was trained."""
+    """A run with its inputs read: `key` has what it depends on, `train` yields progress and ends with what was trained."""
 
     plan: Plan
-    key: Any
+    key: RunKey
     train: Callable[[Plan], Iterator[Progress | Trained]]
 
 
@@ -84,8 +84,8 @@ def train_from_store(
     """
     _check(plan, request)
     prepared = yield from _prepare(store, plan, request)
-    checkpoints = request.checkpoints / _hash(prepared.key)
-    yield from _warn_without_checkpoint(request.model, checkpoints, resume=resume)
+    checkpoints = request.checkpoints / prepared.key.folder
+    yield from _warn_without_checkpoint(prepared.key, request.checkpoints, resume=resume)
     for fact in prepared.train(replace(prepared.plan, checkpoints=checkpoints, resume=resume)):
         match fact:
             case Progress():
@@ -119,10 +119,12 @@ def _read_corpus(store: Store, plan: Plan, request: TrainingRequest) -> Generato
     yield Progress(request.model, "reading the store")
     corpus = read_corpus(store, holdout="none" if plan.deploy else plan.protocol)
     inputs = CorpusInputs(corpus=corpus, start=start, domain=request.domain)
-    key = asdict(plan) | {"texts": corpus.texts, "domains": corpus.domains}
-    key |= {"rows": corpus.rows.tobytes().hex(), "owners": corpus.list_ids.tobytes().hex()}
-    if start is not None:
-        key |= {"start": require_text_encoder(start).hash, "domain": request.domain}
+    key = RunKey(
+        model=request.model,
+        settings=(asdict(plan), start and require_text_encoder(start).hash, request.domain),
+        events=(corpus.rows.tobytes().hex(), corpus.list_ids.tobytes().hex()),
+        texts=texts_hash(corpus.texts, corpus.domains),
+    )
     return _Prepared(plan, key, lambda plan: one_part_bundle(request.model, inputs, plan))
 
 
@@ -137,7 +139,7 @@ def _read_playlists(store: Store, plan: Plan, request: TrainingRequest) -> Gener
         text = stored_vectors(store, reader, lists.data.item_ids, lists.data.texts, lists.data.domains or None)
         plan = replace(plan, text_encoder_hash=reader.hash)
     inputs = EncoderInputs(lists=lists, text=text)
-    key = asdict(plan) | {"data": lists.data.hash, "model": request.model}
+    key = run_key(request.model, plan, lists.data, reads_texts=reads_texts)
     return _Prepared(plan, key, lambda plan: one_part_bundle(request.model, inputs, plan))
 
 
@@ -167,7 +169,8 @@ def _read_histories(store: Store, plan: Plan, request: TrainingRequest) -> Gener
                     bundle = replace(fact.bundle, parts={**fact.bundle.parts, **parts, **inputs.carried_encoder})
                     yield Trained(bundle, {} if model == BLEND else fact.selection)
 
-    return _Prepared(inputs.plan, asdict(inputs.plan) | {"data": inputs.data.hash}, train)
+    reads_texts = model == BLEND or TYPES[model].capabilities.cold_score is None
+    return _Prepared(inputs.plan, run_key(model, inputs.plan, inputs.data, reads_texts=reads_texts), train)
 
 
 def _seen_rule(inputs: TrainingInputs) -> str:
@@ -192,13 +195,8 @@ def _list_parts(
     raise AssertionError("the training of list parts ends with them")
 
 
-def _warn_without_checkpoint(model: str, folder: Path, *, resume: bool) -> Iterator[Progress]:
-    """Says that a run to be resumed starts over, where it has no checkpoint."""
-    if resume and not any(folder.rglob("*.ckpt")):
-        reason = "holds no checkpoint of this run (its settings or data may have changed): from the start"
-        yield Progress(model, f"{folder.parent} {reason}")
-
-
-def _hash(key: Any) -> str:
-    """Names a run: the same data and settings continue each other's checkpoints."""
-    return hashlib.sha256(json.dumps(key, sort_keys=True, default=str).encode()).hexdigest()[:16]
+def _warn_without_checkpoint(key: RunKey, checkpoints: Path, *, resume: bool) -> Iterator[Progress]:
+    """Says that a run to be resumed starts over, and why, where it has no checkpoint."""
+    if resume and not any((checkpoints / key.folder).rglob("*.ckpt")):
+        changes = " and ".join(key.changes(checkpoints)) or "its settings or data may have changed"
+        yield Progress(key.model, f"{checkpoints} holds no checkpoint of this run ({changes}): from the start")

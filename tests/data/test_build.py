@@ -1,5 +1,6 @@
 """The data set is what the store holds."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -49,6 +50,21 @@ def test_histories_rows_texts_and_times_are_those_of_the_store(store: Store) -> 
     assert data.users == ("u1", "u2")
     assert [[data.item_ids[row] for row in h.rows] for h in data.histories()] == [["a", "d"], ["c", "a", "b"]]
     np.testing.assert_array_equal(data.history(1).at, [(DAY + timedelta(days=n)).timestamp() for n in range(3)])
+
+
+def test_the_hash_changes_with_all_that_is_learned_from(store: Store) -> None:
+    fill(store, {"u2": "cab", "u1": "ad"})
+    data, hashes = dataset(store, holdout="none"), [dataset(store, holdout="none").hash]
+    hashes += [
+        replace(data, texts=("", *data.texts[1:])).hash,
+        replace(data, domains=("x", *data.domains[1:])).hash,
+        replace(data, at=data.at + 1).hash,
+        replace(data, rows=data.rows[::-1].copy()).hash,
+        dataset(store, holdout="leave-one-out").hash,
+    ]
+    assert len(set(hashes)) == len(hashes)
+    assert dataset(store, holdout="none").hash == hashes[0]
+    assert replace(data, texts=("", *data.texts[1:])).events_hash == data.events_hash
 
 
 def test_rows_only_grow_while_items_come(store: Store) -> None:

@@ -18,7 +18,7 @@ from recsys.metrics.ranking import hits
 from recsys.retrieval.registry import kinds
 from recsys.service import Options, Recommender
 from recsys.store import Store
-from recsys.store.records import EventDraft
+from recsys.store.records import EventDraft, ItemDraft
 from recsys.store.sessions import upgrade
 from recsys.training.inputs import load_inputs
 from recsys.training.job import Saved, TrainingRequest, train_from_store
@@ -77,6 +77,14 @@ def test_events_that_came_after_training_are_refused(trained: Planted, tmp_path:
     store = Store.open(trained.copy(tmp_path).url)
     store.add_events([EventDraft(user_id="late", item_id="item-000")])
     with pytest.raises(BundleError, match="other items or events"):
+        list(evaluate(store))
+    store.close()
+
+
+def test_texts_that_changed_after_training_are_refused(trained: Planted, tmp_path: Path) -> None:
+    store = Store.open(trained.copy(tmp_path).url)
+    store.put_items([ItemDraft(item_id="item-000", title="another title")])
+    with pytest.raises(BundleError, match="trained on other texts or domains of items than the store holds now"):
         list(evaluate(store))
     store.close()
 

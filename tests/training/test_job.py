@@ -1,22 +1,27 @@
 """From the store to a bundle: resumed, composed from parts, or refused."""
 
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 import pytest
 
+from recsys.bundle import Bundle, Part
 from recsys.bundle_io import load_bundle
+from recsys.data.build import dataset
 from recsys.encoders.base import text_hash
 from recsys.errors import BundleError, InvalidRequest, NotReady
 from recsys.store import Store
 from recsys.store.records import EventDraft, ItemDraft
 from recsys.store.sessions import upgrade
-from recsys.training.inputs import load_inputs
+from recsys.training.inputs import check_trained_on, load_inputs
 from recsys.training.job import Saved, TrainingRequest, train_from_store
 from recsys.training.plan import Plan, Progress
 from tests.worlds import PLAN, Planted
 
+SHORT_TEXT = replace(PLAN, overrides={name: {"loop": {"epochs": 4}} for name in ("sasrec", "sasrec-text")})
 SHORT = replace(PLAN, overrides={name: {"loop": {"epochs": 3}} for name in ("sasrec", "sasrec-hybrid")})
 
 
@@ -95,6 +100,95 @@ def test_a_run_of_which_nothing_is_kept_is_said_to_start_over(store: Store, tmp_
         f"{tmp_path / 'c'} holds no checkpoint of this run (its settings or data may have changed): from the start"
         in messages
     )
+
+
+def interrupted(store: Store, tmp_path: Path, model: str) -> TrainingRequest:
+    """A run of the model that was stopped after its first checkpoint."""
+    job = request(model, tmp_path / "b", tmp_path / "c")
+    facts = train_from_store(store, SHORT_TEXT, job)
+    while "fit epoch 2" not in getattr(next(facts), "fact", ""):
+        pass
+    facts.close()
+    return job
+
+
+def retitle(store: Store) -> None:
+    """Gives every item the text of another."""
+    items = [item for page in store.items() for item in page]
+    store.put_items(
+        [
+            ItemDraft(item_id=item.item_id, title=f"changed {other.title}", attributes=other.attributes)
+            for item, other in zip(items, items[::-1], strict=True)
+        ]
+    )
+
+
+def change_domain(store: Store) -> None:
+    store.put_items([ItemDraft(item_id="item-000", domain="elsewhere")])
+
+
+def add_event(store: Store) -> None:
+    store.add_events([EventDraft(user_id="late", item_id="item-000")])
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (retitle, "the texts or domains of items have changed"),
+        (change_domain, "the texts or domains of items have changed"),
+        (add_event, "its items, events or lists have changed"),
+    ],
+)
+def test_a_run_over_changed_data_starts_over_and_says_what_has_changed(
+    store: Store, tmp_path: Path, change: Callable[[Store], None], why: str
+) -> None:
+    job = interrupted(store, tmp_path, "sasrec-text")
+    change(store)
+    again = [fact.fact for fact in train_from_store(store, SHORT_TEXT, job, resume=True) if isinstance(fact, Progress)]
+    assert f"{tmp_path / 'c'} holds no checkpoint of this run ({why}): from the start" in again
+    assert any(fact.startswith("fit epoch 1,") for fact in again)
+
+
+def test_a_run_that_reads_no_texts_goes_on_over_changed_ones(store: Store, tmp_path: Path) -> None:
+    job = interrupted(store, tmp_path, "sasrec")
+    retitle(store)
+    facts = train_from_store(store, SHORT_TEXT, job, resume=True)
+    again = [fact.fact for fact in islice(facts, 2) if isinstance(fact, Progress)]
+    facts.close()
+    assert again[-1].startswith("fit epoch 3,")
+
+
+def test_a_run_with_other_settings_says_so(store: Store, tmp_path: Path) -> None:
+    job = interrupted(store, tmp_path, "sasrec")
+    facts = train_from_store(store, replace(SHORT_TEXT, seed=1), job, resume=True)
+    again = [fact.fact for fact in islice(facts, 2) if isinstance(fact, Progress)]
+    facts.close()
+    assert "(its settings have changed)" in again[-1]
+
+
+@pytest.mark.slow
+def test_a_part_that_read_other_texts_is_refused_and_one_that_read_none_is_not(store: Store, tmp_path: Path) -> None:
+    uris = {name: run(store, tmp_path, model=name, name=name).uri for name in ("markov", "text")}
+    retitle(store)
+    plan = replace(SHORT, overrides={name: {"loop": {"epochs": 1}} for name in ("sasrec", "sasrec-hybrid")})
+    with pytest.raises(BundleError, match="text was trained on other texts or domains of items than the store holds"):
+        run(store, tmp_path, model="blend", plan=plan, include=(uris["text"],))
+    blend = run(store, tmp_path, model="blend", plan=plan, include=(uris["markov"],))
+    assert blend.bundle.parts["markov"].hash == load_bundle(uris["markov"]).parts["markov"].hash
+
+
+@pytest.mark.parametrize(("text_encoder", "refused"), [("hashed", True), (None, False)])
+def test_of_an_encoder_for_lists_its_settings_say_whether_it_read_texts(
+    store: Store, text_encoder: str | None, refused: bool
+) -> None:
+    part = Part(name="lists/set", kind="set", config={"recipe": {"text_encoder": text_encoder}}, arrays={})
+    data = dataset(store, holdout="none")
+    about = {"data": {"hash": data.hash, "events_hash": data.events_hash}}
+    bundle = Bundle(parts={part.name: part}, default=part.name, item_ids=data.item_ids, about=about)
+    check_trained_on(bundle, data, [part])
+    changed = replace(data, texts=("changed", *data.texts[1:]))
+    with pytest.raises(BundleError, match="other texts or domains") if refused else nullcontext():
+        check_trained_on(bundle, changed, [part])
 
 
 def test_a_run_that_was_stopped_before_its_first_checkpoint_starts_over(store: Store, tmp_path: Path) -> None:

@@ -55,7 +55,8 @@ class EncoderInputs:
     def data_window(self, _: Part) -> dict[str, Any]:
         """What the data was."""
         data = self.lists.data
-        return {"lists": len(self.lists), "items": data.items, "events": len(data.rows), "hash": data.hash}
+        sizes = {"lists": len(self.lists), "items": data.items, "events": len(data.rows)}
+        return sizes | {"hash": data.hash, "events_hash": data.events_hash}
 
 
 def playlist_recipe(name: str, plan: Plan) -> PlaylistRecipe:
