@@ -1,4 +1,4 @@
-"""Answers about many lists in one Parquet file, row for row what the routes answer; memory does not grow with them.
+"""Answers about many lists in one file, row for row what the routes answer; memory does not grow with them.
 
 Each chunk of lists is a file of its own until all are there; an interrupted run goes on after the last one.
 """
@@ -12,7 +12,8 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
-from recsys.batch.chunks import Run, entries, identity
+from recsys.batch.chunks import Run, identity
+from recsys.batch.histories import list_entries
 from recsys.errors import InputFileError, NothingKnown
 from recsys.service import MAX_HISTORY, Recommender
 from recsys.service.playlists.questions import ContinuedList, ContinueOptions, SimilarLists, SimilarOptions
@@ -53,16 +54,17 @@ def score_lists(
 ) -> Generator[Progress, None, None]:
     """Writes one row per list and answer (rank 1 is the best), of each alternative; `out` appears when all are done.
 
-    The lists are the playlists of the store, or those of the file `histories` (CSV, JSONL or Parquet with playlist_id, item_id,
-    position and, where it has them, playlist_name), which need not be stored; a row without item_id gives a name alone. A list
-    that a route would refuse, for nothing is known of it or it is too long, has no rows. `degraded` is what the route tells.
+    The ending of `out` says of which kind it is. The lists are the playlists of the store, or those of the file `histories` that
+    need not be stored: what the importer reads, with playlist_id, item_id, position and, where it has them, playlist_name; a row
+    without item_id gives a name alone. A list that a route would refuse, for nothing is known of it or it is too long, has no
+    rows. `degraded` is what the route tells.
 
     Raises:
-        InputFileError: the file cannot be read, or `out` cannot be written.
+        InputFileError: the file cannot be read, or `out` cannot be written or has an unknown ending.
         InvalidRequest, NotReady: as the routes.
     """
     schema = SIMILAR if isinstance(options, SimilarOptions) else CONTINUED
-    run = Run(out.with_name(f".{out.name}.partial"), identity(recommender, options, histories, schema.names), schema)
+    run = Run(out, identity(recommender, options, histories, schema.names), schema)
     lists = _from_file(histories, run.last) if histories else _stored(store, run.last)
     try:
         while chunk := list(islice(lists, LISTS_PER_CHUNK)):
@@ -71,7 +73,7 @@ def score_lists(
             warnings = [option for answer in answers for option in answer.warnings]
             run.add(pa.Table.from_pylist(rows, schema=schema), [playlist.playlist_id for playlist in chunk], warnings)
             yield Progress(run.done, run.warnings)
-        run.finish(out)
+        run.finish()
     except OSError as error:
         raise InputFileError(
             f"{out} not written: {error}; free space or choose another place, then run again"
@@ -88,13 +90,8 @@ def _stored(store: Store, after: str | None) -> Iterator[Playlist]:
 def _from_file(path: Path, after: str | None) -> Iterator[Playlist]:
     """The lists of a file, in ascending order of their ids."""
     try:
-        frame = entries(path, owner=OWNER, name=NAME).sort(OWNER, "position", maintain_order=True)
-        name = (
-            pl.col(NAME).drop_nulls().first()
-            if NAME in frame.collect_schema()
-            else pl.lit(None, dtype=pl.String).alias(NAME)
-        )
-        lists = frame.group_by(OWNER, maintain_order=True).agg(name, pl.col("item_id").drop_nulls()).sort(OWNER)
+        contents = pl.col(NAME).drop_nulls().first(), pl.col("item_id").drop_nulls()
+        lists = list_entries(path).group_by(OWNER, maintain_order=True).agg(contents).sort(OWNER)
         for batch in lists.collect_batches(chunk_size=LISTS_PER_CHUNK):
             for playlist_id, title, item_ids in batch.select(OWNER, NAME, "item_id").iter_rows():
                 if after is None or playlist_id > after:

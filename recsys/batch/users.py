@@ -1,4 +1,4 @@
-"""Scores many users into one Parquet file, row for row what the route answers.
+"""Scores many users into one file, row for row what the route answers.
 
 Users are read, scored and written a chunk at a time, so memory does not grow with their number. Each chunk is a file of its own
 until all are there; an interrupted run goes on after the last one.
@@ -13,7 +13,8 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from recsys.batch.chunks import Run, entries, identity
+from recsys.batch.chunks import Run, identity
+from recsys.batch.histories import user_entries
 from recsys.data.history import History
 from recsys.errors import InputFileError
 from recsys.service import MAX_HISTORY, Degraded, Options, Recommender
@@ -56,15 +57,14 @@ def recommend_all(
 ) -> Generator[Progress, None, None]:
     """Writes `out` with one row per user and item (rank 1 is the best), for all users of the store in ascending order.
 
-    With `histories` (CSV, JSONL or Parquet with user_id, item_id, position) for the users of that file, who need not be
-    stored. Yields after each chunk; `out` appears when all are done.
+    The ending of `out` says of which kind it is. With `histories` (what the importer reads, with user_id, item_id and position,
+    or times) for the users of that file, who need not be stored. Yields after each chunk; `out` appears when all are done.
 
     Raises:
-        InputFileError: the file cannot be read, lacks a column, or `out` cannot be written.
+        InputFileError: the file cannot be read, lacks a column, or `out` cannot be written or has an unknown ending.
         InvalidRequest: an option is out of range.
     """
-    parts = out.with_name(f".{out.name}.partial")
-    run = Run(parts, identity(recommender, options, histories), SCHEMA)
+    run = Run(out, identity(recommender, options, histories), SCHEMA)
     users = _from_file(recommender, histories, run.last) if histories else _stored(recommender, store, run.last)
     try:
         while chunk := list(islice(users, USERS_PER_CHUNK)):
@@ -75,7 +75,7 @@ def recommend_all(
             warnings = [UNKNOWN for *_, unknown in chunk if unknown]
             run.add(pa.concat_tables(blocks), [user for user, *_ in chunk], warnings)
             yield Progress(run.done, run.warnings)
-        run.finish(out)
+        run.finish()
     except OSError as error:
         raise InputFileError(
             f"{out} not written: {error}; free space or choose another place, then run again"
@@ -111,8 +111,7 @@ def _stored(recommender: Recommender, store: Store, after: str | None) -> Iterat
 
 def _from_file(recommender: Recommender, path: Path, after: str | None) -> Iterator[User]:
     try:
-        frame = entries(path, owner="user_id").sort("user_id", "position", maintain_order=True)
-        histories = frame.group_by("user_id", maintain_order=True).agg("item_id").sort("user_id")
+        histories = user_entries(path).group_by("user_id", maintain_order=True).agg("item_id").sort("user_id")
         for batch in histories.collect_batches(chunk_size=USERS_PER_CHUNK):
             for user, item_ids in batch.iter_rows():
                 if after is None or user > after:  # both compare code points

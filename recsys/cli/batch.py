@@ -53,10 +53,13 @@ class BatchFilters:
 @with_options
 def batch(
     *,
-    out: Annotated[Path, typer.Option(help="Parquet file to write.")],
+    out: Annotated[Path, typer.Option(help="File to write: .csv, .tsv, .jsonl (each also with .gz) or .parquet.")],
     task: Annotated[Task, typer.Option(help="What to answer, for each user or list.")] = "recommend",
     histories: Annotated[
-        Path | None, typer.Option(help="user_id (for lists playlist_id), item_id, position of those not stored.")
+        Path | None,
+        typer.Option(
+            help="Of those not stored: a file as for import, with user_id (for lists playlist_id), item_id, position."
+        ),
     ] = None,
     k: ItemCount = 10,
     part: PartOptions,
@@ -66,7 +69,7 @@ def batch(
     continuation: BatchContinuation,
     filters: BatchFilters,
 ) -> None:
-    """Score all users, or lists, into a Parquet file. An interrupted run goes on when it is started again."""
+    """Score all users, or lists, into a file. An interrupted run goes on when it is started again."""
     from recsys.service import Options
 
     by_task: dict[Task, dict[str, Any]] = {
@@ -74,6 +77,8 @@ def batch(
         "continue": {"order": order, **asdict(continuation)},
         "similar-lists": {"order": order, **asdict(filters)},
     }
+    if histories is not None and histories.resolve() == out.resolve():
+        fail(f"--out would replace {histories}, which --histories reads: write to another file")
     options = _service_options(task, k, part, _options_of_task(task, by_task))
     with open_recommender(Settings(), bundle=part.bundle) as (recommender, store):
         if isinstance(options, Options):

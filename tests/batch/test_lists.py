@@ -37,7 +37,7 @@ def score(
 ) -> tuple[pl.DataFrame, dict[str, int]]:
     """The rows, and by option of how many lists there was a warning."""
     *_, done = score_lists(served[0], served[1], out, options=options, histories=histories)
-    return pl.read_parquet(out), dict(done.warnings)
+    return pl.read_csv(out) if out.suffix == ".csv" else pl.read_parquet(out), dict(done.warnings)
 
 
 @pytest.fixture
@@ -145,6 +145,16 @@ def test_lists_of_a_file_need_not_be_stored(
     assert warnings.get("nothing known", 0) == (options == ALIKE)
 
 
+@pytest.mark.slow
+def test_the_ending_of_the_result_says_what_is_written(served: Served, tmp_path: Path) -> None:
+    options = replace(ONWARDS, exclude=("nobody", "no one"))  # with a comma in `degraded`
+    rows, _ = score(served, tmp_path / "out.parquet", options)
+    written, _ = score(served, tmp_path / "out.csv", options)
+    assert written.columns == rows.columns
+    assert written["degraded"].to_list() == rows["degraded"].to_list()
+    assert "," in written["degraded"][0]
+
+
 def test_a_list_that_is_too_long_is_counted_and_the_others_are_answered(
     served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -185,7 +195,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("playlist_id,item_id\na,b\n", "has no column 'position': playlist_id, item_id and position are needed"),
+        ("playlist_id,item_id\na,b\n", "has no column 'position'"),
         ("playlist_id,item_id,position\na,,0\n", "1 rows lack a playlist_id, item_id or position"),
         ("playlist_id,item_id,position,playlist_name\na,,,\n,,,x\nb,c,,x\n", "3 rows lack a playlist_id, item_id"),
     ],

@@ -1,6 +1,8 @@
 """Batch scoring: row for row what the service answers, whole or resumable, in bounded chunks."""
 
+import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -19,11 +21,24 @@ from tests.worlds import Planted
 Served = tuple[Recommender, Store, Planted]
 
 
+TYPES = {"user_id": pl.String, "item_id": pl.String, "rank": pl.Int32, "score": pl.Float32}
+READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
+    "parquet": pl.read_parquet,
+    "csv": lambda path: pl.read_csv(path, schema_overrides=TYPES),
+    "CSV": lambda path: pl.read_csv(path, schema_overrides=TYPES),
+    "csv.gz": lambda path: pl.read_csv(gzip.decompress(path.read_bytes()), schema_overrides=TYPES),
+    "tsv": lambda path: pl.read_csv(path, separator="\t", schema_overrides=TYPES),
+    "tsv.gz": lambda path: pl.read_csv(gzip.decompress(path.read_bytes()), separator="\t", schema_overrides=TYPES),
+    "jsonl": lambda path: pl.read_ndjson(path, schema_overrides=TYPES),
+    "jsonl.gz": lambda path: pl.read_ndjson(gzip.decompress(path.read_bytes()), schema_overrides=TYPES),
+}
+
+
 def score(served: Served, out: Path, **more: Any) -> pl.DataFrame:
     recommender, store, _ = served
     for _ in recommend_all(recommender, store, out, options=more.pop("options", Options(k=5)), **more):
         pass
-    return pl.read_parquet(out)
+    return READERS[out.name.partition(".")[2]](out)
 
 
 def test_row_for_row_what_the_service_answers(served: Served, tmp_path: Path) -> None:
@@ -106,6 +121,51 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
     assert not list(tmp_path.glob(".out*"))
 
 
+@pytest.mark.parametrize("ending", READERS)
+def test_the_ending_of_the_result_says_what_is_written(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    monkeypatch.setattr(batch, "USERS_PER_CHUNK", 80)
+    whole, out = score(served, tmp_path / "whole.parquet"), tmp_path / f"out.{ending}"
+    started = recommend_all(served[0], served[1], out, options=Options(k=5))
+    next(started)
+    started.close()
+    assert not out.exists()
+    assert score(served, out).equals(whole)
+    assert not list(tmp_path.glob(".out*"))
+
+
+def test_a_result_of_an_unknown_ending_is_refused_before_anything_is_done(served: Served, tmp_path: Path) -> None:
+    with pytest.raises(InputFileError, match=r"unknown kind '.xlsx' of result; end it in .csv, .csv.gz, .*, .parquet"):
+        score(served, tmp_path / "out.xlsx")
+    assert not list(tmp_path.glob(".out*"))
+
+
+def test_a_result_without_rows_still_has_its_columns(served: Served, tmp_path: Path) -> None:
+    (tmp_path / "h.csv").write_text("user_id,item_id,position\n")
+    for _ in recommend_all(served[0], served[1], tmp_path / "out.csv", options=Options(), histories=tmp_path / "h.csv"):
+        pass
+    assert (tmp_path / "out.csv").read_text() == "user_id,rank,item_id,score,source,bundle\n"
+
+
+def test_histories_of_events_are_ordered_by_their_times(served: Served, tmp_path: Path) -> None:
+    """As the importer would order them."""
+    first, second, third = list(served[2].world.successor)[:3]
+    path = tmp_path / "h.jsonl"
+    events = [(third, "2024-01-01T00:00:02Z"), (first, 1704067200), (second, "2024-01-01T00:00:01Z")]
+    path.write_text("".join(json.dumps({"user_id": 7, "item_id": item, "at": at}) + "\n" for item, at in events))
+    rows = score(served, tmp_path / "out.parquet", histories=path)
+    answer = served[0].recommend(history=[first, second, third], options=Options(k=5))
+    assert rows.filter(pl.col("user_id") == "7")["item_id"].to_list() == [item.item_id for item in answer.items]
+
+
+@pytest.mark.parametrize("content", ["u\0,a,1\n", "u,a,1,2\n", "u,a,1e400\n", f"{'u' * 600},a,1\n"])
+def test_rows_that_cannot_be_read_are_counted_with_the_first(served: Served, tmp_path: Path, content: str) -> None:
+    (tmp_path / "h.csv").write_text("user_id,item_id,position\nu,a,1\n" + content)
+    with pytest.raises(InputFileError, match="1 rows lack a user_id, item_id or position, first row 2: "):
+        score(served, tmp_path / "out.parquet", histories=tmp_path / "h.csv")
+
+
 def test_a_run_with_other_options_starts_anew(served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch, "USERS_PER_CHUNK", 40)
     started = recommend_all(served[0], served[1], tmp_path / "out.parquet", options=Options(k=5))
@@ -126,13 +186,13 @@ def test_a_damaged_note_starts_anew(served: Served, tmp_path: Path) -> None:
     ("name", "content", "message"),
     [
         ("h.csv", "user_id,item_id\na,b\n", "has no column 'position'"),
-        ("h.txt", "x", "use .csv, .jsonl or .parquet"),
-        ("h.parquet", "no parquet", "cannot be read"),
+        ("h.pdf", "x", "unknown kind '.pdf'"),
+        ("h.parquet", "no parquet", "h.parquet"),
         ("h.csv", "user_id,item_id,position\na,b,first\n", "1 rows lack a user_id, item_id or position, first row 1:"),
         (
             "h.csv",
             "user_id,item_id,position\na,b,1\na,,2\nb,c,\n",
-            "2 rows lack a user_id, item_id or position, first row 2:",
+            "2 rows lack a user_id, item_id or position, first row 2: missing value: item_id; mend them or take them out",
         ),
     ],
 )
@@ -143,7 +203,7 @@ def test_a_bad_file_is_refused(served: Served, tmp_path: Path, name: str, conten
 
 
 def test_a_missing_file_and_bad_options_are_refused(served: Served, tmp_path: Path) -> None:
-    with pytest.raises(InputFileError, match="cannot be read"):
+    with pytest.raises(InputFileError, match="no such file"):
         score(served, tmp_path / "out.parquet", histories=tmp_path / "none.csv")
     with pytest.raises(InvalidRequest, match="k=0"):
         score(served, tmp_path / "out.parquet", options=Options(k=0))

@@ -288,7 +288,9 @@ def test_the_quickstart_finds_out_about_a_taken_port_before_it_trains(
         (("continue", "nobody"), "unknown playlist 'nobody'"),
         (("continue", "--name", "x", "--encoder", "bert"), "unknown encoder 'bert'"),
         (("similar-lists", "list-0007", "--min-length", "5", "--max-length", "4"), "no list can be both"),
-        (("batch", "--task", "continue", "--out", "x.parquet", "--histories", "h.txt"), "use .csv, .jsonl or .parquet"),
+        (("batch", "--task", "continue", "--out", "x.parquet", "--histories", "h.txt"), "no such file: h.txt"),
+        (("batch", "--out", "x.xlsx"), "x.xlsx: unknown kind '.xlsx' of result; end it in .csv, .csv.gz,"),
+        (("batch", "--out", "h.csv", "--histories", "./h.csv"), "--out would replace h.csv"),
         (("batch", "--out", "x.parquet", "--holds", "a"), "--holds says nothing to --task recommend: leave it out"),
         (
             ("batch", "--task", "continue", "--out", "x.parquet", "--min-length", "3"),
@@ -298,7 +300,7 @@ def test_the_quickstart_finds_out_about_a_taken_port_before_it_trains(
             ("batch", "--task", "similar-lists", "--out", "x.parquet", "--no-include-seen"),
             "--include-seen says nothing to --task similar-lists",
         ),
-        (("batch", "--out", "no/where/x.parquet", "--histories", "h.txt"), "use .csv, .jsonl or .parquet"),
+        (("batch", "--out", "no/where/x.parquet", "--histories", "h.txt"), "no such file: h.txt"),
     ],
 )
 def test_bad_input_is_one_line_that_says_what_to_do(full: Shell, words: tuple[str, ...], message: str) -> None:
