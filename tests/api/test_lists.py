@@ -125,7 +125,9 @@ def test_where_popularity_answers_for_items_that_are_known_it_is_told(client: Te
     client.put("/v1/items/solo", json={"title": "of which no list tells anything"})
     degraded = post(client, "continue", item_ids=["solo"], k=3)["degraded"]
     assert [row["what"] for row in degraded] == ["items"]
-    assert degraded[0]["why"] == "the lists learned from do not tell what goes with these items: popular items answer"
+    assert degraded[0]["why"] == (
+        "nothing that goes with these items in the lists learned from outweighs popularity: popular items answer"
+    )
     assert (
         post(client, "continue", item_ids=["solo"], k=3, encoder="popular")["degraded"][0]["why"] != degraded[0]["why"]
     )
@@ -206,7 +208,9 @@ def test_unknown_items_are_told_and_the_name_used(client: TestClient) -> None:
 def test_a_name_of_which_nothing_is_known_is_not_said_to_answer(client: TestClient) -> None:
     answer = post(client, "continue", name="\u4e00", k=3)
     assert {item["source"] for row in answer["alternatives"] for item in row["items"]} == {"popular"}
-    assert answer["degraded"] == [{"what": "name", "why": "nothing is known of the name: popular items answer"}]
+    assert answer["degraded"] == [
+        {"what": "name", "why": "nothing known of the name outweighs popularity: popular items answer"}
+    ]
     assert ids(answer) == ids(post(client, "continue", name="x", encoder="popular", k=3))
     both = post(client, "continue", item_ids=["no such"], name="\u4e00", k=3)
     assert both["degraded"][1]["why"] == "no item of the list is known: popular items answer"

@@ -54,16 +54,19 @@ def ignored_inputs(
 def of_candidates(
     part: str, item_ids: Sequence[str], attributions: Sequence[Attribution], *, known: bool
 ) -> Iterator[Degraded]:
-    """What answers where it is popularity, or for a list of which no item is `known`; that nothing does."""
+    """What answers where it is popularity, or for a list of which no item is `known`; that nothing does.
+
+    Attributions say which sources had a score, not how much it weighed: popular items may also have won against others.
+    """
     if not attributions:
         reason = "has nothing to go by, or nothing that may be shown: send what it knows, or leave encoder out"
         yield Degraded("encoder", f"{part} {reason}")
         return
     if part == POPULAR:
         return
-    missing = "no item of the list is known" if item_ids else "nothing is known of the name"
+    missing = "no item of the list is known" if item_ids else "nothing known of the name outweighs popularity"
     if known:
-        missing = "the lists learned from do not tell what goes with these items"
+        missing = "nothing that goes with these items in the lists learned from outweighs popularity"
     if {name for _, names in attributions for name in names} == {POPULAR}:
         yield Degraded("items" if item_ids else "name", f"{missing}: popular items answer")
     elif item_ids and not known:

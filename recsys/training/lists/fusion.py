@@ -26,6 +26,10 @@ L2 = 0.003
 them little."""
 MAX_CASES_PER_SIZE = 300
 """Cases that the weights of one size are fitted on."""
+MIN_CASES_ALONE = 30
+"""Cases that it takes to give one source all weight: in fewer, one of a dozen sources is the best by chance."""
+TIE_BREAK = 1e-3
+"""Share of the blended weights beside those of one source: where it has no score, the others answer."""
 
 
 def list_queries(cases: ContinuationCases, *, items: int, repeats: bool = False) -> list[ListQuery]:
@@ -81,15 +85,26 @@ def example(x: Features, rows: NDArray[np.int64], withheld: NDArray[np.int64]) -
 
 
 def fit_weights(examples: Sequence[FusionExample], *, sources: int) -> NDArray[np.float32]:
-    """The weights (3 * sources,) of highest likelihood, or those of a single source where its R-precision is higher:
-    likelihood counts every withheld item, a list shows the best ones. Equal weights where there are no examples."""
+    """The weights (3 * sources,) of highest likelihood, or those of one source where its R-precision is higher:
+    likelihood counts every withheld item, a list shows the best ones. Equal weights where there are no examples.
+
+    Higher by more than the standard error, that is: the rule of Breiman et al. (1984), section 3.4.3.
+    """
     start = np.repeat([2 / sources, 0, 0], sources)
     if not examples:
         return start.astype(np.float32)
     l2 = np.full(len(start), L2 * MAX_CASES_PER_SIZE / len(examples))
-    fitted = fit_conditional_logit(_ragged(examples), start=start, l2=l2)
-    tried = [weights.astype(np.float32) for weights in (fitted, *np.eye(sources, 3 * sources))]
-    return max(tried, key=lambda weights: float(np.mean([case.r_precision(weights) for case in examples])))
+    blended = fit_conditional_logit(_ragged(examples), start=start, l2=l2).astype(np.float32)
+    if len(examples) < MIN_CASES_ALONE:
+        return blended
+    single = (np.eye(sources, 3 * sources) + TIE_BREAK * blended).astype(np.float32)
+    best = max(single, key=lambda weights: _r_precisions(examples, weights).mean())
+    gains = _r_precisions(examples, best) - _r_precisions(examples, blended)
+    return best if gains.mean() > gains.std() / np.sqrt(len(gains)) else blended
+
+
+def _r_precisions(examples: Sequence[FusionExample], weights: NDArray[np.float32]) -> NDArray[np.float64]:
+    return np.array([case.r_precision(weights) for case in examples])
 
 
 def _ragged(examples: Sequence[FusionExample]) -> LogitExamples:

@@ -30,7 +30,6 @@ from recsys.store.sessions import upgrade
 from recsys.training.job import Saved, TrainingRequest, train_from_store
 from recsys.training.lists.ablation import marginal_gain
 from recsys.training.lists.blend import train_list_parts
-from recsys.training.lists.fusion import FusionExample, fit_weights
 from recsys.training.lists.set_encoder import train_sets
 from recsys.training.lists.sources import ListInputs, fit_list_markov
 from recsys.training.plan import Plan, Progress, RunContext
@@ -183,17 +182,6 @@ def test_a_deployed_continuation_learns_every_list_and_is_still_weighed() -> Non
     assert counted == [len(LISTS.data.rows), len(FOLDS.refit.data.rows)]
     weights = parts["lists/continue"].arrays["weights"]
     assert not np.allclose(weights[0, 2], weights[0, 2, 0])
-
-
-def test_one_source_gets_all_weight_where_its_r_precision_is_higher() -> None:
-    x = np.zeros((4, 6), dtype=np.float32)
-    x[:, 0], x[:, 1] = [3, 2, 1, 0], [0, 3, 2, 1]
-    case = FusionExample(x, np.array([1, 0, 0, 0], dtype=np.float32), 1)
-    assert case.r_precision(np.array([1, 0, 0, 0, 0, 0], dtype=np.float32)) == 1
-    assert case.r_precision(np.array([0, 1, 0, 0, 0, 0], dtype=np.float32)) == 0
-    weights = fit_weights([case] * 3, sources=2)
-    assert case.r_precision(weights) == 1
-    np.testing.assert_array_equal(fit_weights([], sources=2), [1, 1, 0, 0, 0, 0])
 
 
 @pytest.fixture(scope="module")

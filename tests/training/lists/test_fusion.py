@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from recsys.data.continuation_cases import continuation_cases
 from recsys.data.playlists import Playlists, playlists, split_playlists
@@ -11,7 +12,7 @@ from recsys.retrieval.lists.sparse import ListQuery
 from recsys.retrieval.popular import PopularConfig, fit_popular
 from recsys.retrieval.source import Source
 from recsys.store import Store
-from recsys.training.lists.fusion import fit_continuation, list_queries
+from recsys.training.lists.fusion import MIN_CASES_ALONE, FusionExample, fit_continuation, fit_weights, list_queries
 from recsys.training.lists.sources import ListInputs, fit_list_markov
 from tests.worlds import Planted
 
@@ -64,3 +65,38 @@ def test_cases_show_the_first_items_or_any_and_withhold_all_others(folds) -> Non
     assert first.seeds[0].rows.tolist() == lists[0][:3].tolist()
     assert len(continuation_cases(folds.fit, seeds=0, order="free", seed=1)) == len(folds.fit)
     assert ListQuery(first.seeds[0], np.ones(3, dtype=np.bool_)).name is None
+
+
+FIRST = np.array([1, -6, 0.9, 0.9, -6, -6, 0.8, 0.8], dtype=np.float32)
+SECOND = np.array([0.5, 0.5, 1, 1, 0.9, 0.9, -2, -2], dtype=np.float32)
+
+
+def two_opinions(first: NDArray[np.float32] = FIRST) -> FusionExample:
+    """Of the two withheld items, rows 0 and 1, the first source ranks one at the top and one far down, the second both fifth."""
+    x = np.zeros((8, 6), dtype=np.float32)
+    x[:, 0], x[:, 1] = first, SECOND
+    return FusionExample(x, np.array([0.5, 0.5, 0, 0, 0, 0, 0, 0], dtype=np.float32), 2)
+
+
+def test_one_source_gets_all_weight_where_enough_cases_show_that_its_r_precision_is_higher() -> None:
+    case = two_opinions()
+    few, many = (fit_weights([case] * size, sources=2) for size in (MIN_CASES_ALONE - 1, MIN_CASES_ALONE))
+    assert case.r_precision(few) == 0
+    assert case.r_precision(many) == 0.5
+    silent = two_opinions(np.zeros(8, dtype=np.float32))
+    assert np.argsort(-(silent.x @ many), kind="stable")[:2].tolist() == [2, 3]  # as the other source ranks them
+
+
+def test_one_source_does_not_get_all_weight_by_chance() -> None:
+    other = two_opinions(np.array([-1, -1, 1, 1, 1, 1, 1, 1], dtype=np.float32))
+    other.x[0, 1] = 2
+    first = np.array([1, 0, 0, 0, 0, 0], dtype=np.float32)
+    cases = [two_opinions()] * 16 + [other] * 15
+    weights = fit_weights(cases, sources=2)
+    by_first, by_both = (np.mean([case.r_precision(tried) for case in cases]) for tried in (first, weights))
+    assert by_first - by_both == pytest.approx(0.5 / 31)  # of lists that differ by 0.5 either way
+    assert weights[1] > weights[0]
+
+
+def test_weights_are_equal_without_cases() -> None:
+    np.testing.assert_array_equal(fit_weights([], sources=2), [1, 1, 0, 0, 0, 0])
