@@ -61,6 +61,18 @@ class Bundle:
             raise BundleError(f"no part {name!r} in this bundle; it has {', '.join(sorted(self.parts))}")
         return self.parts[name]
 
+    @property
+    def evaluation_uri(self) -> str | None:
+        """URI of the evaluation bundle: the one with the same settings that has not learned the events it is measured on. None
+        for a bundle that is measured itself."""
+        return evaluation_uri(self.about)
+
+
+def evaluation_uri(about: Mapping[str, Any]) -> str | None:
+    """As `Bundle.evaluation_uri`, from the `about` of a manifest."""
+    uri = about.get("evaluation_bundle")
+    return uri if isinstance(uri, str) else None
+
 
 def vocabulary_hash(item_ids: tuple[str, ...]) -> str:
     """SHA-256 of the ids in their order."""

@@ -49,8 +49,13 @@ def check_free(folder: str, name: str) -> None:
         raise BundleError(f"{final} is there already: choose another name")
 
 
+def new_name(model: str) -> str:
+    """Name of a folder for a bundle of `model`, made from the time."""
+    return f"{model.rpartition('/')[2]}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
+
+
 def save_bundle(bundle: Bundle, folder: str, *, name: str | None = None) -> str:
-    """Writes `bundle` into the new folder `folder`/`name` and gives its URI; without a name one is made from the time.
+    """Writes `bundle` into the new folder `folder`/`name` and gives its URI; without a name it gets a `new_name`.
 
     On a local disk the files go to a partial folder that is renamed; elsewhere the manifest comes last. Either way nobody sees
     half a bundle.
@@ -58,7 +63,7 @@ def save_bundle(bundle: Bundle, folder: str, *, name: str | None = None) -> str:
     Raises:
         BundleError: the folder exists already or cannot be written.
     """
-    name = name or f"{bundle.default.rpartition('/')[2]}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
+    name = name or new_name(bundle.default)
     check_free(folder, name)
     fs, root = open_folder(folder)
     final = f"{root}/{name}"
@@ -123,6 +128,21 @@ def load_bundle(uri: str) -> Bundle:
         texts=texts,
         uri=uri,
     )
+
+
+def load_evaluation_bundle(uri: str) -> Bundle:
+    """The evaluation bundle of the bundle at `uri`: the one that its manifest names, or itself.
+
+    Raises:
+        BundleError: as `load_bundle`.
+    """
+    bundle = load_bundle(uri)
+    if bundle.evaluation_uri is None:
+        return bundle
+    try:
+        return load_bundle(bundle.evaluation_uri)
+    except BundleError as error:
+        raise BundleError(f"{uri} has learned every event and is measured by its evaluation bundle: {error}") from error
 
 
 def add_figures(uri: str, figures: Mapping[str, Mapping[str, Any]]) -> None:

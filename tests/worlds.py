@@ -59,14 +59,16 @@ def fill(store: Store, world: World) -> None:
 
 
 def train_small(folder: Path) -> Planted:
-    """A new store of 150 users and 40 items in `folder`, with a trained blend that is active."""
+    """A new store of 150 users and 40 items in `folder`, with a trained blend that is active and withholds events."""
     world = planted(users=150, items=40, length=10, clusters=4)
     url = f"sqlite:///{folder}/recsys.db"
     upgrade(url)
     store = Store.open(url)
     fill(store, world)
     facts = train_from_store(
-        store, PLAN, TrainingRequest(model="blend", folder=str(folder / "bundles"), checkpoints=folder / "checkpoints")
+        store,
+        PLAN,
+        TrainingRequest(model="blend", folder=str(folder / "bundles"), checkpoints=folder / "checkpoints", refit=False),
     )
     saved = [fact for fact in facts if isinstance(fact, Saved)][-1]
     store.activate_bundle(saved.uri)

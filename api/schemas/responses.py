@@ -136,7 +136,10 @@ class Part(BaseModel):
     kind: str
     hash: str
     settings: dict[str, Any]
-    figures: dict[str, Any] = Field(description="What was measured on this part, under the protocol in `about`")
+    figures: dict[str, Any] = Field(
+        description="What was measured on this part, under the protocol in `about`; with `measured_on`: on the part of that "
+        "evaluation bundle, of which this is a refit"
+    )
     sizes: list[OfferedTruncation] = Field(
         [], description="What `layers` and `dims` can be, cheapest first; empty: one size"
     )

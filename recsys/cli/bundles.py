@@ -12,11 +12,15 @@ bundles = typer.Typer(cls=Group, no_args_is_help=True, help="Versions of what is
 
 @bundles.command("list")
 def list_bundles() -> None:
-    """All bundles, oldest first: state, when trained, where, with which parts."""
+    """All bundles, oldest first: state, when trained, where, with which parts, and which evaluation bundle measures it."""
+    from recsys.bundle import evaluation_uri
+
     with open_store(Settings()) as store:
         for record in store.bundles():
             console.print(f"{record.state:8}{record.manifest['created']}  {record.uri}", soft_wrap=True)
             console.print(f"        {', '.join(record.manifest['parts'])}", soft_wrap=True)
+            if measured_by := evaluation_uri(record.manifest["about"]):
+                console.print(f"        learned all events; measured by {measured_by}", soft_wrap=True)
 
 
 @bundles.command("activate")

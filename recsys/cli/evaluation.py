@@ -80,20 +80,35 @@ def _continuation_table(rows: "Iterable[ContinuationRow]") -> Table:
 
 
 def run_evaluation(store: "Store", *, bundle: str | None, out: Path, seed: int, device: str) -> "Report":
-    """Measures, prints, and notes the figures in the bundle."""
-    from recsys.bundle_io import add_figures
+    """Measures, prints, and notes the figures in the bundle and in those that it measures."""
     from recsys.evaluation.plots import save_plots
     from recsys.evaluation.run import evaluate as measure
 
     with console.status("evaluating") as status:
         report = _follow_evaluation(measure(store, uri=bundle, seed=seed, device=device), status)
     assert report.bundle is not None
-    add_figures(report.bundle, {name: {"test": figures} for name, figures in report.figures().items()})
+    _note_figures(store, report, report.bundle)
     console.print(_report_table(report))
     console.print("95 % bootstrap intervals over users; the difference is of NDCG@10, paired by user")
     files = (report.save(out), *save_plots(report, out))
     console.print(f"written: {', '.join(map(str, files))}", soft_wrap=True)
     return report
+
+
+def _note_figures(store: "Store", report: "Report", measured: str) -> None:
+    """Adds the figures to the manifest of the bundle `measured`, and of the deployed bundles that name it."""
+    from recsys.bundle import evaluation_uri
+    from recsys.bundle_io import add_figures
+    from recsys.errors import BundleError
+
+    figures = {name: {"test": part} for name, part in report.figures().items()}
+    add_figures(measured, figures)
+    deployed = [record.uri for record in store.bundles() if evaluation_uri(record.manifest["about"]) == measured]
+    for uri in deployed:
+        try:
+            add_figures(uri, figures)
+        except BundleError as error:
+            console.print(f"not noted in {uri}: {error}", soft_wrap=True)
 
 
 def _follow_evaluation(facts: "Iterable[Progress | PartMetrics | Report]", status: Status) -> "Report":

@@ -27,24 +27,31 @@ def train(
     config: Annotated[Path | None, typer.Option(help="TOML with one table of settings per part.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")] = False,
     seed: Seed = 0,
-    out: Annotated[str | None, typer.Option(help="Where the bundle is written; must not exist.")] = None,
+    out: Annotated[str | None, typer.Option(help="Where the bundle that is served is written; must not exist.")] = None,
     with_: Annotated[list[str], typer.Option("--with", help="One-part bundles to blend; may be repeated.")] = [],  # noqa: B006
     add_domain: Annotated[
         str | None, typer.Option(help="For item-text: give the encoder of --with an expert for this domain, no more.")
     ] = None,
     protocol: Annotated[Protocol, typer.Option(help="What is withheld.")] = "leave-one-out",
-    deploy: Annotated[bool, typer.Option("--deploy", help="Withhold nothing at the end; cannot be evaluated.")] = False,
+    refit: Annotated[
+        bool, typer.Option(help="After the evaluation bundle, fit everything again on all events: the deployed bundle.")
+    ] = True,
     include_seen: Annotated[
         bool | None,
         typer.Option(help="May items of the history come back? By default what does better on validation."),
     ] = None,
     activate: Annotated[bool | None, typer.Option(help="Serve the bundle; by default only a `blend`.")] = None,
 ) -> None:
-    """Train a part, or the whole blend; print the validation figures and write a bundle."""
+    """Train a part, or the whole blend; print the validation figures and write two bundles.
+
+    The evaluation bundle withholds events and is measured; the deployed bundle has the same settings, is refitted on all
+    events and is served. --out names the deployed one, and the other is called the same with -evaluation at its end. With
+    --no-refit there is one bundle, which withholds events.
+    """
     settings = Settings()
     prepare(settings, seed=seed)
     overrides = read_config(config) if config else {}
-    plan = make_plan(settings, seed=seed, protocol=protocol, deploy=deploy, overrides=overrides)
+    plan = make_plan(settings, seed=seed, protocol=protocol, overrides=overrides)
     with open_store(settings) as store:
         saved = run_training(
             store,
@@ -55,6 +62,7 @@ def train(
             bundles=with_,
             domain=add_domain,
             include_seen=include_seen,
+            refit=refit,
             resume=resume,
         )
         if activate if activate is not None else model == "blend":
@@ -78,7 +86,6 @@ def make_plan(
     *,
     seed: int,
     protocol: Protocol = "leave-one-out",
-    deploy: bool = False,
     overrides: dict[str, Any] | None = None,
 ) -> "Plan":
     """The plan of a training on the device and with the text encoder of the settings."""
@@ -93,7 +100,6 @@ def make_plan(
         seed=seed,
         device=device(settings),
         protocol=protocol,
-        deploy=deploy,
         overrides=overrides or {},
     )
 
@@ -108,6 +114,7 @@ def run_training(
     bundles: Iterable[str] = (),
     domain: str | None = None,
     include_seen: bool | None = None,
+    refit: bool = True,
     resume: bool = False,
 ) -> "Saved":
     """Trains with one line per fact, then prints a table of the validation figures."""
@@ -121,10 +128,13 @@ def run_training(
         include=tuple(bundles),
         domain=domain,
         include_seen=include_seen,
+        refit=refit,
         checkpoints=settings.checkpoints,
     )
     saved = _print_progress(train_from_store(store, plan, request, resume=resume))
     _print_validation(saved)
+    if evaluation := saved.bundle.evaluation_uri:
+        console.print(f"{saved.uri} has learned all events; {evaluation} measures it", soft_wrap=True)
     return saved
 
 

@@ -33,11 +33,11 @@ def dataset(store: Store, *, holdout: Holdout, table: SignalTable | None = None)
         SchemaError: a temporal holdout of events without times, or all of one moment.
     """
     items = items_frame(store)
-    stored = (events_frame if store.counts().events else _lists_as_histories)(store).join(
-        items.lazy().select("item"), on="item", how="semi"
-    )
+    has_events = bool(store.counts().events)
+    stored = (events_frame if has_events else _lists_as_histories)(store)
     vocabulary = Vocabulary(tuple(items["item"]))
-    events, signals = counted(stored, vocabulary, table or SignalTable()) if len(items) else (pl.LazyFrame(), Signals())
+    counts = stored.join(items.lazy().select("item"), on="item", how="semi")
+    events, signals = counted(counts, vocabulary, table or SignalTable()) if len(items) else (pl.LazyFrame(), Signals())
     columns = ("value", "explicit", "session", "target")
     histories = user_sequences(folded(events, holdout), columns=columns).collect() if len(items) else pl.DataFrame()
     if not len(histories):
@@ -57,6 +57,7 @@ def dataset(store: Store, *, holdout: Holdout, table: SignalTable | None = None)
         sessions=flat["session"].to_numpy().astype(np.int64),
         targets=flat["target"].to_numpy().astype(np.bool_),
         signals=signals,
+        last_event=stored.select(pl.col("arrival").max()).collect().item() if has_events else None,
     )
 
 

@@ -85,11 +85,6 @@ def split_playlists(lists: Playlists) -> PlaylistSplit:
     return PlaylistSplit(*(lists.only(chosen) for chosen in parts))
 
 
-def deployable(lists: Playlists) -> Playlists:
-    """The same lists without a test fold: it becomes the validation fold, and all others the fit fold."""
-    return replace(lists, data=replace(lists.data, folds=np.maximum(lists.data.folds, 1) - 1))
-
-
 def with_name_vectors(lists: Playlists, encode: Callable[[Sequence[str]], NDArray[np.float32]]) -> Playlists:
     """The same lists with the vectors of their names by `encode`; zeros where a list has no name."""
     vectors = encode([name or "" for name in lists.names])
@@ -114,8 +109,8 @@ def with_folds(lists: Playlists, *, seed: int) -> Playlists:
     return replace(lists, data=replace(lists.data, folds=np.repeat(folds, lists.data.lengths)))
 
 
-def playlists(store: Store, *, seed: int, withheld: bool = True) -> Playlists:
-    """All playlists over the active items by number, each with its fold (`withheld=False`: all in the fit fold).
+def playlists(store: Store, *, seed: int) -> Playlists:
+    """All playlists over the active items by number, each with its fold.
 
     Items that are deleted are left out of the lists. A store without playlists gives every history as a list.
 
@@ -124,7 +119,7 @@ def playlists(store: Store, *, seed: int, withheld: bool = True) -> Playlists:
     """
     names = playlist_names_frame(store)
     lists = _stored(store, names) if len(names) else _histories(store)
-    return with_folds(lists, seed=seed) if withheld else lists
+    return with_folds(lists, seed=seed)
 
 
 def _stored(store: Store, names: pl.DataFrame) -> Playlists:

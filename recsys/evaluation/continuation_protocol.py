@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.bundle_io import load_bundle
+from recsys.bundle_io import load_evaluation_bundle
 from recsys.data.continuation_cases import SEED_ITEM_COUNTS, continuation_cases
 from recsys.data.playlists import playlists, split_playlists, with_name_vectors
 from recsys.encoders.catalogue import CatalogueTextEncoder
@@ -55,11 +55,7 @@ def evaluate_continuations(store: Store, *, uri: str | None = None) -> Iterator[
     record = store.active_bundle()
     if uri is None and record is None:
         raise NotReady("no active bundle: run `recsys train blend` first, or give one with --bundle")
-    bundle = load_bundle(uri or (record.uri if record else ""))
-    if bundle.about.get("deploy"):
-        raise BundleError(
-            f"{bundle.uri} has learned every list: nothing is left to measure it on; train without --deploy"
-        )
+    bundle = load_evaluation_bundle(uri or (record.uri if record else ""))
     model = list_serving_model(bundle)
     if model.fusion is None:
         raise NotReady(f"{bundle.uri} continues no lists: import playlists, then run `recsys train blend`")

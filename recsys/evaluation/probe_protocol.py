@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from features.splits import TEST
 from recsys.bundle import Bundle
-from recsys.bundle_io import load_bundle
+from recsys.bundle_io import load_evaluation_bundle
 from recsys.data.playlists import Playlists, playlists
 from recsys.errors import BundleError, InvalidRequest, NotReady
 from recsys.evaluation.probe_classifiers import SEEDS, Probed, probe_all
@@ -30,7 +30,7 @@ def probe_bundle(
     record = store.active_bundle()
     if uri is None and record is None:
         raise NotReady("no active bundle: run `recsys train playlist-seq2seq`, then give its URI with --bundle")
-    bundle = load_bundle(uri or (record.uri if record else ""))
+    bundle = load_evaluation_bundle(uri or (record.uri if record else ""))
     encoders = list_encoders(bundle)
     if not encoders:
         raise BundleError(f"{bundle.uri} has no list encoder: run `recsys train playlist-seq2seq` and give its URI")
@@ -59,8 +59,6 @@ def _with_means(encoders: dict[str, ListEncoder], lists: Playlists) -> dict[str,
 
 
 def _lists(store: Store, bundle: Bundle) -> Playlists:
-    if bundle.about.get("deploy"):
-        raise BundleError(f"{bundle.uri} has learned every list: nothing is left to ask about; train without --deploy")
     lists = playlists(store, seed=bundle.about.get("seed", 0))
     if lists.data.item_ids[: len(bundle.item_ids)] != bundle.item_ids:
         raise BundleError(f"{bundle.uri} was trained over other items than the store holds now: train again")

@@ -6,7 +6,7 @@ from dataclasses import fields
 import numpy as np
 
 from recsys.bundle import Bundle
-from recsys.bundle_io import load_bundle
+from recsys.bundle_io import load_evaluation_bundle
 from recsys.data.feedback import Signals
 from recsys.data.splits import split_by_fold
 from recsys.encoders.cache import stored_exits
@@ -39,15 +39,11 @@ def evaluate(
     record = store.active_bundle()
     if uri is None and record is None:
         raise NotReady("no active bundle: run `recsys train blend` first, or give one with --bundle")
-    bundle = load_bundle(uri or (record.uri if record else ""))
+    bundle = load_evaluation_bundle(uri or (record.uri if record else ""))
     if "hash" not in bundle.about["data"]:
         raise BundleError(
             f"{bundle.uri} holds a text encoder alone, and its training has measured it: its figures stand in GET /v1/models; "
             f"to see it recommend, set RECSYS_TEXT_ENCODER={bundle.uri}, then run `recsys train text` and evaluate that"
-        )
-    if bundle.about["deploy"]:
-        raise BundleError(
-            f"{bundle.uri} has learned every event: nothing is left to measure it on; train without --deploy"
         )
     settings = {field.name: bundle.about[field.name] for field in fields(Plan) if field.name in bundle.about}
     plan = Plan(**settings | {"device": device, "signals": Signals.of_manifest(bundle.about)})

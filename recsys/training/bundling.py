@@ -19,7 +19,8 @@ from recsys.retrieval.registry import TYPES, kinds, restore_source
 from recsys.retrieval.source import Source
 from recsys.training.blending import DEPTH, collect, select_sources
 from recsys.training.plan import Plan, Progress
-from recsys.training.recipes import RECIPES, HistoryInputs, TwoStageFit, cold_scores, trainable
+from recsys.training.recipe_types import HistoryInputs, TwoStageFit
+from recsys.training.recipes import RECIPES, cold_scores, trainable
 
 BLEND = "blend"
 """The default model: parts blended by a fusion."""
@@ -46,15 +47,12 @@ def train_bundle(
     stands for the parts of the default blend.
 
     Parts that are `included` are taken as they are. A baseline that the data do not allow is left out of a blend, and the
-    bundle says why. With `plan.deploy` nothing is withheld at the end: the last event of each user chooses settings and is
-    then learned too.
+    bundle says why.
 
     Raises:
         InvalidRequest: a name that no recipe makes.
         TrainingError: a run that cannot go on.
     """
-    if plan.deploy:
-        dataset = replace(dataset, folds=np.maximum(dataset.folds, 1) - 1)
     folds = split_by_fold(dataset)
     parts_of_blend = default_parts(include_seen=plan.include_seen)
     expanded = [part for name in names for part in (parts_of_blend if name == BLEND else [name])]
@@ -156,8 +154,9 @@ def _fusions(sources: Mapping[str, Source], folds: Split, plan: Plan) -> dict[st
 
 
 def _data_window(dataset: Dataset) -> dict[str, Any]:
-    """What the data was: sizes, and first and last time where there are any."""
+    """What the data was: sizes, number of the last event in the store, and first and last time where there are any."""
     dated = dataset.at[~np.isnan(dataset.at)]
     span = [float(dated.min()), float(dated.max())] if len(dated) else None
-    sizes = {"users": len(dataset), "items": dataset.items, "events": len(dataset.rows)}
+    sizes: dict[str, int | None] = {"users": len(dataset), "items": dataset.items, "events": len(dataset.rows)}
+    sizes |= {"last_event": dataset.last_event}
     return sizes | {"seconds": span, "hash": dataset.hash, "events_hash": dataset.events_hash}

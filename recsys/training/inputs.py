@@ -19,7 +19,7 @@ from recsys.errors import BundleError, NotReady
 from recsys.retrieval.registry import TYPES
 from recsys.store import Store
 from recsys.training.plan import Plan
-from recsys.training.recipes import TwoStageFit
+from recsys.training.recipe_types import TwoStageFit
 from recsys.training.seen_rule import SeenRule, choose_seen_rule
 
 PRE_VALIDATION = "early"
@@ -89,8 +89,6 @@ def included_encoder(bundle: Bundle, lists: Playlists | None, inputs: TrainingIn
     uri, about = bundle.uri, bundle.about
     if lists is None:
         raise BundleError(f"{uri} encodes lists, and this run has none: import playlists and train `blend`")
-    if about["deploy"]:
-        raise BundleError(f"{uri} has learned every list, and none is left to weigh it with: train it without --deploy")
     if about["seed"] != inputs.plan.seed:
         raise BundleError(f"{uri} withheld the lists of seed {about['seed']}, not {inputs.plan.seed}: choose one seed")
     part = bundle.part(bundle.default)

@@ -1,4 +1,4 @@
-"""Overrides a dataclass of settings with the tables of a configuration file."""
+"""Settings as dataclasses: overridden by the tables of a configuration file, or those that a part was trained with."""
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
@@ -6,9 +6,42 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from recsys.errors import InvalidRequest
+from recsys.bundle import Part
+from recsys.errors import BundleError, InvalidRequest
+from recsys.retrieval.registry import TYPES
 
 Settings = TypeVar("Settings")
+
+
+def stored_settings(settings: type[Settings], table: Mapping[str, Any], *, where: str) -> Settings:
+    """The dataclass `settings` as the part `where` holds it; a union is told by the names of its fields.
+
+    Raises:
+        BundleError: the part holds none.
+    """
+    try:
+        return TypeAdapter(settings).validate_python(table)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise BundleError(
+            f"part {where!r} does not hold its settings ({name}: {first['msg']}); train it again"
+        ) from error
+
+
+def fitted_settings(part: Part) -> Any:
+    """The settings that `part` was fitted with: a `config` of its type.
+
+    Raises:
+        BundleError: the part does not hold them.
+    """
+    row = TYPES[part.kind]
+    assert row.config is not None
+    (stored,) = part.config.get("fit", {part.kind: part.config}).values()
+    try:
+        return row.config(**{field.name: stored[field.name] for field in fields(row.config)})
+    except (LookupError, TypeError, ValueError) as error:
+        raise BundleError(f"part {part.name!r} does not hold its settings ({error}); train it again") from error
 
 
 def overridden(settings: Settings, table: Mapping[str, Any], *, where: str) -> Settings:

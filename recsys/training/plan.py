@@ -56,7 +56,6 @@ class Plan:
     device: str = "cpu"
     epochs: int | None = None
     protocol: Holdout = "leave-one-out"
-    deploy: bool = False
     overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     checkpoints: Path | None = None
     resume: bool = False

@@ -1,17 +1,14 @@
 """How each type of part is trained: one row a type, under the key that it has in `recsys.retrieval.registry`."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import asdict, replace
 from types import MappingProxyType
-from typing import Any, Literal
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from models.embeddings import ItemKind
 from models.encoders.sequence import SequenceConfig
 from recsys.bundle import Part
-from recsys.data.splits import Split
+from recsys.data.splits import EvalCases
 from recsys.encoders.catalogue_parts import KIND as ITEM_TEXT
 from recsys.retrieval.ease import fit_ease
 from recsys.retrieval.factors import fit_als, fit_bpr
@@ -20,7 +17,7 @@ from recsys.retrieval.lists.encoder import ListEncoder
 from recsys.retrieval.lists.entity_names import EntityNameConfig, fit_entity_names
 from recsys.retrieval.lists.name_blend import NameBlendConfig
 from recsys.retrieval.lists.name_neighbours import NameNeighboursConfig, fit_name_neighbours
-from recsys.retrieval.lists.neighbours import ListNeighboursConfig, fit_list_neighbours
+from recsys.retrieval.lists.neighbours import fit_list_neighbours
 from recsys.retrieval.markov import fit_markov
 from recsys.retrieval.neighbours import fit_neighbours
 from recsys.retrieval.popular import PopularConfig, fit_popular
@@ -30,13 +27,20 @@ from recsys.retrieval.source import StoredSource
 from recsys.retrieval.text import fit_text
 from recsys.training.item_text.recipe import train_item_text
 from recsys.training.lists import sources as list_sources
-from recsys.training.lists.common import ListRecipe
-from recsys.training.lists.encoders import playlist_recipe, set_recipe, train_playlist_seq2seq, train_set
+from recsys.training.lists.encoders import (
+    playlist_recipe,
+    refit_playlist_seq2seq,
+    refit_set,
+    set_recipe,
+    train_playlist_seq2seq,
+    train_set,
+)
 from recsys.training.lists.sources import ListInputs
 from recsys.training.loop import Epoch, LoopConfig
-from recsys.training.overrides import overridden
+from recsys.training.overrides import fitted_settings, overridden, stored_settings
 from recsys.training.personal import fit_personal
 from recsys.training.plan import Plan, Progress
+from recsys.training.recipe_types import HistoryInputs, Recipe, TwoStageFit
 from recsys.training.sequence import VALIDATION_CASES, SequenceRecipe, for_refit, train
 from recsys.training.tuning import Fit, FitInputs, Tuning, choose_settings, ndcg_at_10
 
@@ -45,42 +49,6 @@ FULL_SOFTMAX_ITEMS = 6000
 
 DECAY = MappingProxyType({"decay": 1.0})
 SCALE_AND_DECAY = MappingProxyType({"decay": 1.0, "scale": 1.0})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class HistoryInputs:
-    """What parts for items learn from: histories by fold, and the text vectors (items, text_dim) of the catalogue."""
-
-    folds: Split
-    text: NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TwoStageFit:
-    """One part fitted twice with the same settings: for `selection` without the validation events, for `refit` with them."""
-
-    selection: Part
-    refit: Part
-
-
-Trainer = Callable[[str, Any, Plan], Iterator[Progress | TwoStageFit | Part]]
-"""Trains the part of a name from inputs: yields progress, and last what it made."""
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """`learns_from` says from what `train` learns, and what it ends with:
-
-    * `histories`: `HistoryInputs`; a `TwoStageFit`.
-    * `list blend`: `ListInputs`, once to choose settings and once to fit with them; a `Part`. Not trained by its name.
-    * `playlists`: `recsys.training.lists.encoders.EncoderInputs`; a `Part`.
-    * `corpus`: `recsys.training.item_text.figures.CorpusInputs`; a `Part`.
-    """
-
-    learns_from: Literal["histories", "list blend", "playlists", "corpus"]
-    train: Trainer
-    settings: Callable[[str, Plan], ListRecipe] | None = None
-    """Of what learns from playlists: they are checked, and say whether the items' texts are read, before these are encoded."""
 
 
 def trainable() -> list[str]:
@@ -108,38 +76,64 @@ def tuned(fit: Fit, *, query_time: Mapping[str, float] = MappingProxyType({})) -
         final = fit(replace(selection, dataset=folds.refit), config).part(name)
         yield TwoStageFit(first, replace(final, figures=final.figures | {"validation_ndcg@10": figure}))
 
-    return Recipe("histories", train_source)
+    def refit_source(part: Part, inputs: FitInputs, _: Plan) -> Iterator[Part]:
+        yield fit(inputs, fitted_settings(part)).part(part.name)
+
+    return Recipe("histories", train_source, refit_source)
 
 
 def sequence(items: ItemKind) -> Recipe:
     """A sequence encoder over items by id, text or both: epochs are chosen on validation, and the refit runs as many."""
 
     def train_sequence(name: str, inputs: HistoryInputs, plan: Plan) -> Iterator[Progress | TwoStageFit]:
-        folds, context = inputs.folds, plan.context(name)
+        folds = inputs.folds
         recipe = sequence_recipe(name, items, plan, catalogue=folds.fit.items)
-        parts: list[Part] = []
-        for stage, data in (("fit", folds.fit), ("refit", folds.refit)):
-            for fact in train(
-                for_refit(recipe, epochs=int(parts[0].config["epochs"])) if parts else recipe,
-                fit=data,
-                validation=None if parts else folds.validation,
-                text=inputs.text,
-                context=context.at(stage),
-                include_seen=plan.include_seen,
-            ):
-                match fact:
-                    case Part():
-                        parts.append(fact)
-                    case Epoch():
-                        yield Progress(name, _describe(fact, stage, events=len(data.rows)))
-        selection, refit = parts
+        fitted = FitInputs(dataset=folds.fit, text=inputs.text, seed=plan.seed, include_seen=plan.include_seen)
+        selection = yield from _sequence_part(name, recipe, fitted, plan, stage="fit", validation=folds.validation)
+        refitted = replace(fitted, dataset=folds.refit)
+        refit = yield from _sequence_part(name, _repeated(selection), refitted, plan, stage="refit")
         cases = folds.validation.sample(VALIDATION_CASES, seed=plan.seed)
         source = restore_source(selection)
         figure = ndcg_at_10(source, cases, items=folds.fit.items, include_seen=plan.include_seen).mean()
-        refit = restore_source(refit).part(name)  # with the graph of a large catalogue, which takes long to build
-        yield TwoStageFit(selection, replace(refit, figures={"validation_ndcg@10": float(figure)}))
+        yield TwoStageFit(selection, replace(_indexed(refit), figures={"validation_ndcg@10": float(figure)}))
 
-    return Recipe("histories", train_sequence)
+    def refit_sequence(part: Part, inputs: FitInputs, plan: Plan) -> Iterator[Progress | Part]:
+        seeded = replace(plan, seed=int(part.config["seed"]))
+        yield _indexed((yield from _sequence_part(part.name, _repeated(part), inputs, seeded, stage="deploy")))
+
+    return Recipe("histories", train_sequence, refit_sequence)
+
+
+def _sequence_part(
+    name: str, recipe: SequenceRecipe, inputs: FitInputs, plan: Plan, *, stage: str, validation: EvalCases | None = None
+) -> Generator[Progress, None, Part]:
+    """Yields the epochs of one training, and returns its part."""
+    data, context = inputs.dataset, plan.context(name).at(stage)
+    for fact in train(
+        recipe,
+        fit=data,
+        validation=validation,
+        text=inputs.text,
+        context=context,
+        include_seen=inputs.include_seen,
+    ):
+        match fact:
+            case Part():
+                return fact
+            case Epoch():
+                yield Progress(name, _describe(fact, stage, events=len(data.rows)))
+    raise AssertionError("a training ends with its part")
+
+
+def _repeated(part: Part) -> SequenceRecipe:
+    """The recipe of `part`, ended after the epochs that were chosen for it."""
+    recipe = stored_settings(SequenceRecipe, part.config["recipe"], where=part.name)
+    return for_refit(recipe, epochs=int(part.config["epochs"]))
+
+
+def _indexed(part: Part) -> Part:
+    """The same with the graph of a large catalogue, which takes long to build."""
+    return restore_source(part).part(part.name)
 
 
 def sequence_recipe(name: str, items: ItemKind, plan: Plan, *, catalogue: int) -> SequenceRecipe:
@@ -164,16 +158,25 @@ def fitted_on_lists(fit: Callable[[ListInputs], StoredSource | ListEncoder]) -> 
     def train_part(name: str, inputs: ListInputs, _: Plan) -> Iterator[Part]:
         yield fit(inputs).part(name)
 
-    return Recipe("list blend", train_part)
+    def refit_part(part: Part, inputs: ListInputs, plan: Plan) -> Iterator[Part]:
+        return train_part(part.name, inputs, plan)
+
+    return Recipe("list blend", train_part, refit_part)
 
 
 def _train_list_neighbours(name: str, inputs: ListInputs, plan: Plan) -> Iterator[Progress | Part]:
-    if inputs.validation is None:
-        config = ListNeighboursConfig(**inputs.chosen["list-neighbours"])
-    else:
-        config = list_sources.choose_neighbours(inputs.lists, inputs.validation, seed=plan.seed)
-        yield Progress(name, f"chosen on {len(inputs.validation)} lists: {config}")
+    assert inputs.validation is not None
+    config = list_sources.choose_neighbours(inputs.lists, inputs.validation, seed=plan.seed)
+    yield Progress(name, f"chosen on {len(inputs.validation)} lists: {config}")
     yield fit_list_neighbours(inputs.lists.data, config).part(name)
+
+
+def _refit_list_neighbours(part: Part, inputs: ListInputs, _: Plan) -> Iterator[Part]:
+    yield fit_list_neighbours(inputs.lists.data, fitted_settings(part)).part(part.name)
+
+
+def _keep(part: Part, _: ListInputs, __: Plan) -> Iterator[Part]:
+    yield part
 
 
 def _train_name_blend(name: str, _: ListInputs, __: Plan) -> Iterator[Part]:
@@ -199,7 +202,7 @@ RECIPES: dict[str, Recipe] = {
     "list-popular": fitted_on_lists(
         lambda inputs: fit_popular(inputs.lists.data, PopularConfig(), kind="list-popular")
     ),
-    "list-neighbours": Recipe("list blend", _train_list_neighbours),
+    "list-neighbours": Recipe("list blend", _train_list_neighbours, _refit_list_neighbours),
     "list-markov": fitted_on_lists(list_sources.fit_list_markov),
     "list-beside": fitted_on_lists(list_sources.fit_list_beside),
     "list-item-neighbours": fitted_on_lists(list_sources.fit_list_item_neighbours),
@@ -209,12 +212,25 @@ RECIPES: dict[str, Recipe] = {
         lambda inputs: fit_name_neighbours(inputs.lists, NameNeighboursConfig(text_encoder=inputs.text_encoder))
     ),
     "list-spelt": fitted_on_lists(lambda inputs: fit_entity_names(inputs.lists, EntityNameConfig())),
-    "list-named": Recipe("list blend", _train_name_blend),
+    "list-named": Recipe("list blend", _train_name_blend, _keep),
     "list-mean": fitted_on_lists(list_sources.fit_list_mean),
     "list-weighted": fitted_on_lists(list_sources.fit_list_weighted),
-    "playlist-seq2seq": Recipe("playlists", train_playlist_seq2seq, settings=playlist_recipe),
-    "set": Recipe("playlists", train_set, settings=set_recipe),
+    "playlist-seq2seq": Recipe("playlists", train_playlist_seq2seq, refit_playlist_seq2seq, settings=playlist_recipe),
+    "set": Recipe("playlists", train_set, refit_set, settings=set_recipe),
 }
+
+
+def refit_part(part: Part, inputs: Any, plan: Plan) -> Generator[Progress, None, Part]:
+    """Yields progress, and returns the part fitted on `inputs` with its own settings."""
+    refit = RECIPES[part.kind].refit
+    assert refit is not None
+    for fact in refit(part, inputs, plan):
+        match fact:
+            case Part():
+                return fact
+            case Progress():
+                yield fact
+    raise AssertionError("a refit ends with its part")
 
 
 def cold_scores() -> dict[str, float]:

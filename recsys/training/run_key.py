@@ -2,12 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from recsys.data.dataset import Dataset, texts_hash
+from recsys.data.playlists import Playlists
 from recsys.training.plan import Plan
 
 WHAT = ("its settings", "its items, events or lists", "the texts or domains of items")
@@ -45,7 +46,16 @@ class RunKey:
             yield hashlib.sha256(json.dumps(part, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
-def run_key(model: str, plan: Plan, data: Dataset, *, reads_texts: bool) -> RunKey:
-    """The key of a run over `data`."""
+def run_key(
+    model: str,
+    plan: Plan,
+    data: Dataset,
+    *,
+    reads_texts: bool,
+    included: Sequence[str] = (),
+    lists: Playlists | None = None,
+) -> RunKey:
+    """The key of a run over `data`, and over the `lists` of a blend; `included` has the hashes of parts trained before."""
     texts = texts_hash(data.texts, data.domains) if reads_texts else None
-    return RunKey(model=model, settings=asdict(plan), events=data.events_hash, texts=texts)
+    stored = None if lists is None else (lists.data.events_hash, lists.names)
+    return RunKey(model=model, settings=(asdict(plan), included), events=(data.events_hash, stored), texts=texts)

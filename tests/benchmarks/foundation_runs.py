@@ -26,7 +26,7 @@ from recsys.store.sessions import upgrade
 from recsys.training.bundling import BLEND, Trained, train_bundle
 from recsys.training.inputs import TrainingInputs, load_inputs
 from recsys.training.plan import Plan
-from recsys.training.recipes import TwoStageFit
+from recsys.training.recipe_types import TwoStageFit
 from tests.benchmarks.harness import ARTIFACTS, ROOT, artifact, say
 
 PLAN = Plan(text_encoder="packaged", include_seen=False)

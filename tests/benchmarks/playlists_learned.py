@@ -125,12 +125,13 @@ def _with_both(data: Path) -> ListServingModel:
 def _sources_before_validation(data: Path) -> dict[str, Source]:
     """The served sources but for the learned encoders, fitted without the validation lists under the settings chosen on these."""
     plan = Plan(text_encoder=READER, include_seen=False, seed=SEED)
-    chosen = {part.kind: part.config for part in weighed(data).values()}
-    inputs = ListInputs(lists=split_playlists(playlists(data)).fit, seed=SEED, text_encoder=READER, chosen=chosen)
+    chosen = {part.kind: part for part in weighed(data).values()}
+    inputs = ListInputs(lists=split_playlists(playlists(data)).fit, seed=SEED, text_encoder=READER)
     sources, restored = dict[str, Source](), dict[str, Restored]()
     for kind in kinds(lambda can: can.answers == "lists" and can.default_blend and not can.encodes_lists):
-        name = kind.removeprefix("list-")
-        *_, part = RECIPES[kind].train(name, inputs, plan)
+        refit = RECIPES[kind].refit
+        assert refit is not None
+        *_, part = refit(chosen[kind], inputs, plan)
         assert isinstance(part, Part)
-        sources[name] = restored[kind] = restore_source(part, restored)
+        sources[kind.removeprefix("list-")] = restored[kind] = restore_source(part, restored)
     return sources

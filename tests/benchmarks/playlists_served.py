@@ -48,7 +48,7 @@ def _fill(data: Path, folder: Path, url: str) -> None:
         parts=weighed(data),
         default=f"{PREFIX}{CONTINUE}",
         item_ids=playlists.data.item_ids,
-        about={"seed": 0, "deploy": False, "text_encoder_hash": text_encoder(READER).hash},
+        about={"seed": 0, "text_encoder_hash": text_encoder(READER).hash},
         texts=tuple(text_hash(text) for text in playlists.data.texts),
     )
     uri = save_bundle(bundle, str(folder), name="bundle")

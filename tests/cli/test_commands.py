@@ -212,6 +212,24 @@ def test_bundles_are_listed_and_rolled_back(full: Shell, trained: Planted) -> No
     assert trained.bundle in full("bundles", "rollback")
 
 
+def test_a_deployed_bundle_shows_the_figures_of_its_evaluation_bundle(full: Shell) -> None:
+    out = full("train", "popular", "--out", "mine", "--activate")
+    uri = str(full.folder / "mine")
+    assert f"{uri} has learned all events; {uri}-evaluation measures it" in out
+    assert f"learned all events; measured by {uri}-evaluation" in full("bundles", "list")
+    full("evaluate", "--out", "report")
+    deployed, evaluation = (load_bundle(each).parts["popular"].figures for each in (uri, f"{uri}-evaluation"))
+    assert evaluation["test"]["ndcg@10"]["mean"] > 0
+    assert deployed == evaluation | {"measured_on": f"{uri}-evaluation"}
+
+
+def test_no_refit_trains_one_bundle(full: Shell) -> None:
+    full("train", "popular", "--out", "mine", "--no-refit", "--activate")
+    assert not Path(full.folder, "mine-evaluation").exists()
+    full("evaluate", "--out", "report")
+    assert "test" in load_bundle(str(full.folder / "mine")).parts["popular"].figures
+
+
 def test_a_bundle_that_cannot_answer_is_not_activated(full: Shell, trained: Planted) -> None:
     bundle = load_bundle(trained.bundle)
     scores = {"scores": np.full(len(bundle.item_ids), np.nan, dtype=np.float32)}
@@ -226,7 +244,7 @@ def test_a_bundle_has_one_name_however_it_is_written(full: Shell) -> None:
     full("train", "popular", "--out", "second")
     full("bundles", "activate", "second/")
     full("bundles", "activate", "./second")
-    assert full("bundles", "list").count("/second") == 1
+    assert full("bundles", "list").count("/second ") == 1
 
 
 def test_other_people_s_text_is_printed_as_it_is(full: Shell, trained: Planted) -> None:

@@ -16,7 +16,7 @@ def test_lists_of_the_store_keep_order_repeats_and_names(store: Store) -> None:
     store.put_playlist("first", None, ["b", "a"])
     store.put_playlist("third", "empty", [])
     store.delete_item("b")
-    lists = playlists(store, seed=0, withheld=False)
+    lists = playlists(store, seed=0)
     assert lists.data.item_ids == ("a", "c")
     assert lists.data.users == ("first", "second", "third")
     assert lists.names == (None, "Sunday", "empty")
@@ -45,7 +45,7 @@ def test_without_playlists_histories_are_the_lists(store: Store) -> None:
         playlists(store, seed=0)
     store.put_items([ItemDraft(item_id=item_id) for item_id in ("a", "b")])
     store.add_events([EventDraft(user_id="ann", item_id=item_id, position=n) for n, item_id in enumerate("aba")])
-    lists = playlists(store, seed=0, withheld=False)
+    lists = playlists(store, seed=0)
     assert lists.data.users == ("ann",)
     assert [rows.tolist() for rows in lists.rows()] == [[0, 1, 0]]
 

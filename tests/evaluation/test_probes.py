@@ -219,10 +219,10 @@ def test_lists_that_were_learned_or_chosen_on_are_not_tested_and_without_tests_t
         assert not list(probe_all({"mean": bag}, LISTS.only(LISTS.folds != missing), attribute="genre", seeds=(0,)))
 
 
-def stored(folder: Path, store: Store, *, deploy: bool = False, part: Part | None = None) -> str:
+def stored(folder: Path, store: Store, *, part: Part | None = None) -> str:
     part = part or trained("playlist-seq2seq", epochs=1).part("lists/playlist-seq2seq")
     ids = playlists(store, seed=0).data.item_ids
-    about = {"seed": 0, "deploy": deploy}
+    about = {"seed": 0}
     return save_bundle(
         Bundle(parts={part.name: part}, default=part.name, item_ids=ids, about=about), str(folder), name="b"
     )
@@ -242,8 +242,6 @@ def test_a_bundle_is_probed_together_with_means_of_its_own_vectors(store: Store,
 def test_a_bundle_that_cannot_be_probed_is_refused_with_the_reason(store: Store, tmp_path: Path) -> None:
     with pytest.raises(NotReady, match="no active bundle: run `recsys train playlist-seq2seq`"):
         next(probe_bundle(store, uri=None))
-    with pytest.raises(BundleError, match="has learned every list"):
-        next(probe_bundle(store, uri=stored(tmp_path, store, deploy=True)))
     with pytest.raises(InvalidRequest, match="no item has an attribute 'colour'"):
         next(probe_bundle(store, uri=stored(tmp_path / "b2", store), category="colour"))
     upgrade(url := f"sqlite:///{tmp_path}/few.db")

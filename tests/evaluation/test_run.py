@@ -89,12 +89,18 @@ def test_texts_that_changed_after_training_are_refused(trained: Planted, tmp_pat
     store.close()
 
 
-def test_a_bundle_that_has_learned_everything_is_refused(trained: Planted, tmp_path: Path) -> None:
+def test_a_bundle_that_has_learned_everything_is_measured_by_its_evaluation_bundle(
+    trained: Planted, tmp_path: Path, found: Report
+) -> None:
     bundle = load_bundle(trained.bundle)
-    uri = save_bundle(replace(bundle, about=bundle.about | {"deploy": True}), str(tmp_path))
+    popular = replace(bundle, parts={"popular": bundle.parts["popular"]}, default="popular")
+    uri = save_bundle(replace(popular, about=bundle.about | {"evaluation_bundle": trained.bundle}), str(tmp_path))
     store = Store.open(trained.url)
-    with pytest.raises(BundleError, match="learned every event"):
-        list(evaluate(store, uri=uri))
+    report = list(evaluate(store, uri=uri))[-1]
+    assert report == found
+    gone = replace(popular, about=bundle.about | {"evaluation_bundle": str(tmp_path / "gone")})
+    with pytest.raises(BundleError, match="is measured by its evaluation bundle: no bundle at"):
+        list(evaluate(store, uri=save_bundle(gone, str(tmp_path))))
     store.close()
 
 

@@ -11,7 +11,8 @@ from recsys.retrieval.fusion import Fusion, FusionSource
 from recsys.retrieval.registry import TYPES, kinds, restore_source
 from recsys.retrieval.source import StoredSource
 from recsys.training.plan import Plan
-from recsys.training.recipes import RECIPES, HistoryInputs, TwoStageFit
+from recsys.training.recipe_types import HistoryInputs, TwoStageFit
+from recsys.training.recipes import RECIPES
 from tests.retrieval.worlds import World
 
 SEQUENCE = {

@@ -53,7 +53,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 def bundle_of(name: str, folder: Path, *, kind: str = "id") -> str:
     encoder = trained(name, kind=kind, epochs=2)
     part = encoder.part(f"lists/{name}")
-    about = {"deploy": False, "seed": 0, "text_encoder": "hashed"}
+    about = {"seed": 0, "text_encoder": "hashed"}
     bundle = Bundle(parts={part.name: part}, default=part.name, item_ids=dataset().item_ids, about=about)
     return save_bundle(bundle, str(folder), name=f"{name}-alone")
 

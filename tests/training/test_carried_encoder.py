@@ -22,7 +22,7 @@ from tests.worlds import PLAN, Planted
 @pytest.fixture
 def encoder(tmp_path: Path) -> str:
     """The URI of a bundle with a text encoder alone."""
-    bundle = Bundle(parts={"item-text": random_part()}, default="item-text", item_ids=(), about={"deploy": False})
+    bundle = Bundle(parts={"item-text": random_part()}, default="item-text", item_ids=(), about={})
     return save_bundle(bundle, str(tmp_path), name="encoder")
 
 
@@ -76,7 +76,7 @@ def test_the_encoder_inside_is_measured_over_the_items(trained: Planted, tmp_pat
 
 
 def test_a_text_encoder_alone_is_not_evaluated_on_events(trained: Planted, tmp_path: Path, encoder: str) -> None:
-    alone = replace(load_bundle(encoder), about={"deploy": False, "data": {"items": 40, "pairs": 100}})
+    alone = replace(load_bundle(encoder), about={"data": {"items": 40, "pairs": 100}})
     uri = save_bundle(alone, str(tmp_path), name="alone")
     store = Store.open(trained.url)
     with pytest.raises(BundleError, match="alone holds a text encoder alone, and its training has measured it"):

@@ -7,7 +7,7 @@ from types import MappingProxyType
 import numpy as np
 
 from recsys.bundle import Part
-from recsys.data.playlists import Playlists, deployable, split_playlists
+from recsys.data.playlists import Playlists, split_playlists
 from recsys.metrics.ranking import Interval
 from recsys.retrieval.lists.encoder import PREFIX
 from recsys.retrieval.lists.scoring_only import ScoringOnlySource
@@ -18,7 +18,7 @@ from recsys.training.lists.ablation import marginal_gain
 from recsys.training.lists.fusion import fit_continuation
 from recsys.training.lists.sources import ListInputs
 from recsys.training.plan import Plan, Progress
-from recsys.training.recipes import RECIPES
+from recsys.training.recipes import RECIPES, refit_part
 
 
 def train_list_parts(
@@ -27,10 +27,9 @@ def train_list_parts(
     """Yields progress, and last the parts by name: chosen on the validation lists, fitted again with them.
 
     All learned `encoders` compare lists. An encoder also helps to continue them if the interval of what it adds to R-precision
-    on the validation lists is above 0, else it is left out of the fusion. With `plan.deploy` nothing is withheld at the end:
-    settings are chosen on the lists that would have been the test, and then these are learned, too.
+    on the validation lists is above 0, else it is left out of the fusion.
     """
-    folds = split_playlists(deployable(lists) if plan.deploy else lists)
+    folds = split_playlists(lists)
     inputs = ListInputs(
         lists=folds.fit,
         validation=folds.validation,
@@ -49,8 +48,7 @@ def train_list_parts(
     }
     fusion = replace(fusion, about=fusion.about | {"left_out": left_out})
     del sources
-    chosen = {part.kind: part.config for part in selection.values()}
-    refit = yield from _fit_parts(replace(inputs, lists=folds.refit, validation=None, chosen=chosen), plan)
+    refit = yield from _refit_parts(selection, replace(inputs, lists=folds.refit, validation=None), plan)
     name = f"{PREFIX}{CONTINUE}"
     yield {**encoders, name: fusion.part(name), **refit}
 
@@ -66,8 +64,16 @@ def _fit_parts(inputs: ListInputs, plan: Plan) -> Generator[Progress, None, dict
                     yield fact
                 case Part():
                     parts[name] = fact
-        if inputs.validation is None:
-            yield Progress(name, f"fitted on {len(inputs.lists):,} lists")
+    return parts
+
+
+def _refit_parts(
+    selection: Mapping[str, Part], inputs: ListInputs, plan: Plan
+) -> Generator[Progress, None, dict[str, Part]]:
+    parts = {}
+    for name, part in selection.items():
+        parts[name] = yield from refit_part(part, inputs, plan)
+        yield Progress(name, f"fitted on {len(inputs.lists):,} lists")
     return parts
 
 

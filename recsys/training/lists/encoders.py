@@ -1,6 +1,6 @@
 """The recipes of the list encoders: settings, training, figures on validation lists."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -15,11 +15,12 @@ from recsys.bundle import Part
 from recsys.data.dataset import Dataset
 from recsys.data.playlists import Playlists, PlaylistSplit, split_playlists
 from recsys.errors import InvalidRequest
+from recsys.retrieval.lists.encoder import PREFIX
 from recsys.training.lists.common import ListRecipe
 from recsys.training.lists.seq2seq import PlaylistRecipe, train_playlists
 from recsys.training.lists.set_encoder import SetRecipe, train_sets
 from recsys.training.loop import Epoch
-from recsys.training.overrides import overridden
+from recsys.training.overrides import overridden, stored_settings
 from recsys.training.plan import Plan, Progress
 
 POOLINGS: dict[str, SetPooling] = {
@@ -87,8 +88,7 @@ def set_recipe(name: str, plan: Plan) -> SetRecipe:
 
 
 def train_playlist_seq2seq(name: str, inputs: EncoderInputs, plan: Plan) -> Iterator[Progress | Part]:
-    """Yields progress, and last the part. Epochs are chosen on the validation lists; with `plan.deploy`, where every list is to
-    fit on, all are run.
+    """Yields progress, and last the part. Epochs are chosen on the validation lists.
 
     Raises:
         InvalidRequest: a setting that does not exist.
@@ -102,7 +102,13 @@ def train_playlist_seq2seq(name: str, inputs: EncoderInputs, plan: Plan) -> Iter
         text=inputs.text,
         context=plan.context(name),
     )
-    yield from _progress(name, facts, folds, recipe)
+    yield from _progress(name, facts, folds.fit.data, recipe)
+
+
+def refit_playlist_seq2seq(part: Part, inputs: EncoderInputs, plan: Plan) -> Iterator[Progress | Part]:
+    """Yields progress, and last the part trained on all lists, for as many epochs as `part` was."""
+    recipe = stored_settings(PlaylistRecipe, part.config["recipe"], where=part.name)
+    yield from _refit(part, inputs, plan, recipe, train_playlists)
 
 
 def train_set(name: str, inputs: EncoderInputs, plan: Plan) -> Iterator[Progress | Part]:
@@ -115,7 +121,26 @@ def train_set(name: str, inputs: EncoderInputs, plan: Plan) -> Iterator[Progress
         text=inputs.text,
         context=plan.context(name),
     )
-    yield from _progress(name, facts, folds, recipe)
+    yield from _progress(name, facts, folds.fit.data, recipe)
+
+
+def refit_set(part: Part, inputs: EncoderInputs, plan: Plan) -> Iterator[Progress | Part]:
+    """As `refit_playlist_seq2seq`, for the encoder of sets."""
+    yield from _refit(
+        part, inputs, plan, stored_settings(SetRecipe, part.config["recipe"], where=part.name), train_sets
+    )
+
+
+def _refit(
+    part: Part, inputs: EncoderInputs, plan: Plan, recipe: AnyListRecipe, train: Callable[..., Iterator[Epoch | Part]]
+) -> Iterator[Progress | Part]:
+    recipe = replace(recipe, loop=replace(recipe.loop, stop=int(part.config["epochs"])))
+    context = replace(plan, seed=int(part.config["seed"])).context(part.name.removeprefix(PREFIX)).at("deploy")
+    data = inputs.lists.data
+    facts = train(
+        recipe, fit=data, validation=None, text=None if recipe.items == "id" else inputs.text, context=context
+    )
+    yield from _progress(part.name, facts, data, recipe)
 
 
 def _overridden(recipe: AnyListRecipe, table: dict[str, Any], name: str, plan: Plan) -> AnyListRecipe:
@@ -129,16 +154,14 @@ def _validation(folds: PlaylistSplit) -> Dataset | None:
     return folds.validation.data if len(folds.validation) else None
 
 
-def _progress(
-    name: str, facts: Iterator[Epoch | Part], folds: PlaylistSplit, recipe: ListRecipe
-) -> Iterator[Progress | Part]:
+def _progress(name: str, facts: Iterator[Epoch | Part], fit: Dataset, recipe: ListRecipe) -> Iterator[Progress | Part]:
     """The epochs of a training as progress, and its part."""
     for fact in facts:
         match fact:
             case Epoch():
-                yield Progress(name, _describe(fact, events=len(folds.fit.data.rows)))
+                yield Progress(name, _describe(fact, events=len(fit.rows)))
             case Part():
-                counts = folds.fit.data.counts()
+                counts = fit.counts()
                 rare = int(((counts > 0) & (counts < recipe.min_count)).sum())
                 frequent = f"{fact.config['items']:,} items have an id of their own"
                 yield Progress(name, f"{frequent}; {rare:,} stand in fewer than {recipe.min_count} places")

@@ -1,9 +1,7 @@
 """How the parts that are fitted on lists alone are fitted: sources that continue lists, and encoders by means."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +34,7 @@ GRID_CASES = 150
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ListInputs:
-    """`lists` to fit on; settings are chosen on `validation`, or are those `chosen` before, by kind of part.
+    """`lists` to fit on; settings are chosen on `validation`, None for a refit.
 
     `text_encoder` names the encoder of the lists' names; empty for none.
     """
@@ -45,7 +43,6 @@ class ListInputs:
     seed: int
     text_encoder: str = ""
     validation: Playlists | None = None
-    chosen: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @cached_property
     def item_vectors(self) -> NDArray[np.float32]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from api.app import create_app
 from recsys.bundle import Bundle, Part
-from recsys.bundle_io import load_bundle, save_bundle
+from recsys.bundle_io import load_evaluation_bundle, save_bundle
 from recsys.data.dataset import Dataset
 from recsys.data.playlists import Playlists, split_playlists, with_folds
 from recsys.encoders.hashed import HashedNgrams
@@ -132,7 +132,7 @@ def test_an_encoder_that_helps_is_blended_and_one_that_talks_at_random_is_off_an
     assert fact.startswith("with minus without, R-precision: ")
     assert fact.endswith(": kept" if helps else ": left out")
     assert isinstance(parts, dict)
-    about = {"deploy": False, "seed": 0, "text_encoder": "hashed"}
+    about = {"seed": 0, "text_encoder": "hashed"}
     bundle = Bundle(parts=parts, default="lists/continue", item_ids=lists.data.item_ids, about=about)
     uri = save_bundle(bundle, str(tmp_path), name="weighed")
     upgrade(f"sqlite:///{tmp_path}/recsys.db")
@@ -172,16 +172,15 @@ def test_where_too_few_lists_are_withheld_that_is_said() -> None:
     assert fact.endswith("lists are too few to tell: left out")
 
 
-@pytest.mark.slow
-def test_a_deployed_continuation_learns_every_list_and_is_still_weighed() -> None:
-    *_, parts = train_list_parts(LISTS, Plan(text_encoder="hashed", include_seen=False, deploy=True))
-    *_, evaluated = train_list_parts(LISTS, Plan(text_encoder="hashed", include_seen=False))
-    assert isinstance(parts, dict)
-    assert isinstance(evaluated, dict)
-    counted = [int(np.expm1(each["lists/popular"].arrays["scores"]).sum().round()) for each in (parts, evaluated)]
-    assert counted == [len(LISTS.data.rows), len(FOLDS.refit.data.rows)]
-    weights = parts["lists/continue"].arrays["weights"]
-    assert not np.allclose(weights[0, 2], weights[0, 2, 0])
+def test_one_source_gets_all_weight_where_its_r_precision_is_higher() -> None:
+    x = np.zeros((4, 6), dtype=np.float32)
+    x[:, 0], x[:, 1] = [3, 2, 1, 0], [0, 3, 2, 1]
+    case = FusionExample(x, np.array([1, 0, 0, 0], dtype=np.float32), 1)
+    assert case.r_precision(np.array([1, 0, 0, 0, 0, 0], dtype=np.float32)) == 1
+    assert case.r_precision(np.array([0, 1, 0, 0, 0, 0], dtype=np.float32)) == 0
+    weights = fit_weights([case] * 3, sources=2)
+    assert case.r_precision(weights) == 1
+    np.testing.assert_array_equal(fit_weights([], sources=2), [1, 1, 0, 0, 0, 0])
 
 
 @pytest.fixture(scope="module")
@@ -222,7 +221,6 @@ def test_what_an_encoder_adds_is_published_and_it_stays_off_where_that_is_not_ab
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"deploy": True}, "has learned every list"),
         ({"seed": 7}, "withheld the lists of seed 7, not 0"),
         ({"data": {"hash": "other"}}, "trained on other lists or items"),
     ],
@@ -230,7 +228,7 @@ def test_what_an_encoder_adds_is_published_and_it_stays_off_where_that_is_not_ab
 def test_an_encoder_that_may_have_learned_what_it_is_weighed_on_is_refused(
     trained: Planted, encoder: str, tmp_path: Path, change: dict[str, object], message: str
 ) -> None:
-    bundle = load_bundle(encoder)
+    bundle = load_evaluation_bundle(encoder)
     uri = save_bundle(replace(bundle, about=bundle.about | change), str(tmp_path), name="changed")
     store = Store.open(trained.copy(tmp_path).url)
     with pytest.raises(BundleError, match=message):
