@@ -79,7 +79,7 @@ def counters(history: History, *, open_events: int) -> Counters:
         "days": (history.at[-1] - history.at) / DAY,  # NaN where a time is not known
     }
     times = np.bincount(item)
-    columns: list[NDArray[np.float64]] = [np.log(times)]
+    columns: list[NDArray[Any]] = [np.log(times)]
     for clock, constants in CONSTANTS.items():
         fallen = np.exp(-ages[clock][:, None] / np.array(constants))
         weighted = np.nan_to_num(history.weights[:, None] * fallen)
@@ -164,7 +164,11 @@ class PersonalSource(StoredSource):
         return np.column_stack([counted.features, *of_item]).astype(np.float32)
 
     def part(self, name: str) -> Part:
-        arrays = {"coefficients": self.weights, "popularity": self.popularity, "repeat_rate": self.repeat_rate}
+        arrays: dict[str, NDArray[Any]] = {
+            "coefficients": self.weights,
+            "popularity": self.popularity,
+            "repeat_rate": self.repeat_rate,
+        }
         figures = {"weights": dict(zip(FEATURES, self.weights.round(4).tolist(), strict=True))}
         return Part(name=name, kind=self.kind, config=self.config, arrays=arrays, figures=figures)
 

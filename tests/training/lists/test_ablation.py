@@ -172,17 +172,6 @@ def test_where_too_few_lists_are_withheld_that_is_said() -> None:
     assert fact.endswith("lists are too few to tell: left out")
 
 
-def test_one_source_gets_all_weight_where_its_r_precision_is_higher() -> None:
-    x = np.zeros((4, 6), dtype=np.float32)
-    x[:, 0], x[:, 1] = [3, 2, 1, 0], [0, 3, 2, 1]
-    case = FusionExample(x, np.array([1, 0, 0, 0], dtype=np.float32), 1)
-    assert case.r_precision(np.array([1, 0, 0, 0, 0, 0], dtype=np.float32)) == 1
-    assert case.r_precision(np.array([0, 1, 0, 0, 0, 0], dtype=np.float32)) == 0
-    weights = fit_weights([case] * 3, sources=2)
-    assert case.r_precision(weights) == 1
-    np.testing.assert_array_equal(fit_weights([], sources=2), [1, 1, 0, 0, 0, 0])
-
-
 @pytest.fixture(scope="module")
 def encoder(trained: Planted, tmp_path_factory: pytest.TempPathFactory) -> str:
     """URI of a small list encoder over the planted store."""
