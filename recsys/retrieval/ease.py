@@ -30,9 +30,10 @@ class EaseConfig:
     keep: int = 200
     decay: float = 0.9
     window: int = 100
+    against: float = 0.0
 
     def __post_init__(self) -> None:
-        check_ranges(self, ridge=(0, inf), keep=(1, inf), window=(1, inf), decay=(0, 1))
+        check_ranges(self, ridge=(0, inf), keep=(1, inf), window=(1, inf), decay=(0, 1), against=(0, 100))
 
 
 def search_space(catalogue: Catalogue) -> list[EaseConfig]:
@@ -68,6 +69,7 @@ def fit_ease(dataset: Dataset, config: EaseConfig, *, kind: str = "ease") -> Ite
         known=dataset.counts() > 0,
         decay=config.decay,
         window=config.window,
+        against=config.against,
         config={"ease": asdict(config)},
         figures={"weight_lost": lost},
     )

@@ -39,7 +39,8 @@ class _Scores:
 
 
 class ItemItemSource(StoredSource):
-    """Scores `w @ matrix`, with w the history's weights times `decay ** age` over its last `window` events (age 0: the last).
+    """Scores `w @ matrix`, with w the history's weights times `decay ** age` over its last `window` events (age 0: the last), and
+    -`against` for each item that the user rejected.
 
     `matrix` (items, items) is what row i's item says about column j's. `known` marks the items that were trained on; the
     others are passed over in a history as if they were not there.
@@ -54,9 +55,11 @@ class ItemItemSource(StoredSource):
         decay: float,
         window: int,
         config: dict[str, Any],
+        against: float = 0.0,
         figures: dict[str, Any] | None = None,
     ) -> None:
         self.kind, self.matrix, self.known, self.decay, self.window = kind, matrix, known, decay, window
+        self.against = against
         self.config, self.figures = config, figures or {}
         self._last = _Scores((), np.empty(0, dtype=np.bool_), sp.csr_matrix((0, 0)))
 
@@ -66,6 +69,7 @@ class ItemItemSource(StoredSource):
             kind=self.kind,
             known=self.known,
             decay=settings["decay"],
+            against=settings.get("against", self.against),
             window=self.window,
             config=self.config,
             figures=self.figures,
@@ -114,25 +118,31 @@ class ItemItemSource(StoredSource):
         histories, last = tuple(query.history for query in queries), self._last
         if histories != last.histories:
             weights = self._weights(queries)
-            last = _Scores(histories, np.diff(weights.indptr) > 0, sp.csr_matrix(weights @ self.matrix))
+            has_known_item = np.array(
+                [bool(self._is_known(history.rows).any()) for history in histories], dtype=np.bool_
+            )
+            last = _Scores(histories, has_known_item, sp.csr_matrix(weights @ self.matrix))
             self._last = last
         return last
 
     def _weights(self, queries: Sequence[Query]) -> sp.csr_matrix:
-        """(queries, items): the weight of each event among the last `window` known ones of the history."""
-        histories = [self._usable(query.history) for query in queries]
-        lengths = [len(history) for history in histories]
-        columns = np.concatenate([*(history.rows for history in histories), NO_ROWS])
-        signals = np.concatenate([*(history.weights for history in histories), np.empty(0)])
-        ages = np.concatenate([*(np.arange(length)[::-1] for length in lengths), NO_ROWS])
-        starts = np.concatenate([[0], np.cumsum(lengths)])
-        weights = (signals * self.decay**ages).astype(np.float32)
-        return sp.csr_matrix((weights, columns, starts), shape=(len(queries), self.matrix.shape[0]))
+        """(queries, items): weights of the last `window` known events of each history, and of what was rejected."""
+        columns, weights = [NO_ROWS], [np.empty(0)]
+        for history in (query.history for query in queries):
+            usable = history.select(np.flatnonzero(self._is_known(history.rows))[-self.window :])
+            rejected = history.rejected[self._is_known(history.rejected)] if self.against else NO_ROWS
+            columns.append(np.concatenate([usable.rows, rejected]))
+            recency = usable.weights * self.decay ** np.arange(len(usable))[::-1]
+            weights.append(np.concatenate([recency, np.full(len(rejected), -self.against)]))
+        starts = np.cumsum([len(rows) for rows in columns])
+        values = np.concatenate(weights).astype(np.float32)
+        return sp.csr_matrix((values, np.concatenate(columns), starts), shape=(len(queries), self.matrix.shape[0]))
 
-    def _usable(self, history: History) -> History:
-        inside = history.rows < len(self.known)
-        inside[inside] = self.known[history.rows[inside]]
-        return history.select(np.flatnonzero(inside)[-self.window :])
+    def _is_known(self, rows: Rows) -> NDArray[np.bool_]:
+        """Which of `rows` were trained on."""
+        inside = rows < len(self.known)
+        inside[inside] = self.known[rows[inside]]
+        return inside
 
     def part(self, name: str) -> Part:
         arrays = {
@@ -141,7 +151,7 @@ class ItemItemSource(StoredSource):
             "indptr": self.matrix.indptr.astype(np.int64),
             "known": self.known,
         }
-        config = {"decay": self.decay, "window": self.window, "fit": self.config}
+        config = {"decay": self.decay, "window": self.window, "against": self.against, "fit": self.config}
         return Part(name=name, kind=self.kind, config=config, arrays=arrays, figures=self.figures)
 
     @classmethod
@@ -156,6 +166,7 @@ class ItemItemSource(StoredSource):
             known=a["known"],
             decay=c["decay"],
             window=c["window"],
+            against=c.get("against", 0.0),
             config=c["fit"],
             figures=part.figures,
         )

@@ -26,9 +26,12 @@ class MarkovConfig:
     decay: float = 0.6
     window: int = 10
     both: bool = False
+    against: float = 0.0
 
     def __post_init__(self) -> None:
-        check_ranges(self, reach=(1, inf), shrink=(0, inf), window=(1, inf), decay=(0, 1), popularity=(0, inf))
+        check_ranges(
+            self, reach=(1, inf), shrink=(0, inf), window=(1, inf), decay=(0, 1), against=(0, 100), popularity=(0, inf)
+        )
 
 
 def search_space(_: Catalogue) -> list[MarkovConfig]:
@@ -67,5 +70,6 @@ def fit_markov(
         known=counts > 0,
         decay=config.decay,
         window=config.window,
+        against=config.against,
         config={"markov": asdict(config)},
     )

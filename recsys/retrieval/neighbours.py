@@ -24,9 +24,10 @@ class NeighboursConfig:
     shrink: float = 10.0
     decay: float = 0.9
     window: int = 100
+    against: float = 0.0
 
     def __post_init__(self) -> None:
-        check_ranges(self, keep=(1, inf), shrink=(0, inf), window=(1, inf), decay=(0, 1))
+        check_ranges(self, keep=(1, inf), shrink=(0, inf), window=(1, inf), decay=(0, 1), against=(0, 100))
 
 
 def interactions(dataset: Dataset) -> sp.csr_matrix:
@@ -61,6 +62,7 @@ def fit_neighbours(dataset: Dataset, config: NeighboursConfig, *, kind: str = "i
         known=counts > 0,
         decay=config.decay,
         window=config.window,
+        against=config.against,
         config={"neighbours": asdict(config)},
     )
 

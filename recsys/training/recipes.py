@@ -48,6 +48,7 @@ FULL_SOFTMAX_ITEMS = 6000
 """Up to this many items the loss runs over all of them."""
 
 DECAY = MappingProxyType({"decay": 1.0})
+DECAY_AND_AGAINST = MappingProxyType({"decay": 1.0, "against": 0.0})
 SCALE_AND_DECAY = MappingProxyType({"decay": 1.0, "scale": 1.0})
 
 
@@ -187,10 +188,13 @@ RECIPES: dict[str, Recipe] = {
     "popular": tuned(lambda inputs, config: fit_popular(inputs.dataset, config)),
     "recent": tuned(lambda inputs, config: fit_popular(inputs.dataset, config, kind="recent")),
     "markov": tuned(
-        lambda inputs, config: fit_markov(inputs.dataset, config, repeats=inputs.include_seen), query_time=DECAY
+        lambda inputs, config: fit_markov(inputs.dataset, config, repeats=inputs.include_seen),
+        query_time=DECAY_AND_AGAINST,
     ),
-    "item-neighbours": tuned(lambda inputs, config: fit_neighbours(inputs.dataset, config), query_time=DECAY),
-    "ease": tuned(lambda inputs, config: fit_ease(inputs.dataset, config), query_time=DECAY),
+    "item-neighbours": tuned(
+        lambda inputs, config: fit_neighbours(inputs.dataset, config), query_time=DECAY_AND_AGAINST
+    ),
+    "ease": tuned(lambda inputs, config: fit_ease(inputs.dataset, config), query_time=DECAY_AND_AGAINST),
     "personal": tuned(lambda inputs, config: fit_personal(inputs.dataset, config, seed=inputs.seed)),
     "als": tuned(lambda inputs, config: fit_als(inputs.dataset, config, seed=inputs.seed), query_time=DECAY),
     "bpr": tuned(lambda inputs, config: fit_bpr(inputs.dataset, config, seed=inputs.seed), query_time=SCALE_AND_DECAY),

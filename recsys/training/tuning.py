@@ -18,6 +18,8 @@ from recsys.training.overrides import overridden
 MAX_CASES = 2000
 """Validation cases that settings are chosen on."""
 CASES_PER_BLOCK = 256
+AGAINST = (0.1, 0.3, 1.0)
+"""How much a rejected item counts, tried on the best of the other settings where users rejected any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -68,14 +70,20 @@ def choose_settings(
     Raises:
         InvalidRequest: an override that the source does not know.
     """
-    configs = list(dict.fromkeys(overridden(config, overrides, where=name) for config in search_space))
     cases = validation.sample(MAX_CASES, seed=inputs.seed)
-    figures = {
-        config: ndcg_at_10(source, cases, items=inputs.dataset.items, include_seen=include_seen).mean()
-        for config, source in tuning.sources(configs, inputs)
-    }
-    best = max(figures, key=lambda config: figures[config])
-    return best, float(figures[best])
+    figures = dict[Any, float]()
+
+    def best(configs: Sequence[Any]) -> Any:
+        configs = list(dict.fromkeys(overridden(config, overrides, where=name) for config in configs))
+        for config, source in tuning.sources([config for config in configs if config not in figures], inputs):
+            ranked = ndcg_at_10(source, cases, items=inputs.dataset.items, include_seen=include_seen)
+            figures[config] = float(ranked.mean())
+        return max(figures, key=lambda config: figures[config])
+
+    chosen = best(search_space)
+    if "against" in tuning.query_time and any(len(history.rejected) for history in cases.histories):
+        chosen = best([replace(chosen, against=against) for against in AGAINST])
+    return chosen, figures[chosen]
 
 
 def ndcg_at_10(source: Source, cases: EvalCases, *, items: int, include_seen: bool) -> NDArray[np.float64]:

@@ -1,6 +1,7 @@
 """Markov chains, item neighbours and EASE against loops that are too simple to be wrong in the same way."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import sqrt
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from recsys.data.dataset import Dataset
+from recsys.data.history import NO_ROWS, History
 from recsys.errors import TrainingError
 from recsys.retrieval import ease, neighbours
 from recsys.retrieval.ease import EaseConfig, fit_ease
@@ -194,3 +196,18 @@ def test_candidates_and_their_scores_cost_one_product(monkeypatch: pytest.Monkey
     monkeypatch.setattr(source, "_weights", counted)
     source.score(questions, source.search(questions, k=5).rows)
     assert weighed == [1]
+
+
+def test_what_was_rejected_counts_against_what_goes_with_it() -> None:
+    data = drawn(np.random.default_rng(3))
+    source = fit_markov(data, MarkovConfig(), repeats=True)
+    rows = np.arange(data.items)[None]
+    history = replace(History.undated(np.array([1, 2])), rejected=np.array([3, 10_000]))
+    plain = Query(replace(history, rejected=NO_ROWS), np.ones(data.items, dtype=np.bool_))
+    query = replace(plain, history=history)
+    np.testing.assert_array_equal(source.score([query], rows), source.score([plain], rows))
+    against = source.with_query_time(decay=0.6, against=0.5)
+    expected = source.with_query_time(decay=0.6).score([plain], rows) - 0.5 * source.matrix[[3]].toarray()
+    np.testing.assert_allclose(against.score([query], rows), expected, rtol=1e-5, atol=1e-7)
+    only_rejected = replace(query, history=replace(History.undated(NO_ROWS), rejected=np.array([3])))
+    assert np.isnan(against.score([only_rejected], rows)).all()
