@@ -1,5 +1,7 @@
 """The state of the service: its bundle and parts, its health and readiness, its counters."""
 
+from typing import Any
+
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
@@ -24,12 +26,16 @@ async def health() -> Health:
 
 @router.get("/readyz", response_model=Ready, responses=error_responses(503))
 async def ready(request: Request, recommender: RecommenderDep) -> Ready | Response:
-    """200 when recommendations come from a trained bundle, with what does not count yet; else 503 with the reasons."""
-    readiness = recommender.readiness()
-    reasons = list(readiness.reasons)
-    if readiness.ready:
-        return Ready(ready=True, reasons=reasons)
-    return problem(request.state.request_id, 503, "; ".join(reasons), reasons=reasons)
+    """200 when recommendations come from a trained bundle, with what does not count yet; else 503 with the reasons.
+
+    `bundle` answers. Where it is not `active_bundle`, the one activated last, the reasons say why not.
+    """
+    now = recommender.readiness()
+    body = Ready(ready=now.ready, reasons=list(now.reasons), bundle=now.bundle, active_bundle=now.active_bundle)
+    if now.ready:
+        return body
+    more: dict[str, Any] = body.model_dump(exclude={"ready"})
+    return problem(request.state.request_id, 503, "; ".join(now.reasons), **more)
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})

@@ -160,3 +160,5 @@ class Health(BaseModel):
 class Ready(BaseModel):
     ready: bool
     reasons: list[str]
+    bundle: str | None
+    active_bundle: str | None

@@ -37,7 +37,7 @@ def activate(uri: Annotated[str, typer.Argument(help="As `recsys bundles list` s
     with open_store(Settings()) as store:
         store.add_bundle(uri, read_manifest(uri))
         store.activate_bundle(uri)
-    console.print(f"active: {uri}; a running server takes it up when it is restarted", soft_wrap=True)
+    console.print(f"active: {uri}; running servers take it up within seconds", soft_wrap=True)
 
 
 @bundles.command("rollback")
@@ -45,4 +45,4 @@ def rollback() -> None:
     """Serve the bundle that was active before this one. Again goes back one more; `bundles activate` goes forward."""
     with open_store(Settings()) as store:
         record = store.rollback_bundle()
-    console.print(f"active: {record.uri}; a running server takes it up when it is restarted", soft_wrap=True)
+    console.print(f"active: {record.uri}; running servers take it up within seconds", soft_wrap=True)

@@ -44,6 +44,8 @@ def run_server(settings: Settings, *, bundle: str | None = None, listener: socke
     listener = listener or listen(settings)
     with ExitStack() as signals, open_recommender(settings, bundle=bundle) as (recommender, _):
         recommender.warm_up()
+        if bundle is None:
+            recommender.follow_activations()
         for reason in recommender.readiness().reasons:
             console.print(reason, style="yellow", soft_wrap=True)
         host, port = listener.getsockname()[:2]

@@ -67,7 +67,7 @@ def train(
         )
         if activate if activate is not None else model == "blend":
             store.activate_bundle(saved.uri)
-            console.print("it is the active bundle now; a running server takes it up when it is restarted")
+            console.print("it is the active bundle now; running servers take it up within seconds")
         else:
             console.print(f"staged: `recsys bundles activate {saved.uri}` serves it", soft_wrap=True)
 

@@ -97,11 +97,11 @@ class Recommender:
 
     def stored_history(self, user_id: str) -> History:
         """The last events of a stored user, oldest first; empty for an unknown one."""
-        return self._live.histories.load(user_id)
+        return self._live.snapshot.histories.load(user_id)
 
     def stored_histories(self, user_ids: Sequence[str]) -> list[History]:
         """Histories of a chunk of all users in ascending order, loaded at once."""
-        return self._live.histories.load_many(user_ids)
+        return self._live.snapshot.histories.load_many(user_ids)
 
     def history_of_items(self, item_ids: Sequence[str], degraded: list[Degraded]) -> History:
         """The history that `item_ids` make, oldest first; warnings of unknown items are added to `degraded`.
@@ -147,16 +147,16 @@ class Recommender:
 
     def add_events(self, drafts: Sequence[EventDraft]) -> list[Event]:
         events = self._store.add_events(drafts)
-        self._live.histories.invalidate()
+        self._live.snapshot.histories.invalidate()
         return events
 
     def delete_event(self, event_id: str) -> None:
         self._store.delete_event(event_id)
-        self._live.histories.invalidate()
+        self._live.snapshot.histories.invalidate()
 
     def delete_user(self, user_id: str) -> None:
         self._store.delete_user(user_id)
-        self._live.histories.forget(user_id)
+        self._live.snapshot.histories.forget(user_id)
 
     def put_playlist(self, playlist_id: str, name: str | None, item_ids: Sequence[str]) -> Playlist:
         return self._store.put_playlist(playlist_id, name, item_ids)
@@ -189,13 +189,20 @@ class Recommender:
         return described(self._live.snapshot)
 
     def readiness(self) -> Readiness:
-        """Ready means that a trained bundle answers."""
-        return Readiness(self._live.snapshot.bundle is not None, (*self._live.problems, *self._live.delays))
+        """Ready means that a trained bundle answers, the active one or the one before it."""
+        snapshot, active, problem = self._live.snapshot, self._live.update.active, self._live.update.problem
+        problems = snapshot.problems if snapshot.bundle or problem is None else ()  # which `problem` says anew
+        reasons = (*problems, *([problem] if problem else []), *self._live.delays)
+        return Readiness(snapshot.bundle is not None, reasons, bundle=snapshot.uri, active_bundle=active)
 
     def warm_up(self) -> None:
         """Loads the text encoders and encodes the stored lists now, so that the first question does not wait for them."""
         self._live.warm_up()
-        self.lists.warm_up()
+
+    def follow_activations(self) -> None:
+        """Serves whatever bundle the store names as the active one from now on, without a pause. Only for those who take each
+        answer as a whole: rows of one bundle mean nothing to the next."""
+        self._live.update.start()
 
     def _answer_one(self, question: Question) -> Answer:
         (answer,) = self.answer([question])

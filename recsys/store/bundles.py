@@ -8,7 +8,7 @@ from sqlalchemy import Connection, func, select, update
 
 from recsys.errors import NotFound
 from recsys.store.dialect import upsert
-from recsys.store.records import BundleRecord
+from recsys.store.records import Activation, BundleRecord
 from recsys.store.sessions import count_change
 from recsys.store.tables import bundles
 
@@ -67,6 +67,13 @@ def rollback_bundle(connection: Connection) -> BundleRecord:
 def active_bundle(connection: Connection) -> BundleRecord | None:
     row = connection.execute(select(bundles).where(bundles.c.state == "active")).first()
     return None if row is None else BundleRecord(row.uri, row.manifest, row.state)
+
+
+def activation(connection: Connection) -> Activation | None:
+    """Which bundle is active and since when, without its manifest: for those who ask often."""
+    c = bundles.c
+    row = connection.execute(select(c.uri, c.activated).where(c.state == "active")).first()
+    return None if row is None else Activation(row.uri, row.activated and _utc(row.activated))
 
 
 def all_bundles(connection: Connection) -> list[BundleRecord]:

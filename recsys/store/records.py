@@ -112,6 +112,14 @@ class BundleRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Activation:
+    """The active bundle, and since when it is."""
+
+    uri: str
+    at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Impression:
     """The items of one answer."""
 

@@ -13,6 +13,7 @@ from recsys.store import bundles, events, impressions, items, playlists, vectors
 from recsys.store.erasing import Eraser
 from recsys.store.records import (
     LAST_LAYER,
+    Activation,
     BundleRecord,
     Counts,
     Event,
@@ -182,6 +183,10 @@ class Store:
 
     def activate_bundle(self, uri: str) -> BundleRecord:
         return self._writer.run(lambda c: bundles.activate_bundle(c, uri))
+
+    def activation(self) -> Activation | None:
+        with reading(self._readers) as connection:
+            return bundles.activation(connection)
 
     def rollback_bundle(self) -> BundleRecord:
         return self._writer.run(lambda c: bundles.rollback_bundle(c))

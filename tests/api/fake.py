@@ -138,7 +138,8 @@ class FakeRecommender:
         return {"bundle": "bundles/blend-1", "default": "blend", "about": about, "parts": parts}
 
     def readiness(self) -> Readiness:
-        return Readiness(self.trained, () if self.trained else ("no active bundle: run `recsys train blend`",))
+        reasons = () if self.trained else ("no active bundle: run `recsys train blend`",)
+        return Readiness(self.trained, reasons, bundle=self.models()["bundle"], active_bundle="bundles/blend-2")
 
     def _answer(
         self, item_ids: Sequence[str], options: Options, degraded: list[Degraded], request_id: str | None

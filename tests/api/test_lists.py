@@ -353,7 +353,7 @@ def test_where_the_encoder_knows_nothing_of_a_list_another_answers(
 def test_a_name_is_read_by_the_text_encoder_and_it_is_told_where_there_is_none(
     client: TestClient, served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reading = served[0]._live.texts
+    reading = served[0]._live.snapshot.texts
     assert reading is not None
     encoder, encoded = reading.encoder(), list[str]()
     assert encoder is not None

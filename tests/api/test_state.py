@@ -28,7 +28,8 @@ def sample(client: TestClient, name: str, **labels: str) -> float | None:
 
 def test_a_trained_service_is_healthy_and_ready(client: TestClient) -> None:
     assert client.get("/healthz").json() == {"status": "ok"}
-    assert client.get("/readyz").json() == {"ready": True, "reasons": []}
+    body = {"ready": True, "reasons": [], "bundle": "bundles/blend-1", "active_bundle": "bundles/blend-2"}
+    assert client.get("/readyz").json() == body
 
 
 def test_without_a_bundle_it_is_healthy_and_says_why_it_is_not_ready() -> None:
@@ -38,6 +39,7 @@ def test_without_a_bundle_it_is_healthy_and_says_why_it_is_not_ready() -> None:
     assert response.status_code == 503
     assert response.headers["content-type"] == "application/problem+json"
     assert response.json()["reasons"] == ["no active bundle: run `recsys train blend`"]
+    assert (response.json()["bundle"], response.json()["active_bundle"]) == (None, "bundles/blend-2")
     assert client.get("/v1/models").json() == {
         "bundle": None,
         "default": "popular",

@@ -27,7 +27,7 @@ def of_sessions(*sessions: list[int], day: float = 1.0) -> History:
     """One session a day, by default."""
     rows = np.array([row for session in sessions for row in session], dtype=np.int64)
     number = np.repeat(np.arange(len(sessions)), [len(session) for session in sessions])
-    return History(rows, number * day * DAY, np.ones(len(rows)), number)
+    return History(rows, (number * day * DAY).astype(np.float64), np.ones(len(rows)), number)
 
 
 def feature(history: History, row: int, name: str, *, open_events: int = 0) -> float:

@@ -119,7 +119,7 @@ def test_answers_go_on_while_texts_of_another_process_are_encoded(
         assert (body["ready"], len(body["reasons"])) == (True, 1)
         gate.open()
         recommender._live.wait_for_changes()
-        assert client.get("/readyz").json() == {"ready": True, "reasons": []}
+        assert client.get("/readyz").json()["reasons"] == []
     assert {f"new-{number}" for number in range(40)} <= recommended(recommender, start, TEXT)
     assert recommender.recommend(history=[start]).degraded == ()
 

@@ -14,9 +14,8 @@ from recsys.store.records import EventDraft, ItemDraft
 ITEMS = "abcdefgh"
 
 
-def repeating() -> Signals:
-    """Of a store where people take items twice in a session, so that every event stays."""
-    return Signals(repeats_in_session=1.0)
+REPEATING = Signals(repeats_in_session=1.0)
+"""Of a store where people take items twice in a session, so that every event stays."""
 
 
 @pytest.fixture
@@ -41,7 +40,7 @@ def asked(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def cache(store: Store, *, known: str = ITEMS, events: int = 10_000) -> HistoryCache:
     rows = {item_id: row for row, item_id in enumerate(known)}
-    return HistoryCache(store, rows.get, repeating, limit=5, events=events)
+    return HistoryCache(store, rows.get, REPEATING, limit=5, events=events)
 
 
 def post(store: Store, user: str, items: Sequence[str]) -> None:
@@ -84,7 +83,7 @@ def test_only_the_last_events_are_read(store: Store, asked: list[str]) -> None:
 def test_a_history_with_unknown_items_is_read_again(store: Store, asked: list[str]) -> None:
     post(store, "u", "ah")
     items = {"a": 0}
-    histories = HistoryCache(store, lambda item_id: items.get(item_id), repeating, limit=5)
+    histories = HistoryCache(store, lambda item_id: items.get(item_id), REPEATING, limit=5)
     assert rows(histories.get("u")) == [0]
     items["h"] = 7
     histories.invalidate()

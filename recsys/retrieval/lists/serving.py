@@ -21,7 +21,7 @@ from recsys.retrieval.truncation import Truncation
 
 CONTINUE = "continue"
 """The fusion that continues lists."""
-NO_PARTS = "the bundle has no parts for lists: run `recsys train blend` over a store with playlists, then restart"
+NO_PARTS = "the bundle has no parts for lists: run `recsys train blend` over a store with playlists"
 NAMES = "names"
 """The vectors of stored lists by their names alone."""
 

@@ -93,10 +93,13 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Whether recommendations come from a trained bundle; what is missing, or still on its way."""
+    """Whether recommendations come from a trained bundle; what is missing, or still on its way; the bundle that answers, and the
+    active one of the store (None where it is not asked: another was named at the start)."""
 
     ready: bool
     reasons: tuple[str, ...]
+    bundle: str | None
+    active_bundle: str | None
 
 
 __all__ = [

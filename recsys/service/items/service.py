@@ -78,9 +78,11 @@ class ItemService:
         Raises:
             InvalidRequest: it is too long.
         """
+        return self._history_of_items(self._state.snapshot, item_ids, degraded)
+
+    def _history_of_items(self, snapshot: Snapshot, item_ids: Sequence[str], degraded: list[Degraded]) -> History:
         if len(item_ids) > MAX_HISTORY:
             raise InvalidRequest(f"a history of {len(item_ids)} items: send the last {MAX_HISTORY} at most")
-        snapshot = self._state.snapshot
         degraded += snapshot.unknown(item_ids, what="history", why="unknown items left out")
         history = History.undated(snapshot.catalogue.rows(item_ids))
         if not len(history):
@@ -120,8 +122,7 @@ class ItemService:
     @property
     def include_seen(self) -> bool:
         """May items of the history come back, when the request does not say?"""
-        bundle = self._state.snapshot.bundle
-        return bool(bundle and bundle.about.get("include_seen", False))
+        return self._state.snapshot.include_seen
 
     def _prepare(self, snapshot: Snapshot, question: Question) -> _Prepared:
         options = question.options
@@ -135,8 +136,8 @@ class ItemService:
         query = self._query(
             snapshot, history, question.options, part=part, user_id=question.user_id, open_events=open_events
         )
-        if question.domain is not None and self._state.texts:
-            allowed, more = self._state.texts.restrict_to_domain(question.domain, snapshot.catalogue, query.allowed)
+        if question.domain is not None and snapshot.texts:
+            allowed, more = snapshot.texts.restrict_to_domain(question.domain, snapshot.catalogue, query.allowed)
             query, degraded = replace(query, allowed=allowed), degraded + more
             if snapshot.catalogue.of_domain(question.domain) is None:
                 question = replace(question, domain=None)  # all items are searched, so all experts encode the query
@@ -148,12 +149,12 @@ class ItemService:
         """The question with what its kind implies, and the history that it is about."""
         match question:
             case Question(user_id=str() as user_id, history=None, item_id=None, text=None):
-                return question, self._stored_history(user_id, degraded)
+                return question, self._stored_history(snapshot, user_id, degraded)
             case Question(user_id=None, history=Sequence() as item_ids, item_id=None, text=None):
-                return question, self.history_of_items(item_ids, degraded)
+                return question, self._history_of_items(snapshot, item_ids, degraded)
             case Question(user_id=None, history=None, item_id=str() as item_id, text=None):
                 row = self._active_row(snapshot, item_id)
-                if snapshot.items.answers_only_by_text(part) and self._state.texts and self._state.texts.is_silent(row):
+                if snapshot.items.answers_only_by_text(part) and snapshot.texts and snapshot.texts.is_silent(row):
                     degraded.append(warnings.item_without_text(part))
                 options = replace(question.options, include_seen=False)
                 return replace(question, options=options), History.undated(snapshot.catalogue.rows([item_id]))
@@ -175,14 +176,14 @@ class ItemService:
         rows = snapshot.catalogue.rows(question.session)
         return history.then(rows, at=now, same_session=open_events > 0), open_events + len(rows)
 
-    def _stored_history(self, user_id: str, degraded: list[Degraded]) -> History:
+    def _stored_history(self, snapshot: Snapshot, user_id: str, degraded: list[Degraded]) -> History:
         """The history of a stored user, or what is known of it while the store does not answer."""
         try:
-            history = None if self._state.store_unreachable else self._state.histories.get(user_id)
+            history = None if self._state.store_unreachable else snapshot.histories.get(user_id)
         except StoreError:
             history, self._state.store_unreachable = None, True
         if history is None:
-            history = self._state.histories.last_known(user_id)
+            history = snapshot.histories.last_known(user_id)
             degraded.append(warnings.history_unreachable(user_id, known=len(history) > 0))
         elif not len(history):
             degraded.append(warnings.unknown_user(user_id))
@@ -197,7 +198,7 @@ class ItemService:
     def _text_part(self, snapshot: Snapshot, options: Options) -> str:
         """The part that answers texts."""
         if snapshot.bundle is None:
-            raise NotReady("; ".join(self._state.problems))
+            raise NotReady("; ".join(snapshot.problems))
         if not options.encoder:
             return snapshot.items.text_search_part()
         part = snapshot.items.part_name(options.encoder)
@@ -218,7 +219,7 @@ class ItemService:
     ) -> Query:
         if not 1 <= options.k <= MAX_K:
             raise InvalidRequest(f"k={options.k}: ask for 1 to {MAX_K} items")
-        include_seen = self.include_seen if options.include_seen is None else options.include_seen
+        include_seen = snapshot.include_seen if options.include_seen is None else options.include_seen
         include_open = not snapshot.signals.leave_out_open if options.include_open is None else options.include_open
         seen = history.rows if not include_seen else NO_ROWS if include_open else open_rows(history, open_events)
         without = [seen] if options.include_rejected else [seen, history.rejected]
@@ -226,8 +227,8 @@ class ItemService:
             without.append(snapshot.catalogue.rows(options.exclude))
         only = None if options.allow is None else snapshot.catalogue.rows(options.allow)
         flags = allowed(snapshot.catalogue.active, only=only, without=without)
-        if self._state.texts and snapshot.items.answers_only_by_text(part):
-            flags = self._state.texts.with_text(flags)
+        if snapshot.texts and snapshot.items.answers_only_by_text(part):
+            flags = snapshot.texts.with_text(flags)
         return Query(history, flags, user_id=user_id, open_events=open_events)
 
     def _answer_batch(
@@ -244,12 +245,12 @@ class ItemService:
         """The queries of a batch; texts, all for one part and truncation, are encoded together."""
         if batch[0].question.text is None:
             return [prepared.query for prepared in batch]
-        assert self._state.texts is not None
+        assert snapshot.texts is not None
         texts = [(prepared.question.text or "", prepared.question.domain) for prepared in batch]
         source = snapshot.items.source(batch[0].part, batch[0].truncation)
-        vectors = self._state.texts.query_vectors(source, texts)
+        vectors = snapshot.texts.query_vectors(source, texts)
         for prepared, (text, _) in zip(batch, texts, strict=True):
-            prepared.degraded.extend(self._state.texts.warnings(text))
+            prepared.degraded.extend(snapshot.texts.warnings(text))
         return [replace(prepared.query, vector=vector) for prepared, vector in zip(batch, vectors, strict=True)]
 
     def _to_answer(self, snapshot: Snapshot, prepared: _Prepared, ranking: Ranking, query: int) -> Answer:
@@ -257,7 +258,7 @@ class ItemService:
         question = prepared.question
         answer = Answer(
             request_id=question.request_id or uuid.uuid4().hex,
-            bundle=snapshot.bundle.uri if snapshot.bundle else None,
+            bundle=snapshot.uri,
             encoder=prepared.part,
             items=scored_items(snapshot.catalogue, ranking, query),
             degraded=(*prepared.degraded, *ranking.degraded(query)),

@@ -27,7 +27,7 @@ def item_without_text(part: str) -> Degraded:
 
 def of_state(state: LiveState, snapshot: Snapshot) -> list[Degraded]:
     """That no trained bundle answers; and as `of_store`."""
-    popular = Degraded("bundle", f"{'; '.join(state.problems)}: popular items are shown")
+    popular = Degraded("bundle", f"{'; '.join(snapshot.problems)}: popular items are shown")
     return [*([] if snapshot.recommends else [popular]), *of_store(state)]
 
 

@@ -40,7 +40,7 @@ class PlaylistIndex:
     """Any number of threads may ask; what was written before a question is part of its answer.
 
     A vectorizer encodes all lists when it is first used, and afterwards only those that were written, or that hold an item with
-    another vector than before. One of another bundle replaces the one of its name, whose index is dropped.
+    another vector than before. One of another state replaces the one of its name, whose index is dropped.
     """
 
     def __init__(self, store: Store) -> None:

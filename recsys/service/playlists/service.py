@@ -21,7 +21,7 @@ from recsys.service.items.questions import MAX_HISTORY, UNKNOWN_EXCLUDED
 from recsys.service.items.warnings import of_store
 from recsys.service.playlists import warnings
 from recsys.service.playlists.list_vectors import list_vector
-from recsys.service.playlists.playlist_index import PlaylistIndex, PlaylistSnapshot
+from recsys.service.playlists.playlist_index import PlaylistSnapshot
 from recsys.service.playlists.questions import (
     Alternative,
     ContinuedList,
@@ -33,7 +33,7 @@ from recsys.service.playlists.questions import (
     check_similar,
 )
 from recsys.service.playlists.search import nearest
-from recsys.service.playlists.vectorizers import ItemVectorizer, ListVectorizer, NameVectorizer
+from recsys.service.playlists.vectorizers import ListVectorizer
 from recsys.service.state.live import LiveState
 from recsys.service.state.snapshot import Snapshot
 from recsys.store import Store
@@ -47,7 +47,6 @@ class PlaylistService:
 
     def __init__(self, store: Store, live: LiveState) -> None:
         self._store, self._live = store, live
-        self._index = PlaylistIndex(store)
 
     def similar_to(self, playlist_id: str, options: SimilarOptions, *, request_id: str | None = None) -> SimilarLists:
         """The lists most like a stored one, without itself.
@@ -111,7 +110,7 @@ class PlaylistService:
         degraded += warnings.of_continuations(part, lengths, len(attributions), options, decoded=continuations.decoded)
         return ContinuedList(
             request_id=request_id or uuid.uuid4().hex,
-            bundle=snapshot.bundle.uri if snapshot.bundle else None,
+            bundle=snapshot.uri,
             encoder=part,
             alternatives=tuple(
                 Alternative(scored_items(snapshot.catalogue, ranking, 0)) for ranking in continuations.rankings
@@ -119,20 +118,13 @@ class PlaylistService:
             degraded=(*degraded, *of_store(self._live)),
         )
 
-    def warm_up(self) -> None:
-        """Encodes all stored lists by each encoder and by name now, so that the first question does not wait for it."""
-        snapshot = self._live.snapshot
-        for encoder in snapshot.lists.encoders.values():
-            self._index.now(ItemVectorizer(encoder, snapshot.catalogue, self._store))
-        self._index.now(NameVectorizer())
-
-    def _stored_lists(self, vectorizer: ListVectorizer) -> PlaylistSnapshot:
+    def _stored_lists(self, snapshot: Snapshot, vectorizer: ListVectorizer) -> PlaylistSnapshot:
         """The stored lists as vectors, or those known while the store does not answer."""
         try:
-            return self._index.now(vectorizer)
+            return snapshot.playlists.now(vectorizer)
         except StoreError:
             self._live.store_unreachable = True
-            if (now := self._index.last_known(vectorizer)) is None:
+            if (now := snapshot.playlists.last_known(vectorizer)) is None:
                 raise
             return now
 
@@ -163,9 +155,9 @@ class PlaylistService:
         """The text vector of a name, where the parts ask for it."""
         if not snapshot.lists.reads_names or not (name or "").strip():
             return None
-        encoder = self._live.texts.encoder() if self._live.texts else None
+        encoder = snapshot.texts.encoder() if snapshot.texts else None
         if encoder is None:
-            reason = "; ".join(self._live.problems) or "the text encoder of the bundle cannot be had"
+            reason = "; ".join(snapshot.problems) or "the text encoder of the bundle cannot be had"
             degraded.append(Degraded("name", f"{reason}: names are compared by their letters"))
             return None
         vector: NDArray[np.float32] = encoder.encode_documents([name or ""])[0]
@@ -189,7 +181,7 @@ class PlaylistService:
         if options.holds is not None:
             degraded += snapshot.unknown([options.holds], what="holds", why="unknown items, which no list holds")
         query = list_vector(self._store, snapshot, encoder, history, name, options, degraded)
-        now = self._stored_lists(query.vectorizer)
+        now = self._stored_lists(snapshot, query.vectorizer)
         rows, cosines = nearest(self._store, now, query.vectorizer.key, query.vector, options, without=without)
         lists = tuple(
             ScoredList(now.lists.item_ids[row], now.lists.titles[row], int(now.lengths[row]), score)
@@ -197,7 +189,7 @@ class PlaylistService:
         )
         return SimilarLists(
             request_id=request_id or uuid.uuid4().hex,
-            bundle=snapshot.bundle.uri if snapshot.bundle else None,
+            bundle=snapshot.uri,
             encoder=query.encoder,
             playlists=lists,
             degraded=(*degraded, *warnings.fewer_lists(len(lists), options.k), *of_store(self._live)),

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from recsys.indexes.staleness import is_stale, rebuild, replay
 from recsys.retrieval.serving import SearchedIndex
+from recsys.service.state.catalogue import Catalogue
 from recsys.service.state.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
@@ -39,18 +40,23 @@ class BackgroundRebuild:
 
     def _run(self) -> None:
         try:
-            for key in _stale(self._snapshot()):
-                self._rebuild(key)
+            before = self._snapshot()
+            for key in _stale(before):
+                self._rebuild(key, before.catalogue)
         except Exception:
             log.exception("an index was not rebuilt: the old one goes on")
 
-    def _rebuild(self, key: SearchedIndex) -> None:
+    def _rebuild(self, key: SearchedIndex, catalogue: Catalogue) -> None:
         before = self._snapshot()
+        if before.catalogue is not catalogue:  # another bundle answers by now
+            return
         source = before.items.indexes()[key]
         old = source.index
         fresh = rebuild(old, before.catalogue.active, suits=source.target_index)
 
         def swapped(now: Snapshot) -> Snapshot:
+            if now.catalogue is not catalogue:
+                return now
             index = replay(fresh, before=old, now=now.items.indexes()[key].index)
             return replace(now, items=now.items.with_index(key, index))
 

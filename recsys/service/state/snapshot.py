@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
 
 from recsys.bundle import Bundle
 from recsys.data.feedback import Signals
@@ -10,34 +9,55 @@ from recsys.errors import Degraded
 from recsys.retrieval.lists.encoder import PREFIX
 from recsys.retrieval.lists.serving import ListServingModel
 from recsys.retrieval.serving import ServingModel
+from recsys.service.playlists.playlist_index import PlaylistIndex
 from recsys.service.state.catalogue import Catalogue
+from recsys.service.state.history_cache import HistoryCache
+from recsys.service.state.text_service import TextService
 
 NO_LISTS = ListServingModel({}, {}, None)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """The sources for items, those for lists, the catalogue of their rows, and their bundle (None: popular items stand in)."""
+    """The sources for items, those for lists, the catalogue of their rows, and their bundle (None: popular items stand in).
+
+    Text service, histories and stored lists go by the same rows: a request that takes all of them from one snapshot mixes no two
+    bundles. `texts` is None where there is no bundle; `load_problems` says why there is none, or what of it cannot be used.
+    """
 
     items: ServingModel
     lists: ListServingModel
     catalogue: Catalogue
     bundle: Bundle | None
+    texts: TextService | None
+    histories: HistoryCache
+    playlists: PlaylistIndex
+    load_problems: tuple[str, ...] = ()
 
-    @cached_property
+    @property
+    def uri(self) -> str | None:
+        """The bundle that answers."""
+        return self.bundle.uri if self.bundle else None
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Why no bundle answers, or what of it cannot be used."""
+        return self.load_problems + (self.texts.problems if self.texts else ())
+
+    @property
+    def include_seen(self) -> bool:
+        """May items of the history come back, when the request does not say?"""
+        return bool(self.bundle and self.bundle.about.get("include_seen", False))
+
+    @property
     def signals(self) -> Signals:
         """How events are counted: as the bundle was trained."""
-        return Signals.of_manifest(self.bundle.about) if self.bundle else Signals()
+        return self.histories.signals
 
     @property
     def recommends(self) -> bool:
         """Has the bundle a part that recommends items? One with list encoders alone has none, and popular items stand in."""
         return self.bundle is not None and not self.bundle.default.startswith(PREFIX)
-
-    @property
-    def text_encoders(self) -> frozenset[str]:
-        """Names of the text encoders whose vectors new items need."""
-        return self.items.text_encoders | self.lists.text_encoders
 
     def unknown(self, item_ids: Iterable[str], *, what: str, why: str) -> list[Degraded]:
         """A warning of those that the catalogue lacks, the first ten by their ids."""

@@ -36,6 +36,10 @@ class TextBacklog:
         """Is it time to take in what was encoded?"""
         return bool(self._encoded) and (not self._items or time.monotonic() > self._last_taken + self._lag)
 
+    def has(self, item: Item) -> bool:
+        """Is the text of `item`, as it is, still to be encoded?"""
+        return self._items.get(item.item_id) == item
+
     def add(self, items: Iterable[Item]) -> None:
         self._items |= {item.item_id: item for item in items}
 

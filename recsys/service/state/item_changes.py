@@ -1,0 +1,69 @@
+"""Stored items, new or changed, as part of a snapshot: their ids and titles at once, their texts once they are encoded."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from recsys.encoders.base import Vectors
+from recsys.errors import Busy, StoreError
+from recsys.service.state.snapshot import Snapshot
+from recsys.service.state.text_service import TextService
+from recsys.store.records import Item
+
+log = logging.getLogger(__name__)
+
+STORE_AWAY = (StoreError, Busy)
+"""What is tried again later."""
+
+
+def publish(snapshot: Snapshot, items: Sequence[Item]) -> list[Item]:
+    """Makes `items` part of the next answer from `snapshot`. Returns those whose text its sources do not know yet."""
+    active = [item for item in items if item.active]
+    snapshot.catalogue.upsert([(item.item_id, item.title, item.domain) for item in active])
+    snapshot.catalogue.delete([item.item_id for item in items if not item.active])
+    return snapshot.texts.changed_items(active, snapshot.catalogue) if snapshot.texts else []
+
+
+def with_encoded(snapshot: Snapshot, items: Sequence[Item]) -> Snapshot:
+    """The snapshot whose sources know the texts of `items`, which it has as changed."""
+    try:
+        return with_vectors(snapshot, items, try_to_encode(snapshot.texts, items))
+    except STORE_AWAY:  # they are read again with the next poll
+        if snapshot.texts:
+            snapshot.texts.forget(items)
+        raise
+
+
+def with_some_encoded(
+    snapshot: Snapshot, items: Sequence[Item], *, is_waiting: Callable[[Item], bool]
+) -> tuple[Snapshot, list[Item]]:
+    """As `with_encoded`, for those of `items` that are not waiting; second those that are."""
+    flags = [is_waiting(item) for item in items]  # asked once each: they may stop to wait meanwhile
+    snapshot = with_encoded(snapshot, [item for item, flag in zip(items, flags, strict=True) if not flag])
+    return snapshot, [item for item, flag in zip(items, flags, strict=True) if flag]
+
+
+def try_to_encode(texts: TextService | None, items: Sequence[Item]) -> Mapping[int, Vectors]:
+    """The texts of `items` after each exit of the encoder; nothing where that fails, or there is no encoder."""
+    try:
+        return texts.encode(items) if texts else {}
+    except STORE_AWAY:
+        raise
+    except Exception:  # whatever a text encoder makes of one text: all else goes on
+        log.exception("texts of %d items cannot be read, %s the first", len(items), items[0].item_id)
+        if texts:
+            texts.forget(items)
+        return {}
+
+
+def with_vectors(snapshot: Snapshot, items: Sequence[Item], exits: Mapping[int, Vectors]) -> Snapshot:
+    """The snapshot whose sources know the vectors of `items` by exit, if there are any."""
+    if not exits or not snapshot.texts:
+        return snapshot
+    rows = snapshot.catalogue.rows(item.item_id for item in items)
+    known = snapshot.texts.to_take_in(rows, snapshot.items.item_text_vectors)
+    rows, exits = rows[known], {layers: vectors[known] for layers, vectors in exits.items()}
+    if not len(rows):
+        return snapshot
+    lists = snapshot.lists.with_items(rows, exits[max(exits)])
+    return replace(snapshot, items=snapshot.items.with_items(rows, exits), lists=lists)
