@@ -1,9 +1,11 @@
 """Follows the active bundle in a thread of its own: loads it beside the one that answers, and swaps the two."""
 
 import logging
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from recsys.service.state.item_changes import STORE_AWAY
 from recsys.store.records import Activation
@@ -15,6 +17,8 @@ FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 5.0, 300.0
 """Pauses between attempts to load a bundle that failed: each is twice as long as the one before."""
 CLOSE_SECONDS = 2.0
 """Longest wait at the end for a bundle that is being loaded."""
+TURN_SECONDS = 0.0005
+"""How long the thread that loads may keep those that answer waiting, each time they need the interpreter; Python's own: 0.005."""
 
 
 class HotUpdate:
@@ -76,7 +80,8 @@ class HotUpdate:
 
     def _update(self, active: Activation) -> None:
         self._problem = self._problem or f"{active.uri} is active and being loaded"
-        swap = self._load(active.uri)
+        with _short_turns():
+            swap = self._load(active.uri)
         if self._closing.is_set() or self._is_taken_back(active):
             return
         swap()
@@ -105,3 +110,14 @@ class HotUpdate:
                 continue
             except Exception:
                 log.exception("the active bundle was not followed: asked again")
+
+
+@contextmanager
+def _short_turns() -> Iterator[None]:
+    """Threads of this process take turns quickly in the block."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(TURN_SECONDS)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
