@@ -1,5 +1,5 @@
 """The main job under load: requests a second, memory, batch, filters, imports, kills, waiting writers, cold items on a replica,
-answers while another process imports.
+answers while another process imports, and while bundles are activated.
 
     make bench NAME=strength DATA=FOLDER [ROW=serving]
 
@@ -9,6 +9,7 @@ Speeds are ratios within one run, so that they can be compared between machines.
 import sys
 
 from tests.benchmarks import (
+    strength_activations,
     strength_batch,
     strength_cold,
     strength_durability,
@@ -31,6 +32,7 @@ BENCHES = (
     | strength_durability.BENCHES
     | strength_sync.BENCHES
     | strength_writers.BENCHES
+    | strength_activations.BENCHES
 )
 
 if __name__ == "__main__":

@@ -42,6 +42,7 @@ def serve(url: str) -> None:
     store = Store.open(url)
     recommender = Recommender(store)
     recommender.warm_up()
+    recommender.follow_activations()
     server = make_server(with_stored(create_app(recommender)))
 
     def ended() -> None:

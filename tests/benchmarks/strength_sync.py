@@ -29,9 +29,9 @@ MAX_SECONDS = 900
 def answers_during_import(data: Path) -> Iterator[Row]:
     """p99 of `CLIENTS` clients before and during the import; requests without an answer end the run."""
     with tempfile.TemporaryDirectory() as folder:
-        url = _copy_of_store(data, Path(folder))
+        url = copy_of_store(data, Path(folder))
         file = _items(Path(folder) / "items.jsonl")
-        requests = [send("POST", "/v1/recommendations", {"history": history}) for history in _histories(data)]
+        requests = [send("POST", "/v1/recommendations", {"history": history}) for history in histories(data)]
         with serving(url) as server:
             before = [s for _ in range(BASE_ROUNDS) for s in server.drive(requests, connections=CLIENTS).seconds]
             during, seconds = _during_import(server, requests, url, file)
@@ -62,7 +62,7 @@ def _during_import(server: Server, requests: list[bytes], url: str, file: Path) 
     raise TimeoutError(f"texts do not count after {MAX_SECONDS} s")
 
 
-def _copy_of_store(data: Path, folder: Path) -> str:
+def copy_of_store(data: Path, folder: Path) -> str:
     shutil.copy(imported(data, SET).removeprefix("sqlite:///"), folder / "recsys.db")
     url = f"sqlite:///{folder}/recsys.db"
     store = Store.open(url)
@@ -84,7 +84,7 @@ def _items(path: Path) -> Path:
     return path
 
 
-def _histories(data: Path) -> list[list[str]]:
+def histories(data: Path) -> list[list[str]]:
     events = pl.read_parquet(data / SET / "interactions.parquet", columns=["user_id", "item_id", "position"])
     users = events.sort("user_id", "position").group_by("user_id", maintain_order=True).agg(pl.col("item_id").tail(50))
     return users["item_id"].to_list()[:REQUESTS]
