@@ -71,9 +71,9 @@ class Service:
 
 
 @contextmanager
-def recsys_serve(url: str) -> Iterator[Service]:
+def recsys_serve(url: str, *options: str) -> Iterator[Service]:
     """The service over the migrated database at `url`, in a process of its own, killed at the end if it still runs."""
-    command = (sys.executable, "-c", "from recsys.cli import app; app()", "serve", "--port", "0")
+    command = (sys.executable, "-c", "from recsys.cli import app; app()", "serve", "--port", "0", *options)
     environment = {**os.environ, "RECSYS_DATABASE_URL": url, "RECSYS_TEXT_ENCODER": "hashed"}
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

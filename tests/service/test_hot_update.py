@@ -1,10 +1,12 @@
 """A bundle activated while servers run answers without a pause, on every replica; what it replaces is freed."""
 
 import gc
+import json
 import logging
 import shutil
 import threading
 import time
+import urllib.request
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -15,9 +17,11 @@ from typing import Any
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
+from typer.testing import CliRunner
 
 from api.app import create_app
 from recsys.bundle_io import load_bundle, save_bundle
+from recsys.cli import app
 from recsys.errors import NotReady, StoreError
 from recsys.ranking import pipeline
 from recsys.retrieval.popular import POPULAR
@@ -26,6 +30,7 @@ from recsys.service.state import hot_update
 from recsys.service.state.text_service import TextService
 from recsys.store import Store
 from recsys.store.records import EventDraft, ItemDraft
+from tests.servers import Service, recsys_serve
 from tests.worlds import Planted, fill
 
 
@@ -469,3 +474,21 @@ def test_the_end_does_not_wait_for_a_bundle_that_is_being_loaded(
     recommender._live.update._thread.join(10)
     assert not recommender._live.update._thread.is_alive()
     assert swapped == []
+
+
+@pytest.mark.slow
+def test_a_server_follows_what_the_command_activates_unless_a_bundle_was_named_at_its_start(
+    trained: Planted, bundles: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = trained.copy(tmp_path).url
+    monkeypatch.setenv("RECSYS_DATABASE_URL", url)
+    with recsys_serve(url) as following, recsys_serve(url, "--bundle", bundles[0]) as fixed:
+        assert CliRunner().invoke(app, ["bundles", "activate", bundles[1]]).exit_code == 0
+        wait_for(lambda: ready(following)["bundle"] == bundles[1])
+        assert ready(fixed) == {"ready": True, "reasons": [], "bundle": bundles[0], "active_bundle": None}
+
+
+def ready(service: Service) -> dict[str, Any]:
+    with urllib.request.urlopen(f"http://127.0.0.1:{service.port}/readyz") as response:
+        body: dict[str, Any] = json.load(response)
+    return body
