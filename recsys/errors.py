@@ -4,6 +4,7 @@ Each message holds the value, the rule and the way out. `api/problems.py` maps t
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -57,6 +58,13 @@ class Degraded:
 
     what: str
     why: str
+
+
+def first_ids(ids: Iterable[str]) -> str:
+    """The first ten distinct `ids`, and how many more there are."""
+    distinct = list(dict.fromkeys(ids))
+    more = f" and {len(distinct) - 10:,} more" if len(distinct) > 10 else ""
+    return ", ".join(distinct[:10]) + more
 
 
 def check_ranges(settings: object, **bounds: tuple[float, float]) -> None:

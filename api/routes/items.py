@@ -1,4 +1,4 @@
-"""Items: a new one can be recommended by the next request, a deleted one is gone from it."""
+"""Items: a new one can be recommended by the next request, a deleted or sold-out one is gone from it."""
 
 from typing import Annotated
 
@@ -8,8 +8,8 @@ from api.deps import RecommenderDep
 from api.json_body import JsonRoute
 from api.problems import error_responses
 from api.schemas.fields import PathId
-from api.schemas.requests import ItemBatch, ItemContent, ItemQuery
-from api.schemas.responses import Items, StoredItem
+from api.schemas.items import AvailabilityBatch, ItemBatch, ItemContent, ItemQuery
+from api.schemas.responses import AvailabilityChanges, Items, StoredItem
 
 router = APIRouter(tags=["items"], route_class=JsonRoute)
 
@@ -26,6 +26,13 @@ def put_items(batch: ItemBatch, recommender: RecommenderDep) -> Items:
     """Stores up to 1000 items at once, all or none; those that exist are replaced."""
     stored = recommender.put_items([item.draft(item.item_id) for item in batch.items])
     return Items(items=[StoredItem.model_validate(item) for item in stored])
+
+
+@router.post("/v1/items:availability", responses=error_responses(404, 413, 415))
+def set_availability(batch: AvailabilityBatch, recommender: RecommenderDep) -> AvailabilityChanges:
+    """Sets which of up to 10,000 items may be recommended, all or none. What is sold out is not in the next answer, and still
+    learned from."""
+    return AvailabilityChanges(changed=recommender.set_availability(batch.by_id()))
 
 
 @router.put("/v1/items/{item_id:path}", responses=error_responses(413, 415))

@@ -122,6 +122,7 @@ A `max_length` of a field of this type would be ignored for lists of short ASCII
 PathId = Annotated[str, Field(min_length=1, max_length=MAX_ID), AfterValidator(clean), BeforeValidator(unquote)]
 """An id in a path. `api.middleware.RawPathMiddleware` leaves it encoded for the router; here it is decoded."""
 
+Domain = Annotated[Text, Field(max_length=200)]
 Instant = Annotated[datetime, BeforeValidator(_parse_instant)]
 Attributes = Annotated[dict[str, Any], BeforeValidator(_check_json)]
 Finite = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-1e9, le=1e9)]

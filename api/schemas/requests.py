@@ -7,18 +7,17 @@ from pydantic import ConfigDict, Discriminator, Field, Tag, WrapValidator, model
 from pydantic.config import JsonDict
 
 from api.schemas.base import RequestModel
-from api.schemas.fields import MAX_OBJECTS, Attributes, Finite, Id, Ids, Instant, Position, Text, by_slices, refuse
+from api.schemas.fields import MAX_OBJECTS, Domain, Finite, Id, Ids, Instant, Position, Text, by_slices, refuse
 from recsys.data.continuation_cases import Order
 from recsys.retrieval.lists.encoder import STRENGTH
 from recsys.service import MAX_HISTORY, Options, Question
 from recsys.service.playlists.questions import MAX_ALTERNATIVES, ContinueOptions, SimilarOptions
-from recsys.store.records import EventDraft, ItemDraft
+from recsys.store.records import EventDraft
 
 Layers = Annotated[int, Field(ge=1, le=1000, description="Layers of the text encoder to run; left out: all")]
 Dims = Annotated[int, Field(ge=1, le=100_000, description="Numbers of each text vector to compare; left out: all")]
 AnswerCount = Annotated[int, Field(ge=1, le=1000)]
 PartName = Annotated[Text, Field(max_length=200)]
-Domain = Annotated[Text, Field(max_length=200)]
 PlaylistName = Annotated[Text, Field(max_length=1000)]
 ItemIds = Annotated[list[Id], Field(max_length=MAX_HISTORY)]
 Penalty = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
@@ -126,36 +125,6 @@ class SearchRequest(JsonItemOptions):
 
     def question(self) -> Question:
         return Question(text=self.query, domain=self.domain, options=self.options())
-
-
-class ItemQuery(RequestModel):
-    query: Annotated[Text, Field(max_length=200)] = Field(
-        "", description="Part of a title or id, in any case; empty: the first items", examples=["star"]
-    )
-    limit: int = Field(20, ge=1, le=100)
-
-
-class ItemContent(RequestModel):
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"title": "Star Wars", "attributes": {"year": 1977, "genres": ["Sci-Fi"]}}]}
-    )
-
-    domain: Domain | None = None
-    title: Annotated[Text, Field(max_length=10_000)] | None = None
-    attributes: Attributes = Field({}, description="Any JSON object; its text is read by the text encoders")
-
-    def draft(self, item_id: str) -> ItemDraft:
-        return ItemDraft(item_id=item_id, domain=self.domain, title=self.title, attributes=self.attributes)
-
-
-class NewItem(ItemContent):
-    model_config = ConfigDict(json_schema_extra={"examples": [{"item_id": "50", "title": "Star Wars"}]})
-
-    item_id: Id
-
-
-class ItemBatch(RequestModel):
-    items: list[NewItem] = Field(min_length=1, max_length=1000)
 
 
 class NewEvent(RequestModel):

@@ -64,6 +64,11 @@ class StoredItem(ResponseModel):
     domain: str | None
     title: str | None
     attributes: dict[str, Any]
+    available: bool = Field(description="May it be recommended? What is sold out is still learned from")
+
+
+class AvailabilityChanges(BaseModel):
+    changed: int = Field(description="Items that were available before and now are not, or the other way round")
 
 
 class Items(BaseModel):

@@ -43,7 +43,7 @@ def upgrade() -> None:
 
 @imports.command("items")
 def items(files: Files, layout: LayoutName = None, dry_run: DryRun = False) -> None:
-    """Columns: item_id, optional domain and title; every other column becomes an attribute."""
+    """Columns: item_id, optional domain, title and available (true or false); every other column becomes an attribute."""
     from recsys.importing.files import import_items
 
     run_imports(import_items, _detect(files, "items", layout), dry_run=dry_run)

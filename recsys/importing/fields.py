@@ -2,14 +2,24 @@
 
 import json
 import math
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from recsys.importing.report import Row
 from recsys.store.records import MAX_ID, ItemDraft
 
-ITEM_COLUMNS = ("item_id", "domain", "title")
+ITEM_COLUMNS = ("item_id", "domain", "title", "available")
 """All other columns are attributes of an item."""
+FLAGS: Mapping[str, bool | None] = {
+    "true": True,
+    "1": True,
+    "yes": True,
+    "false": False,
+    "0": False,
+    "no": False,
+    "": None,
+}
 MAX_DEPTH = 16
 TOO_DEEP = f"nested too deep: more than {MAX_DEPTH} levels; flatten it"
 EARLIEST = datetime.min.replace(tzinfo=UTC).timestamp()
@@ -42,6 +52,7 @@ def item(row: Row) -> ItemDraft:
         domain=text(row, "domain"),
         title=text(row, "title"),
         attributes=attributes,
+        available=flag(row, "available"),
     )
 
 
@@ -87,6 +98,19 @@ def text(row: Row, name: str) -> str | None:
     """The value as text without null characters, which PostgreSQL cannot hold."""
     value = row.get(name)
     return None if value is None else str(value).replace("\0", "")
+
+
+def flag(row: Row, name: str) -> bool | None:
+    """Whether the value means true, in any case; None for an empty one.
+
+    Raises:
+        ValueError: it means neither true nor false.
+    """
+    value = row.get(name)
+    word = "" if value is None else f"{value:g}" if isinstance(value, float) else str(value).strip().lower()
+    if word not in FLAGS:
+        raise ValueError(f"wrong type: {name}={value!r} is neither true nor false; give true, false, 1, 0, yes or no")
+    return FLAGS[word]
 
 
 def whole(row: Row, name: str) -> int | None:

@@ -18,7 +18,7 @@ from recsys.importing.duplicate_counter import DuplicateCounter
 from recsys.importing.readers import Reader, check_file, reader_of
 from recsys.importing.report import Rejects, Report, Row
 from recsys.store import Store
-from recsys.store.records import Event, Playlist, content_hash
+from recsys.store.records import Event, Playlist
 
 __all__ = ["Report", "import_events", "import_items", "import_playlists"]
 
@@ -36,7 +36,7 @@ ImportChunk = Callable[[Sequence[Numbered], Report], Rejected]
 def import_items(
     store: Store, path: Path, *, reader: Reader | None = None, dry_run: bool = False, rejects: Path | None = None
 ) -> Iterator[Report]:
-    """Yields the report after each chunk. Every column beyond `item_id`, `domain` and `title` becomes an attribute."""
+    """Yields the report after each chunk. Every column that is none of `fields.ITEM_COLUMNS` becomes an attribute."""
     seen: set[str] = set()
 
     def import_chunk(rows: Sequence[Numbered], report: Report) -> Rejected:
@@ -50,8 +50,7 @@ def import_items(
                 drafts.append(draft)
             except ValueError as error:
                 bad.append((number, str(error), row))
-        stored = store.content_hashes([draft.item_id for draft in drafts])
-        new = [draft for draft in drafts if stored.get(draft.item_id) != content_hash(draft)]
+        new = store.changed_drafts(drafts)
         if new and not dry_run:
             store.put_items(new)
         report.accepted += len(new)

@@ -9,16 +9,16 @@ from recsys.data.splits import EvalCases
 from recsys.retrieval.source import Allowed, Query
 
 
-def allowed(active: Allowed, *, only: Rows | None = None, without: Sequence[Rows]) -> Allowed:
-    """A copy of `active` without the rows `without`, and without all but the rows `only` if there are any.
+def allowed(recommendable: Allowed, *, only: Rows | None = None, without: Sequence[Rows]) -> Allowed:
+    """A copy of `recommendable` without the rows `without`, and without all but the rows `only` if there are any.
 
     Rows beyond its end are items newer than this snapshot.
     """
     if only is None:
-        mask = active.copy()
+        mask = recommendable.copy()
     else:
-        mask, only = np.zeros_like(active), only[only < len(active)]
-        mask[only] = active[only]
+        mask, only = np.zeros_like(recommendable), only[only < len(recommendable)]
+        mask[only] = recommendable[only]
     for rows in without:
         mask[rows[rows < len(mask)]] = False
     return mask

@@ -2,7 +2,7 @@
 replace the snapshot, so that the next request sees them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -138,6 +138,15 @@ class Recommender:
         """
         with self._live.writing():
             self._store.delete_item(item_id)
+
+    def set_availability(self, available: Mapping[str, bool]) -> int:
+        """Sets which items, by id, may be recommended from the next request on. Returns how many it changed.
+
+        Raises:
+            NotFound: items that the store does not hold; nothing is changed.
+        """
+        with self._live.writing():
+            return self._store.set_availability(available)
 
     def item(self, item_id: str) -> Item:
         return self._store.item(item_id)

@@ -1,12 +1,12 @@
 """Items: put, look up, delete."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, func, or_, select, update
 
-from recsys.errors import NotFound
+from recsys.errors import NotFound, first_ids
 from recsys.store.dialect import ROWS_PER_STATEMENT, among, upsert
 from recsys.store.records import Item, ItemDraft, content_hash
 from recsys.store.sessions import count_change, reading
@@ -17,6 +17,7 @@ def put_items(connection: Connection, drafts: Sequence[ItemDraft]) -> list[Item]
     """Inserts or replaces; a deleted item comes back under its old number. Of equal ids in one call the last counts."""
     now, version = datetime.now(UTC), count_change(connection)
     latest = {draft.item_id: draft for draft in drafts}
+    available = _availability(connection, list(latest))
     values = [
         {
             "item_id": draft.item_id,
@@ -24,7 +25,7 @@ def put_items(connection: Connection, drafts: Sequence[ItemDraft]) -> list[Item]
             "title": draft.title,
             "attributes": dict(draft.attributes),
             "active": True,
-            "available": draft.available is not False,
+            "available": available.get(draft.item_id, True) if draft.available is None else draft.available,
             "content_hash": content_hash(draft),
             "created": now,
             "updated": now,
@@ -32,10 +33,27 @@ def put_items(connection: Connection, drafts: Sequence[ItemDraft]) -> list[Item]
         }
         for draft in latest.values()
     ]
-    changing = ("domain", "title", "attributes", "active", "content_hash", "updated", "version")
+    changing = ("domain", "title", "attributes", "active", "available", "content_hash", "updated", "version")
     upsert(connection, items, values, key=("item_id",), changing=changing)
     stored = {item.item_id: item for item in _by_id(connection, list(latest))}
     return [stored[draft.item_id] for draft in drafts]
+
+
+def set_availability(connection: Connection, available: Mapping[str, bool]) -> int:
+    """Sets whether items may be recommended, by item id, and nothing else of them. Returns how many it changed.
+
+    Raises:
+        NotFound: items that were never stored, or are deleted.
+    """
+    now, version = datetime.now(UTC), count_change(connection)
+    stored = _availability(connection, list(available))
+    if unknown := [item_id for item_id in available if item_id not in stored]:
+        raise NotFound(f"unknown items {first_ids(unknown)}: PUT them first or leave them out; nothing was changed")
+    changed = [item_id for item_id, flag in available.items() if stored[item_id] is not flag]
+    for flag in (True, False):
+        among_ids = among(connection, items.c.item_id, [item_id for item_id in changed if available[item_id] is flag])
+        connection.execute(update(items).where(among_ids).values(available=flag, updated=now, version=version))
+    return len(changed)
 
 
 def active_item(connection: Connection, item_id: str) -> Item:
@@ -85,17 +103,30 @@ def known_items(connection: Connection, item_ids: Sequence[str]) -> set[str]:
     return set(connection.scalars(query))
 
 
-def content_hashes(connection: Connection, item_ids: Sequence[str]) -> dict[str, str]:
-    """Content hashes of the active items among `item_ids`."""
-    among_ids = among(connection, items.c.item_id, item_ids)
-    query = select(items.c.item_id, items.c.content_hash).where(among_ids, items.c.active)
-    return {row.item_id: row.content_hash for row in connection.execute(query)}
+def changed_drafts(connection: Connection, drafts: Sequence[ItemDraft]) -> list[ItemDraft]:
+    """Those of `drafts` that `put_items` would change anything by."""
+    c = items.c
+    among_ids = among(connection, c.item_id, [draft.item_id for draft in drafts])
+    query = select(c.item_id, c.content_hash, c.available).where(among_ids, c.active)
+    stored = {row.item_id: (row.content_hash, row.available) for row in connection.execute(query)}
+    return [draft for draft in drafts if not _is_stored(draft, *stored.get(draft.item_id, (None, True)))]
 
 
 def item_counts(connection: Connection) -> dict[str, int]:
     """Events of each item that has any."""
     query = select(events.c.item_id, func.count()).group_by(events.c.item_id)
     return {row.item_id: row[1] for row in connection.execute(query)}
+
+
+def _is_stored(draft: ItemDraft, stored_hash: str | None, available: bool) -> bool:
+    return draft.available in (None, available) and content_hash(draft) == stored_hash
+
+
+def _availability(connection: Connection, item_ids: list[str]) -> dict[str, bool]:
+    """Whether they are available, of the active items among `item_ids`."""
+    among_ids = among(connection, items.c.item_id, item_ids)
+    query = select(items.c.item_id, items.c.available).where(among_ids, items.c.active)
+    return {row.item_id: row.available for row in connection.execute(query)}
 
 
 def _by_id(connection: Connection, item_ids: list[str]) -> Iterator[Item]:

@@ -59,6 +59,9 @@ class Store:
     def put_items(self, drafts: Sequence[ItemDraft]) -> list[Item]:
         return self._writer.run(lambda c: items.put_items(c, drafts))
 
+    def set_availability(self, available: Mapping[str, bool]) -> int:
+        return self._writer.run(lambda c: items.set_availability(c, available))
+
     def item(self, item_id: str) -> Item:
         with reading(self._readers) as connection:
             return items.active_item(connection, item_id)
@@ -82,9 +85,9 @@ class Store:
         with reading(self._readers) as connection:
             return items.known_items(connection, item_ids)
 
-    def content_hashes(self, item_ids: Sequence[str]) -> dict[str, str]:
+    def changed_drafts(self, drafts: Sequence[ItemDraft]) -> list[ItemDraft]:
         with reading(self._readers) as connection:
-            return items.content_hashes(connection, item_ids)
+            return items.changed_drafts(connection, drafts)
 
     def item_counts(self) -> dict[str, int]:
         with reading(self._readers) as connection:

@@ -5,7 +5,7 @@ An item scores its number of events, and ten more for each item of the history t
 
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -73,6 +73,7 @@ class FakeRecommender:
         for d in drafts:
             before = self.items.get(d.item_id)
             number = before.number if before else len(self.items) + 1
+            stored = before.available if before else True
             self.items[d.item_id] = Item(
                 item_id=d.item_id,
                 domain=d.domain,
@@ -81,8 +82,14 @@ class FakeRecommender:
                 number=number,
                 content_hash="",
                 active=True,
+                available=stored if d.available is None else d.available,
             )
         return [self.items[d.item_id] for d in drafts]
+
+    def set_availability(self, available: Mapping[str, bool]) -> int:
+        before = {item_id: self.item(item_id).available for item_id in available}
+        self.items |= {item_id: replace(self.items[item_id], available=flag) for item_id, flag in available.items()}
+        return sum(before[item_id] is not flag for item_id, flag in available.items())
 
     def item(self, item_id: str) -> Item:
         if item_id not in self.items:
@@ -156,7 +163,7 @@ class FakeRecommender:
         scored = [
             Scored(i.item_id, i.title, events[i.item_id] + 10.0 * domains[i.domain], *_why(domains[i.domain]))
             for i in self.items.values()
-            if i.item_id not in gone and (options.allow is None or i.item_id in options.allow)
+            if i.available and i.item_id not in gone and (options.allow is None or i.item_id in options.allow)
         ]
         scored.sort(key=lambda item: -item.score)
         return Answer(

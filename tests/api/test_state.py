@@ -8,7 +8,8 @@ from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from api.routes.page import FILES
-from api.schemas.requests import ItemContent, NewEvent, NewItem, PlaylistContent, RecommendRequest
+from api.schemas.items import AvailabilityBatch, ItemContent, NewItem
+from api.schemas.requests import NewEvent, PlaylistContent, RecommendRequest
 from api.schemas.responses import Recommendations
 from tests.api.fake import FakeRecommender, client_over
 
@@ -129,7 +130,7 @@ def operations(client: TestClient) -> Iterator[tuple[str, str, dict[str, Any]]]:
 def test_every_operation_is_named_described_and_documents_its_errors(client: TestClient) -> None:
     routes = list(operations(client))
     names = [operation["operationId"] for _, _, operation in routes]
-    assert len(names) == len(set(names)) == 22
+    assert len(names) == len(set(names)) == 23
     assert all(operation["description"] for _, _, operation in routes)
     for path, _, operation in routes:
         assert "HTTPValidationError" not in str(operation)
@@ -155,7 +156,10 @@ def test_every_reference_in_the_description_leads_somewhere(client: TestClient) 
         assert reference.removeprefix("#/components/schemas/") in document["components"]["schemas"], reference
 
 
-@pytest.mark.parametrize("model", [RecommendRequest, ItemContent, NewItem, NewEvent, PlaylistContent, Recommendations])
+@pytest.mark.parametrize(
+    "model",
+    [RecommendRequest, ItemContent, NewItem, AvailabilityBatch, NewEvent, PlaylistContent, Recommendations],
+)
 def test_examples_are_valid(model: Any) -> None:
     examples = model.model_config["json_schema_extra"]["examples"]
     assert examples

@@ -20,7 +20,7 @@ def test_a_new_item_is_recommended_and_a_deleted_one_gone(client: TestClient) ->
     content = {"title": "Alien", "domain": "space", "attributes": {"year": 1979, "cast": ["Weaver", None]}}
     response = client.put("/v1/items/new", json=content)
     assert response.status_code == 200
-    assert response.json() == {"item_id": "new", **content}
+    assert response.json() == {"item_id": "new", **content, "available": True}
     assert client.get("/v1/items/new").json() == response.json()
     assert "new" in recommended(client, ["50"])
     assert client.delete("/v1/items/new").status_code == 204
@@ -38,6 +38,52 @@ def test_items_come_in_batches(client: TestClient) -> None:
 @pytest.mark.parametrize("items", [[], [{"item_id": "a"}] * 1001, [{"item_id": 7}], [{"title": "no id"}]])
 def test_a_batch_that_is_empty_too_long_or_wrong_is_refused(client: TestClient, items: list[object]) -> None:
     assert client.post("/v1/items:batch", json={"items": items}).status_code == 422
+
+
+def test_a_sold_out_item_is_not_recommended_and_stays_sold_out_until_it_is_said_to_be_back(client: TestClient) -> None:
+    assert client.put("/v1/items/181", json={"available": False}).json()["available"] is False
+    assert "181" not in recommended(client, ["50"])
+    assert client.put("/v1/items/181", json={"title": "Renamed"}).json()["available"] is False
+    assert client.get("/v1/items/181").json()["available"] is False
+    batch = {"items": [{"item_id": "181", "available": True}, {"item_id": "50", "available": None}]}
+    assert [item["available"] for item in client.post("/v1/items:batch", json=batch).json()["items"]] == [True, True]
+    assert "181" in recommended(client, ["50"])
+
+
+def test_availability_of_many_items_comes_at_once(client: TestClient) -> None:
+    def post(*pairs: tuple[str, bool]) -> dict[str, object]:
+        items = [{"item_id": item_id, "available": available} for item_id, available in pairs]
+        answer: dict[str, object] = client.post("/v1/items:availability", json={"items": items}).json()
+        return answer
+
+    client.post("/v1/items:batch", json={"items": [{"item_id": str(number)} for number in range(1000)]})
+    assert post(*((str(number), False) for number in range(1000))) == {"changed": 1000}
+    assert post(("181", False), ("181", True), ("50", False)) == {"changed": 1}  # the last counts
+    assert recommended(client, []) == ["181"]
+    unknown = post(("50", True), ("b-17", False))
+    assert (unknown["status"], "b-17" in str(unknown["detail"])) == (404, True)
+    assert client.get("/v1/items/50").json()["available"] is False
+
+
+@pytest.mark.parametrize(
+    ("items", "where"),
+    [
+        ([], "body.items"),
+        ([{"item_id": "50", "available": True}] * 10_001, "body.items"),
+        ([{"item_id": "50"}], "body.items.0.available"),
+        ([{"item_id": "50", "available": "no"}], "body.items.0.available"),
+        ([{"item_id": "50", "available": 0}], "body.items.0.available"),
+        ([{"item_id": "50", "available": None}], "body.items.0.available"),
+        ([{"item_id": 50, "available": True}], "body.items.0.item_id"),
+        ([{"item_id": "50", "available": True, "title": "x"}], "body.items.0.title"),
+        ({"50": True}, "body.items"),
+    ],
+)
+def test_an_availability_that_is_not_clear_is_refused(client: TestClient, items: object, where: str) -> None:
+    response = client.post("/v1/items:availability", json={"items": items})
+    assert response.status_code == 422
+    assert [error["where"] for error in response.json()["errors"]] == [where]
+    assert client.put("/v1/items/50", json={"available": "maybe"}).status_code == 422
 
 
 def test_items_are_found_by_title_or_id(client: TestClient) -> None:

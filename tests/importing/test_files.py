@@ -102,6 +102,43 @@ def test_playlists_are_ordered_by_position(store: Store, tmp_path: Path) -> None
     assert store.playlist("q").item_ids == ("a", "b")  # at one position: in the order of the file
 
 
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_availability_is_a_column_of_items(store: Store, tmp_path: Path, kind: str) -> None:
+    store.put_items([ItemDraft(item_id="d", available=False)])
+    frame = pl.DataFrame({"item_id": list("abcd"), "available": [True, False, None, None]})
+    report = run(import_items, store, save(frame, tmp_path, kind))
+    assert (report.accepted, report.unchanged, report.rejected) == (3, 1, 0)
+    assert [store.item(item_id).available for item_id in "abcd"] == [True, False, True, False]
+    assert store.item("a").attributes == {}
+
+
+@pytest.mark.parametrize(
+    ("value", "available"),
+    [
+        *(("true", True), ("TRUE", True), ("1", True), ("Yes", True), ('" yes "', True)),
+        *(("false", False), ("False", False), ("0", False), ("no", False), ("", None), (" ", None)),
+    ],
+)
+def test_words_for_available(store: Store, tmp_path: Path, value: str, available: bool | None) -> None:
+    for before in (True, False):
+        store.put_items([ItemDraft(item_id="a", available=before)])
+        report = run(import_items, store, write(tmp_path, "items.csv", f"item_id,available\na,{value}\n"))
+        assert report.rejected == 0
+        assert report.accepted == (available is not None and available is not before)
+        assert store.item("a").available is (before if available is None else available)
+
+
+def test_numbers_for_available_and_nothing_else(store: Store, tmp_path: Path) -> None:
+    values = [1, 0, 1.0, 0.0, "yes", 2, -1, 0.5, "sold out", "on", [], {}, [True], "NaN"]
+    rows = [{"item_id": str(number), "available": value} for number, value in enumerate(values)]
+    path = write(tmp_path, "items.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    report = run(import_items, store, path, rejects=tmp_path / "rejected.jsonl")
+    assert [item.available for page in store.items() for item in page] == [True, False, True, False, True]
+    assert report.reasons == {"wrong type": 9}
+    reasons = [json.loads(line)["reason"] for line in (tmp_path / "rejected.jsonl").read_text().splitlines()]
+    assert reasons[3].endswith("available='sold out' is neither true nor false; give true, false, 1, 0, yes or no")
+
+
 # Again
 
 

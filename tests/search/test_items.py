@@ -77,6 +77,8 @@ def test_a_changed_text_encodes_that_item_alone_at_all_exits(
     recommender.put_items([ItemDraft(item_id="hammer", title="claw hammer", domain="tools")])
     assert recommender.search_text("claw hammer", domain="tools", options=Options(k=1)).items[0].score > 0.9999
     recommender.put_items([ItemDraft(item_id="lute", title="acoustic lute", domain="music", attributes={})])
+    recommender.set_availability({"lute": False})
+    recommender.put_items([ItemDraft(item_id="lute", title="acoustic lute", domain="music", available=True)])
     assert len(read) == 2
 
 

@@ -83,6 +83,18 @@ def test_excluded_and_deleted_items_are_not_found(recommender: Recommender) -> N
     assert recommender.search_text("claw hammer", options=Options(k=1)).items[0] == first[1]
 
 
+def test_a_sold_out_item_is_not_found_until_it_is_back(recommender: Recommender) -> None:
+    first, second = recommender.search_text("claw hammer", options=Options(k=2)).items
+    recommender.set_availability({first.item_id: False})
+    for domain in (None, "tools"):
+        found = recommender.search_text("claw hammer", domain=domain, options=Options(k=MAX_K)).items
+        assert first.item_id not in [item.item_id for item in found]
+    assert recommender.search_text("claw hammer", options=Options(k=1)).items == (second,)
+    assert recommender.similar(first.item_id, options=Options(k=1, encoder="item-text")).items
+    recommender.set_availability({first.item_id: True})
+    assert recommender.search_text("claw hammer", options=Options(k=2)).items == (first, second)
+
+
 def test_a_text_of_which_nothing_is_known_is_answered_and_told(recommender: Recommender) -> None:
     answer = recommender.search_text("\U0001f3b8\U0001f525", options=Options(k=3))
     assert len(answer.items) == 3

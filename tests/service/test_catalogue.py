@@ -28,6 +28,17 @@ def test_rows_are_kept_through_deletion_and_return() -> None:
     assert catalogue.rows(["c", "unknown", "a", "c"]).tolist() == [2, 0, 2]
 
 
+def test_what_is_not_available_is_active_and_not_recommendable() -> None:
+    catalogue = Catalogue(["a", "b"])
+    assert not catalogue.recommendable.any()
+    catalogue.upsert([("a", "A", None), ("c", "C", None)], unavailable=["a"])
+    assert catalogue.recommendable.tolist() == [False, False, True]
+    assert shown(catalogue) == ["a", "c"]
+    catalogue.upsert([("a", "A", None)])
+    catalogue.delete(["c"])
+    assert catalogue.recommendable.tolist() == catalogue.active.tolist() == [True, False, False]
+
+
 def test_rows_are_of_the_domain_that_was_put_last() -> None:
     catalogue = Catalogue(["a"])
     catalogue.upsert([("b", "B", "x"), ("c", None, "y"), ("a", "A", None)])

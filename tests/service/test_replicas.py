@@ -61,6 +61,19 @@ def test_items_put_and_deleted_on_one_are_seen_on_the_other(replicas: Replicas, 
     assert "new" in shown(one, start)
 
 
+def test_what_is_sold_out_on_one_is_not_shown_by_the_other(replicas: Replicas, trained: Planted) -> None:
+    one, two = replicas
+    start, follower = next(iter(trained.world.successor.items()))
+    one.set_availability({follower: False})
+    wait()
+    assert follower not in shown(two, start)
+    assert two.similar(follower).degraded == ()  # no text waits to be encoded
+    assert two.item(follower).available is False
+    two.set_availability({follower: True})
+    wait()
+    assert follower in shown(one, start)
+
+
 def test_a_changed_title_is_shown_by_the_other(replicas: Replicas, trained: Planted) -> None:
     one, two = replicas
     start, follower = next(iter(trained.world.successor.items()))

@@ -1,6 +1,7 @@
 """What the store promises, on SQLite and on PostgreSQL alike."""
 
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -69,6 +70,55 @@ def test_a_deleted_item_is_unknown_but_its_events_stay(store: Store) -> None:
         store.delete_item("a")
     assert history(store, "u") == ["a"]
     assert [item.active for page in store.items() for item in page] == [False]
+
+
+def available(store: Store) -> dict[str, bool]:
+    return {item.item_id: item.available for page in store.items() for item in page}
+
+
+def test_an_item_is_available_until_it_is_said_not_to_be_and_stays_so_while_nothing_is_said(store: Store) -> None:
+    put_items(store, "a", "b")
+    store.put_items([ItemDraft(item_id="b", available=False), ItemDraft(item_id="c", available=False)])
+    assert available(store) == {"a": True, "b": False, "c": False}
+    made = store.put_items([ItemDraft(item_id="b", title="again"), ItemDraft(item_id="c", available=True)])
+    assert [(item.title, item.available) for item in made] == [("again", False), (None, True)]
+    assert store.item("b").available is False
+    assert items_frame(store)["item"].to_list() == ["a", "b", "c"]  # what is sold out is learned from
+
+
+@pytest.mark.parametrize(("given", "back"), [(None, True), (True, True), (False, False)])
+def test_a_deleted_item_that_is_put_again_is_available_unless_it_is_said_not_to_be(
+    store: Store, given: bool | None, back: bool
+) -> None:
+    store.put_items([ItemDraft(item_id="a", available=False)])
+    store.delete_item("a")
+    store.put_items([ItemDraft(item_id="a", available=given)])
+    assert available(store) == {"a": back}
+
+
+def test_the_availability_of_many_items_is_set_at_once_and_nothing_else_of_them(store: Store) -> None:
+    ids = [f"i{number}" for number in range(2500)]
+    put_items(store, *ids)
+    before = store.item("i7")
+    assert store.set_availability(dict.fromkeys(ids[:2000], False)) == 2000
+    assert available(store) == {item_id: number >= 2000 for number, item_id in enumerate(ids)}
+    assert store.item("i7") == replace(before, available=False)
+    since = store.changes()
+    assert store.set_availability({"i7": True, "i8": False, "i2400": True}) == 1
+    assert [(item.item_id, item.available) for item in store.items_since(since)] == [("i7", True)]
+
+
+def test_availabilities_are_all_set_or_none(store: Store) -> None:
+    put_items(store, "a", "b", *(gone := [f"gone-{number}" for number in range(12)]))
+    for item_id in gone:
+        store.delete_item(item_id)
+    since = store.changes()
+    with pytest.raises(NotFound, match=r"unknown items gone-0, .*, gone-9 and 2 more: PUT them first .* nothing was"):
+        store.set_availability({"a": False} | dict.fromkeys(gone, True))
+    with pytest.raises(NotFound, match=r"unknown items never: "):
+        store.set_availability({"a": False, "never": False})
+    assert store.item("a").available
+    assert store.changes() == since
 
 
 def test_items_are_found_by_title_or_id_in_any_case_and_wildcards_mean_themselves(store: Store) -> None:
@@ -309,6 +359,7 @@ def test_what_answers_depend_on_raises_the_counter_and_nothing_else_does(store: 
         lambda: put_items(store, "a"),
         lambda: post(store, "u", "a"),
         lambda: store.put_playlist("p", None, ["a"]),
+        lambda: store.set_availability({"a": False}),
         lambda: store.delete_item("a"),
     ):
         write()

@@ -226,7 +226,7 @@ class ItemService:
         if options.exclude:
             without.append(snapshot.catalogue.rows(options.exclude))
         only = None if options.allow is None else snapshot.catalogue.rows(options.allow)
-        flags = allowed(snapshot.catalogue.active, only=only, without=without)
+        flags = allowed(snapshot.catalogue.recommendable, only=only, without=without)
         if snapshot.texts and snapshot.items.answers_only_by_text(part):
             flags = snapshot.texts.with_text(flags)
         return Query(history, flags, user_id=user_id, open_events=open_events)

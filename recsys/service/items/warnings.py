@@ -38,9 +38,10 @@ def of_store(state: LiveState) -> list[Degraded]:
 
 
 def of_options(snapshot: Snapshot, options: Options) -> list[Degraded]:
-    """Ids of the options that the catalogue lacks."""
+    """Ids of the options that the catalogue lacks, or that cannot be shown for now."""
     allow: Sequence[str] = options.allow or ()
     return [
         *snapshot.unknown(allow, what="allow", why="unknown items, which cannot be shown"),
+        *snapshot.unavailable(allow, what="allow", why="items that are not available, and so not shown"),
         *snapshot.unknown(options.exclude, what="exclude", why=UNKNOWN_EXCLUDED),
     ]

@@ -213,7 +213,7 @@ def _allowed(snapshot: Snapshot, history: History, options: ContinueOptions) -> 
     without = [] if options.repeats else [history.rows]
     if options.exclude:
         without.append(snapshot.catalogue.rows(options.exclude))
-    flags = allowed(snapshot.catalogue.active, without=without)
+    flags = allowed(snapshot.catalogue.recommendable, without=without)
     if snapshot.lists.fusion is None:
         domains = snapshot.catalogue.domains
         flags &= np.isin(domains[: len(flags)], domains[history.rows])

@@ -11,10 +11,11 @@ NO_DOMAIN = -1
 
 
 class Catalogue:
-    """Maps item ids to rows. An item keeps its row for life; deleting it only clears its flag in `active`.
+    """Maps item ids to rows. An item keeps its row for life; deleting it only clears its flags in `active` and `recommendable`.
+    A sold-out item is active but not recommendable: it can be asked about and stays in histories and lists.
 
-    Lists and the map only grow and `active` is replaced, never changed, so readers need no lock: a reader that takes `active`
-    first sees one consistent catalogue of `len(active)` rows. Writers hold the service's lock.
+    Lists and the map only grow and the flags are replaced, never changed, so readers need no lock: a reader that takes flags
+    first sees one consistent catalogue of as many rows. Writers hold the service's lock.
     """
 
     def __init__(self, item_ids: Iterable[str] = ()) -> None:
@@ -26,6 +27,7 @@ class Catalogue:
         self.active = np.zeros(
             len(self.item_ids), dtype=np.bool_
         )  # until the store lists an item, it is not recommended
+        self.recommendable = self.active
 
     def __len__(self) -> int:
         return len(self.active)
@@ -44,8 +46,9 @@ class Catalogue:
         number = self._domain_numbers.get(domain)
         return None if number is None else self.domains == number
 
-    def upsert(self, items: Sequence[tuple[str, str | None, str | None]]) -> Rows:
-        """Inserts or updates (item id, title, domain) triples, makes them active and returns their rows."""
+    def upsert(self, items: Sequence[tuple[str, str | None, str | None]], *, unavailable: Iterable[str] = ()) -> Rows:
+        """Inserts or updates (item id, title, domain) triples and returns their rows. They become active, and recommendable but
+        for the `unavailable` ids among them."""
         for item_id, title, _ in items:
             row = self._rows.get(item_id)
             if row is None:
@@ -59,11 +62,16 @@ class Catalogue:
         domains[: len(self.domains)] = self.domains
         domains[rows] = [self._domain_number(domain) for _, _, domain in items]
         self.domains = domains  # before `active`: an active row has its domain
-        active = np.zeros(len(self.item_ids), dtype=np.bool_)
-        active[: len(self.active)] = self.active
-        active[rows] = True
-        self.active = active
+        active, recommendable = self._extended(self.active), self._extended(self.recommendable)
+        active[rows] = recommendable[rows] = True
+        recommendable[self.rows(unavailable)] = False
+        self.active = active  # before `recommendable`: a recommendable row is active
+        self.recommendable = recommendable
         return rows
+
+    def _extended(self, flags: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """A copy of `flags` that has all rows."""
+        return np.pad(flags, (0, len(self.item_ids) - len(flags)))
 
     def _domain_number(self, domain: str | None) -> int:
         return NO_DOMAIN if domain is None else self._domain_numbers.setdefault(domain, len(self._domain_numbers))
@@ -72,6 +80,7 @@ class Catalogue:
         """Makes the items inactive; ignores unknown ids."""
         rows = self.rows(item_ids)
         if len(rows):
-            active = self.active.copy()
-            active[rows] = False
+            active, recommendable = self.active.copy(), self.recommendable.copy()
+            active[rows] = recommendable[rows] = False
+            self.recommendable = recommendable
             self.active = active

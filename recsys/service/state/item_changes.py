@@ -19,7 +19,8 @@ STORE_AWAY = (StoreError, Busy)
 def publish(snapshot: Snapshot, items: Sequence[Item]) -> list[Item]:
     """Makes `items` part of the next answer from `snapshot`. Returns those whose text its sources do not know yet."""
     active = [item for item in items if item.active]
-    snapshot.catalogue.upsert([(item.item_id, item.title, item.domain) for item in active])
+    sold_out = [item.item_id for item in active if not item.available]
+    snapshot.catalogue.upsert([(item.item_id, item.title, item.domain) for item in active], unavailable=sold_out)
     snapshot.catalogue.delete([item.item_id for item in items if not item.active])
     return snapshot.texts.changed_items(active, snapshot.catalogue) if snapshot.texts else []
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from recsys.bundle import Bundle
 from recsys.data.feedback import Signals
-from recsys.errors import Degraded
+from recsys.errors import Degraded, first_ids
 from recsys.retrieval.lists.encoder import PREFIX
 from recsys.retrieval.lists.serving import ListServingModel
 from recsys.retrieval.serving import ServingModel
@@ -61,6 +61,14 @@ class Snapshot:
 
     def unknown(self, item_ids: Iterable[str], *, what: str, why: str) -> list[Degraded]:
         """A warning of those that the catalogue lacks, the first ten by their ids."""
-        unknown = list(dict.fromkeys(item_id for item_id in item_ids if self.catalogue.row(item_id) is None))
-        more = f" and {len(unknown) - 10} more" if len(unknown) > 10 else ""
-        return [Degraded(what, f"{why}: {', '.join(unknown[:10])}{more}")] if unknown else []
+        unknown = [item_id for item_id in item_ids if self.catalogue.row(item_id) is None]
+        return [Degraded(what, f"{why}: {first_ids(unknown)}")] if unknown else []
+
+    def unavailable(self, item_ids: Iterable[str], *, what: str, why: str) -> list[Degraded]:
+        """A warning of those that are stored and not available, the first ten by their ids."""
+        recommendable = self.catalogue.recommendable
+        rows = self.catalogue.rows(item_ids)
+        rows = rows[rows < len(recommendable)]
+        sold_out = rows[self.catalogue.active[rows] & ~recommendable[rows]]
+        unavailable = [self.catalogue.item_ids[row] for row in sold_out]
+        return [Degraded(what, f"{why}: {first_ids(unavailable)}")] if unavailable else []
