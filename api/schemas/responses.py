@@ -154,6 +154,9 @@ class Models(BaseModel):
     bundle: str | None
     default: str = Field(description="The part that answers when no encoder is asked for")
     about: dict[str, Any] = Field(description="Protocol, seed, data window, parts left out and why")
+    text_encoder: str | None = Field(
+        None, description="What encodes texts, and in which precision catalogues on this machine; null: none is loaded"
+    )
     parts: list[Part]
     lists: list[Part] = Field([], description="The parts that answer questions about lists")
 

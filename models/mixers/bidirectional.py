@@ -29,7 +29,8 @@ class BidirectionalAttention(nn.Module):
         qkv = self.to_qkv(x).unflatten(-1, (3, self.heads, -1))
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (batch, heads, time, head_dim)
         visible = None if real is None else real[:, None, None, :]
-        if q.dtype == torch.bfloat16:  # the fused kernel's backward pass takes ten times as long as this on a CPU
+        # the fused kernel's backward pass in bfloat16 takes ten times as long as this on a CPU
+        if q.dtype == torch.bfloat16 and torch.is_grad_enabled():
             mixed = _attention(q, k, v, visible)
         else:
             mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=visible)

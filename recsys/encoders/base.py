@@ -2,7 +2,7 @@
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -43,6 +43,11 @@ class TextEncoder(Protocol):
     @property
     def bundled_part(self) -> Part | None: ...
 
+    @property
+    def precision(self) -> str:
+        """In which precision catalogues are encoded on this machine, and why."""
+        ...
+
     def encode_documents(self, texts: Sequence[str]) -> Vectors:
         """Vectors (texts, dim) of unit length, never NaN; a text without a single letter has one too."""
         ...
@@ -53,8 +58,10 @@ class TextEncoder(Protocol):
         """Vectors (texts, dim) to search documents of `domains` with, after `layers` (default: all), one of `exits`."""
         ...
 
-    def encode_exits(self, texts: Sequence[str], *, domains: Sequence[str | None] | None = None) -> dict[int, Vectors]:
-        """Vectors of documents after each of `exits`, for the price of the deepest alone."""
+    def encode_exits(
+        self, texts: Sequence[str], *, domains: Sequence[str | None] | None = None
+    ) -> Mapping[int, Vectors]:
+        """Vectors of a catalogue's documents after each of `exits`, for the price of the deepest alone, in `precision`."""
         ...
 
     def knows(self, text: str) -> bool:
@@ -77,6 +84,10 @@ class SingleExitEncoder(ABC):
     reads_domains = False
     domains: tuple[str, ...] = ()
     bundled_part: Part | None = None
+
+    @property
+    def precision(self) -> str:
+        return "float32"
 
     @property
     @abstractmethod
@@ -102,7 +113,7 @@ class SingleExitEncoder(ABC):
         texts: Sequence[str],
         *,
         domains: Sequence[str | None] | None = None,  # noqa: ARG002  (ignored)
-    ) -> dict[int, Vectors]:
+    ) -> Mapping[int, Vectors]:
         return {LAST_LAYER: self.encode_documents(texts)}
 
     def has_weights(self, trained: str) -> bool:

@@ -3,7 +3,7 @@
 It is one part of a bundle: weights, tokenizer, domains, and the (layers, dims) pairs that it was trained to serve.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from recsys.encoders.base import Vectors
 from recsys.encoders.batching import length_buckets
 from recsys.encoders.catalogue_parts import KIND, load_text_model, require_text_encoder
 from recsys.encoders.normalize import l2_normalize, sanitize_text
+from recsys.encoders.precision import CataloguePrecision, Document
 from recsys.encoders.tokenizer import TextTokenizer, collate_tokens
 from recsys.errors import BundleError
 
@@ -42,6 +43,7 @@ class CatalogueTextEncoder:
         self.offered: tuple[tuple[int, int], ...] = tuple((layers, dims) for layers, dims in part.config["offered"])
         self.dim, self.layers = config.dim, config.layers
         self.exits = tuple(sorted({self.layers, *(layers for layers, _ in self.offered)}))
+        self._precision = CataloguePrecision(part.name, device=device)
 
     def encode_documents(
         self, texts: Sequence[str], *, domains: Sequence[str | None] | None = None, layers: int | None = None
@@ -72,9 +74,16 @@ class CatalogueTextEncoder:
         starts = np.cumsum([0, *map(len, experts[:-1])])
         return l2_normalize(np.add.reduceat(vectors, starts))
 
-    def encode_exits(self, texts: Sequence[str], *, domains: Sequence[str | None] | None = None) -> dict[int, Vectors]:
-        """Unit vectors of documents after each of `exits`, for the price of the deepest alone."""
-        return self._encode(texts, domains, self.exits)
+    def encode_exits(
+        self, texts: Sequence[str], *, domains: Sequence[str | None] | None = None
+    ) -> Mapping[int, Vectors]:
+        """Unit vectors of documents after each of `exits`, for the price of the deepest alone, in `precision`."""
+        documents = list(zip(texts, domains or [None] * len(texts), strict=True))
+        return self._precision.encode(documents, self._encode_exits)
+
+    @property
+    def precision(self) -> str:
+        return self._precision.description
 
     def knows(self, text: str) -> bool:
         """Is any word of `text` in the vocabulary?"""
@@ -90,6 +99,9 @@ class CatalogueTextEncoder:
 
     def has_weights(self, trained: str) -> bool:
         return self.hash == trained
+
+    def _encode_exits(self, documents: Sequence[Document]) -> dict[int, Vectors]:
+        return self._encode([text for text, _ in documents], [domain for _, domain in documents], self.exits)
 
     def _encode(
         self, texts: Sequence[str], domains: Sequence[str | None] | None, exits: Sequence[int]

@@ -1,6 +1,6 @@
 """Encodes texts with a frozen pretrained sentence encoder."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -9,10 +9,35 @@ from models.pretrained import encoder_hash, load_sentence_encoder, load_text_enc
 from recsys.encoders.base import SingleExitEncoder, Vectors
 from recsys.encoders.catalogue import encode_texts
 from recsys.encoders.normalize import l2_normalize, sanitize_text
+from recsys.encoders.precision import CataloguePrecision, Document
 from recsys.encoders.tokenizer import SPACE, TextTokenizer
+from recsys.store.records import LAST_LAYER
 
 
-class BertTextEncoder(SingleExitEncoder):
+class NeuralTextEncoder(SingleExitEncoder):
+    """Base of the encoders here: catalogues are encoded in the precision that suits this machine."""
+
+    def __init__(self, name: str, *, device: str) -> None:
+        self.name = name
+        self._precision = CataloguePrecision(name, device=device)
+
+    @property
+    def precision(self) -> str:
+        return self._precision.description
+
+    def encode_exits(
+        self,
+        texts: Sequence[str],
+        *,
+        domains: Sequence[str | None] | None = None,  # noqa: ARG002  (ignored)
+    ) -> Mapping[int, Vectors]:
+        return self._precision.encode([(text, None) for text in texts], self._encode_exits)
+
+    def _encode_exits(self, documents: Sequence[Document]) -> dict[int, Vectors]:
+        return {LAST_LAYER: self.encode_documents([text for text, _ in documents])}
+
+
+class BertTextEncoder(NeuralTextEncoder):
     """A sentence encoder that `models.pretrained.mean_bert` knows, run by our own network: the same vectors, faster.
 
     Raises:
@@ -20,7 +45,7 @@ class BertTextEncoder(SingleExitEncoder):
     """
 
     def __init__(self, name: str, *, device: str = "cpu") -> None:
-        self.name = name
+        super().__init__(name, device=device)
         pretrained = load_text_encoder(name)
         config = pretrained.encoder.config
         self._model = pretrained.encoder.to(device)
@@ -46,7 +71,7 @@ class BertTextEncoder(SingleExitEncoder):
         return self.hash == trained or SentenceTextEncoder(self.name).hash == trained
 
 
-class SentenceTextEncoder(SingleExitEncoder):
+class SentenceTextEncoder(NeuralTextEncoder):
     """Any other sentence encoder: a folder or a hub name. Texts of like length share a batch.
 
     Raises:
@@ -54,7 +79,7 @@ class SentenceTextEncoder(SingleExitEncoder):
     """
 
     def __init__(self, name: str, *, device: str = "cpu", batch_size: int = 64) -> None:
-        self.name = name
+        super().__init__(name, device=device)
         self._batch_size = batch_size
         self._model = load_sentence_encoder(name, device=device)
         self.dim = int(self._model.get_embedding_dimension() or 0)

@@ -195,7 +195,8 @@ class Recommender:
 
     def models(self) -> dict[str, Any]:
         """The active bundle and its parts with settings and measured figures; those that answer questions about lists apart."""
-        return described(self._live.snapshot)
+        texts = self._live.texts
+        return described(self._live.snapshot) | {"text_encoder": None if texts is None else texts.description}
 
     def readiness(self) -> Readiness:
         """Ready means that a trained bundle answers, the active one or the one before it."""

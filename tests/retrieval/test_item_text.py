@@ -30,7 +30,7 @@ WORDS = ("claw", "hammer", "wool", "socks", "guitar", "strings", "acoustic", "ti
 @pytest.fixture(scope="module")
 def exits() -> dict[int, np.ndarray]:
     draw = np.random.default_rng(0).choice(WORDS, (40, 4))
-    return CatalogueTextEncoder.from_part(PART).encode_exits([" ".join(words) for words in draw])
+    return dict(CatalogueTextEncoder.from_part(PART).encode_exits([" ".join(words) for words in draw]))
 
 
 @pytest.fixture

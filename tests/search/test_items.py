@@ -104,6 +104,12 @@ def test_a_thousand_new_items_are_found_by_the_next_question(recommender: Recomm
     assert len(known) == 1000
 
 
+def test_the_precision_of_catalogues_is_described(recommender: Recommender) -> None:
+    assert recommender.models()["text_encoder"].startswith("item-text, catalogues in float32")
+    recommender.put_items([ItemDraft(item_id=f"new-{n}", title=f"guitar {n} strings") for n in range(300)])
+    assert "of 256 texts bfloat16 was" in recommender.models()["text_encoder"]
+
+
 def test_a_restart_reads_vectors_from_the_store(recommender: Recommender, store: Store, sized: str) -> None:
     before = recommender.search_text("acoustic lute", options=Options(k=10, layers=2)).items
     again = Recommender(store, bundle=sized)

@@ -77,6 +77,12 @@ class TextService:
                 self._encoder, self._loaded = self._load(), True
             return self._encoder
 
+    @property
+    def description(self) -> str | None:
+        """The text encoder and the precision in which it encodes catalogues; None while none is loaded."""
+        encoder = self._encoder
+        return None if encoder is None else f"{encoder.name}, catalogues in {encoder.precision}"
+
     def changed_items(self, items: Iterable[Item], catalogue: Catalogue) -> list[Item]:
         """Those of `items` whose text is not the one that the sources know them by. They count as known from now on."""
         changed = []
