@@ -13,6 +13,9 @@ from typing import Any
 
 from features.unicode import normalise
 
+TEXT_VERSION = 1
+"""To be raised with every change of what `item_text` returns: stored texts of other versions are cleaned again."""
+
 HIDDEN = (
     (re.compile(r"<(?=script\b)", re.IGNORECASE), re.compile(r".*(?=</script\s*>)", re.IGNORECASE | re.DOTALL)),
     (re.compile(r"<(?=style\b)", re.IGNORECASE), re.compile(r".*(?=</style\s*>)", re.IGNORECASE | re.DOTALL)),

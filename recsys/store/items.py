@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, func, or_, select, update
 
+from features.text import TEXT_VERSION, item_text
 from recsys.errors import NotFound, first_ids
 from recsys.store.dialect import ROWS_PER_STATEMENT, among, upsert
 from recsys.store.records import Item, ItemDraft, content_hash
@@ -27,13 +28,16 @@ def put_items(connection: Connection, drafts: Sequence[ItemDraft]) -> list[Item]
             "active": True,
             "available": available.get(draft.item_id, True) if draft.available is None else draft.available,
             "content_hash": content_hash(draft),
+            "text": item_text(draft.title, draft.attributes),
+            "text_version": TEXT_VERSION,
             "created": now,
             "updated": now,
             "version": version,
         }
         for draft in latest.values()
     ]
-    changing = ("domain", "title", "attributes", "active", "available", "content_hash", "updated", "version")
+    content = ("domain", "title", "attributes", "content_hash", "text", "text_version")
+    changing = (*content, "active", "available", "updated", "version")
     upsert(connection, items, values, key=("item_id",), changing=changing)
     stored = {item.item_id: item for item in _by_id(connection, list(latest))}
     return [stored[draft.item_id] for draft in drafts]
@@ -135,6 +139,7 @@ def _by_id(connection: Connection, item_ids: list[str]) -> Iterator[Item]:
 
 
 def _item(row: Row[Any]) -> Item:
+    """The item; a text that another version cleaned, or none, is cleaned again."""
     return Item(
         item_id=row.item_id,
         domain=row.domain,
@@ -144,4 +149,5 @@ def _item(row: Row[Any]) -> Item:
         content_hash=row.content_hash,
         active=row.active,
         available=row.available,
+        text=row.text if row.text_version == TEXT_VERSION else item_text(row.title, row.attributes),
     )

@@ -38,7 +38,10 @@ def content_hash(draft: ItemDraft) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """An item as it is stored; `number` never changes, `active` is False once deleted, `available` while it is sold out."""
+    """An item as it is stored; `number` never changes, `active` is False once deleted, `available` while it is sold out.
+
+    `text` is what encoders read of it.
+    """
 
     item_id: str
     domain: str | None
@@ -48,6 +51,7 @@ class Item:
     content_hash: str
     active: bool
     available: bool = True
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

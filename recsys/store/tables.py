@@ -33,6 +33,8 @@ items = Table(
     C("active", Boolean, nullable=False),
     C("available", Boolean, nullable=False),  # may be recommended; what is not is still learned from
     C("content_hash", String, nullable=False),
+    C("text", String),  # of title and attributes, cleaned by version `text_version` of `features.text`
+    C("text_version", Integer),
     C("created", Instant, nullable=False),
     C("updated", Instant, nullable=False),
     C("version", BigInteger, nullable=False),  # what `changes` counted when it was last written

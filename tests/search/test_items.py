@@ -1,6 +1,6 @@
 """Items that come, change and go count by their texts in the next answer, through every kind of index and after a restart."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from features.text import item_text
 from recsys.bundle import Bundle
 from recsys.bundle_io import load_bundle, save_bundle
 from recsys.cli.shared import open_recommender
@@ -21,7 +22,7 @@ from recsys.service.items.questions import MAX_K
 from recsys.service.state.catalogue import Catalogue
 from recsys.service.state.text_service import TextService
 from recsys.settings import Settings
-from recsys.store import Store
+from recsys.store import Store, items
 from recsys.store.records import ItemDraft
 from recsys.store.sessions import upgrade
 from tests.encoders.test_catalogue import random_part
@@ -108,6 +109,26 @@ def test_the_precision_of_catalogues_is_described(recommender: Recommender) -> N
     assert recommender.models()["text_encoder"].startswith("item-text, catalogues in float32")
     recommender.put_items([ItemDraft(item_id=f"new-{n}", title=f"guitar {n} strings") for n in range(300)])
     assert "of 256 texts bfloat16 was" in recommender.models()["text_encoder"]
+
+
+def test_a_text_is_cleaned_once_and_again_by_another_version(
+    recommender: Recommender, store: Store, sized: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cleaned = list[str | None]()
+
+    def noted(title: str | None, attributes: Mapping[str, Any]) -> str:
+        cleaned.append(title)
+        return item_text(title, attributes)
+
+    monkeypatch.setattr(items, "item_text", noted)
+    recommender.put_items([ItemDraft(item_id="lute", title="<b>bass</b> lute")])
+    assert cleaned == ["<b>bass</b> lute"]
+    assert store.item("lute").text == "title: bass lute"
+    Recommender(store, bundle=sized).close()
+    assert len(cleaned) == 1
+    monkeypatch.setattr(items, "TEXT_VERSION", 0)
+    assert store.item("lute").text == "title: bass lute"
+    assert len(cleaned) == 2
 
 
 def test_a_restart_reads_vectors_from_the_store(recommender: Recommender, store: Store, sized: str) -> None:

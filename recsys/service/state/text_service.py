@@ -89,12 +89,11 @@ class TextService:
         silent = np.zeros(len(catalogue), dtype=np.bool_)
         silent[: len(self._silent)] = self._silent
         for item in items if self._names else ():
-            text = item_text(item.title, item.attributes)
             row = catalogue.row(item.item_id)
-            silent[row] |= not text
-            digest = text_hash(text, item.domain)
+            silent[row] |= not item.text
+            digest = text_hash(item.text, item.domain)
             if digest != self._text_hashes.get(item.item_id, self._trained_hash(item.item_id, catalogue)):
-                silent[row] = not self._has_text(text)
+                silent[row] = not self._has_text(item.text)
                 self._text_hashes[item.item_id] = digest
                 changed.append(item)
         self._silent = silent
@@ -102,7 +101,7 @@ class TextService:
 
     def is_current(self, item: Item) -> bool:
         """Is the text of `item` the one that was last seen of it?"""
-        return self._text_hashes.get(item.item_id) == text_hash(item_text(item.title, item.attributes), item.domain)
+        return self._text_hashes.get(item.item_id) == text_hash(item.text, item.domain)
 
     def encode(self, items: Sequence[Item]) -> Mapping[int, Vectors]:
         """The texts of `items` after each exit of the encoder; nothing where texts cannot be encoded."""
@@ -194,7 +193,7 @@ class TextService:
             self._store,
             encoder,
             [item.item_id for item in items],
-            [item_text(item.title, item.attributes) for item in items],
+            [item.text for item in items],
             [item.domain for item in items],
             layers=encoder.exits,
         )
