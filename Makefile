@@ -16,7 +16,7 @@ setup: .venv/.ready
 # torch is named first and pinned, so that the CPU build is taken where one is offered.
 .venv/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --constraint constraints.txt torch -e '.[postgres,notebooks,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt torch -e '.[postgres,xlsx,notebooks,dev]'
 	$(BIN)/recsys fetch-samples
 	touch $@
 

@@ -2,8 +2,10 @@
 
 import json
 import math
+import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from contextlib import suppress
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from recsys.importing.report import Row
@@ -22,6 +24,8 @@ FLAGS: Mapping[str, bool | None] = {
 }
 MAX_DEPTH = 16
 TOO_DEEP = f"nested too deep: more than {MAX_DEPTH} levels; flatten it"
+COMPACT = re.compile(r"((?:19|20)\d\d[01]\d[0-3]\d)(?:[T ]?(\d{6}))?")
+"""A date as YYYYMMDD, or a time as YYYYMMDDhhmmss. As seconds they would be days of August 1970, or lie in the far future."""
 EARLIEST = datetime.min.replace(tzinfo=UTC).timestamp()
 _ENCODER = json.JSONEncoder(sort_keys=True, default=str)
 
@@ -138,7 +142,7 @@ def seconds(value: Any, *, latest: float) -> float | None:
     if value is None:
         return None
     try:
-        moment = _utc(value) if isinstance(value, datetime) else _utc_text(value) if _is_iso(value) else float(value)
+        moment = _moment(value)
         if isinstance(value, bool) or not math.isfinite(moment):
             raise ValueError
     except (TypeError, ValueError, OverflowError):
@@ -178,12 +182,18 @@ def _number(value: Any, name: str) -> float:
     return number
 
 
-def _is_iso(value: Any) -> bool:
-    return isinstance(value, str) and ("-" in value[1:] or ":" in value)
-
-
-def _utc_text(value: str) -> float:
-    return _utc(datetime.fromisoformat(value))
+def _moment(value: Any) -> float:
+    """Epoch seconds of a date, a time, ISO text, digits that are a date, or a number."""
+    if isinstance(value, date):
+        return _utc(value if isinstance(value, datetime) else datetime.combine(value, time()))
+    if not isinstance(value, int | str):
+        return float(value)
+    text = str(value).strip()
+    if compact := COMPACT.fullmatch(text):
+        with suppress(ValueError):  # no such day: seconds after all
+            return _utc(datetime.fromisoformat("T".join(filter(None, compact.groups()))))
+    is_iso = "-" in text[1:] or ":" in text or "T" in text
+    return _utc(datetime.fromisoformat(text)) if is_iso else float(text)
 
 
 def _utc(moment: datetime) -> float:

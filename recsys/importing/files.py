@@ -6,17 +6,20 @@ nothing, so an interrupted import is finished by running it again.
 
 import hashlib
 import json
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
-from itertools import islice
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager, nullcontext
+from dataclasses import replace
 from operator import itemgetter
 from pathlib import Path
 
 from recsys.errors import Busy, InputFileError, StoreError
 from recsys.importing import fields
+from recsys.importing.chunks import ImportChunk, Numbered, Rejected, chunks
 from recsys.importing.duplicate_counter import DuplicateCounter
-from recsys.importing.readers import Reader, check_file, reader_of
+from recsys.importing.item_import import ItemImport
+from recsys.importing.readers import DETECT, Reader, ReadOptions, check_file, reader_of
 from recsys.importing.report import Rejects, Report, Row
+from recsys.importing.text_files import plain_name
 from recsys.store import Store
 from recsys.store.records import Event, Playlist
 
@@ -25,52 +28,48 @@ __all__ = ["Report", "import_events", "import_items", "import_playlists"]
 ROWS_PER_CHUNK = 20_000
 """Rows in memory, and rows per transaction."""
 
-Numbered = tuple[int, Row, str]
-"""A row with its number (the first data row is 1) and its content as text."""
-Rejected = list[tuple[int, str, Row]]
-"""Number, reason and content of rejected rows."""
-ImportChunk = Callable[[Sequence[Numbered], Report], Rejected]
-"""Writes the good rows of a chunk, counts them in the report and returns the bad ones."""
-
 
 def import_items(
-    store: Store, path: Path, *, reader: Reader | None = None, dry_run: bool = False, rejects: Path | None = None
+    store: Store,
+    path: Path,
+    *,
+    reader: Reader | None = None,
+    options: ReadOptions = DETECT,
+    dry_run: bool = False,
+    rejects: Path | Rejects | None = None,
+    allow_event_columns: bool = False,
 ) -> Iterator[Report]:
-    """Yields the report after each chunk. Every column that is none of `fields.ITEM_COLUMNS` becomes an attribute."""
-    seen: set[str] = set()
+    """Yields the report after each chunk. Every column that is none of `fields.ITEM_COLUMNS` becomes an attribute.
 
-    def import_chunk(rows: Sequence[Numbered], report: Report) -> Rejected:
-        drafts, bad = [], Rejected()
-        for number, row, _ in rows:
-            try:
-                draft = fields.item(row)
-                if draft.item_id in seen:
-                    raise ValueError(f"duplicate item_id: {draft.item_id!r} came earlier in this file")
-                seen.add(draft.item_id)
-                drafts.append(draft)
-            except ValueError as error:
-                bad.append((number, str(error), row))
-        new = store.changed_drafts(drafts)
-        if new and not dry_run:
-            store.put_items(new)
-        report.accepted += len(new)
-        report.unchanged += len(drafts) - len(new)
-        return bad
-
-    yield from _import(path, ("item_id",), import_chunk, reader, rejects)
+    A column that the file does not have leaves the stored values alone; an empty value clears.
+    """
+    import_chunk = ItemImport(store, path, dry_run=dry_run, allow_event_columns=allow_event_columns)
+    yield from _import(path, ("item_id",), import_chunk, reader, options, rejects)
 
 
 def import_events(
-    store: Store, path: Path, *, reader: Reader | None = None, dry_run: bool = False, rejects: Path | None = None
+    store: Store,
+    path: Path,
+    *,
+    reader: Reader | None = None,
+    options: ReadOptions = DETECT,
+    dry_run: bool = False,
+    rejects: Path | Rejects | None = None,
 ) -> Iterator[Report]:
     """Yields the report after each chunk. A row without `event_id` gets one from file name, content and count of equal rows."""
     with closing(DuplicateCounter()) as duplicates:
-        import_chunk = _EventImport(store, path.name, duplicates, dry_run)
-        yield from _import(path, ("user_id", "item_id"), import_chunk, reader, rejects)
+        import_chunk = _EventImport(store, plain_name(path), duplicates, dry_run)
+        yield from _import(path, ("user_id", "item_id"), import_chunk, reader, options, rejects)
 
 
 def import_playlists(
-    store: Store, path: Path, *, reader: Reader | None = None, dry_run: bool = False, rejects: Path | None = None
+    store: Store,
+    path: Path,
+    *,
+    reader: Reader | None = None,
+    options: ReadOptions = DETECT,
+    dry_run: bool = False,
+    rejects: Path | Rejects | None = None,
 ) -> Iterator[Report]:
     """Yields the report after each chunk; the lists are written at the end, all or none, each replaced as a whole."""
     lists: dict[str, list[tuple[int, str]]] = {}
@@ -96,7 +95,7 @@ def import_playlists(
         return bad
 
     report = Report()
-    for report in _import(path, ("playlist_id", "position", "item_id"), import_chunk, reader, rejects):
+    for report in _import(path, ("playlist_id", "position", "item_id"), import_chunk, reader, options, rejects):
         yield report
     stored = store.stored_playlists(list(lists))
     imported = [
@@ -172,26 +171,35 @@ def _check_id(value: Row, ids: set[str], stored: Event | None) -> None:
 
 
 def _import(
-    path: Path, needed: Sequence[str], import_chunk: ImportChunk, reader: Reader | None, rejects: Path | None
+    path: Path,
+    needed: Sequence[str],
+    import_chunk: ImportChunk,
+    reader: Reader | None,
+    options: ReadOptions,
+    rejects: Path | Rejects | None,
 ) -> Iterator[Report]:
-    report = Report()
-    with closing(Rejects(report, rejects)) as bad:
-        check_file(path)
-        source = (reader or reader_of(path))(path, needed)
-        rows = enumerate(source, start=1)
+    check_file(path)
+    report, done = Report(), 0
+    with closing(Rejects(rejects)) if isinstance(rejects, Path | None) else nullcontext(rejects) as bad:
+        source = (reader or reader_of(path, replace(options, note=report.notes.append)))(path, needed)
         try:
-            while chunk := list(islice(rows, ROWS_PER_CHUNK)):
-                readable, rejected = _readable(chunk)
-                with _with_progress_hint(chunk[0][0] - 1):
+            for readable, rejected in chunks(source, max_rows=ROWS_PER_CHUNK):
+                with _with_progress_hint(done):
                     rejected += import_chunk(readable, report)
-                for rejection in sorted(rejected, key=itemgetter(0)):
-                    bad.add(path.name, *rejection)
+                for number, reason, row in sorted(rejected, key=itemgetter(0)):
+                    report.reject(reason)
+                    bad.add(path, number, reason, row)
                 yield report
+                done = report.accepted + report.unchanged + report.rejected
+        except InputFileError as error:
+            if not done:
+                raise
+            raise InputFileError(f"{error}; the first {done:,} rows are dealt with") from error
         finally:
             if isinstance(source, Generator):
                 source.close()  # the file that it reads, now
-        if not report.accepted + report.unchanged + report.rejected:
-            raise InputFileError(f"{path} has no rows: nothing to import")
+    if not done:
+        raise InputFileError(f"{path} has no rows: nothing to import")
 
 
 @contextmanager
@@ -201,19 +209,6 @@ def _with_progress_hint(done: int) -> Iterator[None]:
         yield
     except (Busy, StoreError) as error:
         raise type(error)(f"{error}; the first {done:,} rows are dealt with: import again to go on") from error
-
-
-def _readable(rows: Sequence[tuple[int, Row | ValueError]]) -> tuple[list[Numbered], Rejected]:
-    readable, bad = [], Rejected()
-    for number, row in rows:
-        if isinstance(row, ValueError):
-            bad.append((number, str(row), {}))
-            continue
-        try:
-            readable.append((number, row, fields.content(row)))
-        except ValueError as error:
-            bad.append((number, str(error), row))
-    return readable, bad
 
 
 def _look_up(store: Store, known: set[str], item_ids: set[str]) -> None:

@@ -68,6 +68,11 @@ def active_item(connection: Connection, item_id: str) -> Item:
     return _item(row)
 
 
+def active_items(connection: Connection, item_ids: Sequence[str]) -> list[Item]:
+    """Those of `item_ids` that are stored and not deleted, in any order."""
+    return [item for item in _by_id(connection, list(item_ids)) if item.active]
+
+
 def delete_item(connection: Connection, item_id: str) -> None:
     """Raises NotFound: never stored, or deleted already."""
     active_item(connection, item_id)

@@ -66,6 +66,10 @@ class Store:
         with reading(self._readers) as connection:
             return items.active_item(connection, item_id)
 
+    def active_items(self, item_ids: Sequence[str]) -> list[Item]:
+        with reading(self._readers) as connection:
+            return items.active_items(connection, item_ids)
+
     def delete_item(self, item_id: str) -> None:
         self._writer.run(lambda c: items.delete_item(c, item_id))
 

@@ -21,10 +21,11 @@ def _items(path: Path) -> Rows:
     """Each track once, as its first listen describes it."""
     seen: set[str] = set()
     for row in _listens(path):
-        if isinstance(row, ValueError) or row["item_id"] is None:
+        if isinstance(row, ValueError):
             yield row
-        elif row["item_id"] not in seen:
-            seen.add(row["item_id"])
+        elif (item_id := row["item_id"]) not in seen:
+            if item_id is not None:  # which is rejected each time
+                seen.add(item_id)
             yield {name: row[name] for name in ("item_id", "domain", "title", "artist", "release")}
 
 
