@@ -1,22 +1,25 @@
 """Commands that fill the store."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.text import Text
 
-from recsys.cli.shared import Group, console, open_store
+from recsys.cli.imports import MAX_REJECTED_PERCENT, ImportOptions, parse_read_options, run_imports
+from recsys.cli.shared import Group, console
 from recsys.settings import Settings
 
 if TYPE_CHECKING:
-    from recsys.importing.files import Report
     from recsys.importing.layouts.detect import ImportFile, Kind
+    from recsys.importing.readers import ReadOptions
 
 db = typer.Typer(cls=Group, no_args_is_help=True, help="The database at RECSYS_DATABASE_URL.")
 imports = typer.Typer(
-    cls=Group, no_args_is_help=True, help="Files into the store: CSV, JSONL, Parquet, or a known layout."
+    cls=Group,
+    no_args_is_help=True,
+    help="Files into the store: CSV, JSON, Parquet, XLSX (text also compressed), or a known layout.",
 )
 
 Files = Annotated[list[Path], typer.Argument(help="Files or folders to import, one after the other.")]
@@ -28,6 +31,38 @@ LayoutName = Annotated[
     ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check the files and report; write nothing to the store.")]
+Renames = Annotated[
+    list[str] | None,
+    typer.Option("--map", metavar="NAME=OURS,...", help="Columns of yours that are ours: id=item_id,time=at."),
+]
+Delimiter = Annotated[
+    str | None, typer.Option("--delimiter", help="Of CSV: one character, or tab. By default it is detected.")
+]
+Encoding = Annotated[
+    str | None, typer.Option("--encoding", help="Of text, such as windows-1251. By default it is detected.")
+]
+MaxRejected = Annotated[
+    float,
+    typer.Option(
+        "--max-rejected",
+        metavar="PERCENT",
+        min=0,
+        max=100,
+        help="Exit status 1 where more rows of a file are rejected, or all are. Valid rows are imported all the same.",
+    ),
+]
+Rejected = Annotated[
+    Path | None,
+    typer.Option(
+        "--rejected",
+        metavar="FILE",
+        help="Where rejected rows go, with their reasons (JSONL). By default FILE.rejected.jsonl beside each file.",
+    ),
+]
+AllowEventColumns = Annotated[
+    bool,
+    typer.Option("--allow-event-columns", help="Import a file with user_id, event_id or playlist_id as items."),
+]
 
 
 @db.command("upgrade")
@@ -42,65 +77,68 @@ def upgrade() -> None:
 
 
 @imports.command("items")
-def items(files: Files, layout: LayoutName = None, dry_run: DryRun = False) -> None:
-    """Columns: item_id, optional domain, title and available (true or false); every other column becomes an attribute."""
+def items(
+    files: Files,
+    layout: LayoutName = None,
+    dry_run: DryRun = False,
+    renames: Renames = None,
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
+    max_rejected: MaxRejected = MAX_REJECTED_PERCENT,
+    rejected: Rejected = None,
+    allow_event_columns: AllowEventColumns = False,
+) -> None:
+    """Columns: item_id, optional domain, title and available (true or false); every other column becomes an attribute.
+
+    A column that a file does not have leaves what is stored alone; an empty value clears it.
+    """
     from recsys.importing.files import import_items
 
-    run_imports(import_items, _detect(files, "items", layout), dry_run=dry_run)
+    importer = partial(import_items, allow_event_columns=allow_event_columns)
+    how = parse_read_options(renames, delimiter, encoding)
+    options = ImportOptions(how=how, dry_run=dry_run, max_rejected=max_rejected, rejected=rejected)
+    run_imports(importer, _detect(files, "items", layout, how), options)
 
 
 @imports.command("events")
-def events(files: Files, layout: LayoutName = None, dry_run: DryRun = False) -> None:
-    """Columns: user_id, item_id, optional at or timestamp (epoch seconds or ISO 8601), position, event_id, kind, rating."""
+def events(
+    files: Files,
+    layout: LayoutName = None,
+    dry_run: DryRun = False,
+    renames: Renames = None,
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
+    max_rejected: MaxRejected = MAX_REJECTED_PERCENT,
+    rejected: Rejected = None,
+) -> None:
+    """Columns: user_id, item_id, optional at or timestamp, position, event_id, kind, rating.
+
+    A time is epoch seconds, ISO 8601, or a date such as 2024-01-31 or 20240131.
+    """
     from recsys.importing.files import import_events
 
-    run_imports(import_events, _detect(files, "events", layout), dry_run=dry_run)
+    how = parse_read_options(renames, delimiter, encoding)
+    options = ImportOptions(how=how, dry_run=dry_run, max_rejected=max_rejected, rejected=rejected)
+    run_imports(import_events, _detect(files, "events", layout, how), options)
 
 
 @imports.command("playlists")
-def playlists(files: Files, layout: LayoutName = None, dry_run: DryRun = False) -> None:
+def playlists(
+    files: Files,
+    layout: LayoutName = None,
+    dry_run: DryRun = False,
+    renames: Renames = None,
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
+    max_rejected: MaxRejected = MAX_REJECTED_PERCENT,
+    rejected: Rejected = None,
+) -> None:
     """Columns: playlist_id, position, item_id, optional playlist_name."""
     from recsys.importing.files import import_playlists
 
-    run_imports(import_playlists, _detect(files, "playlists", layout), dry_run=dry_run)
-
-
-def run_imports(
-    run: "Callable[..., Iterator[Report]]", files: "Iterable[ImportFile]", *, dry_run: bool = False
-) -> None:
-    """Imports the files and prints what became of their rows. Rejected rows go to `FILE.rejected.jsonl` in the same folder,
-    those of a dry run to `FILE.would-be-rejected.jsonl`.
-    """
-    settings = Settings()
-    with open_store(settings) as store:
-        for file in files:
-            path = file.path
-            rejects = path.with_name(f"{path.name}.{'would-be-' if dry_run else ''}rejected.jsonl")
-            report = None
-            with console.status(Text(path.name)) as status:
-                for report in run(store, path, reader=file.reader, dry_run=dry_run, rejects=rejects):
-                    status.update(Text(f"{path.name}: {report.accepted + report.unchanged + report.rejected:,} rows"))
-            if report is not None:
-                _print_report(path, report, rejects, dry_run=dry_run)
-
-
-def _detect(files: list[Path], kind: "Kind", layout: str | None) -> "Iterator[ImportFile]":
-    from recsys.importing.layouts.detect import detect
-
-    for path in files:
-        yield from detect(path, kind, layout=layout)
-
-
-def _print_report(path: Path, report: "Report", rejects: Path, *, dry_run: bool) -> None:
-    done = "would be new" if dry_run else "new"
-    console.print(
-        f"{path}: {report.accepted:,} {done}, {report.unchanged:,} unchanged, {report.rejected:,} rejected",
-        soft_wrap=True,
-    )
-    for reason, count in report.reasons.most_common():
-        console.print(f"  {count:,} x {reason}", soft_wrap=True)
-    if report.rejected:
-        console.print(f"  rejected rows with their reasons: {rejects}", soft_wrap=True)
+    how = parse_read_options(renames, delimiter, encoding)
+    options = ImportOptions(how=how, dry_run=dry_run, max_rejected=max_rejected, rejected=rejected)
+    run_imports(import_playlists, _detect(files, "playlists", layout, how), options)
 
 
 def fetch_samples() -> None:
@@ -109,3 +147,17 @@ def fetch_samples() -> None:
 
     for fact in fetch(Settings().data):
         console.print(str(fact), soft_wrap=True)
+
+
+def _detect(files: list[Path], kind: "Kind", layout: str | None, options: "ReadOptions") -> "Iterator[ImportFile]":
+    """Raises InputFileError: what `options` say does not apply to a file of a layout."""
+    from recsys.errors import InputFileError
+    from recsys.importing.layouts.detect import detect
+
+    for path in files:
+        for file in detect(path, kind, layout=layout):
+            if file.reader is not None and (options.renames or options.delimiter or options.encoding):
+                raise InputFileError(
+                    f"{file.path} is of a known layout: --map, --delimiter and --encoding do not apply"
+                )
+            yield file

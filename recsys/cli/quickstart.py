@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from recsys.cli.data import run_imports
 from recsys.cli.evaluation import run_evaluation
+from recsys.cli.imports import run_imports
 from recsys.cli.serving import listen, run_server
 from recsys.cli.shared import console, open_store, prepare
 from recsys.cli.training import make_plan, run_training

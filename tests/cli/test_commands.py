@@ -94,7 +94,7 @@ def test_upgrade_import_and_train_a_part(shell: Shell, trained: Planted) -> None
 def test_rejected_rows_are_counted_and_written_with_their_reasons(shell: Shell) -> None:
     shell("db", "upgrade")
     (shell.folder / "items.csv").write_text("item_id,title\na,A\n,B\na,C\n")
-    out = shell("import", "items", "items.csv")
+    out = shell("import", "items", "items.csv", status=1)
     assert "1 new, 0 unchanged, 2 rejected" in out
     assert "1 x missing value" in out
     lines = (shell.folder / "items.csv.rejected.jsonl").read_text().splitlines()
@@ -103,7 +103,7 @@ def test_rejected_rows_are_counted_and_written_with_their_reasons(shell: Shell) 
     shell("import", "items", "items.csv", "--dry-run")
     assert (shell.folder / "items.csv.rejected.jsonl").read_text().splitlines() == lines
     (shell.folder / "items.csv").write_text("item_id,title\n,B\n")
-    assert "items.csv.would-be-rejected.jsonl" in shell("import", "items", "items.csv", "--dry-run")
+    assert "items.csv.would-be-rejected.jsonl" in shell("import", "items", "items.csv", "--dry-run", status=1)
     assert (shell.folder / "items.csv.rejected.jsonl").read_text().splitlines() == lines
 
 
