@@ -186,7 +186,7 @@ def _moment(value: Any) -> float:
     """Epoch seconds of a date, a time, ISO text, digits that are a date, or a number."""
     if isinstance(value, date):
         return _utc(value if isinstance(value, datetime) else datetime.combine(value, time()))
-    if not isinstance(value, int | str):
+    if not isinstance(value, int | str) or (isinstance(value, int) and 10**8 <= value < 10**13):  # no date has 9 digits
         return float(value)
     text = str(value).strip()
     if compact := COMPACT.fullmatch(text):

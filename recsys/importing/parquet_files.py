@@ -115,8 +115,11 @@ def _rows(batch: pa.RecordBatch, names: Sequence[str]) -> Rows:
     named = [(name, column) for name, column in zip(names, batch.columns, strict=True) if name]
     columns = [_values(name, column, unreadable) for name, column in named]
     keys = [name for name, _ in named]
-    for number, values in enumerate(zip(*columns, strict=True)):
-        yield unreadable.get(number) or dict(zip(keys, values, strict=True))
+    rows = (dict(zip(keys, values, strict=True)) for values in zip(*columns, strict=True))
+    if not unreadable:
+        yield from rows
+    for number, row in enumerate(rows):
+        yield unreadable.get(number) or row
 
 
 def _values(name: str, column: pa.Array, unreadable: Unreadable) -> list[Any]:
