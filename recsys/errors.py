@@ -44,6 +44,10 @@ class InputFileError(RecsysError, ValueError):
     """A file that cannot be imported at all; single bad rows are rejected in a report instead."""
 
 
+class EmptyInputFile(InputFileError):
+    """A file without a row: other files are imported all the same."""
+
+
 class BundleError(RecsysError):
     """A bundle that is damaged, incomplete or made for something else."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from recsys.cli.shared import console, fail, open_store
-from recsys.errors import InputFileError
+from recsys.errors import EmptyInputFile, InputFileError
 from recsys.settings import Settings
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def run_imports(
     from recsys.importing.readers import DETECT
     from recsys.importing.report import Rejects
 
-    failures: list[str] = []
+    failures, empty, imported = list[str](), list[EmptyInputFile](), 0
     with open_store(Settings()) as store, closing(Rejects(options.rejected)) as shared:
         for file in files:
             path = file.path
@@ -80,9 +80,18 @@ def run_imports(
                 dry_run=options.dry_run,
                 rejects=shared if options.rejected else beside,
             )
-            report = _last(path, reports)
+            try:
+                report = _last(path, reports)
+            except EmptyInputFile as error:
+                empty.append(error)
+                continue
+            imported += 1
             _print_report(path, report, options.rejected or beside, dry_run=options.dry_run)
             failures += _failure(path, report, options)
+    if empty and not imported:
+        raise empty[0]
+    for skipped in empty:
+        console.print(str(skipped), soft_wrap=True)
     if failures:
         fail("\n".join(failures))
 

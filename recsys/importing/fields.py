@@ -49,8 +49,15 @@ def content(row: Row) -> str:
 
 
 def item(row: Row) -> ItemDraft:
-    """Raises ValueError: a value is not what its column holds."""
-    attributes = {key: _plain(value) for key, value in row.items() if key not in ITEM_COLUMNS and value is not None}
+    """An object in a column `attributes` holds attributes itself, as the API returns them.
+
+    Raises:
+        ValueError: a value is not what its column holds.
+    """
+    columns = {key: value for key, value in row.items() if key not in ITEM_COLUMNS and value is not None}
+    if isinstance(nested := columns.get("attributes"), dict):
+        columns = nested | {key: value for key, value in columns.items() if key != "attributes"}
+    attributes = {str(key).replace("\0", ""): _plain(value) for key, value in columns.items()}
     return ItemDraft(
         item_id=identifier(row, "item_id"),
         domain=text(row, "domain"),

@@ -12,7 +12,7 @@ from dataclasses import replace
 from operator import itemgetter
 from pathlib import Path
 
-from recsys.errors import Busy, InputFileError, StoreError
+from recsys.errors import Busy, EmptyInputFile, InputFileError, StoreError
 from recsys.importing import fields
 from recsys.importing.chunks import ImportChunk, Numbered, Rejected, chunks
 from recsys.importing.duplicate_counter import DuplicateCounter
@@ -199,7 +199,7 @@ def _import(
             if isinstance(source, Generator):
                 source.close()  # the file that it reads, now
     if not done:
-        raise InputFileError(f"{path} has no rows: nothing to import")
+        raise EmptyInputFile(f"{path} has no rows: nothing to import")
 
 
 @contextmanager

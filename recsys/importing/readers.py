@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from recsys.errors import InputFileError
+from recsys.errors import EmptyInputFile, InputFileError
 from recsys.importing.columns import DETECT, Reader, ReadOptions, Rows
 from recsys.importing.csv_files import read_csv
 from recsys.importing.json_files import read_json, read_jsonl
@@ -50,6 +50,6 @@ def check_file(path: Path) -> None:
     if not path.is_file():
         raise InputFileError(f"no such file: {path}")
     if not path.stat().st_size:
-        raise InputFileError(f"{path} is empty: nothing to import")
+        raise EmptyInputFile(f"{path} is empty: nothing to import")
     if is_report(path):
         raise InputFileError(f"{path} is a report of rejected rows: mend them in the file that it names")

@@ -195,7 +195,7 @@ class Recommender:
 
     def models(self) -> dict[str, Any]:
         """The active bundle and its parts with settings and measured figures; those that answer questions about lists apart."""
-        texts = self._live.texts
+        texts = self._live.snapshot.texts
         return described(self._live.snapshot) | {"text_encoder": None if texts is None else texts.description}
 
     def readiness(self) -> Readiness:

@@ -162,6 +162,21 @@ def test_recommend_similar_and_batch(full: Shell, trained: Planted) -> None:
     assert "nobody to score" in full("batch", "--out", "none.parquet", "--histories", "none.csv")
 
 
+def test_an_empty_list_is_said_and_the_others_are_imported(shell: Shell) -> None:
+    shell("db", "upgrade")
+    (shell.folder / "lists").mkdir()
+    contents = {"a.m3u8": "#EXTM3U\n1.mp3\n", "b.m3u8": "#EXTM3U\n", "c.m3u8": "3.mp3\n", "d.m3u": ""}
+    for name, content in contents.items():
+        (shell.folder / "lists" / name).write_text(content)
+    for kind in ("items", "playlists"):
+        out = shell("import", kind, "lists")
+        assert "lists/b.m3u8 has no rows: nothing to import" in out
+        assert "lists/d.m3u is empty: nothing to import" in out
+        assert "a.m3u8: 1 new" in out
+        assert "c.m3u8: 1 new" in out
+    assert "error: lists/b.m3u8 has no rows" in shell("import", "playlists", "lists/b.m3u8", status=1)
+
+
 @pytest.mark.slow
 def test_lists_are_continued_and_compared(full: Shell, trained: Planted) -> None:
     first, second = next(iter(trained.world.successor.items()))

@@ -12,7 +12,7 @@ from recsys.errors import InputFileError
 from recsys.importing.files import Report, import_events, import_items, import_playlists
 from recsys.importing.layouts.detect import LAYOUTS, Kind, detect
 from recsys.store import Store
-from recsys.store.records import Item
+from recsys.store.records import Item, ItemDraft
 
 IMPORTERS = {"items": import_items, "events": import_events, "playlists": import_playlists}
 
@@ -156,16 +156,103 @@ def test_slices_of_the_million_playlists(store: Store, tmp_path: Path) -> None:
 def test_jspf_lists(store: Store, tmp_path: Path) -> None:
     path = write(tmp_path, {"mine.jspf": json.dumps({"playlist": {"title": "Mine", "track": JSPF_TRACKS}})})
     assert (run(store, path, "items").accepted, run(store, path, "playlists").accepted) == (3, 3)
-    assert store.playlist("mine").name == "Mine"
-    assert store.playlist("mine").item_ids[::2] == ("https://musicbrainz.org/recording/1", "file:///3.ogg")
+    (playlist_id,) = store.playlist_ids()
+    assert store.playlist(playlist_id).name == "Mine"
+    assert store.playlist(playlist_id).item_ids[::2] == ("https://musicbrainz.org/recording/1", "/3.ogg")
 
 
-@pytest.mark.parametrize("ending", ["m3u", "m3u8"])
+@pytest.mark.parametrize("ending", ["m3u", "m3u8", "M3U", "M3u8"])
 def test_m3u_lists(store: Store, tmp_path: Path, ending: str) -> None:
-    path = write(tmp_path, {f"mine.{ending}": M3U}) / f"mine.{ending}"
+    path = write(tmp_path, {f"mine.{ending}": M3U})
     assert (run(store, path, "items").accepted, run(store, path, "playlists").accepted) == (2, 3)
-    assert store.playlist("mine").item_ids == ("a/1.ogg", "b/2.ogg", "a/1.ogg")
+    (playlist_id,) = store.playlist_ids()
+    assert playlist_id == f"{tmp_path}/mine.{ending}"
+    assert store.playlist(playlist_id).item_ids == tuple(
+        f"{tmp_path}/{name}" for name in ("a/1.ogg", "b/2.ogg", "a/1.ogg")
+    )
     assert [item.title for item in items(store)] == ["Someone - One", None]
+
+
+SEQUENCES = {
+    "one row an event, the longest first": "0\t1 2\t3\n0\t1\t2\n",
+    "the longest last": "0\t1\t2\n0\t1 2\t3\n",
+    "windows": "0\t1 2\t3\n0\t2 3\t4\n0\t3 4\t1\n",
+    "windows, the latest first": "0\t3 4\t1\n0\t2 3\t4\n0\t1 2\t3\n",
+    "no history": "0\t\t1\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    list(zip(SEQUENCES.values(), ("123", "123", "12341", "12341", "1"), strict=True)),
+    ids=SEQUENCES,
+)
+def test_recbole_lists_of_items_are_histories(store: Store, tmp_path: Path, rows: str, expected: str) -> None:
+    heading = "user_id:token\titem_id_list:token_seq\titem_id:token\n"
+    folder = write(tmp_path, {"x.item": "item_id:token\n1\n2\n3\n4\n", "seq.train.inter": heading + rows})
+    run(store, folder, "items")
+    assert run(store, folder, "events").accepted == len(expected)
+    assert "".join(item for item, *_ in history(store, "0")) == expected
+    again = run(store, folder, "events")
+    assert (again.accepted, again.unchanged) == (0, len(expected))
+
+
+def test_recbole_lists_of_one_data_set_do_not_count_an_event_twice(store: Store, tmp_path: Path) -> None:
+    heading = "session_id:token\titem_id_list:token_seq\titem_id:token\n"
+    files: dict[str, str | bytes] = {
+        "x.item": "item_id:token\n1\n2\n3\n",
+        "x.train.inter": f"{heading}s\t1\t2\n\t1\t2\n",
+        "x.valid.inter": f"{heading}s\t1 2\t3\n",
+    }
+    folder = write(tmp_path, files)
+    run(store, folder, "items")
+    report = run(store, folder, "events")
+    assert (report.accepted, report.unchanged, report.rejected) == (3, 2, 1)
+    assert [item for item, *_ in history(store, "s")] == ["1", "2", "3"]
+
+
+ODD: tuple[Any, ...] = (["x"], {"x": "y"}, [], [["x"]], 7.5, True)
+"""Values that are no ids."""
+
+
+def odd_files(value: Any) -> dict[str, tuple[str, Kind, str]]:
+    track = {"pos": 0, "track_uri": value}
+    return {
+        "slice": (
+            "mpd.slice.0-1.json",
+            "items",
+            json.dumps({"playlists": [{"pid": 0, "tracks": [track, {"track_uri": "good"}]}]}),
+        ),
+        "slice members": (
+            "mpd.slice.0-1.json",
+            "playlists",
+            json.dumps({"playlists": [{"pid": value, "tracks": [{"track_uri": "a"}]}, {"pid": 1, "tracks": [track]}]}),
+        ),
+        "listens": ("x.listens", "items", lines([{"recording_msid": value, "track_metadata": {}}])),
+        "listens of a user": ("x.listens", "events", lines([{"user_name": value, "recording_msid": "a"}])),
+        "jspf": ("a.jspf", "items", json.dumps({"playlist": {"track": [{"identifier": [value]}, {"location": "b"}]}})),
+        "jspf members": ("a.jspf", "playlists", json.dumps({"playlist": {"track": [{"identifier": [value]}]}})),
+        "items": ("i.jsonl", "items", lines([{"item_id": value}])),
+        "events": (
+            "e.jsonl",
+            "events",
+            lines([{"user_id": "u", "item_id": value}, {"user_id": value, "item_id": "a"}]),
+        ),
+        "event ids": ("e.jsonl", "events", lines([{"user_id": "u", "item_id": "a", "event_id": value}])),
+        "playlists": ("p.jsonl", "playlists", lines([{"playlist_id": value, "position": 0, "item_id": "a"}])),
+        "members": ("p.jsonl", "playlists", lines([{"playlist_id": "p", "position": 0, "item_id": value}])),
+    }
+
+
+@pytest.mark.parametrize("file", odd_files(None))
+def test_ids_of_another_type_are_rejected_rows(store: Store, tmp_path: Path, file: str) -> None:
+    store.put_items([ItemDraft(item_id="a")])
+    for value in ODD:
+        name, kind, content = odd_files(value)[file]
+        report = run(store, write(tmp_path, {name: content}) / name, kind)
+        assert report.rejected >= 1
+        assert set(report.reasons) <= {"id is no string", "missing value", "unknown item"}
+    assert store.counts().events == 0
 
 
 FILES: dict[str, tuple[str, Kind, str]] = {

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from recsys.importing.layouts.layout import Layout
+from recsys.importing.layouts.layout import Layout, once
 from recsys.importing.readers import Rows, read_jsonl
 from recsys.importing.report import Row
 
@@ -19,14 +19,9 @@ FOLDERS_ABOVE = 3
 
 def _items(path: Path) -> Rows:
     """Each track once, as its first listen describes it."""
-    seen: set[str] = set()
-    for row in _listens(path):
-        if isinstance(row, ValueError):
-            yield row
-        elif (item_id := row["item_id"]) not in seen:
-            if item_id is not None:  # which is rejected each time
-                seen.add(item_id)
-            yield {name: row[name] for name in ("item_id", "domain", "title", "artist", "release")}
+    columns = ("item_id", "domain", "title", "artist", "release")
+    listens = _listens(path)
+    return once(row if isinstance(row, ValueError) else {name: row[name] for name in columns} for row in listens)
 
 
 def _events(path: Path) -> Rows:
@@ -52,7 +47,7 @@ def _listens(path: Path) -> Iterator[Row | ValueError]:
         more, mapped = _below(track, "additional_info"), _below(track, "mbid_mapping")
         user = row.get("user_name") or row.get("user_id")
         yield {
-            "user_id": str(user) if isinstance(user, int) else user,  # the dumps number their users
+            "user_id": str(user) if type(user) is int else user,  # the dumps number their users
             "item_id": mapped.get("recording_mbid")
             or more.get("recording_mbid")
             or row.get("recording_msid")

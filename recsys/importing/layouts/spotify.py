@@ -9,25 +9,22 @@ from pathlib import Path
 from typing import Any
 
 from recsys.errors import InputFileError
-from recsys.importing.layouts.layout import Layout
+from recsys.importing.layouts.layout import Layout, once
 from recsys.importing.readers import Rows
+from recsys.importing.report import Row
 
 TRACK = ("track_uri", "track_name", "artist_name", "album_name")
 
 
 def _items(path: Path) -> Rows:
     """Each track once."""
-    seen: set[str] = set()
-    for playlist in _playlists(path):
-        for track in _tracks(playlist):
-            if isinstance(track, ValueError):
-                yield track
-                continue
-            item_id, title, artist, album = (track.get(name) for name in TRACK)
-            if item_id not in seen:
-                if item_id is not None:
-                    seen.add(item_id)
-                yield {"item_id": item_id, "domain": "music", "title": title, "artist": artist, "album": album}
+    tracks = (track for playlist in _playlists(path) for track in _tracks(playlist))
+    return once(track if isinstance(track, ValueError) else _item(track) for track in tracks)
+
+
+def _item(track: Row) -> Row:
+    item_id, title, artist, album = (track.get(name) for name in TRACK)
+    return {"item_id": item_id, "domain": "music", "title": title, "artist": artist, "album": album}
 
 
 def _members(path: Path) -> Rows:
@@ -38,7 +35,7 @@ def _members(path: Path) -> Rows:
                 yield track
                 continue
             yield {
-                "playlist_id": None if pid is None else str(pid),  # the data set numbers its playlists
+                "playlist_id": str(pid) if type(pid) is int else pid,  # the data set numbers its playlists
                 "playlist_name": playlist.get("name"),
                 "position": track.get("pos", index),
                 "item_id": track.get("track_uri"),
