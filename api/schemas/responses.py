@@ -20,6 +20,12 @@ class Because(ResponseModel):
     weight: float = Field(description="Comparable within one item only")
 
 
+class Repeat(ResponseModel):
+    times: int = Field(description="How often the user had it")
+    usual_gap_sessions: float | None = Field(description="Sessions from one time to the next; null after one time")
+    usual_gap_days: float | None = Field(description="Days from one time to the next, where times are known")
+
+
 class ScoredItem(ResponseModel):
     item_id: str
     title: str | None
@@ -29,6 +35,7 @@ class ScoredItem(ResponseModel):
     because: list[Because] | None = Field(
         None, description="With `explain`: the items of the history that speak for it, the strongest first"
     )
+    repeat: Repeat | None = Field(None, description="With `explain`, of an item of the history: how often it came")
 
 
 class Degraded(ResponseModel):

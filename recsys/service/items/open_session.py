@@ -1,8 +1,12 @@
 """Which events of a history are of a session that goes on when a question is asked."""
 
+import time
+
 from recsys.data.feedback import Signals
 from recsys.data.history import History
-from recsys.service.items.questions import Options
+from recsys.errors import Degraded
+from recsys.service.items.questions import MAX_HISTORY, Options, Question
+from recsys.service.state.snapshot import Snapshot
 
 
 def open_events_of(history: History, options: Options, signals: Signals, *, now: float) -> int:
@@ -17,3 +21,17 @@ def open_events_of(history: History, options: Options, signals: Signals, *, now:
     else:
         goes_on = history.last_session == options.session_id
     return history.events_of_session(history.sessions[-1]) if goes_on else 0
+
+
+def with_session(
+    snapshot: Snapshot, question: Question, history: History, degraded: list[Degraded]
+) -> tuple[History, int]:
+    """The history with the items that `question` sends of a session, and how many of its last events are of the open session."""
+    now = time.time()
+    open_events = open_events_of(history, question.options, snapshot.signals, now=now)
+    if not question.session:
+        return history, open_events
+    degraded += snapshot.unknown(question.session, what="session", why="unknown items left out")
+    rows = snapshot.catalogue.rows(question.session)[-MAX_HISTORY:]
+    history = history.last(max(MAX_HISTORY - len(rows), 1))
+    return history.then(rows, at=now, same_session=open_events > 0), open_events + len(rows)

@@ -68,9 +68,18 @@ class Because:
 
 
 @dataclass(frozen=True, slots=True)
+class Repeat:
+    """An item of the history comes again: how often it came, and the usual gap between two times (None where it came once)."""
+
+    times: int
+    usual_gap_sessions: float | None
+    usual_gap_days: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Scored:
     """One answer: `source` contributed most to its score, `sources` are all that had a score for it. `because` is None unless it
-    was asked to explain."""
+    was asked to explain, and so is `repeat`, which new items lack."""
 
     item_id: str
     title: str | None
@@ -78,6 +87,7 @@ class Scored:
     source: str
     sources: tuple[str, ...]
     because: tuple[Because, ...] | None = None
+    repeat: Repeat | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,5 +123,6 @@ __all__ = [
     "Options",
     "Question",
     "Readiness",
+    "Repeat",
     "Scored",
 ]

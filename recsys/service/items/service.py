@@ -9,14 +9,14 @@ from datetime import UTC, datetime
 from recsys.data.history import NO_ROWS, History
 from recsys.errors import Degraded, InvalidRequest, NotFound, NotReady, RecsysError, StoreError
 from recsys.ranking import pipeline
-from recsys.ranking.filters import allowed, open_rows
 from recsys.ranking.pipeline import Ranking, RankingOptions
 from recsys.retrieval.source import Query
 from recsys.retrieval.truncation import Truncation
 from recsys.service.items import warnings
 from recsys.service.items.answers import scored_items
-from recsys.service.items.open_session import open_events_of
-from recsys.service.items.questions import MAX_HISTORY, MAX_K, Answer, Options, Question
+from recsys.service.items.filtering import filtered_query
+from recsys.service.items.open_session import open_events_of, with_session
+from recsys.service.items.questions import MAX_HISTORY, Answer, Options, Question
 from recsys.service.state.live import LiveState
 from recsys.service.state.snapshot import Snapshot
 from recsys.service.state.text_service import readable
@@ -100,7 +100,7 @@ class ItemService:
         truncation, _ = snapshot.items.choose_truncation(part, layers=options.layers, dims=options.dims)
         now = time.time()
         queries = [
-            self._query(
+            filtered_query(
                 snapshot,
                 history,
                 options,
@@ -132,8 +132,8 @@ class ItemService:
         truncation, degraded = snapshot.items.choose_truncation(part, layers=options.layers, dims=options.dims)
         question, history = self._history(snapshot, question, part, degraded)
         degraded += warnings.of_state(self._state, snapshot) + warnings.of_options(snapshot, options)
-        history, open_events = self._with_session(snapshot, question, history, degraded)
-        query = self._query(
+        history, open_events = with_session(snapshot, question, history, degraded)
+        query = filtered_query(
             snapshot, history, question.options, part=part, user_id=question.user_id, open_events=open_events
         )
         if question.domain is not None and snapshot.texts:
@@ -161,20 +161,6 @@ class ItemService:
             case Question(user_id=None, history=None, item_id=None, text=str() as text):
                 return replace(question, text=readable(text)), History.undated(NO_ROWS)
         raise InvalidRequest("give either a user, a history, an item or a text")
-
-    def _with_session(
-        self, snapshot: Snapshot, question: Question, history: History, degraded: list[Degraded]
-    ) -> tuple[History, int]:
-        """The history with the items of the session that goes on, and how many of its last events are of that session."""
-        now = time.time()
-        open_events = open_events_of(history, question.options, snapshot.signals, now=now)
-        if not question.session:
-            return history, open_events
-        if len(history) + len(question.session) > MAX_HISTORY:
-            history = history.last(max(MAX_HISTORY - len(question.session), 0))
-        degraded += snapshot.unknown(question.session, what="session", why="unknown items left out")
-        rows = snapshot.catalogue.rows(question.session)
-        return history.then(rows, at=now, same_session=open_events > 0), open_events + len(rows)
 
     def _stored_history(self, snapshot: Snapshot, user_id: str, degraded: list[Degraded]) -> History:
         """The history of a stored user, or what is known of it while the store does not answer."""
@@ -207,30 +193,6 @@ class ItemService:
             raise InvalidRequest(f"part {part!r} cannot be asked a text: leave `encoder` out")
         return part
 
-    def _query(
-        self,
-        snapshot: Snapshot,
-        history: History,
-        options: Options,
-        *,
-        part: str,
-        user_id: str | None = None,
-        open_events: int = 0,
-    ) -> Query:
-        if not 1 <= options.k <= MAX_K:
-            raise InvalidRequest(f"k={options.k}: ask for 1 to {MAX_K} items")
-        include_seen = snapshot.include_seen if options.include_seen is None else options.include_seen
-        include_open = not snapshot.signals.leave_out_open if options.include_open is None else options.include_open
-        seen = history.rows if not include_seen else NO_ROWS if include_open else open_rows(history, open_events)
-        without = [seen] if options.include_rejected else [seen, history.rejected]
-        if options.exclude:
-            without.append(snapshot.catalogue.rows(options.exclude))
-        only = None if options.allow is None else snapshot.catalogue.rows(options.allow)
-        flags = allowed(snapshot.catalogue.recommendable, only=only, without=without)
-        if snapshot.texts and snapshot.items.answers_only_by_text(part):
-            flags = snapshot.texts.with_text(flags)
-        return Query(history, flags, user_id=user_id, open_events=open_events)
-
     def _answer_batch(
         self, snapshot: Snapshot, batch: Sequence[_Prepared], options: RankingOptions
     ) -> Sequence[Answer | RecsysError]:
@@ -260,7 +222,7 @@ class ItemService:
             request_id=question.request_id or uuid.uuid4().hex,
             bundle=snapshot.uri,
             encoder=prepared.part,
-            items=scored_items(snapshot.catalogue, ranking, query),
+            items=scored_items(snapshot.catalogue, prepared.query.history, ranking, query),
             degraded=(*prepared.degraded, *ranking.degraded(query)),
         )
         item_ids = [item.item_id for item in answer.items]

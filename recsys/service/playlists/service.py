@@ -113,7 +113,8 @@ class PlaylistService:
             bundle=snapshot.uri,
             encoder=part,
             alternatives=tuple(
-                Alternative(scored_items(snapshot.catalogue, ranking, 0)) for ranking in continuations.rankings
+                Alternative(scored_items(snapshot.catalogue, query.history, ranking, 0))
+                for ranking in continuations.rankings
             ),
             degraded=(*degraded, *of_store(self._live)),
         )
