@@ -117,7 +117,9 @@ def test_models_show_settings_and_figures(client: TestClient) -> None:
     assert 0 < parts["blend"]["figures"]["validation_ndcg@10"] <= 1
     gains = parts["blend"]["figures"]["with_minus_without"]
     assert {"mean", "low", "high"} == set(gains["sasrec-hybrid"])
-    assert client.get("/readyz").json() == {"ready": True, "reasons": []}
+    state = client.get("/readyz").json()
+    assert (state["ready"], state["reasons"]) == (True, [])
+    assert state["bundle"] == state["active_bundle"] == models["bundle"]
 
 
 def test_ten_thousand_words_emoji_and_other_scripts_are_searched_and_markup_alone_is_refused(

@@ -16,7 +16,7 @@ DOCUMENTS: list[Document] = [(f"title: {number}", None) for number in range(SAMP
 
 
 class FakeNetwork:
-    """Random vectors by text; in bfloat16 with `noise`, after `half_seconds` instead of .02 s."""
+    """Random vectors by text; in bfloat16 with `noise`, after `half_seconds` instead of .1 s."""
 
     def __init__(self, *, noise: float, half_seconds: float) -> None:
         self.noise, self.half_seconds = noise, half_seconds
@@ -24,7 +24,7 @@ class FakeNetwork:
 
     def encode(self, documents: Sequence[Document]) -> Mapping[int, Vectors]:
         self.in_half.append(torch.is_autocast_enabled("cpu"))
-        time.sleep(self.half_seconds if self.in_half[-1] else 0.02)
+        time.sleep(self.half_seconds if self.in_half[-1] else 0.1)
         draw, noise = np.random.default_rng(0), np.random.default_rng(1)
         vectors = draw.normal(size=(len(documents), 32)).astype(np.float32)
         if self.in_half[-1]:
@@ -34,7 +34,7 @@ class FakeNetwork:
 
 @pytest.mark.parametrize(
     ("noise", "half_seconds", "in_half"),
-    [(1e-5, 0.002, True), (1e-5, 0.06, False), (1.0, 0.002, False)],
+    [(1e-5, 0.002, True), (1e-5, 0.3, False), (1.0, 0.002, False)],
     ids=["alike and faster", "slower", "other neighbours"],
 )
 def test_it_takes_the_faster_precision_that_ranks_alike(*, noise: float, half_seconds: float, in_half: bool) -> None:

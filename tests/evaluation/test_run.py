@@ -24,7 +24,7 @@ from recsys.training.inputs import load_inputs
 from recsys.training.job import Saved, TrainingRequest, train_from_store
 from tests.worlds import PLAN, Planted
 
-BASELINES = kinds(lambda can: can.baseline and can.default_blend)
+BASELINES = kinds(lambda can: can.baseline and can.default_blend and not can.only_repeats)
 
 
 @pytest.fixture(scope="module")

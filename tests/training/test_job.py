@@ -153,7 +153,7 @@ def test_a_run_that_reads_no_texts_goes_on_over_changed_ones(store: Store, tmp_p
     job = interrupted(store, tmp_path, "sasrec")
     retitle(store)
     facts = train_from_store(store, SHORT_TEXT, job, resume=True)
-    again = [fact.fact for fact in islice(facts, 2) if isinstance(fact, Progress)]
+    again = [fact.fact for fact in islice(facts, 3) if isinstance(fact, Progress)]
     facts.close()
     assert again[-1].startswith("fit epoch 3,")
 
@@ -161,7 +161,7 @@ def test_a_run_that_reads_no_texts_goes_on_over_changed_ones(store: Store, tmp_p
 def test_a_run_with_other_settings_says_so(store: Store, tmp_path: Path) -> None:
     job = interrupted(store, tmp_path, "sasrec")
     facts = train_from_store(store, replace(SHORT_TEXT, seed=1), job, resume=True)
-    again = [fact.fact for fact in islice(facts, 2) if isinstance(fact, Progress)]
+    again = [fact.fact for fact in islice(facts, 3) if isinstance(fact, Progress)]
     facts.close()
     assert "(its settings have changed)" in again[-1]
 
