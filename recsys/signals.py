@@ -41,6 +41,8 @@ MAX_VALUE = 100.0
 """No event counts for more."""
 NEUTRAL_RATING = 0.6 * MAX_RATING
 """The mean rating where there are none."""
+ROUNDING = 1e-6
+"""A rating this little below the neutral one is equal to it: sums over a whole store and over one user differ so much."""
 RATINGS_TO_TRUST = 5
 """Ratings of a user that weigh as much as the mean of all in what is neutral to that user."""
 
@@ -51,6 +53,10 @@ Neutral = Literal["user-mean", "none"] | float
 def kind_name(kind: str) -> str:
     """The kind as tables have it: lower case without blanks, hyphens and the like, so that `Add to cart` is `addtocart`."""
     return re.sub(r"[\W_]+", "", kind.lower())
+
+
+def is_rating(kind: str) -> bool:
+    return kind_name(kind) == RATING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,20 +71,30 @@ class SignalTable:
         """The table of a setting over the default one: `purchase=5,skip=0,neutral=3`, or a TOML file with these lines.
 
         Raises:
-            ConfigError: no such file, or a value is no finite number.
+            ConfigError: no such file, or a value is out of range or no finite number.
         """
-        pairs = _of_file(Path(setting)) if setting.strip().endswith(".toml") else _of_pairs(setting)
-        neutral = pairs.pop("neutral", "user-mean")
-        kinds = {**KINDS, **{kind_name(kind): _number(kind, value) for kind, value in pairs.items()}}
-        match neutral:
-            case "user-mean" | "none":
-                return cls(kinds=kinds, neutral=neutral)
-            case _:
-                return cls(kinds=kinds, neutral=_number("neutral", neutral))
+        pairs = _of_file(Path(setting.strip())) if setting.strip().endswith(".toml") else _of_pairs(setting)
+        if unnamed := [name for name in pairs if not kind_name(name)]:
+            raise ConfigError(f"RECSYS_SIGNALS: {unnamed[0]!r} is no kind; write kind=weight, between commas")
+        weights = {kind_name(name): value for name, value in pairs.items()}
+        neutral = weights.pop("neutral", "user-mean")
+        kinds = {**KINDS, **{kind: _number(kind, value) for kind, value in weights.items()}}
+        if kinds[RATING] < 0:
+            raise ConfigError(
+                f"RECSYS_SIGNALS: {RATING}={kinds[RATING]:g}; give what the best rating counts for, from 0"
+            )
+        return cls(kinds=kinds, neutral=neutral if neutral in ("user-mean", "none") else _neutral(neutral))
 
     def weight(self, kind: str) -> float:
         """The weight of a kind."""
         return self.kinds.get(kind_name(kind), OTHER_KIND)
+
+    def effect(self, kind: str) -> str:
+        """What an event of the kind counts for, in words."""
+        weight = self.weight(kind)
+        if is_rating(kind):
+            return f"by value up to x{weight:g}"
+        return f"x{weight:g}" if weight >= 0 else f"x{-weight:g} against"
 
     def unknown(self, kinds: Iterable[str]) -> list[str]:
         """Those of `kinds` that the table lacks."""
@@ -98,7 +114,8 @@ class SignalTable:
         base = np.array([self.kinds.get(name, OTHER_KIND) for name in names], dtype=np.float64)[which]
         explicit = np.array([name in EXPLICIT for name in names], dtype=np.bool_)[which]
         is_rating = np.array([name == RATING for name in names], dtype=np.bool_)[which]
-        values = np.where((base < 0) | (weights < 0), -1, 1) * np.abs(base * weights)
+        with np.errstate(over="ignore"):
+            values = np.where((base < 0) | (weights < 0), -1, 1) * np.abs(base * weights)
         if is_rating.any():
             values[is_rating] = self._of_ratings(
                 weights[is_rating], owners[is_rating], best=self.weight(RATING), mean=mean_rating
@@ -112,16 +129,19 @@ class SignalTable:
         return consumed if consumed.any() else values > 0
 
     def _of_ratings(self, ratings: Values, owners: NDArray[np.int64], *, best: float, mean: float) -> Values:
-        """Between 1 and `best` from the neutral rating up, between -1 and -`best` below it; 1 where all speak for the item."""
+        """Between `least` and `best` from the neutral rating up, between their negatives below it; `least` is 1, or `best` where
+        that is less. It stands for all ratings where all speak for the item."""
+        least = min(1.0, best)
         if self.neutral == "none":
-            return np.ones(len(ratings))
+            return np.full(len(ratings), least)
         neutral = (
             means_so_far(ratings, owners, mean) if self.neutral == "user-mean" else np.full(len(ratings), self.neutral)
         )
         above = (ratings - neutral) / np.maximum(MAX_RATING - neutral, 1e-9)
         below = (neutral - ratings) / np.maximum(neutral, 1e-9)
+        span = best - least
         return np.where(
-            ratings >= neutral - 1e-9, 1 + (best - 1) * np.clip(above, 0, 1), -1 - (best - 1) * np.clip(below, 0, 1)
+            ratings >= neutral - ROUNDING, least + span * np.clip(above, 0, 1), -least - span * np.clip(below, 0, 1)
         )
 
 
@@ -137,7 +157,7 @@ def means_so_far(ratings: Values, owners: NDArray[np.int64], mean: float) -> Val
 
 def mean_rating(kinds: Iterable[str], weights: Values) -> float:
     """The mean of the ratings among the events; in the middle of the scale where there are none."""
-    names = {kind: kind_name(kind) == RATING for kind in set(kinds)}
+    names = {kind: is_rating(kind) for kind in set(kinds)}
     ratings = weights[np.array([names[kind] for kind in kinds], dtype=np.bool_)]
     return float(ratings.mean()) if len(ratings) else NEUTRAL_RATING
 
@@ -154,6 +174,13 @@ def _of_pairs(setting: str) -> dict[str, Any]:
     if wrong := [name for name, equals, _ in pairs if not equals]:
         raise ConfigError(f"RECSYS_SIGNALS: {wrong[0].strip()!r} has no weight; write kind=weight, between commas")
     return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def _neutral(value: Any) -> float:
+    number = _number("neutral", value)
+    if not 0 <= number <= MAX_RATING:
+        raise ConfigError(f"RECSYS_SIGNALS: neutral={number:g}; give `user-mean`, `none`, or 0 to {MAX_RATING:g}")
+    return number
 
 
 def _number(name: str, value: Any) -> float:

@@ -8,7 +8,7 @@ from api.deps import RecommenderDep, RequestIdDep
 from api.json_body import JsonRoute
 from api.problems import error_responses
 from api.schemas.fields import PathId
-from api.schemas.requests import ContinueRequest, PlaylistContent, SimilarListsQuery, SimilarListsRequest
+from api.schemas.playlists import ContinueRequest, PlaylistContent, SimilarListsQuery, SimilarListsRequest
 from api.schemas.responses import ContinuedList, SimilarLists, StoredPlaylist
 
 router = APIRouter(tags=["playlists"], route_class=JsonRoute)

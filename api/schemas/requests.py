@@ -4,25 +4,18 @@ from dataclasses import replace
 from typing import Annotated, Self
 
 from pydantic import ConfigDict, Discriminator, Field, Tag, WrapValidator, model_validator
-from pydantic.config import JsonDict
 
 from api.schemas.base import RequestModel
 from api.schemas.fields import MAX_OBJECTS, Domain, Finite, Id, Ids, Instant, Position, Text, by_slices, refuse
-from recsys.data.continuation_cases import Order
-from recsys.retrieval.lists.encoder import STRENGTH
 from recsys.service import MAX_HISTORY, Options, Question
-from recsys.service.playlists.questions import MAX_ALTERNATIVES, ContinueOptions, SimilarOptions
+from recsys.signals import MAX_RATING, is_rating
 from recsys.store.records import EventDraft
 
 Layers = Annotated[int, Field(ge=1, le=1000, description="Layers of the text encoder to run; left out: all")]
 Dims = Annotated[int, Field(ge=1, le=100_000, description="Numbers of each text vector to compare; left out: all")]
 AnswerCount = Annotated[int, Field(ge=1, le=1000)]
 PartName = Annotated[Text, Field(max_length=200)]
-PlaylistName = Annotated[Text, Field(max_length=1000)]
 ItemIds = Annotated[list[Id], Field(max_length=MAX_HISTORY)]
-Penalty = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
-
-PLAYLIST: JsonDict = {"item_ids": ["50", "181"], "name": "Space", "k": 10}
 
 
 class ItemOptions(RequestModel):
@@ -87,7 +80,9 @@ class RecommendQuery(HistoryOptions):
 class RecommendRequest(JsonItemOptions, HistoryOptions):
     """A history sent along, oldest item first, which is used for this answer and not stored; or that of a stored user."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"history": ["50", "181"], "k": 10}]})
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"history": ["50", "181"], "k": 10}, {"user_id": "ann", "session": ["50"]}]}
+    )
 
     history: ItemIds | None = Field(None, description="Item ids, oldest first; may be empty")
     session: ItemIds = Field(
@@ -131,7 +126,13 @@ class NewEvent(RequestModel):
     """Without `event_id` the store makes one; with it, sending the event again changes nothing."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"user_id": "ann", "item_id": "50", "at": "2026-01-31T12:00:00Z"}]}
+        json_schema_extra={
+            "examples": [
+                {"user_id": "ann", "item_id": "50", "at": "2026-01-31T12:00:00Z"},
+                {"user_id": "ann", "item_id": "50", "kind": "purchase", "session_id": "visit-17"},
+                {"user_id": "ann", "item_id": "181", "kind": "rating", "weight": 4.5},
+            ]
+        }
     )
 
     user_id: Id
@@ -142,8 +143,16 @@ class NewEvent(RequestModel):
     kind: Annotated[Text, Field(min_length=1, max_length=100)] = Field(
         "view", description="What was done: view, cart, purchase, like, dislike, rating, ..."
     )
-    weight: Finite = Field(1.0, description="How much it counts; of a rating the value, at most 5")
+    weight: Finite = Field(
+        1.0, description="How much it counts, below 0 against the item; of a rating its value, from 0 to 5"
+    )
     session_id: Id | None = Field(None, description="The visit, basket or listening hour that it is part of")
+
+    @model_validator(mode="after")
+    def _rating_in_range(self) -> Self:
+        if is_rating(self.kind) and not ("weight" in self.model_fields_set and 0 <= self.weight <= MAX_RATING):
+            raise refuse("rating", f"send the value of a rating as its `weight`, from 0 to {MAX_RATING:g}")
+        return self
 
     def draft(self) -> EventDraft:
         return EventDraft(**self.model_dump())
@@ -154,85 +163,3 @@ OneOrMany = Annotated[
     | Annotated[list[NewEvent], Field(min_length=1, max_length=MAX_OBJECTS), WrapValidator(by_slices), Tag("events")],
     Discriminator(lambda body: "events" if isinstance(body, list) else "event"),
 ]
-
-
-class PlaylistContent(RequestModel):
-    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Saturday", "item_ids": ["50", "181", "50"]}]})
-
-    name: PlaylistName | None = None
-    item_ids: ItemIds = Field(description="In order; repeats are kept")
-
-
-class SimilarListsQuery(RequestModel):
-    """Which lists, of those that are stored."""
-
-    k: AnswerCount = Field(10, description="How many lists")
-    order: Order | None = Field(None, description="Does the order of the items count? Chooses the encoder")
-    encoder: PartName | None = Field(None, description="Name of a list encoder")
-    name_contains: PlaylistName | None = Field(None, description="Part of the name, any case")
-    min_length: int | None = Field(None, ge=0, description="Fewest items")
-    max_length: int | None = Field(None, ge=0, description="Most items")
-    holds: Id | None = Field(None, description="An item that the list must hold")
-
-    def options(self) -> SimilarOptions:
-        return SimilarOptions(
-            k=self.k,
-            order=self.order,
-            encoder=self.encoder or None,
-            name_contains=self.name_contains or None,
-            min_length=self.min_length,
-            max_length=self.max_length,
-            holds=self.holds,
-        )
-
-
-class SimilarListsRequest(SimilarListsQuery):
-    """A list sent along. It is used for this answer and not stored; its name is used where no item of it is known."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [PLAYLIST | {"order": "free"}]})
-
-    item_ids: ItemIds = Field([], description="In order; repeats count")
-    name: PlaylistName | None = Field(
-        None, description="Compared with other names where no item is known, and only there"
-    )
-
-
-class ContinueRequest(RequestModel):
-    """A list sent along, and how it should go on. A list without items is continued by its name."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [PLAYLIST | {"alternatives": 3}]})
-
-    item_ids: ItemIds = Field([], description="In order; may be empty with a name")
-    name: PlaylistName | None = None
-    k: AnswerCount = Field(10, strict=True, description="Items of each continuation")
-    alternatives: int = Field(1, strict=True, ge=1, le=MAX_ALTERNATIVES, description="How many continuations")
-    repeats: bool = Field(False, strict=True, description="May items of the list come back?")
-    order: Order | None = Field(
-        None, description="Does the order of the items count? Left out: it does, where that can be"
-    )
-    encoder: PartName | None = Field(
-        None, description="Part that continues; left out: all, blended", examples=["continue"]
-    )
-    exclude: ItemIds = Field([], description="Item ids not to show")
-    strength: Penalty = Field(STRENGTH, description="What an item loses for each earlier alternative that holds it")
-    same_group: Penalty = Field(
-        0.0, description="What an item loses for each earlier one that shares its artist or brand"
-    )
-    most_of_group: int | None = Field(
-        None, strict=True, ge=1, le=1000, description="Most items of one artist or brand in a continuation"
-    )
-    explain: bool = Field(False, strict=True, description="With each item, the items of the list that speak for it")
-
-    def options(self) -> ContinueOptions:
-        return ContinueOptions(
-            k=self.k,
-            alternatives=self.alternatives,
-            repeats=self.repeats,
-            order=self.order,
-            encoder=self.encoder or None,
-            exclude=tuple(self.exclude),
-            strength=self.strength,
-            same_group=self.same_group,
-            most_of_group=self.most_of_group,
-            explain=self.explain,
-        )

@@ -90,6 +90,7 @@ class StoredEvent(ResponseModel):
     position: int | None
     kind: str
     weight: float
+    session_id: str | None
 
 
 class Events(BaseModel):

@@ -3,15 +3,17 @@
 The same functions make a history for one request and the histories of a whole store.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
 
 from recsys.data.history import History, Rows, Times
 from recsys.data.sessions import USUAL_GAP, Owners, Sessions, session_numbers, strongest_in_session
+from recsys.errors import BundleError
 from recsys.signals import NEUTRAL_RATING, SignalTable, Values
 
 REPEATS_IN_SESSION = 0.1
@@ -65,12 +67,20 @@ class Signals:
         return asdict(self)
 
     @classmethod
-    def of_manifest(cls, about: dict[str, Any]) -> Self:
-        """As a bundle was trained with; bundles from before took every event for a view, and knew no sessions."""
+    def of_manifest(cls, about: Mapping[str, Any]) -> Self:
+        """As a bundle was trained with; bundles from before took every event for a view, and knew no sessions.
+
+        Raises:
+            BundleError: what stands there is something else.
+        """
         if "signals" not in about:
-            return cls(table=SignalTable(kinds={}, neutral="none"))
-        stored = about["signals"]
-        return cls(**stored | {"table": SignalTable(**stored["table"])})
+            return cls(table=SignalTable(kinds={}, neutral="none"), repeats_in_session=1.0)
+        try:
+            return TypeAdapter(cls).validate_python(about["signals"])
+        except ValidationError as error:
+            raise BundleError(
+                f"the signals of the bundle cannot be read ({error.errors()[0]['msg']}): train again"
+            ) from error
 
     def history(self, events: Sequence[StoredEvent], row: Callable[[str], int | None]) -> History:
         """The history that one user's `events` make, oldest first; items without a row are left out."""
@@ -91,7 +101,10 @@ class Signals:
         history = speaking(
             rows[counted], at[counted], values[counted] / self.unit, explicit[counted], sessions[counted]
         )
-        return replace(history, last_session=known[-1][1].session_id)
+        if not len(history):
+            return history
+        last = np.flatnonzero(sessions == history.sessions[-1])[-1]
+        return replace(history, last_session=known[last][1].session_id)
 
 
 def speaking(rows: Rows, at: Times, values: Values, explicit: NDArray[np.bool_], sessions: Sessions) -> History:

@@ -49,7 +49,7 @@ class History:
 
     def last(self, length: int) -> "History":
         """The `length` most recent events."""
-        return self if len(self.rows) <= length else self.select(slice(-length, None))
+        return self if len(self.rows) <= length else self.select(slice(len(self.rows) - length, None))
 
     def then(self, rows: Rows, *, at: float, same_session: bool) -> "History":
         """With more events at its end, of one session: the last one, or a new one."""

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from recsys.importing.report import Row
+from recsys.signals import RATING, is_rating
 from recsys.store.records import MAX_ID, ItemDraft
 
 ITEM_COLUMNS = ("item_id", "domain", "title", "available")
@@ -22,6 +23,8 @@ FLAGS: Mapping[str, bool | None] = {
     "no": False,
     "": None,
 }
+LARGEST_RATING = 100.0
+"""Of any scale: percent."""
 MAX_DEPTH = 16
 TOO_DEEP = f"nested too deep: more than {MAX_DEPTH} levels; flatten it"
 COMPACT = re.compile(r"((?:19|20)\d\d[01]\d[0-3]\d)(?:[T ]?(\d{6}))?")
@@ -68,23 +71,50 @@ def item(row: Row) -> ItemDraft:
 
 
 def event(row: Row, *, latest: float) -> Row:
-    """A row of the events table; `event_id` is None where `row` has none.
+    """A row of the events table; `event_id` is None where `row` has none, a rating has the scale of its file.
 
     Raises:
         ValueError: a value is not what its column holds, or the time is after `latest`.
     """
-    weight = row.get("rating", row.get("weight"))
     at = row.get("at")
+    kind, weight = signal(row)
     return {
         "event_id": identifier(row, "event_id") if row.get("event_id") is not None else None,
         "user_id": identifier(row, "user_id"),
         "item_id": identifier(row, "item_id"),
         "at": seconds(row.get("timestamp") if at is None else at, latest=latest),
         "position": whole(row, "position"),
-        "kind": text(row, "kind") or "view",
-        "weight": 1.0 if weight is None else _number(weight, "rating"),
+        "kind": kind,
+        "weight": weight,
         "session_id": session(row),
     }
+
+
+def signal(row: Row) -> tuple[str, float]:
+    """The kind of an event and its weight. One with a rating is of the kind `rating`, unless it names another.
+
+    Raises:
+        ValueError: no finite number, or a rating that no scale has.
+    """
+    kind = text(row, "kind") or (RATING if has_rating(row) else "view")
+    weight = row.get("weight")
+    if not is_rating(kind):
+        return kind, 1.0 if weight is None else _number(weight, "weight")
+    if (value := row["rating"] if has_rating(row) else weight) is None:
+        raise ValueError("missing value: rating")
+    rating = _number(value, "rating")
+    if not 0 <= rating <= LARGEST_RATING:
+        raise ValueError(f"rating out of range: {value!r}; give 0 to {LARGEST_RATING:g}")
+    return kind, rating
+
+
+def has_rating(row: Row) -> bool:
+    return row.get("rating") not in (None, "")
+
+
+def leaves_rating_out(row: Row, kind: str) -> bool:
+    """Whether the row has a rating although its event is of another `kind`."""
+    return has_rating(row) and not is_rating(kind)
 
 
 def session(row: Row) -> str | None:

@@ -17,6 +17,7 @@ from recsys.importing import fields
 from recsys.importing.chunks import ImportChunk, Numbered, Rejected, chunks
 from recsys.importing.duplicate_counter import DuplicateCounter
 from recsys.importing.item_import import ItemImport
+from recsys.importing.ratings import FileRatings
 from recsys.importing.readers import DETECT, Reader, ReadOptions, check_file, reader_of
 from recsys.importing.report import Rejects, Report, Row
 from recsys.importing.text_files import plain_name
@@ -57,9 +58,11 @@ def import_events(
     rejects: Path | Rejects | None = None,
 ) -> Iterator[Report]:
     """Yields the report after each chunk. A row without `event_id` gets one from file name, content and count of equal rows."""
+    needed = ("user_id", "item_id")
+    ratings = FileRatings(lambda: (reader or reader_of(path, options))(path, needed))
     with closing(DuplicateCounter()) as duplicates:
-        import_chunk = _EventImport(store, plain_name(path), duplicates, dry_run)
-        yield from _import(path, ("user_id", "item_id"), import_chunk, reader, options, rejects)
+        import_chunk = _EventImport(store, plain_name(path), duplicates, ratings, dry_run)
+        yield from _import(path, needed, import_chunk, reader, options, rejects)
 
 
 def import_playlists(
@@ -113,8 +116,10 @@ def import_playlists(
 class _EventImport:
     """Imports chunks of one file's events."""
 
-    def __init__(self, store: Store, source: str, duplicates: DuplicateCounter, dry_run: bool) -> None:
-        self._store, self._duplicates, self._dry_run = store, duplicates, dry_run
+    def __init__(
+        self, store: Store, source: str, duplicates: DuplicateCounter, ratings: FileRatings, dry_run: bool
+    ) -> None:
+        self._store, self._duplicates, self._ratings, self._dry_run = store, duplicates, ratings, dry_run
         self._source = json.dumps(source)
         self._known: set[str] = set()  # items never leave the table, so none needs to be looked up twice
 
@@ -124,6 +129,8 @@ class _EventImport:
         added = self._store.insert_events(values) if values and not self._dry_run else 0
         report.accepted += len(values) if self._dry_run else added
         report.unchanged += 0 if self._dry_run else len(values) - added
+        report.kinds.update(value["kind"] for value in values)
+        report.ratings_left_out += sum(fields.leaves_rating_out(row, value["kind"]) for (_, row, _), value in events)
         return bad
 
     def _parsed(self, rows: Sequence[Numbered]) -> tuple[list[tuple[Numbered, Row]], Rejected]:
@@ -132,7 +139,7 @@ class _EventImport:
         for numbered in rows:
             number, row, _ = numbered
             try:
-                events.append((numbered, fields.event(row, latest=latest)))
+                events.append((numbered, self._ratings.scaled(fields.event(row, latest=latest))))
             except ValueError as error:
                 bad.append((number, str(error), row))
         return events, bad

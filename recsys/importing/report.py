@@ -21,9 +21,10 @@ MAX_REPORT_LINE_BYTES = 2**26
 
 @dataclass
 class Report:
-    """Counts of the rows so far; `reasons` counts rejections by their reason.
+    """Counts of the rows so far; `reasons` counts rejections by their reason, `kinds` events by their kind.
 
     `accepted` rows are new or `changed`. `notes` say what was detected in the file or changed in it, a sentence each.
+    `ratings_left_out` counts ratings of events that name a kind of their own.
     """
 
     accepted: int = 0
@@ -32,6 +33,8 @@ class Report:
     rejected: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
+    kinds: Counter[str] = field(default_factory=Counter)
+    ratings_left_out: int = 0
 
     def reject(self, reason: str) -> None:
         """Counts a rejected row."""

@@ -185,6 +185,7 @@ class FakeRecommender:
             position=d.position,
             kind=d.kind,
             weight=d.weight,
+            session_id=d.session_id,
         )
 
 

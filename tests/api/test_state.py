@@ -9,7 +9,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from api.routes.page import FILES
 from api.schemas.items import AvailabilityBatch, ItemContent, NewItem
-from api.schemas.requests import NewEvent, PlaylistContent, RecommendRequest
+from api.schemas.playlists import PlaylistContent
+from api.schemas.requests import NewEvent, RecommendRequest
 from api.schemas.responses import Recommendations
 from tests.api.fake import FakeRecommender, client_over
 

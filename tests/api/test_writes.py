@@ -1,5 +1,7 @@
 """Items, events, playlists and users: what is written is seen by the next request."""
 
+from typing import Any
+
 import pytest
 from fastapi.testclient import TestClient
 
@@ -99,7 +101,8 @@ def test_items_are_found_by_title_or_id(client: TestClient) -> None:
 
 
 def test_an_event_changes_the_next_answer(client: TestClient) -> None:
-    event = {"user_id": "ann", "item_id": "50", "at": "2026-01-31T13:00:00+01:00", "event_id": "e1"}
+    at, visit = "2026-01-31T13:00:00+01:00", "visit-17"
+    event = {"user_id": "ann", "item_id": "50", "at": at, "event_id": "e1", "session_id": visit}
     response = client.post("/v1/events", json=event)
     assert response.status_code == 201
     stored = response.json()["events"][0]
@@ -120,6 +123,16 @@ def test_events_come_one_or_many(client: TestClient) -> None:
     assert client.post("/v1/events", json=[*many, {"user_id": "ann", "item_id": 1}]).json()["errors"] == [
         {"where": "body.events.2.item_id", "message": "ids are strings: put the number in quotes"}
     ]
+
+
+@pytest.mark.parametrize("sent", [{}, {"weight": 5.5}, {"weight": -1}])
+def test_a_rating_comes_with_its_value(client: TestClient, sent: dict[str, Any]) -> None:
+    event = {"user_id": "ann", "item_id": "50", "kind": "Rating"}
+    response = client.post("/v1/events", json=event | sent)
+    assert response.status_code == 422
+    assert "send the value of a rating as its `weight`, from 0 to 5" in response.json()["detail"]
+    stored = client.post("/v1/events", json=event | {"weight": 4.5}).json()["events"][0]
+    assert (stored["kind"], stored["weight"]) == ("Rating", 4.5)
 
 
 def test_an_event_about_an_unknown_item_is_not_found(client: TestClient) -> None:

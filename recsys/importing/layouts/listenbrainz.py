@@ -1,4 +1,4 @@
-"""ListenBrainz listens, one JSON object a line: a user's own export (a folder with user.json) or the public dumps.
+"""ListenBrainz listens and feedback, one JSON object a line: a user's own export (a folder with user.json) or the public dumps.
 
 A track is identified by its MusicBrainz recording id, or by the MessyBrainz id where there is none. Source:
 listenbrainz.readthedocs.io, "JSON Documentation" and "ListenBrainz Data Dumps".
@@ -27,15 +27,26 @@ def _items(path: Path) -> Rows:
 def _events(path: Path) -> Rows:
     user = _owner(path)
     for row in _listens(path):
-        if isinstance(row, ValueError):
-            yield row
+        signal = row if isinstance(row, ValueError) else _signal(row["score"])
+        if isinstance(row, ValueError) or isinstance(signal, ValueError):
+            yield signal
         else:
-            yield {
-                "user_id": row["user_id"] or user,
-                "item_id": row["item_id"],
-                "timestamp": row["timestamp"],
-                "kind": "listen",
-            }
+            event = {name: row[name] for name in ("item_id", "timestamp")}
+            yield {"user_id": row["user_id"] or user, **event, **signal}
+
+
+def _signal(score: Any) -> Row | ValueError:
+    """What a score says of a track, or a listen without one."""
+    match score:
+        case None:
+            return {"kind": "listen"}
+        case 1:
+            return {"kind": "like"}
+        case -1:
+            return {"kind": "dislike"}
+        case 0:
+            return {"kind": "like", "weight": 0}  # takes back what was said before
+    return ValueError(f"wrong score: {score!r} is none of 1, 0 and -1")
 
 
 def _listens(path: Path) -> Iterator[Row | ValueError]:
@@ -50,9 +61,11 @@ def _listens(path: Path) -> Iterator[Row | ValueError]:
             "user_id": str(user) if type(user) is int else user,  # the dumps number their users
             "item_id": mapped.get("recording_mbid")
             or more.get("recording_mbid")
+            or row.get("recording_mbid")
             or row.get("recording_msid")
             or more.get("recording_msid"),
-            "timestamp": row.get("listened_at", row.get("timestamp")),
+            "timestamp": row.get("listened_at", row.get("timestamp", row.get("created"))),
+            "score": row.get("score"),
             "domain": "music",
             "title": track.get("track_name"),
             "artist": track.get("artist_name"),
@@ -79,7 +92,7 @@ def _owner(path: Path) -> str | None:
 LAYOUT = Layout(
     readers={
         "items": {"listens/**/*.jsonl": _items, "*.listens": _items},
-        "events": {"listens/**/*.jsonl": _events, "*.listens": _events},
+        "events": {"listens/**/*.jsonl": _events, "*.listens": _events, "feedback.jsonl": _events},
     },
     hint="; name a file's layout with --layout listenbrainz",
 )

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from recsys.errors import InputFileError
+from recsys.importing.fields import has_rating
 from recsys.importing.layouts.layout import Layout
 from recsys.importing.readers import Rows, read_csv
 from recsys.importing.report import Row
@@ -27,7 +28,7 @@ def _events(path: Path) -> Rows:
     histories: dict[str, list[Items]] = {}
     for row in rows:
         if isinstance(row, ValueError) or LIST not in row:
-            yield row
+            yield _labelled(row)
         elif row["user_id"] is None or row["item_id"] is None:
             yield {name: row[name] for name in ("user_id", "item_id")}
         else:
@@ -58,6 +59,17 @@ def _joined(sequences: Sequence[Items]) -> Items:
         else:
             history += items
     return history
+
+
+def _labelled(row: Row | ValueError) -> Row | ValueError:
+    """A label says as much as a rating does, where there is none: 1 for the item, 0 against it."""
+    if isinstance(row, ValueError) or "label" not in row or has_rating(row):
+        return row
+    try:
+        kind = {0.0: "dislike", 1.0: "like"}[float(row["label"])]
+    except (TypeError, ValueError, KeyError):
+        return ValueError(f"wrong label: {row['label']!r} is neither 0 nor 1")
+    return {**row, "kind": kind}
 
 
 def _atomic(path: Path, needed: Sequence[str], *, title: Sequence[str] = ()) -> Rows:

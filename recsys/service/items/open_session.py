@@ -26,7 +26,10 @@ def open_events_of(history: History, options: Options, signals: Signals, *, now:
 def with_session(
     snapshot: Snapshot, question: Question, history: History, degraded: list[Degraded]
 ) -> tuple[History, int]:
-    """The history with the items that `question` sends of a session, and how many of its last events are of the open session."""
+    """The history with the items that `question` sends of a session, and how many of its last events are of the open session.
+
+    Warnings of unknown items are added to `degraded`.
+    """
     now = time.time()
     open_events = open_events_of(history, question.options, snapshot.signals, now=now)
     if not question.session:
@@ -34,4 +37,5 @@ def with_session(
     degraded += snapshot.unknown(question.session, what="session", why="unknown items left out")
     rows = snapshot.catalogue.rows(question.session)[-MAX_HISTORY:]
     history = history.last(max(MAX_HISTORY - len(rows), 1))
+    open_events = min(open_events, len(history))
     return history.then(rows, at=now, same_session=open_events > 0), open_events + len(rows)

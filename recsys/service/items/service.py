@@ -100,15 +100,9 @@ class ItemService:
         truncation, _ = snapshot.items.choose_truncation(part, layers=options.layers, dims=options.dims)
         now = time.time()
         queries = [
-            filtered_query(
-                snapshot,
-                history,
-                options,
-                part=part,
-                user_id=user_id,
-                open_events=open_events_of(history, options, snapshot.signals, now=now),
-            )
+            filtered_query(snapshot, history, options, part=part, user_id=user_id, open_events=open_events)
             for user_id, history in users
+            for open_events in [open_events_of(history, options, snapshot.signals, now=now)]
         ]
         how = RankingOptions(part=part, k=options.k, truncation=truncation, fill=True, explain=options.explain)
         return pipeline.rank(snapshot.items, queries, how)
