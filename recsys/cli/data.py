@@ -111,7 +111,7 @@ def events(
     max_rejected: MaxRejected = MAX_REJECTED_PERCENT,
     rejected: Rejected = None,
 ) -> None:
-    """Columns: user_id, item_id, optional at or timestamp, position, event_id, kind, rating.
+    """Columns: user_id, item_id, optional at or timestamp, position, event_id, session_id, kind, weight, rating.
 
     A time is epoch seconds, ISO 8601, or a date such as 2024-01-31 or 20240131.
     """

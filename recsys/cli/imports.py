@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from recsys.cli.shared import console, fail, open_store
+from recsys.cli.shared import console, fail, open_store, signal_table
 from recsys.errors import EmptyInputFile, InputFileError
 from recsys.settings import Settings
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from recsys.importing.files import Report
     from recsys.importing.layouts.detect import ImportFile
     from recsys.importing.readers import ReadOptions
+    from recsys.signals import SignalTable
 
 MAX_REJECTED_PERCENT = 5.0
 DELIMITERS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";"}
@@ -68,7 +69,9 @@ def run_imports(
     from recsys.importing.report import Rejects
 
     failures, empty, imported = list[str](), list[EmptyInputFile](), 0
-    with open_store(Settings()) as store, closing(Rejects(options.rejected)) as shared:
+    settings = Settings()
+    table = signal_table(settings)
+    with open_store(settings) as store, closing(Rejects(options.rejected)) as shared:
         for file in files:
             path = file.path
             beside = path.with_name(f"{path.name}.{'would-be-' if options.dry_run else ''}rejected.jsonl")
@@ -87,6 +90,7 @@ def run_imports(
                 continue
             imported += 1
             _print_report(path, report, options.rejected or beside, dry_run=options.dry_run)
+            _print_kinds(report, table)
             failures += _failure(path, report, options)
     if empty and not imported:
         raise empty[0]
@@ -133,3 +137,16 @@ def _failure(path: Path, report: "Report", options: ImportOptions) -> list[str]:
         f"{path}: {percent:.3g} % of the rows were rejected, more than --max-rejected {options.max_rejected:g}; the valid "
         f"rows {landed} imported. Mend the others and import again, or raise the limit"
     ]
+
+
+def _print_kinds(report: "Report", table: "SignalTable") -> None:
+    """Says once for the file what of its kinds does not count as it may seem to."""
+    from recsys.data.signal_summary import unknown_kinds
+
+    if unknown := unknown_kinds(report.kinds, table):
+        console.print(f"  {unknown}", soft_wrap=True)
+    if report.ratings_left_out:
+        console.print(
+            f"  {report.ratings_left_out:,} ratings of events of another kind are left out: without a `kind` they count",
+            soft_wrap=True,
+        )

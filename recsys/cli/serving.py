@@ -14,7 +14,7 @@ import typer
 from rich.text import Text
 
 from recsys.cli.options import Bundle
-from recsys.cli.shared import console, device, fail, open_recommender, open_store
+from recsys.cli.shared import console, device, fail, open_recommender, open_store, signal_table
 from recsys.errors import RecsysError
 from recsys.settings import Settings
 
@@ -87,6 +87,7 @@ def doctor() -> None:
     settings = Settings()
     checks: dict[str, Callable[[Settings], str]] = {
         "database": _database,
+        "events": _events,
         "active bundle": _bundle,
         "text encoder": _text_encoder,
         "device": device,
@@ -135,15 +136,35 @@ def _counts(store: "Store") -> str:
     return f"{counts.items:,} items, {counts.users:,} users, {counts.events:,} events, {counts.playlists:,} playlists"
 
 
+def _events(settings: Settings) -> str:
+    """The kinds in the store with what each counts for. Unknown ones are named in a line of their own."""
+    from recsys.data.signal_summary import all_against, kinds_line, unknown_kinds
+    from recsys.errors import NotReady
+
+    table = signal_table(settings)
+    with open_store(settings) as store:
+        counts = store.kind_counts()
+    if all_against(counts, table):
+        raise NotReady(
+            f"{kinds_line(counts, table)}: none speaks for its item, so that nothing can be learned; import views"
+        )
+    unknown = unknown_kinds((count.kind for count in counts), table)
+    return (kinds_line(counts, table) or "none") + (f"\n    {unknown}" if unknown else "")
+
+
 def _bundle(settings: Settings) -> str:
     from recsys.bundle_io import load_bundle
     from recsys.errors import NotReady
+    from recsys.retrieval.lists.encoder import PREFIX
+    from recsys.service.state.signal_drift import signal_drift
 
     with open_store(settings) as store:
         record = store.active_bundle()
     if record is None:
         raise NotReady("none: run `recsys train blend`")
-    return f"{record.uri} with {', '.join(load_bundle(record.uri).parts)}"
+    bundle = load_bundle(record.uri)
+    drift = None if bundle.default.startswith(PREFIX) else signal_drift(bundle.about, signal_table(settings))
+    return f"{record.uri} with {', '.join(bundle.parts)}" + (f"\n    {drift}" if drift else "")
 
 
 def _text_encoder(settings: Settings) -> str:

@@ -19,6 +19,7 @@ from recsys.settings import Settings
 
 if TYPE_CHECKING:
     from recsys.service import Answer, Degraded, Recommender, Scored
+    from recsys.signals import SignalTable
     from recsys.store import Store
 
 WIDE = 160
@@ -83,6 +84,17 @@ def device(settings: Settings) -> str:
     return settings.device
 
 
+def signal_table(settings: Settings) -> "SignalTable":
+    """What kinds of events count for.
+
+    Raises:
+        ConfigError: RECSYS_SIGNALS cannot be read.
+    """
+    from recsys.signals import SignalTable
+
+    return SignalTable.parse(settings.signals)
+
+
 @contextmanager
 def open_store(settings: Settings) -> Iterator["Store"]:
     """The store of the settings, closed afterwards."""
@@ -109,6 +121,7 @@ def open_recommender(settings: Settings, *, bundle: str | None = None) -> Iterat
             text_lag=settings.text_lag,
             impression_days=settings.impression_days,
             indexes=settings.indexes,
+            signals=signal_table(settings),
         )
         try:
             yield recommender, store

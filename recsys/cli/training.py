@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from recsys.cli.options import Seed
-from recsys.cli.shared import console, device, fail, open_store, prepare
+from recsys.cli.shared import console, device, fail, open_store, prepare, signal_table
 from recsys.settings import Settings
 
 if TYPE_CHECKING:
@@ -90,13 +90,12 @@ def make_plan(
 ) -> "Plan":
     """The plan of a training on the device and with the text encoder of the settings."""
     from recsys.data.feedback import Signals
-    from recsys.signals import SignalTable
     from recsys.training.plan import Plan
 
     return Plan(
         text_encoder=settings.text_encoder,
         include_seen=False,
-        signals=Signals(table=SignalTable.parse(settings.signals)),
+        signals=Signals(table=signal_table(settings)),
         seed=seed,
         device=device(settings),
         protocol=protocol,

@@ -29,7 +29,7 @@ def dataset(store: Store, *, holdout: Holdout, table: SignalTable | None = None)
     Events count by `table`. A store without events gives every playlist as a history.
 
     Raises:
-        NotReady: the store has neither.
+        NotReady: the store has neither, or nothing speaks for an item.
         SchemaError: a temporal holdout of events without times, or all of one moment.
     """
     items = items_frame(store)
@@ -42,6 +42,11 @@ def dataset(store: Store, *, holdout: Holdout, table: SignalTable | None = None)
     histories = user_sequences(folded(events, holdout), columns=columns).collect() if len(items) else pl.DataFrame()
     if not len(histories):
         raise NotReady("the store holds no events: run `recsys import items FILE` and `recsys import events FILE`")
+    if not histories["target"].explode().any():
+        raise NotReady(
+            "no event of the store speaks for its item: all are dislikes and the like, or count for 0; import views or "
+            "purchases, or give kinds a weight in RECSYS_SIGNALS"
+        )
     flat = histories.select("items", "at", "folds", *columns).explode("items", "at", "folds", *columns)
     return Dataset(
         item_ids=vocabulary.items,

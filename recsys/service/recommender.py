@@ -2,6 +2,7 @@
 replace the snapshot, so that the next request sees them.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,9 +19,13 @@ from recsys.service.models import described
 from recsys.service.playlists.service import PlaylistService
 from recsys.service.state.catalogue import Catalogue
 from recsys.service.state.live import TEXT_LAG, LiveState
+from recsys.service.state.signal_drift import signal_drift
+from recsys.signals import SignalTable
 from recsys.store import Store
 from recsys.store.journal import Journal
 from recsys.store.records import Event, EventDraft, Item, ItemDraft, Playlist
+
+log = logging.getLogger(__name__)
 
 
 class Recommender:
@@ -30,7 +35,8 @@ class Recommender:
     is none or it is damaged. `text_index` is how the vectors of a text encoder inside the bundle are searched, at each of its
     truncations; indexes that take long to build outlive the process in the folder `indexes`, if one is given. Texts that other
     processes wrote count at most `text_lag` seconds after they were encoded. Impressions are deleted after `impression_days`.
-    `lists` answers questions about lists.
+    A bundle counts events by the table that it was trained with; where that is not `signals`, a log line and the readiness say
+    so. `lists` answers questions about lists.
 
     Raises (constructor):
         BundleError: the bundle named cannot be read.
@@ -47,14 +53,17 @@ class Recommender:
         indexes: Path | None = None,
         text_lag: float = TEXT_LAG,
         impression_days: int = 90,
+        signals: SignalTable | None = None,
     ) -> None:
-        self._store = store
+        self._store, self._signals = store, signals
         self._live = LiveState(
             store, bundle=bundle, device=device, text_index=text_index, indexes=indexes, text_lag=text_lag
         )
         self._journal = Journal(store.add_impressions, partial(store.tidy, impression_days=impression_days))
         self._items = ItemService(self._live, self._journal)
         self.lists = PlaylistService(store, self._live)
+        for drift in self._signal_drift():
+            log.warning(drift)
 
     def close(self) -> None:
         """Stops following the store and writes the last impressions. The store stays open: it belongs to the caller."""
@@ -202,7 +211,7 @@ class Recommender:
         """Ready means that a trained bundle answers, the active one or the one before it."""
         snapshot, active, problem = self._live.snapshot, self._live.update.active, self._live.update.problem
         problems = snapshot.problems if snapshot.bundle or problem is None else ()  # which `problem` says anew
-        reasons = (*problems, *([problem] if problem else []), *self._live.delays)
+        reasons = (*problems, *([problem] if problem else []), *self._live.delays, *self._signal_drift())
         return Readiness(snapshot.bundle is not None, reasons, bundle=snapshot.uri, active_bundle=active)
 
     def warm_up(self) -> None:
@@ -213,6 +222,14 @@ class Recommender:
         """Serves whatever bundle the store names as the active one from now on, without a pause. Only for those who take each
         answer as a whole: rows of one bundle mean nothing to the next."""
         self._live.update.start()
+
+    def _signal_drift(self) -> list[str]:
+        """That the bundle which answers counts events otherwise than the settings, if it does."""
+        snapshot = self._live.snapshot
+        if self._signals is None or snapshot.bundle is None or not snapshot.recommends:
+            return []
+        drift = signal_drift(snapshot.bundle.about, self._signals)
+        return [drift] if drift else []
 
     def _answer_one(self, question: Question) -> Answer:
         (answer,) = self.answer([question])

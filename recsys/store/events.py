@@ -9,13 +9,13 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, select
+from sqlalchemy import Connection, Row, case, delete, func, select
 
 from recsys.errors import Conflict, InvalidRequest, NotFound
 from recsys.store.dialect import among, insert_new, lock_rows, upsert
 from recsys.store.impressions import forget
 from recsys.store.items import known_items
-from recsys.store.records import Event, EventDraft, HistoryEvent
+from recsys.store.records import Event, EventDraft, HistoryEvent, KindCount
 from recsys.store.tables import events, users
 
 COLUMNS = ("event_id", "user_id", "item_id", "at", "position", "kind", "weight", "session_id")
@@ -82,6 +82,15 @@ def events_mark(connection: Connection, user_id: str) -> tuple[int, int]:
     query = select(func.count(), func.coalesce(func.max(events.c.number), 0)).where(events.c.user_id == user_id)
     count, last = connection.execute(query).one()
     return int(count), int(last)
+
+
+def kind_counts(connection: Connection) -> list[KindCount]:
+    """The kinds of events, the most frequent first."""
+    c = events.c
+    counts = func.count().label("events")
+    positive = func.coalesce(func.sum(case((c.weight > 0, 1), else_=0)), 0)
+    query = select(c.kind, counts, positive).group_by(c.kind).order_by(counts.desc(), c.kind)
+    return [KindCount(kind, int(number), int(above)) for kind, number, above in connection.execute(query)]
 
 
 def delete_event(connection: Connection, event_id: str) -> None:

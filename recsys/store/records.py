@@ -97,6 +97,14 @@ class HistoryEvent(NamedTuple):
     session_id: str | None
 
 
+class KindCount(NamedTuple):
+    """How many events of a kind there are, and how many of them have a weight above 0."""
+
+    kind: str
+    events: int
+    positive: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Playlist:
     """A list of items in order, repeats included."""

@@ -22,6 +22,7 @@ from recsys.store.records import (
     Impression,
     Item,
     ItemDraft,
+    KindCount,
     Playlist,
     VectorOwner,
 )
@@ -118,6 +119,10 @@ class Store:
     def events_mark(self, user_id: str) -> tuple[int, int]:
         with reading(self._readers) as connection:
             return events.events_mark(connection, user_id)
+
+    def kind_counts(self) -> list[KindCount]:
+        with reading(self._readers) as connection:
+            return events.kind_counts(connection)
 
     def delete_event(self, event_id: str) -> None:
         self._writer.run(lambda c: events.delete_event(c, event_id))

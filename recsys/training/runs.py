@@ -9,6 +9,7 @@ from recsys.bundle_io import load_bundle, load_evaluation_bundle
 from recsys.data.corpus import read_corpus
 from recsys.data.dataset import texts_hash
 from recsys.data.playlists import Playlists, playlists, with_name_vectors
+from recsys.data.signal_summary import signals_line
 from recsys.encoders.cache import stored_vectors
 from recsys.encoders.catalogue_parts import require_text_encoder
 from recsys.retrieval.lists.encoder import PREFIX
@@ -112,6 +113,7 @@ def _read_histories(
 ) -> Generator[Progress, None, Run]:
     yield Progress(model, "reading the store and encoding item texts")
     inputs = load_inputs(store, plan, include_seen=include_seen)
+    yield Progress(model, signals_line(store.kind_counts(), inputs.plan.signals))
     yield Progress(model, _seen_rule(inputs))
     plan, lists = inputs.plan, None
     bundles = [(load_bundle(uri), load_evaluation_bundle(uri)) for uri in include]

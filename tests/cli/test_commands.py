@@ -383,7 +383,7 @@ def test_what_commands_write_is_for_the_owner_alone(shell: Shell, trained: Plant
 
 def test_doctor_finds_nothing_wrong_with_a_whole_installation(full: Shell) -> None:
     out = full("doctor")
-    assert out.count("ok ") == 5
+    assert out.count("ok ") == 6
     assert "bad" not in out
 
 
