@@ -11,6 +11,7 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
+from recsys.cli.evaluation_tables import print_report
 from recsys.cli.options import Bundle, Seed
 from recsys.cli.shared import console, device, fail, open_store, prepare
 from recsys.private_files import FOLDER, open_private
@@ -35,15 +36,27 @@ def evaluate(
             help="What is asked: what comes next, what the vectors of lists have kept, or what continues a list."
         ),
     ] = "next-item",
+    as_of: Annotated[
+        str | None,
+        typer.Option(
+            help="Measure the bundle that is served, on events that came after it: until a time, an event number, or `now`."
+        ),
+    ] = None,
     category: Annotated[
         str | None, typer.Option(help="For playlist-probes: the attribute that says what a list is of.")
     ] = None,
 ) -> None:
-    """Measure every part and every baseline on what was withheld: table, JSON and plot."""
+    """Measure every part and every baseline on what was withheld: table, JSON and plot.
+
+    The store may go on: events that come later change no figure. A bundle that has learned all events is measured by its
+    evaluation bundle; with --as-of it is measured itself, on the events that came after it.
+    """
     settings = Settings()
     prepare(settings, seed=seed)
     if category and protocol != "playlist-probes":
         fail(f"--category {category} goes with --protocol playlist-probes")
+    if as_of and protocol != "next-item":
+        fail(f"--as-of {as_of} goes with --protocol next-item")
     with open_store(settings) as store:
         match protocol:
             case "playlist-probes":
@@ -51,7 +64,7 @@ def evaluate(
             case "playlist-continuation":
                 run_continuation(store, bundle=bundle, out=out)
             case "next-item":
-                run_evaluation(store, bundle=bundle, out=out, seed=seed, device=device(settings))
+                run_evaluation(store, bundle=bundle, out=out, seed=seed, device=device(settings), as_of=as_of)
 
 
 def run_continuation(store: "Store", *, bundle: str | None, out: Path) -> None:
@@ -79,17 +92,19 @@ def _continuation_table(rows: "Iterable[ContinuationRow]") -> Table:
     return table
 
 
-def run_evaluation(store: "Store", *, bundle: str | None, out: Path, seed: int, device: str) -> "Report":
+def run_evaluation(
+    store: "Store", *, bundle: str | None, out: Path, seed: int, device: str, as_of: str | None = None
+) -> "Report":
     """Measures, prints, and notes the figures in the bundle and in those that it measures."""
     from recsys.evaluation.plots import save_plots
     from recsys.evaluation.run import evaluate as measure
+    from recsys.evaluation.temporal import temporal_figure
 
     with console.status("evaluating") as status:
-        report = _follow_evaluation(measure(store, uri=bundle, seed=seed, device=device), status)
+        report = _follow_evaluation(measure(store, uri=bundle, seed=seed, device=device, as_of=as_of), status)
     assert report.bundle is not None
     _note_figures(store, report, report.bundle)
-    console.print(_report_table(report))
-    console.print("95 % bootstrap intervals over users; the difference is of NDCG@10, paired by user")
+    print_report(report, temporal=None if as_of else temporal_figure(store, report))
     files = (report.save(out), *save_plots(report, out))
     console.print(f"written: {', '.join(map(str, files))}", soft_wrap=True)
     return report
@@ -100,8 +115,10 @@ def _note_figures(store: "Store", report: "Report", measured: str) -> None:
     from recsys.bundle import evaluation_uri
     from recsys.bundle_io import add_figures
     from recsys.errors import BundleError
+    from recsys.evaluation.as_of import NEWER
 
-    figures = {name: {"test": part} for name, part in report.figures().items()}
+    key = "newer" if report.protocol == NEWER else "test"
+    figures = {name: {key: part} for name, part in report.figures().items()}
     add_figures(measured, figures)
     deployed = [record.uri for record in store.bundles() if evaluation_uri(record.manifest["about"]) == measured]
     for uri in deployed:
@@ -128,16 +145,6 @@ def _follow_evaluation(facts: "Iterable[Progress | PartMetrics | Report]", statu
                 report = fact
     assert report is not None
     return report
-
-
-def _report_table(report: "Report") -> Table:
-    title = f"{report.protocol}, {report.users:,} users, {report.items:,} items, seed {report.seed}"
-    table = Table("part", "NDCG@10", "hit@10", "MRR", "coverage", f"minus {report.reference}", title=title)
-    for row in report.rows:
-        difference = "" if row.difference is None else str(row.difference)
-        figures = (str(row.ndcg), f"{row.hit.mean:.4f}", f"{row.mrr.mean:.4f}", f"{row.coverage:.3f}")
-        table.add_row(row.name, *figures, difference)
-    return table
 
 
 def run_probes(store: "Store", *, bundle: str | None, out: Path, category: str | None) -> "list[Probed]":

@@ -1,6 +1,8 @@
 """The data set of a store."""
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Literal, assert_never
 
 import numpy as np
@@ -8,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from features.sequences import ORDER, user_sequences
-from features.splits import FIT, leave_one_out, temporal, temporal_cuts
+from features.splits import FIT, TEST, leave_one_out, temporal, temporal_cuts
 from features.text import item_text_from_json
 from features.vocabulary import Vocabulary
 from recsys.data.dataset import Dataset
@@ -23,23 +25,38 @@ Holdout = Literal["leave-one-out", "temporal", "none"]
 """The events that are withheld: each user's last two, everything after two moments (the last tenths), or nothing."""
 
 
-def dataset(store: Store, *, holdout: Holdout, table: SignalTable | None = None) -> Dataset:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AsOf:
+    """The store as it was: with the catalogue `item_ids`, also of items deleted since, and with events up to number `event` and
+    time `until`. If `learned` is set, events after that number are the test fold, and all others the fit fold."""
+
+    item_ids: tuple[str, ...]
+    event: int | None
+    learned: int | None = None
+    until: datetime | None = None
+
+
+def dataset(store: Store, *, holdout: Holdout, table: SignalTable | None = None, as_of: AsOf | None = None) -> Dataset:
     """All active items by number and their events, with folds by `holdout`; events of deleted items are left out.
 
-    Events count by `table`. A store without events gives every playlist as a history.
+    Events count by `table`. A store without events gives every playlist as a history. With `as_of` items and events are those
+    of then.
 
     Raises:
         NotReady: the store has neither, or nothing speaks for an item.
         SchemaError: a temporal holdout of events without times, or all of one moment.
     """
-    items = items_frame(store)
+    items = _catalogue(store, as_of.item_ids) if as_of else items_frame(store)
     has_events = bool(store.counts().events)
-    stored = (events_frame if has_events else _lists_as_histories)(store)
+    stored = _events(store, as_of) if has_events else _lists_as_histories(store)
     vocabulary = Vocabulary(tuple(items["item"]))
     counts = stored.join(items.lazy().select("item"), on="item", how="semi")
     events, signals = counted(counts, vocabulary, table or SignalTable()) if len(items) else (pl.LazyFrame(), Signals())
     columns = ("value", "explicit", "session", "target")
-    histories = user_sequences(folded(events, holdout), columns=columns).collect() if len(items) else pl.DataFrame()
+    learned = as_of.learned if as_of else None
+    if len(items):
+        events = folded(events, holdout) if learned is None else _newer(events, than=learned)
+    histories = user_sequences(events, columns=columns).collect() if len(items) else pl.DataFrame()
     if not len(histories):
         raise NotReady("the store holds no events: run `recsys import items FILE` and `recsys import events FILE`")
     if not histories["target"].explode().any():
@@ -64,6 +81,26 @@ def dataset(store: Store, *, holdout: Holdout, table: SignalTable | None = None)
         signals=signals,
         last_event=stored.select(pl.col("arrival").max()).collect().item() if has_events else None,
     )
+
+
+def _catalogue(store: Store, item_ids: Sequence[str]) -> pl.DataFrame:
+    """The items of these ids in their order; one that the store no longer has keeps its row, without a text."""
+    rows = pl.DataFrame({"item": item_ids}, schema={"item": pl.String})
+    known = rows.join(items_frame(store, deleted=True), on="item", how="left", maintain_order="left")
+    return known.with_columns(pl.col("attributes").fill_null("{}"))
+
+
+def _newer(events: pl.LazyFrame, *, than: int) -> pl.LazyFrame:
+    """The events with a column `fold`: `TEST` for numbers above `than`."""
+    fold = pl.when(pl.col("arrival") > than).then(TEST).otherwise(FIT)
+    return events.with_columns(fold=fold.cast(pl.UInt8()))
+
+
+def _events(store: Store, as_of: AsOf | None) -> pl.LazyFrame:
+    if as_of is None:
+        return events_frame(store)
+    events = events_frame(store, upto=as_of.event)
+    return events.filter(pl.col("at").is_null() | (pl.col("at") <= as_of.until)) if as_of.until else events
 
 
 def counted(stored: pl.LazyFrame, vocabulary: Vocabulary, table: SignalTable) -> tuple[pl.LazyFrame, Signals]:

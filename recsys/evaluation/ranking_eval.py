@@ -5,11 +5,13 @@ A source ranks the whole catalogue; a fusion is scored on the `CUTOFF` items tha
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from math import nan
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recsys.data.splits import EvalCases
+from recsys.evaluation.case_groups import most_popular
 from recsys.metrics.ranking import PerCase, coverage, dense_ranks, hits, listed_ranks, ndcg, reciprocal, user_means
 from recsys.ranking import pipeline
 from recsys.ranking.filters import over_catalogue
@@ -25,19 +27,34 @@ TOP = 10
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PartMetrics:
-    """Figures of one part, one number per user; `coverage` is the share of the catalogue among all top tens."""
+    """Figures of one part, one number per user; `case_ndcg` has one per case.
+
+    `coverage` is the share of the catalogue among all top tens, `popular_share` that of the 1 % most popular items in them.
+    """
 
     name: str
     ndcg: PerCase
     hit: PerCase
     mrr: PerCase
     coverage: float
+    case_ndcg: PerCase
+    popular_share: float
 
 
 def measure(
-    model: ServingModel, cases: EvalCases, *, items: int, include_seen: bool, names: Iterable[str] | None = None
+    model: ServingModel,
+    cases: EvalCases,
+    *,
+    items: int,
+    include_seen: bool,
+    names: Iterable[str] | None = None,
+    counts: NDArray[np.int64] | None = None,
 ) -> Iterator[PartMetrics]:
-    """Yields the metrics of each source and fusion, or of those in `names`; users ascend, so that parts can be paired."""
+    """Yields the metrics of each source and fusion, or of those in `names`; users ascend, so that parts can be paired.
+
+    `counts` (items,) are the events that each item was learned from.
+    """
+    popular = most_popular(np.zeros(items, dtype=np.int64) if counts is None else counts)
     owners = np.unique(np.array(cases.users, dtype=np.str_), return_inverse=True)[1]
     for name in (*model.sources, *model.fusions) if names is None else names:
         blocks = [
@@ -47,7 +64,8 @@ def measure(
         ranks = np.concatenate([ranks for ranks, _ in blocks])
         top_rows = np.concatenate([rows for _, rows in blocks])
         ndcgs, hit, mrr = (user_means(figure(ranks), owners) for figure in (ndcg, hits, reciprocal))
-        yield PartMetrics(name, ndcgs, hit, mrr, coverage(top_rows, items=items))
+        share = float(popular[top_rows[top_rows >= 0]].mean()) if counts is not None and (top_rows >= 0).any() else nan
+        yield PartMetrics(name, ndcgs, hit, mrr, coverage(top_rows, items=items), ndcg(ranks), share)
 
 
 def _block(

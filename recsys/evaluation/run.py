@@ -1,56 +1,58 @@
 """Protocol `next-item`: evaluates every part of a bundle, every baseline, and the fusion as it is served."""
 
 from collections.abc import Iterator
-from dataclasses import fields
 
 import numpy as np
 
 from recsys.bundle import Bundle
-from recsys.bundle_io import load_evaluation_bundle
-from recsys.data.feedback import Signals
+from recsys.bundle_io import load_bundle, load_evaluation_bundle
 from recsys.data.splits import split_by_fold
 from recsys.encoders.cache import stored_exits
-from recsys.encoders.catalogue_parts import find_text_encoder
 from recsys.errors import BundleError, NotReady
+from recsys.evaluation.as_of import MeasuredData, newer_data, withheld_data
+from recsys.evaluation.case_groups import case_groups
 from recsys.evaluation.ranking_eval import PartMetrics, measure
 from recsys.evaluation.report import Report, report
 from recsys.retrieval.registry import TYPES
 from recsys.retrieval.serving import ServingModel, serving_model
 from recsys.store import Store
 from recsys.training.bundling import Trained, default_parts, train_bundle
-from recsys.training.inputs import TrainingInputs, check_trained_on, load_inputs
-from recsys.training.plan import Plan, Progress
+from recsys.training.inputs import TrainingInputs
+from recsys.training.plan import Progress
 
 REFERENCE = "simple-blend"
 
 
 def evaluate(
-    store: Store, *, uri: str | None = None, seed: int = 0, device: str = "cpu"
+    store: Store, *, uri: str | None = None, seed: int = 0, device: str = "cpu", as_of: str | None = None
 ) -> Iterator[Progress | PartMetrics | Report]:
-    """Yields the metrics of each part of the bundle (default: the active one) on the test events, and last the report.
+    """Yields the metrics of each part of the bundle (default: the active one) on the events withheld, and last the report.
 
-    Baselines that the bundle lacks are trained on the same events.
+    A deployed bundle is measured by its evaluation bundle; with `as_of` (a time, an event number or `now`) it is measured
+    itself, on the events that came after it until then. Baselines that the bundle lacks are trained on the events withheld from.
 
     Raises:
-        NotReady: no bundle is active.
+        NotReady: no bundle is active, or no event came after it.
         BundleError: the bundle cannot be read, has learned the test events, was trained on other events, or holds a text
             encoder alone.
     """
     record = store.active_bundle()
     if uri is None and record is None:
         raise NotReady("no active bundle: run `recsys train blend` first, or give one with --bundle")
-    bundle = load_evaluation_bundle(uri or (record.uri if record else ""))
+    uri = uri or (record.uri if record else "")
+    bundle = load_evaluation_bundle(uri) if as_of is None else load_bundle(uri)
     if "hash" not in bundle.about["data"]:
         raise BundleError(
             f"{bundle.uri} holds a text encoder alone, and its training has measured it: its figures stand in GET /v1/models; "
             f"to see it recommend, set RECSYS_TEXT_ENCODER={bundle.uri}, then run `recsys train text` and evaluate that"
         )
-    settings = {field.name: bundle.about[field.name] for field in fields(Plan) if field.name in bundle.about}
-    plan = Plan(**settings | {"device": device, "signals": Signals.of_manifest(bundle.about)})
-    inputs = load_inputs(store, plan, encoder=find_text_encoder(bundle), include_seen=plan.include_seen)
-    check_trained_on(bundle, inputs.data, bundle.parts.values())
+    if as_of is None:
+        measured = withheld_data(store, bundle, device=device)
+    else:
+        measured = newer_data(store, bundle, until=as_of, device=device)
+    inputs = measured.inputs
     model = _with_items(serving_model(bundle), store, inputs)
-    if REFERENCE not in bundle.parts:
+    if REFERENCE not in bundle.parts and as_of is None:
         baselines = [
             name for name in default_parts(include_seen=inputs.plan.include_seen) if TYPES[name].capabilities.baseline
         ]
@@ -60,7 +62,7 @@ def evaluate(
                     yield fact
                 case Trained():
                     model = _with_baselines(model, serving_model(fact.bundle))
-    yield from _measured(model, bundle, inputs, seed=seed)
+    yield from _measured(model, bundle, measured, seed=seed)
 
 
 def _with_items(model: ServingModel, store: Store, inputs: TrainingInputs) -> ServingModel:
@@ -79,12 +81,21 @@ def _with_baselines(ours: ServingModel, baselines: ServingModel) -> ServingModel
 
 
 def _measured(
-    model: ServingModel, bundle: Bundle, inputs: TrainingInputs, *, seed: int
+    model: ServingModel, bundle: Bundle, measured: MeasuredData, *, seed: int
 ) -> Iterator[PartMetrics | Report]:
-    measured = []
-    cases, items = split_by_fold(inputs.data).test, inputs.data.items
-    for metrics in measure(model, cases, items=items, include_seen=inputs.plan.include_seen):
-        measured.append(metrics)
+    parts, folds = [], split_by_fold(measured.inputs.data)
+    items, counts, include_seen = folds.refit.items, folds.refit.counts(), measured.inputs.plan.include_seen
+    for metrics in measure(model, folds.test, items=items, include_seen=include_seen, counts=counts):
+        parts.append(metrics)
         yield metrics
-    protocol = inputs.plan.protocol
-    yield report(measured, reference=REFERENCE, protocol=protocol, items=items, seed=seed, bundle=bundle.uri)
+    yield report(
+        parts,
+        reference=REFERENCE,
+        headline=bundle.default,
+        protocol=measured.protocol,
+        items=items,
+        seed=seed,
+        bundle=bundle.uri,
+        groups=case_groups(folds.test, counts),
+        notes=measured.notes,
+    )

@@ -20,11 +20,14 @@ EVENT_TYPES = {
 }
 
 
-def events_frame(store: Store) -> pl.LazyFrame:
-    """All events with the columns of `features.schema.EVENTS`, `kind`, `weight` and `session`, by arrival."""
+def events_frame(store: Store, *, upto: int | None = None) -> pl.LazyFrame:
+    """All events, or those to number `upto`, with the columns of `features.schema.EVENTS`, `kind`, `weight` and `session`, by
+    arrival."""
     c = events.c
     columns = (c.user_id, c.item_id, c.at, c.position, c.number, c.kind, c.weight, c.session_id)
     query = select(*columns).order_by(c.number)
+    if upto is not None:
+        query = query.where(c.number <= upto)
     with read_connection(store) as connection:
         rows = connection.execute(query).all()
     frame = pl.DataFrame([tuple(row) for row in rows], schema=EVENT_TYPES, orient="row")
@@ -33,10 +36,11 @@ def events_frame(store: Store) -> pl.LazyFrame:
     )
 
 
-def items_frame(store: Store) -> pl.DataFrame:
-    """Active items by number, with the columns of `features.schema.ITEMS`, `domain` and `content_hash`."""
+def items_frame(store: Store, *, deleted: bool = False) -> pl.DataFrame:
+    """Active items by number, with the columns of `features.schema.ITEMS`, `domain` and `content_hash`; with `deleted`, all."""
     c = items.c
-    query = select(c.item_id, c.title, c.attributes, c.domain, c.content_hash).where(c.active).order_by(c.number)
+    query = select(c.item_id, c.title, c.attributes, c.domain, c.content_hash).order_by(c.number)
+    query = query if deleted else query.where(c.active)
     with read_connection(store) as connection:
         rows = connection.execute(query).all()
     columns = ("item", "title", "attributes", "domain", "content_hash")

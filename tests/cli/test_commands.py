@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 from dataclasses import replace
 from pathlib import Path
@@ -236,6 +237,23 @@ def test_a_deployed_bundle_shows_the_figures_of_its_evaluation_bundle(full: Shel
     deployed, evaluation = (load_bundle(each).parts["popular"].figures for each in (uri, f"{uri}-evaluation"))
     assert evaluation["test"]["ndcg@10"]["mean"] > 0
     assert deployed == evaluation | {"measured_on": f"{uri}-evaluation"}
+
+
+def test_an_evaluation_shows_groups_and_the_row_under_temporal(full: Shell) -> None:
+    out = full("evaluate", "--out", "report")
+    assert "of the targets are repeats" in out
+    assert "fewer than 100 cases, which say little: " in out
+    assert "no figure under `temporal` yet" in out
+    full("train", "popular", "--out", "mine")
+    full("train", "popular", "--out", "cut", "--protocol", "temporal", "--no-refit")
+    full("evaluate", "--bundle", "cut", "--out", "report")
+    out = full("evaluate", "--bundle", "mine", "--out", "report")
+    assert "no figure under" not in out
+    assert re.search(r"temporal, \d+ users", out)
+    assert "came after event 1,500" in full("evaluate", "--as-of", "now", status=1)
+    assert "goes with --protocol next-item" in full(
+        "evaluate", "--as-of", "now", "--protocol", "playlist-probes", status=1
+    )
 
 
 def test_no_refit_trains_one_bundle(full: Shell) -> None:

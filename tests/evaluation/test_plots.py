@@ -49,8 +49,21 @@ def test_sizes_that_were_not_measured_give_an_empty_picture() -> None:
 def test_figures_that_are_equal_for_all_users_are_plotted(users: int, tmp_path: Path) -> None:
     second = np.full(users, 1 / np.log2(3))  # its mean is a bit above some of the resampled means
     equal = bootstrap(second)
-    rows = tuple(Row(name, equal, equal, equal, 1.0, paired(second, second * 0.1)) for name in ("blend", "popular"))
-    report = Report(protocol="leave-one-out", users=users, items=2, seed=0, bundle=None, reference="popular", rows=rows)
+    rows = tuple(
+        Row(name, equal, equal, equal, 1.0, 0.5, paired(second, second * 0.1)) for name in ("blend", "popular")
+    )
+    report = Report(
+        protocol="leave-one-out",
+        users=users,
+        cases=users,
+        items=2,
+        seed=0,
+        bundle=None,
+        reference="popular",
+        headline="blend",
+        rows=rows,
+        groups=(),
+    )
     assert all(path.stat().st_size for path in save_plots(report, tmp_path))
 
     probed = Probed(
