@@ -32,6 +32,7 @@ def test_a_history_sent_along_is_answered_with_score_and_source(client: TestClie
             "source": "domain",
             "sources": ["domain", "popular"],
             "because": None,
+            "repeat": None,
         }
     ]
     assert answer["bundle"] == "bundles/blend-1"
