@@ -138,6 +138,103 @@ def test_no_case_is_answered_by_what_was_learned(store: Store, holdout: Holdout)
             assert everything[len(history)] == target
 
 
+def post(store: Store, user: str, *events: tuple[str, str], visit: bool = False) -> None:
+    """Events (item, kind), one a day; all of one `visit`, or each of one of its own."""
+    store.put_items([ItemDraft(item_id=c) for c in "abcdef"])
+    store.add_events(
+        [
+            EventDraft(
+                user_id=user,
+                item_id=item,
+                kind=kind,
+                at=DAY + (timedelta(minutes=n) if visit else timedelta(days=n)),
+            )
+            for n, (item, kind) in enumerate(events)
+        ]
+    )
+
+
+def test_rejections_are_no_targets_and_of_the_fold_of_the_target_before(store: Store) -> None:
+    views = [(item, "view") for item in "abc"]
+    post(store, "u", ("d", "dislike"), *views[:2], ("e", "dislike"), views[2], ("f", "skip"), ("d", "view"))
+    data = dataset(store, holdout="leave-one-out")
+    names = [data.item_ids[row] for row in data.rows]
+    assert names == ["d", "a", "b", "e", "c", "f", "d"]
+    assert data.targets.tolist() == [False, True, True, False, True, False, False]
+    assert data.folds.tolist() == [FIT, FIT, VALIDATION, VALIDATION, TEST, TEST, TEST]
+    folds = split_by_fold(data)
+    assert [data.item_ids[row] for row in (*folds.validation.targets, *folds.test.targets)] == ["b", "c"]
+    assert folds.fit.rows.tolist() == [0]  # what came after a target is not learned
+    assert folds.test.histories[0].rows.tolist() == [0, 1]
+    assert folds.test.histories[0].rejected.tolist() == [3, 4]
+
+
+def test_rejections_are_no_targets_in_time_either(store: Store) -> None:
+    fill(store, {"u1": "abcdefabcd", "u2": "fedcbafedc"})
+    store.add_events([EventDraft(user_id="u1", item_id="d", kind="dislike", at=DAY + timedelta(days=9, hours=1))])
+    folds = split_by_fold(dataset(store, holdout="temporal"))
+    targets = list(zip(folds.test.users, folds.test.targets.tolist(), strict=True))
+    assert len(targets)
+    assert ("u1", 3) not in targets
+    assert all(not len(history.rejected) for history in folds.test.histories)  # it comes after what they are asked for
+
+
+def test_a_case_knows_nothing_of_what_came_after_it(store: Store) -> None:
+    """A dislike after the last target takes nothing out of the histories before it."""
+    events = [(item, "view") for item in "abcd"]
+    post(store, "u", *events, ("a", "dislike"))
+    folds = split_by_fold(dataset(store, holdout="leave-one-out"))
+    assert folds.test.histories[0].rows.tolist() == [0, 1, 2]
+    assert folds.test.histories[0].rejected.tolist() == []
+    assert folds.refit.rows.tolist() == [0, 1, 2]
+
+
+def test_a_visit_is_one_event_an_item_and_the_open_session_is_passed_on(store: Store) -> None:
+    visit = [("d", "view"), ("e", "view"), ("d", "purchase"), ("f", "view")]
+    store.put_items([ItemDraft(item_id=c) for c in "abcdef"])
+    days = [EventDraft(user_id="u", item_id=i, at=DAY - timedelta(days=n)) for n, i in enumerate("cba", start=1)]
+    store.add_events(days)
+    post(store, "u", *visit, visit=True)
+    data = dataset(store, holdout="leave-one-out")
+    assert [data.item_ids[row] for row in data.rows] == ["a", "b", "c", "e", "d", "f"]
+    assert data.signals.leave_out_open
+    test = split_by_fold(data).test
+    assert test.open_events.tolist() == [2]
+    assert test.leave_out_open
+    assert test.without_sessions().open_events.tolist() == [0]
+    assert data.values[data.targets].mean() == pytest.approx(1)
+    assert data.values[4] == pytest.approx(4 * data.values[3])
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [("a", "dislike"), ("b", "skip")],
+        [("a", "view"), ("a", "dislike")],
+    ],
+)
+def test_a_store_of_rejections_says_what_to_do(store: Store, events: list[tuple[str, str]]) -> None:
+    post(store, "u", *events)
+    with pytest.raises(NotReady, match="import views or purchases"):
+        dataset(store, holdout="leave-one-out")
+
+
+@pytest.mark.parametrize("weight", [0.0, -1.0])
+def test_weights_that_are_all_zero_or_negative_say_what_to_do(store: Store, weight: float) -> None:
+    store.put_items([ItemDraft(item_id="a")])
+    store.add_events([EventDraft(user_id="u", item_id="a", weight=weight, at=DAY)])
+    with pytest.raises(NotReady, match="RECSYS_SIGNALS"):
+        dataset(store, holdout="none")
+
+
+def test_a_user_with_rejections_only_is_no_case_and_no_history(store: Store) -> None:
+    fill(store, {"u": "abcd"})
+    store.add_events([EventDraft(user_id="no", item_id=item, kind="dislike", at=DAY) for item in "abcd"])
+    folds = split_by_fold(dataset(store, holdout="leave-one-out"))
+    assert folds.test.users == ("u",)
+    assert folds.refit.lengths[folds.refit.users.index("no")] == 0
+
+
 def test_text_vectors_stand_row_by_row_beside_the_items(store: Store) -> None:
     fill(store, {"u": "abc"})
     data, encoder = dataset(store, holdout="none"), HashedNgrams()
