@@ -47,11 +47,11 @@ FEATURES = (
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PersonalConfig:
     """`cases` sessions are learned from, by their last event against the other items of its user's history. `pull` draws the
-    weights to 0, and the last `window` events of a history count.
+    weights to the score by hand, own counts that fall with each session; the last `window` events of a history count.
     """
 
     cases: int = 8000
-    pull: float = 1e-2
+    pull: float = 0.3
     window: int = 2000
 
     def __post_init__(self) -> None:

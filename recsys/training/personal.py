@@ -4,11 +4,13 @@ import numpy as np
 
 from recsys.data.dataset import Dataset
 from recsys.errors import TrainingError
-from recsys.retrieval.personal import PersonalConfig, PersonalSource, counters, repeated_events, untrained
+from recsys.retrieval.personal import FEATURES, PersonalConfig, PersonalSource, counters, repeated_events, untrained
 from recsys.training.conditional_logit import LogitExamples, fit_conditional_logit
 
 SMALLEST_SPREAD = 1e-5
 """Standard deviation from which on a feature tells items apart."""
+PRIOR = np.array([name == "counter of 10 sessions" for name in FEATURES])
+"""The feature that alone is the usual score by hand: own counts, falling by .9 a session."""
 
 
 def fit_personal(dataset: Dataset, config: PersonalConfig, *, seed: int) -> PersonalSource:
@@ -25,7 +27,8 @@ def fit_personal(dataset: Dataset, config: PersonalConfig, *, seed: int) -> Pers
     spread[spread < SMALLEST_SPREAD] = np.inf  # one value for all, such as a clock that stands still
     standard = LogitExamples((examples.features / spread).astype(np.float32), examples.shares, examples.offsets)
     count = examples.features.shape[1]
-    weights = fit_conditional_logit(standard, start=np.zeros(count), l2=np.full(count, config.pull))
+    start = np.where(PRIOR & np.isfinite(spread), spread, 0.0)
+    weights = fit_conditional_logit(standard, start=start, l2=np.full(count, config.pull))
     return PersonalSource(
         weights / spread, popularity=source.popularity, repeat_rate=source.repeat_rate, config=source.config
     )
@@ -37,8 +40,10 @@ def personal_examples(source: PersonalSource, dataset: Dataset, config: Personal
     for query, target in repeated_events(dataset, cases=config.cases, seed=seed):
         counted = counters(query.history.last(config.window), open_events=min(query.open_events, config.window))
         candidates = query.allowed[counted.items]
-        features.append(source.features(counted)[candidates])
-        shares.append((counted.items[candidates] == target).astype(np.float32))
+        is_target = counted.items[candidates] == target
+        if is_target.any():  # else it came last before the window
+            features.append(source.features(counted)[candidates])
+            shares.append(is_target.astype(np.float32))
     offsets = np.cumsum([0, *map(len, shares)])
     if not features:
         return LogitExamples(np.zeros((0, 0), np.float32), np.zeros(0, np.float32), offsets)

@@ -99,10 +99,15 @@ def say(text: str) -> None:
     sys.stderr.write(text + "\n")
 
 
-def artifact(*made_of: Any, files: Iterable[Path] = (), tree: Path = ROOT) -> Path:
-    """A path of its own for whatever is made of these settings, these files, and the code in `tree` as it is."""
+def artifact(*made_of: Any, files: Iterable[Path] = (), code: Iterable[str] | None = None, tree: Path = ROOT) -> Path:
+    """A path of its own for whatever is made of these settings, these files, and the code in `tree` as it is.
+
+    `code` names the folders and modules that it depends on; by default all.
+    """
     digest = hashlib.sha256(json.dumps(made_of, sort_keys=True, default=str).encode())
-    for path in (*files, *sorted(path for folder in CODE for path in (tree / folder).rglob("*.py"))):
+    sources = [tree / name for name in code or CODE]
+    modules = [path for source in sources for path in ([source] if source.is_file() else source.rglob("*.py"))]
+    for path in (*files, *sorted(modules)):
         digest.update(path.name.encode())
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return ARTIFACTS / digest.hexdigest()[:20]

@@ -14,7 +14,7 @@ from recsys.data.splits import split_by_fold
 from recsys.errors import TrainingError
 from recsys.retrieval.personal import CONSTANTS, DAY, FEATURES, PersonalConfig, counters, untrained
 from recsys.retrieval.source import Query
-from recsys.training.personal import fit_personal
+from recsys.training.personal import fit_personal, personal_examples
 from recsys.training.tuning import ndcg_at_10
 from tests.retrieval.worlds import histories
 
@@ -129,3 +129,16 @@ def test_items_of_the_open_session_are_no_candidates_of_the_fit() -> None:
     index = FEATURES.index("in the open session")
     assert first[index] == 0  # none of them is in it, so it says nothing
     assert second[index] != 0
+
+
+def test_where_little_can_be_learned_it_is_the_score_by_hand() -> None:
+    weights = fit_personal(staples(), PersonalConfig(pull=1e6), seed=0).weights
+    by_hand = np.array([name == "counter of 10 sessions" for name in FEATURES])
+    np.testing.assert_allclose(weights, by_hand, atol=1e-3)
+
+
+def test_a_case_whose_item_last_came_before_the_window_teaches_nothing() -> None:
+    data, config = staples(), PersonalConfig(window=5)
+    examples = personal_examples(untrained(data, config), data, config, seed=0)
+    assert 0 < len(examples) < len(personal_examples(untrained(data, config), data, PersonalConfig(), seed=0))
+    np.testing.assert_allclose(np.add.reduceat(examples.shares, examples.offsets[:-1]), 1)
