@@ -17,7 +17,7 @@ from recsys.data.splits import split_by_fold
 from recsys.encoders.hashed import HashedNgrams
 from recsys.errors import InvalidRequest
 from recsys.retrieval.registry import restore_source as restore
-from recsys.training.loop import LoopConfig
+from recsys.training.loop import Epoch, LoopConfig
 from recsys.training.overrides import overridden
 from recsys.training.plan import RunContext
 from recsys.training.sequence import SequenceModel, SequenceRecipe, _Objective, _windows, train
@@ -73,6 +73,23 @@ def test_negatives_may_come_from_anywhere(proposal: str) -> None:
     settings = recipe(objective="sampled", negatives=20, negatives_from=proposal)
     figures = ndcg_at_10(restore(trained(settings)), split_by_fold(DATA).test, items=DATA.items, include_seen=True)
     assert figures.mean() > 0.75
+
+
+@pytest.mark.parametrize("include_seen", [True, False])
+def test_epochs_are_chosen_by_the_rule_that_serves(include_seen: bool) -> None:
+    settings, folds = recipe(loop=LoopConfig(epochs=3, learning_rate=5e-3)), split_by_fold(DATA)
+    context = RunContext(name="sasrec")
+    *epochs, part = train(
+        settings, fit=folds.fit, validation=folds.validation, text=TEXT, context=context, include_seen=include_seen
+    )
+    assert isinstance(part, Part)
+    figures = [
+        float(ndcg_at_10(restore(part), folds.validation, items=DATA.items, include_seen=rule).mean())
+        for rule in (include_seen, not include_seen)
+    ]
+    best = max(epoch.figure or 0.0 for epoch in epochs if isinstance(epoch, Epoch))
+    assert best == pytest.approx(figures[0], abs=1e-4)
+    assert abs(figures[1] - figures[0]) > 0.001
 
 
 def test_the_same_seed_gives_the_same_bits() -> None:
