@@ -10,9 +10,10 @@ from features.sequences import ORDER
 from features.splits import FIT
 from features.text import item_text_from_json
 from features.vocabulary import Vocabulary
-from recsys.data.build import Holdout, folded
+from recsys.data.build import Holdout, counted, folded
 from recsys.data.history import Rows
 from recsys.errors import NotReady
+from recsys.signals import SignalTable
 from recsys.store import Store
 from recsys.store.frames import events_frame, items_frame, playlists_frame
 
@@ -28,17 +29,22 @@ class Corpus:
     list_ids: NDArray[np.int64]
 
 
-def read_corpus(store: Store, *, holdout: Holdout) -> Corpus:
+def read_corpus(store: Store, *, holdout: Holdout, table: SignalTable | None = None) -> Corpus:
     """Every history without the events that `holdout` withholds, and every playlist; deleted items are left out.
+
+    Events count by `table`: what speaks against its item is left out.
 
     Raises:
         NotReady: the store holds neither.
         SchemaError: a temporal holdout of events without times.
     """
     items = items_frame(store)
+    vocabulary = Vocabulary(tuple(items["item"]))
+    stored = events_frame(store).join(items.lazy().select("item"), on="item", how="semi")
+    events, _ = counted(stored, vocabulary, table or SignalTable())
     fitted = (
-        folded(events_frame(store), holdout)
-        .filter(pl.col("fold") == FIT)
+        folded(events, holdout)
+        .filter(pl.col("target"), pl.col("fold") == FIT)
         .sort("user", *ORDER, nulls_last=False)
         .select(list=pl.col("user"), item=pl.col("item"))
         .collect()
@@ -48,7 +54,6 @@ def read_corpus(store: Store, *, holdout: Holdout) -> Corpus:
     both = both.join(items.select("item"), on="item", how="semi", maintain_order="left")
     if not len(both):
         raise NotReady("the store holds no lists: run `recsys import events FILE` or `recsys import playlists FILE`")
-    vocabulary = Vocabulary(tuple(items["item"]))
     return Corpus(
         item_ids=vocabulary.items,
         texts=tuple(item_text_from_json(*row) for row in items.select("title", "attributes").iter_rows()),

@@ -1,6 +1,6 @@
 """Items: put, look up, delete."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -121,9 +121,10 @@ def changed_drafts(connection: Connection, drafts: Sequence[ItemDraft]) -> list[
     return [draft for draft in drafts if not _is_stored(draft, *stored.get(draft.item_id, (None, True)))]
 
 
-def item_counts(connection: Connection) -> dict[str, int]:
-    """Events of each item that has any."""
-    query = select(events.c.item_id, func.count()).group_by(events.c.item_id)
+def item_counts(connection: Connection, *, without: Collection[str]) -> dict[str, int]:
+    """Events of each item that has any, but for those of the kinds `without` and those with a weight of 0 or below."""
+    c = events.c
+    query = select(c.item_id, func.count()).where(c.kind.not_in(without), c.weight > 0).group_by(c.item_id)
     return {row.item_id: row[1] for row in connection.execute(query)}
 
 

@@ -78,7 +78,7 @@ def _read_corpus(
 ) -> Generator[Progress, None, Run]:
     start = load_bundle(include[0]) if domain is not None else None
     yield Progress(model, "reading the store")
-    corpus = read_corpus(store, holdout=plan.protocol)
+    corpus = read_corpus(store, holdout=plan.protocol, table=plan.signals.table)
     inputs = CorpusInputs(corpus=corpus, start=start, domain=domain)
     key = RunKey(
         model=model,

@@ -43,3 +43,9 @@ def test_playlists_are_enough(store: Store) -> None:
         read_corpus(store, holdout="leave-one-out")
     store.put_playlist("p", None, ["b", "a"])
     assert letters(read_corpus(store, holdout="leave-one-out")) == ["ba"]
+
+
+def test_what_was_rejected_goes_with_nothing(store: Store) -> None:
+    kinds = {"a": "view", "b": "dislike", "c": "purchase"}
+    store.add_events([EventDraft(user_id="u", item_id=i, position=n, kind=k) for n, (i, k) in enumerate(kinds.items())])
+    assert letters(read_corpus(store, holdout="none")) == ["ac"]

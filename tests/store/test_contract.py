@@ -163,6 +163,8 @@ def test_repeats_are_kept(store: Store) -> None:
     post(store, "u", "a", "a", "b", "a")
     assert history(store, "u") == ["a", "a", "b", "a"]
     assert store.item_counts() == {"a": 3, "b": 1}
+    store.add_events([EventDraft(user_id="u", item_id="b", kind="dislike")])
+    assert store.item_counts(without=["dislike"]) == {"a": 3, "b": 1}
 
 
 def test_an_event_without_a_time_gets_its_arrival(store: Store) -> None:

@@ -82,7 +82,8 @@ class SnapshotLoader:
 
     def _over(self, item_ids: Sequence[str], signals: Signals) -> Snapshot:
         """The popular ones of these items, of which none is active yet; events count by `signals`."""
-        counts = self._store.item_counts()
+        kinds = [count.kind for count in self._store.kind_counts()]
+        counts = self._store.item_counts(without=[kind for kind in kinds if signals.table.weight(kind) < 0])
         catalogue = Catalogue(item_ids)
         return Snapshot(
             items=popular_only(np.array([counts.get(item_id, 0) for item_id in item_ids], dtype=np.int64)),
