@@ -47,7 +47,7 @@ class Settings(BaseSettings):
         str,
         Field(
             description="What kinds of events count for, where it is not the default: `purchase=5,skip=0,neutral=3`, or a TOML "
-            "file with these lines; `neutral` is the rating that says nothing: a number, `user-mean`, or `none`"
+            "file with these lines; `neutral` is the rating that says nothing: a number (2.5 of 5), `user-mean`, or `none`"
         ),
     ] = ""
     log_format: Annotated[Literal["text", "json"], Field(description="How log lines are written to standard error")] = (

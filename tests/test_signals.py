@@ -95,15 +95,23 @@ def test_ratings_count_by_their_distance_from_the_neutral_one(setting: str, expe
 
 def test_neutral_is_the_mean_of_the_user_s_ratings_so_far() -> None:
     generous = [("rating", 5.0)] * 20 + [("rating", 4.0)]
-    assert values(SignalTable(), *generous)[-1] < 0
+    assert values(SignalTable(neutral="user-mean"), *generous)[-1] < 0
     strict = [("rating", 1.0)] * 20 + [("rating", 2.0)]
-    assert values(SignalTable(), *strict)[-1] > 0
-    assert values(SignalTable(), *generous[:3]) == values(SignalTable(), *generous)[:3]
+    assert values(SignalTable(neutral="user-mean"), *strict)[-1] > 0
+    assert (
+        values(SignalTable(neutral="user-mean"), *generous[:3])
+        == values(SignalTable(neutral="user-mean"), *generous)[:3]
+    )
 
 
 def test_equal_ratings_all_speak_for_their_items() -> None:
     ratings = [("rating", 3.65)] * 1000
-    assert min(values(SignalTable(), *ratings, mean=mean_rating(["rating"] * 1000, np.full(1000, 3.65)))) >= 1
+    assert (
+        min(
+            values(SignalTable(neutral="user-mean"), *ratings, mean=mean_rating(["rating"] * 1000, np.full(1000, 3.65)))
+        )
+        >= 1
+    )
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.floats(0, 5)), min_size=1, max_size=20), st.floats(0, 5))

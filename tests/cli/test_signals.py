@@ -75,7 +75,7 @@ def test_another_table_than_the_bundle_s_is_named_by_doctor(
     trained.copy(shell.folder)
     assert "train again" not in shell("doctor")
     monkeypatch.setenv("RECSYS_SIGNALS", "purchase=5,neutral=3")
-    message = "trained with another table of kinds (purchase x4, now x5, neutral user-mean, now 3.0): train again"
+    message = "trained with another table of kinds (purchase x4, now x5, neutral 2.5, now 3.0): train again"
     assert message in shell("doctor")
 
 
