@@ -70,6 +70,11 @@ class Dataset:
         return len(self.item_ids)
 
     @property
+    def has_text(self) -> NDArray[np.bool_]:
+        """(items,): which items have a text."""
+        return np.array([bool(text) for text in self.texts], dtype=np.bool_)
+
+    @property
     def lengths(self) -> NDArray[np.int64]:
         """Events of each user."""
         return np.diff(self.starts)

@@ -56,7 +56,13 @@ class TruncatedTextSource(DenseSource):
 
     def with_rows(self, rows: Rows, vectors: Vectors) -> "TruncatedTextSource":
         """The same with `vectors` (rows, dims) at `rows`."""
-        index = self.index.with_rows(rows, vectors)
+        return self._over(self.index.with_rows(rows, vectors))
+
+    def without(self, rows: Rows) -> "TruncatedTextSource":
+        """The same without `rows`."""
+        return self._over(self.index.without(rows))
+
+    def _over(self, index: Index) -> "TruncatedTextSource":
         return TruncatedTextSource(self.space, index, suited=self._suited, truncation=self.truncation)
 
     def encode(self, histories: Sequence[History]) -> Vectors:
@@ -118,6 +124,9 @@ class ItemTextSource(StoredSource):
             for at, source in self._truncated.items()
         }
         return ItemTextSource(self._part, extended)
+
+    def without_texts(self, rows: Rows) -> "ItemTextSource":
+        return ItemTextSource(self._part, {at: source.without(rows) for at, source in self._truncated.items()})
 
     def with_catalogue(
         self, exits: Mapping[int, Vectors], *, known: NDArray[np.bool_], index: Kind, cache_dir: Path | None

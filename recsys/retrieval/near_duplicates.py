@@ -45,6 +45,11 @@ class NearDuplicates:
         order = np.argsort(duplicates)
         return NearDuplicates(self.trained, duplicates[order], originals[order])
 
+    def without(self, rows: Rows) -> "NearDuplicates":
+        """The same after the items at `rows` lost their texts."""
+        pairs = ~(np.isin(self.duplicates, rows) | np.isin(self.originals, rows))
+        return NearDuplicates(self.trained, self.duplicates[pairs], self.originals[pairs])
+
     def originals_of(self, rows: Rows) -> Rows:
         """`rows` with each duplicate replaced by its original."""
         position = np.minimum(np.searchsorted(self.duplicates, rows), len(self.duplicates) - 1)

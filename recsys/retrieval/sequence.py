@@ -65,7 +65,16 @@ class SequenceSource(DenseSource):
                 new[torch.from_numpy(trained)] += torch.from_numpy(residual[rows[trained]])
             if self._temperature is not None:
                 new = nn.functional.normalize(new, dim=-1)
-        index = self.index.with_rows(rows, new.numpy())
+        return self._over(self.index.with_rows(rows, new.numpy()))
+
+    def without_texts(self, rows: Rows) -> Self:
+        """Items with a learned residual stay: they are known by that."""
+        if self._project is None:
+            return self
+        residual = self._part.arrays.get("residual")
+        return self._over(self.index.without(rows if residual is None else rows[rows >= len(residual)]))
+
+    def _over(self, index: Index) -> Self:
         return type(self)(self._part, index.vectors, known=index.known, index=index)
 
     @property

@@ -136,6 +136,11 @@ class ServingModel:
         duplicates = self.duplicates if vectors is None else self.duplicates.with_items(rows, vectors)
         return replace(self, sources=sources, duplicates=duplicates)
 
+    def without_texts(self, rows: Rows) -> "ServingModel":
+        """The model after the items at `rows` lost their texts: only sources that know them by more go on to."""
+        sources = {name: source.without_texts(rows) for name, source in self.sources.items()}
+        return replace(self, sources=sources, duplicates=self.duplicates.without(rows))
+
     @property
     def item_text_vectors(self) -> Vectors | None:
         """(items, dim): the items by their texts, zeros for those not known; None where no source has them."""

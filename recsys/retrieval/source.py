@@ -116,6 +116,10 @@ class StoredSource(ABC):
         """The same from text vectors after each exit of the text encoder; most sources take the last alone."""
         return self.with_items(rows, exits[max(exits)]) if self.text_encoder else self
 
+    def without_texts(self, rows: Rows) -> Self:
+        """The source after the items at `rows` lost their texts: it no longer knows those that it knew by nothing else."""
+        return self
+
     def with_catalogue(
         self,
         exits: Mapping[int, Vectors],

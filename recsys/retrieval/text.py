@@ -77,7 +77,13 @@ class TextSource(DenseSource):
         return nearest(self.vectors, usable[-self.config["window"] :], rows)
 
     def with_items(self, rows: Rows, text: NDArray[np.float32]) -> Self:
-        index = self.index.with_rows(rows, self.whitened(text))
+        return self._over(self.index.with_rows(rows, self.whitened(text)))
+
+    def without_texts(self, rows: Rows) -> Self:
+        zeros = np.zeros((len(rows), self.vectors.shape[1]), dtype=np.float32)
+        return self._over(self.index.with_rows(rows, zeros).without(rows))
+
+    def _over(self, index: Index) -> Self:
         return type(self)(
             index.vectors, known=index.known, mean=self.mean, whiten=self.whiten, config=self.config, index=index
         )
@@ -121,16 +127,18 @@ def recent_mean(
     return out
 
 
-def fit_text(text: NDArray[np.float32], config: TextConfig) -> TextSource:
-    """Whitens the text vectors (items, text_dim) of the catalogue (ZCA with shrinkage) and normalises them."""
+def fit_text(text: NDArray[np.float32], config: TextConfig, *, known: NDArray[np.bool_] | None = None) -> TextSource:
+    """Whitens the text vectors (items, text_dim) of the catalogue (ZCA with shrinkage) and normalises them.
+
+    `known` (items,) marks the items that have a text (default: all): the others have no neighbours.
+    """
     mean = text.mean(axis=0)
     values, basis = np.linalg.eigh(np.cov(text - mean, rowvar=False, bias=True))
     scale = 1 / np.sqrt(np.maximum(values, 0) + config.shrink * values.mean() + 1e-9)
     whiten = ((basis * scale) @ basis.T).astype(np.float32)
-    vectors = _unit((text - mean) @ whiten)
-    return TextSource(
-        vectors, known=np.ones(len(text), dtype=np.bool_), mean=mean, whiten=whiten, config=asdict(config)
-    )
+    known = np.ones(len(text), dtype=np.bool_) if known is None else known
+    vectors = _unit((text - mean) @ whiten) * known[:, None]
+    return TextSource(vectors, known=known, mean=mean, whiten=whiten, config=asdict(config))
 
 
 def _unit(vectors: NDArray[np.floating]) -> NDArray[np.float32]:

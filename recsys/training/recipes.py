@@ -198,7 +198,7 @@ RECIPES: dict[str, Recipe] = {
     "personal": tuned(lambda inputs, config: fit_personal(inputs.dataset, config, seed=inputs.seed)),
     "als": tuned(lambda inputs, config: fit_als(inputs.dataset, config, seed=inputs.seed), query_time=DECAY),
     "bpr": tuned(lambda inputs, config: fit_bpr(inputs.dataset, config, seed=inputs.seed), query_time=SCALE_AND_DECAY),
-    "text": tuned(lambda inputs, config: fit_text(inputs.text, config)),
+    "text": tuned(lambda inputs, config: fit_text(inputs.text, config, known=inputs.dataset.has_text)),
     "sasrec": sequence("id"),
     "sasrec-text": sequence("text"),
     "sasrec-hybrid": sequence("hybrid"),

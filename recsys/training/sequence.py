@@ -236,8 +236,8 @@ def _validate(model: SequenceModel, cases: EvalCases, items: int, device: str, *
 def _part(model: SequenceModel, fit: Dataset, *, epochs: int, context: RunContext) -> Part:
     model.eval()
     recipe = model.recipe
-    known = fit.counts() > 0 if recipe.items == "id" else np.ones(fit.items, dtype=np.bool_)
-    arrays: dict[str, NDArray[Any]] = {"item_vectors": model.table().cpu().numpy(), "known": known}
+    known = {"id": fit.counts() > 0, "text": fit.has_text, "hybrid": np.ones(fit.items, dtype=np.bool_)}
+    arrays: dict[str, NDArray[Any]] = {"item_vectors": model.table().cpu().numpy(), "known": known[recipe.items]}
     arrays |= {f"history.{key}": value.cpu().numpy() for key, value in model.encoder.state_dict().items()}
     if model.items.project is not None:
         if model.items.ids is not None:

@@ -261,6 +261,25 @@ def test_a_new_item_counts_by_its_text_and_the_old_source_stays_as_it_was(
         np.testing.assert_allclose(scores[[0, 2]], scores[[1, 3]], rtol=1e-4)
 
 
+@pytest.mark.parametrize("one", TEXTS)
+def test_an_item_that_lost_its_text_is_known_by_its_id_or_not_at_all(
+    one: str, sources: dict[str, StoredSource], width: int
+) -> None:
+    old, queries, rows = sources[one], [query([30, 5], allowed=width)], np.array([[5, 10, width - 1]])
+    before = old.score(queries, rows)
+    silent = old.without_texts(np.array([5, width - 1]))
+    assert not np.isnan(before[0, 0])
+    np.testing.assert_array_equal(old.score(queries, rows), before)
+    assert np.isnan(silent.score(queries, rows))[0].tolist() == [one != "sasrec-hybrid", False, True]
+    only = silent.search([query([5], allowed=width)], k=3)
+    assert (only.rows >= 0).any() == (one == "sasrec-hybrid")
+
+
+def test_a_source_of_ids_loses_nothing_with_a_text(sources: dict[str, StoredSource]) -> None:
+    for one in {*SINGLE} - {*TEXTS}:
+        assert sources[one].without_texts(np.array([5])) is sources[one]
+
+
 def test_an_encoder_of_ids_learns_nothing_from_a_text(sources: dict[str, StoredSource], planted: World) -> None:
     old = sources["sasrec"]
     assert old.text_encoder == ""

@@ -100,6 +100,14 @@ def test_a_new_item_is_known_at_every_size_and_the_old_source_stays(
     assert source.with_exits(np.array([50]), {n: v[[5]] for n, v in exits.items()}).at(SIZES[0]).known[50]
 
 
+def test_an_item_that_lost_its_text_is_known_at_no_size(source: ItemTextSource) -> None:
+    silent = source.without_texts(np.array([8]))
+    for size in SIZES:
+        assert 8 not in silent.at(size).search([query([5], allowed=40)], k=40).rows
+        assert source.at(size).known[8]
+    assert (silent.search([query([8], allowed=40)], k=3).rows == -1).all()
+
+
 @pytest.mark.parametrize(
     ("kind", "narrow", "whole"),
     [

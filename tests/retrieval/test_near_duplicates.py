@@ -41,6 +41,11 @@ def test_a_trained_item_never_has_an_original() -> None:
     assert len(NearDuplicates(4).with_items(np.array([1]), np.repeat(TEXT[:1], 4, axis=0))) == 0
 
 
+def test_without_the_text_of_either_a_pair_is_none() -> None:
+    duplicates = grown(2, 0, 2).without(np.array([0, 6]))
+    assert duplicates.originals_of(np.array([4, 5, 6])).tolist() == [2, 5, 6]
+
+
 class Fixed:
     """Row r of every query scores r; rows from 4 on are unknown to it."""
 

@@ -54,3 +54,14 @@ def test_a_tiny_catalogue_has_finite_vectors(items: int) -> None:
     text = np.eye(3, dtype=np.float32)[:items]
     source = fit_text(text, TextConfig(text_encoder="x"))
     assert np.isfinite(source.vectors).all()
+
+
+def test_items_without_a_text_have_no_neighbours_until_they_have_one() -> None:
+    text = np.random.default_rng(0).standard_normal((6, 4)).astype(np.float32)
+    known = np.array([True, True, False, True, False, True])
+    source = fit_text(text, TextConfig(text_encoder="x"), known=known)
+    assert np.isnan(source.score([query([0], allowed=6)], everything(1, items=6))[0]).tolist() == (~known).tolist()
+    assert (source.search([query([2, 4], allowed=6)], k=6).rows == -1).all()
+    grown = source.with_items(np.array([2]), text[[0]])
+    assert grown.search([query([0], allowed=6)], k=2).rows[0].tolist() == [0, 2]
+    assert not grown.without_texts(np.array([2])).item_text_vectors[2].any()

@@ -235,3 +235,16 @@ def test_a_large_catalogue_is_searched_through_the_narrower_size(
     recommender.recommend(history=["lute"], options=Options(k=1, dims=16))
     assert shortlists == through
     recommender.close()
+
+
+@pytest.mark.parametrize("title", [None, "\N{GUITAR}"])
+def test_items_without_a_text_are_near_to_nothing_after_a_restart_either(
+    store: Store, sized: str, title: str | None
+) -> None:
+    store.put_items([ItemDraft(item_id=item_id, title=title) for item_id in ("hammer", "silent")])
+    recommender = Recommender(store, bundle=sized)
+    for item_id in ("hammer", "silent"):
+        answer = recommender.similar(item_id, options=Options(k=3, encoder="item-text"))
+        assert [one.what for one in answer.degraded if "has no text" in one.why] == ["item"]
+        assert {item.source for item in answer.items} == {"popular"}
+    recommender.close()

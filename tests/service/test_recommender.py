@@ -308,3 +308,17 @@ def test_new_items_without_a_text_are_not_recommended_for_each_other(served: Ser
     recommender.put_items([ItemDraft(item_id=silent[1], title=twin.title, attributes=twin.attributes)])
     options = Options(k=1, encoder="text")
     assert recommender.similar(silent[1], options=options).items[0].item_id == twin.item_id
+
+
+def test_an_item_whose_text_is_taken_away_is_known_by_its_id_alone(served: Served) -> None:
+    recommender, store, planted = served
+    first, second = a_history(planted.world, 2)
+    recommender.put_items([ItemDraft(item_id=first), ItemDraft(item_id=second)])
+    for answering in (recommender, again := Recommender(store)):
+        by_text = answering.similar(first, options=Options(k=5, encoder="text"))
+        assert [one.what for one in by_text.degraded if "has no text" in one.why] == ["item"]
+        assert {item.source for item in by_text.items} == {"popular"}
+        (found,) = [item for item in answering.similar(first).items if item.item_id == second]
+        assert "markov" in found.sources
+        assert "text" not in found.sources
+    again.close()

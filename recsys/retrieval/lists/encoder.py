@@ -73,6 +73,10 @@ class ListEncoder(ABC):
         """The encoder with text vectors (rows, text_dim) for new or changed items."""
         return self
 
+    def without_texts(self, rows: Rows) -> Self:
+        """The encoder after the items at `rows` lost their texts: it no longer knows those that it knew by nothing else."""
+        return self
+
     def changed_rows(self, before: Self) -> Rows:
         """The rows whose vectors `before`, an earlier state of the same encoder, does not have, or has otherwise."""
         return NO_ROWS

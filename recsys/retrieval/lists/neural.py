@@ -17,7 +17,7 @@ from models.batch import FIRST_ITEM
 from models.decoders.constraints import StepDecoder
 from models.lists import ListModel, PlaylistModel, SetModel
 from recsys.bundle import Part
-from recsys.data.history import Rows
+from recsys.data.history import NO_ROWS, Rows
 from recsys.retrieval.lists.decoding import decode_lists
 from recsys.retrieval.lists.encoder import DecodedList, DecodingConfig, ListDecoder, ListEncoder, ListVectors
 from recsys.retrieval.source import Scores
@@ -143,6 +143,15 @@ class NeuralListEncoder(ListEncoder, Generic[Backbone]):
         known[rows] = True
         return type(self)(self._part, vectors=vectors, known=known)
 
+    def without_texts(self, rows: Rows) -> Self:
+        """Items with a learned residual stay: they are known by that."""
+        if self._project is None:
+            return self
+        trained = self._part.arrays["rows"] if "residual" in self._part.arrays else NO_ROWS
+        known = self.known.copy()
+        known[rows[(rows < len(known)) & ~np.isin(rows, trained)]] = False
+        return type(self)(self._part, vectors=self.vectors, known=known)
+
     def changed_rows(self, before: Self) -> Rows:
         """The rows whose vectors `before` does not have, or has otherwise."""
         shared = min(len(self.known), len(before.known))
@@ -199,18 +208,19 @@ class NeuralListEncoder(ListEncoder, Generic[Backbone]):
         rows: Rows,
         items: int,
         text: NDArray[np.float32] | None,
+        has_text: NDArray[np.bool_],
         config: dict[str, Any],
         more: Mapping[str, torch.Tensor] = MappingProxyType({}),
     ) -> Self:
-        """The encoder of a model trained over catalogue `rows`, with `more` weights beside it; items with a text but no id are
-        known by their text."""
+        """The encoder of a model trained over catalogue `rows`, with `more` weights beside it; items that `has_text` (items,)
+        marks, but without an id, are known by their text."""
         model.eval()
         project, ids = model.items.project, model.items.ids
         vectors = np.zeros((items, model.backbone.config.dim), dtype=np.float32)
         known = np.zeros(items, dtype=np.bool_)
         if project is not None and text is not None:
             vectors[:] = F.normalize(project(torch.from_numpy(text).to(project.weight.device)), dim=-1).cpu().numpy()
-            known[:] = True
+            known[has_text] = True
         vectors[rows] = model.table().cpu().numpy()
         known[rows] = True
         arrays: dict[str, NDArray[Any]] = {"item_vectors": vectors, "known": known, "rows": rows}

@@ -151,7 +151,13 @@ class ListServingModel:
 
     def with_items(self, rows: Rows, text: NDArray[np.float32]) -> "ListServingModel":
         """The model with text vectors (rows, text_dim) for new or changed items."""
-        encoders = {name: encoder.with_items(rows, text) for name, encoder in self.encoders.items()}
+        return self._with_encoders({name: encoder.with_items(rows, text) for name, encoder in self.encoders.items()})
+
+    def without_texts(self, rows: Rows) -> "ListServingModel":
+        """The model after the items at `rows` lost their texts: only encoders that know them by more go on to."""
+        return self._with_encoders({name: encoder.without_texts(rows) for name, encoder in self.encoders.items()})
+
+    def _with_encoders(self, encoders: Mapping[str, ListEncoder]) -> "ListServingModel":
         return replace(self, encoders=encoders, sources={**self.sources, **_decoders(encoders)})
 
     def groups(self, rows: Rows) -> NDArray[np.int64]:

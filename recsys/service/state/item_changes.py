@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from recsys.data.history import Rows
 from recsys.encoders.base import Vectors
 from recsys.errors import Busy, StoreError
 from recsys.service.state.snapshot import Snapshot
@@ -58,13 +59,18 @@ def try_to_encode(texts: TextService | None, items: Sequence[Item]) -> Mapping[i
 
 
 def with_vectors(snapshot: Snapshot, items: Sequence[Item], exits: Mapping[int, Vectors]) -> Snapshot:
-    """The snapshot whose sources know the vectors of `items` by exit, if there are any."""
-    if not exits or not snapshot.texts:
+    """The snapshot whose sources know the vectors of `items` by exit, if there are any, apart from items without a text: to a
+    source all texts without a word are the same, so that such items would be recommended for each other."""
+    texts = snapshot.texts
+    if not exits or not texts:
         return snapshot
     rows = snapshot.catalogue.rows(item.item_id for item in items)
-    known = snapshot.texts.to_take_in(rows, snapshot.items.item_text_vectors)
-    rows, exits = rows[known], {layers: vectors[known] for layers, vectors in exits.items()}
-    if not len(rows):
-        return snapshot
     lists = snapshot.lists.with_items(rows, exits[max(exits)])
-    return replace(snapshot, items=snapshot.items.with_items(rows, exits), lists=lists)
+    snapshot = replace(snapshot, items=snapshot.items.with_items(rows, exits), lists=lists)
+    silent = rows[[texts.is_silent(row) for row in rows.tolist()]]
+    return without_texts(snapshot, silent) if len(silent) else snapshot
+
+
+def without_texts(snapshot: Snapshot, rows: Rows) -> Snapshot:
+    """The snapshot after the items at `rows` lost their texts."""
+    return replace(snapshot, items=snapshot.items.without_texts(rows), lists=snapshot.lists.without_texts(rows))

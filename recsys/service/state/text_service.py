@@ -10,12 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from features.text import MAX_VALUE_CHARS, item_text
 from models.errors import ConfigError
 from recsys.bundle import Bundle
-from recsys.data.history import Rows
 from recsys.encoders.base import TextEncoder, Vectors, has_text, text_hash
 from recsys.encoders.cache import stored_exits
 from recsys.encoders.catalogue import CatalogueTextEncoder
@@ -121,17 +119,17 @@ class TextService:
         if encoder is None:
             return model
         size = len(catalogue)
-        known = np.zeros(size, dtype=np.bool_)
+        stored, silent = np.zeros(size, dtype=np.bool_), np.ones(size, dtype=np.bool_)
         exits = {layers: np.zeros((size, encoder.dim), dtype=np.float32) for layers in encoder.exits}
         for page in self._store.items():
             active = [item for item in page if item.active and catalogue.row(item.item_id) is not None]  # others follow
             rows = catalogue.rows(item.item_id for item in active)
-            known[rows] = True
+            stored[rows], silent[rows] = True, [self.is_silent(row) for row in rows.tolist()]
             for layers, vectors in self._exits(encoder, active).items():
                 exits[layers][rows] = vectors
-        absent = np.flatnonzero(~known[: len(self._bundle.item_ids)])
+        absent = np.flatnonzero(~stored[: len(self._bundle.item_ids)])
         self._text_hashes |= {self._bundle.item_ids[row]: NO_TEXT for row in absent}
-        return model.with_catalogue(exits, known=known, index=self._text_index, cache_dir=self._indexes)
+        return model.with_catalogue(exits, known=stored & ~silent, index=self._text_index, cache_dir=self._indexes)
 
     def query_vectors(self, source: StoredSource, texts: Sequence[tuple[str, str | None]]) -> Vectors:
         """Vectors (texts, dim) of (text, domain) pairs, for `Query.vector` of `source`.
@@ -158,14 +156,6 @@ class TextService:
     def is_silent(self, row: int) -> bool:
         """Has the item at `row` no text?"""
         return row < len(self._silent) and bool(self._silent[row])
-
-    def to_take_in(self, rows: Rows, vectors: Vectors | None) -> NDArray[np.bool_]:
-        """Which of `rows` the sources are to know by their texts: not items that never had one, where `vectors` has none of
-        them. To a source all texts without a word are the same, so that such items would be recommended for each other."""
-        known = [vectors is not None and row < len(vectors) and bool(vectors[row].any()) for row in rows.tolist()]
-        return np.array(known, dtype=np.bool_) | ~np.array(
-            [self.is_silent(row) for row in rows.tolist()], dtype=np.bool_
-        )
 
     def with_text(self, allowed: Allowed) -> Allowed:
         """The rows of `allowed` whose items have a text: those without one are near to nothing but each other."""

@@ -82,7 +82,9 @@ def train_playlists(
         context=context,
     )
     config = {"recipe": asdict(recipe), "epochs": best, "seed": seed, "items": len(frequent.rows)}
-    encoder = Seq2seqListEncoder.trained(model, rows=frequent.rows, items=fit.items, text=text, config=config)
+    encoder = Seq2seqListEncoder.trained(
+        model, rows=frequent.rows, items=fit.items, text=text, has_text=fit.has_text, config=config
+    )
     figures = {} if validation is None else {"validation_ndcg@10": next_item_ndcg(encoder, validation)}
     yield encoder.part(f"{PREFIX}{context.name}", figures=figures)
 

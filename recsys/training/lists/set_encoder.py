@@ -86,6 +86,7 @@ def train_sets(
         rows=frequent.rows,
         items=fit.items,
         text=text,
+        has_text=fit.has_text,
         config=config,
         more=weights,
     )

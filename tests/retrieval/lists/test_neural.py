@@ -171,6 +171,14 @@ class TestEveryTrainedEncoder:
         again = hybrid.with_items(rows, TEXT.encode_documents([dataset().texts[row] for row in rows]))
         np.testing.assert_allclose(again.vectors, hybrid.vectors, atol=1e-5)
 
+    def test_an_item_that_lost_its_text_is_known_by_its_id_or_not_at_all(self, hybrid: Learned) -> None:
+        by_text = hybrid.with_items(np.array([NEW]), TEXT.encode_documents([dataset().texts[0]]))
+        silent = by_text.without_texts(np.array([NEW, LISTS[0][0]]))
+        assert not silent.encode([np.array([NEW])]).any()
+        np.testing.assert_array_equal(silent.encode(LISTS), by_text.encode(LISTS))
+        assert by_text.encode([np.array([NEW])]).any()
+        assert np.flatnonzero(by_text.known != silent.known).tolist() == [NEW]
+
     def test_ids_alone_learn_nothing_from_a_text(self, encoder: Learned) -> None:
         assert encoder.with_items(np.array([NEW]), TEXT.encode_documents(["x"])) is encoder
         assert encoder.text_encoder == ""
