@@ -75,10 +75,10 @@ def check_ranges(settings: object, **bounds: tuple[float, float]) -> None:
     """Does nothing while each named number of `settings` lies within its (lowest, highest), both included.
 
     Raises:
-        InvalidRequest: one does not, or is no number.
+        InvalidRequest: one does not, or is no finite number.
     """
     for name, (low, high) in bounds.items():
         value = getattr(settings, name)
-        if not low <= value <= high:
+        if not (low <= value <= high and math.isfinite(value)):
             rule = f"must be at least {low}" if math.isinf(high) else f"must lie between {low} and {high}"
             raise InvalidRequest(f"{name}={value}: {rule}")

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from models.errors import ConfigError
+from models.errors import ConfigError, check_depth
 from models.pooling.mean import mean
 from models.pooling.sum import total
 
@@ -26,6 +26,7 @@ class DeepSetsConfig:
     def __post_init__(self) -> None:
         if self.hidden < 1 or self.layers < 0:
             raise ConfigError(f"{self}: hidden must be at least 1, layers at least 0")
+        check_depth(layers=self.layers)
 
 
 class DeepSets(nn.Module):

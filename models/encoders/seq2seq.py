@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from models.batch import Timeline
-from models.errors import ConfigError, ShapeError
+from models.errors import ConfigError, ShapeError, check_depth
 from models.pooling.mean import mean
 
 Cell = Literal["gru", "lstm"]
@@ -48,6 +48,7 @@ class PlaylistConfig:
     def __post_init__(self) -> None:
         if min(self.dim, self.hidden, self.layers, self.max_length) < 1:
             raise ConfigError(f"{self}: dim, hidden, layers and max_length must be at least 1")
+        check_depth(layers=self.layers, nearness=self.nearness)
         if self.nearness < 0:
             raise ConfigError(f"nearness={self.nearness}: a number of items from 0 on")
         if self.bidirectional and self.backwards:

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from models.batch import Timeline
-from models.errors import ConfigError, ShapeError
+from models.errors import ConfigError, ShapeError, check_depth
 from models.feedforward.dense import Dense
 from models.mixers import MixerConfig, build_mixer
 from models.mixers.full import FullConfig
@@ -30,6 +30,7 @@ class SequenceConfig:
     def __post_init__(self) -> None:
         if min(self.dim, self.layers, self.expansion, self.max_length) < 1:
             raise ConfigError(f"{self}: dim, layers, expansion and max_length must be at least 1")
+        check_depth(layers=self.layers)
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout={self.dropout}: must be in [0, 1)")
 

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from models.errors import ConfigError
+from models.errors import ConfigError, check_depth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +23,7 @@ class ProcessConfig:
     def __post_init__(self) -> None:
         if self.hidden < 1 or self.steps < 0:
             raise ConfigError(f"{self}: hidden must be at least 1, steps at least 0")
+        check_depth(steps=self.steps)
 
 
 class SetProcess(nn.Module):

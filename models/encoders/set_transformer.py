@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from models.errors import ConfigError
+from models.errors import ConfigError, check_depth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +26,7 @@ class SetTransformerConfig:
     def __post_init__(self) -> None:
         if min(self.hidden, self.heads, self.points) < 1 or self.blocks < 0:
             raise ConfigError(f"{self}: hidden, heads and points must be at least 1, blocks at least 0")
+        check_depth(blocks=self.blocks)
         if self.hidden % self.heads:
             raise ConfigError(f"hidden={self.hidden} does not split into heads={self.heads}")
 

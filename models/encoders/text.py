@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from models.batch import TokenBatch
-from models.errors import ConfigError, ShapeError
+from models.errors import ConfigError, ShapeError, check_depth
 from models.feedforward.dense import Dense
 from models.feedforward.experts import Experts, Routing, route
 from models.mixers.bidirectional import BidirectionalAttention
@@ -40,6 +40,7 @@ class TextEncoderConfig:
     def __post_init__(self) -> None:
         if min(self.vocabulary, self.dim, self.layers, self.expansion, self.max_length) < 1:
             raise ConfigError(f"{self}: vocabulary, dim, layers, expansion and max_length must be at least 1")
+        check_depth(layers=self.layers)
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout={self.dropout}: must be in [0, 1)")
         if (self.experts < 1) != (self.expert_layers < 1) or self.expert_layers > self.layers:

@@ -120,7 +120,7 @@ class CatalogueTextEncoder:
             raise BundleError(f"part {part.name!r} is of kind {part.kind!r}, not {KIND!r}")
         try:
             return cls(part, device=device)
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RuntimeError) as error:
             raise BundleError(f"part {part.name!r} does not fit its settings ({error}); train it again") from error
 
     def _checked(self, layers: int | None) -> int:

@@ -1,22 +1,26 @@
 """How a catalogue text encoder is stored as a part of a bundle."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from models.encoders.text import TextEncoder, TextEncoderConfig
 from models.errors import ConfigError
 from models.pretrained import load_text_encoder
 from recsys.bundle import Bundle, Part
+from recsys.encoders.stored_module import check_weights, stored_module
 from recsys.encoders.tokenizer import TextTokenizer
 from recsys.errors import BundleError
 
 KIND = "item-text"
 WEIGHTS, TOKENIZER = "weights.", "tokenizer"
+MAX_SIZES = 256
+"""Sizes that one encoder offers, at most: each has an index of its own."""
 
 
 def load_text_model(part: Part) -> tuple[TextEncoder, TextTokenizer]:
@@ -25,41 +29,50 @@ def load_text_model(part: Part) -> tuple[TextEncoder, TextTokenizer]:
     Raises:
         ConfigError: they do not fit each other, or the sizes offered.
     """
-    config = TextEncoderConfig(**part.config["encoder"])
-    weights = {
-        name.removeprefix(WEIGHTS): torch.from_numpy(array.astype(np.float32))
-        for name, array in part.arrays.items()
-        if name.startswith(WEIGHTS)
-    }
-    if "domains.weight" in weights:  # as it was stored before each token had a weight of its own
-        weights |= {f"domains.{number}": token for number, token in enumerate(weights.pop("domains.weight"))}
-    _check_size(config, weights, part.config["offered"])
-    model = TextEncoder(config)
-    expected = {name: weight.shape for name, weight in model.state_dict().items()}
-    stored = {name: weight.shape for name, weight in weights.items()}
-    if other := sorted(name for name, _ in expected.items() ^ stored.items()):
-        raise ConfigError(f"its weights and its settings do not have the same {other[0]}")
-    if (named := len(part.config["domains"])) != max(0, config.experts - 1):
-        raise ConfigError(f"it names {named} domains for {config.experts} experts, of which one is general")
+    config = checked_config(part)
+    weights = {name: torch.from_numpy(array.astype(np.float32)) for name, array in _weights(part).items()}
     if broken := sorted(name for name, weight in weights.items() if not weight.isfinite().all()):
         raise ConfigError(f"its weights {broken[0]} are not all numbers")
-    model.load_state_dict(weights)
+    model = stored_module(partial(TextEncoder, config), weights)
     tokenizer = TextTokenizer(part.arrays[TOKENIZER].tobytes().decode(), max_length=config.max_length)
     if tokenizer.vocabulary > config.vocabulary:
         raise ConfigError(f"{tokenizer.vocabulary} tokens for {config.vocabulary} token vectors: train it again")
-    return model.eval(), tokenizer
+    return model, tokenizer
 
 
-def _check_size(config: TextEncoderConfig, weights: Mapping[str, Tensor], offered: Sequence[Sequence[int]]) -> None:
-    """Raises ConfigError: the weights have not the layers and width of the settings, or less than a size on offer."""
-    layers = len({name.split(".")[1] for name in weights if name.startswith("layers.")})
-    width = weights["tokens.weight"].shape[1]
+def checked_config(part: Part) -> TextEncoderConfig:
+    """The settings of the network in `part`, without its weights being put into one.
+
+    Raises:
+        ConfigError: they have not the layers, width and domains of its weights, or less than a size that it offers.
+    """
+    config = TextEncoderConfig(**part.config["encoder"])
+    layers = len({name.split(".")[2] for name in part.arrays if name.startswith(f"{WEIGHTS}layers.")})
+    width = part.arrays[f"{WEIGHTS}tokens.weight"].shape[1]
     if (layers, width) != (config.layers, config.dim):
         raise ConfigError(
             f"its weights have {layers} layers of width {width}, its settings {config.layers} of {config.dim}"
         )
+    if (named := len(part.config["domains"])) != max(0, config.experts - 1):
+        raise ConfigError(f"it names {named} domains for {config.experts} experts, of which one is general")
+    _check_offered(part.config["offered"], layers=layers, width=width)
+    check_weights(partial(TextEncoder, config), {name: array.shape for name, array in _weights(part).items()})
+    return config
+
+
+def _weights(part: Part) -> dict[str, NDArray[Any]]:
+    """The weights of the network by the names that it has for them."""
+    weights = {name.removeprefix(WEIGHTS): array for name, array in part.arrays.items() if name.startswith(WEIGHTS)}
+    if "domains.weight" in weights:  # as it was stored before each token had a weight of its own
+        weights |= {f"domains.{number}": token for number, token in enumerate(weights.pop("domains.weight"))}
+    return weights
+
+
+def _check_offered(offered: Sequence[Sequence[int]], *, layers: int, width: int) -> None:
     if not offered:
         raise ConfigError("it offers no size")
+    if len(offered) > MAX_SIZES:
+        raise ConfigError(f"it offers {len(offered)} sizes: at most {MAX_SIZES} can be served")
     for at, dims in offered:
         if not (1 <= at <= layers and 1 <= dims <= width):
             raise ConfigError(f"it offers {at} layers x {dims} dims, and has 1 to {layers} x 1 to {width}")

@@ -25,12 +25,17 @@ def check_answers(items: ServingModel, lists: ListServingModel, *, size: int) ->
         _ask(items, Query(history, allowed), name)
     for name in (*lists.sources, *([CONTINUE] if lists.fusion else [])):
         _ask(lists, ListQuery(history, allowed, name="a name"), name)
+    for name, encoder in lists.encoders.items():
+        if not np.isfinite(encoder.encode([history.rows])).all():
+            raise BundleError(f"part {name!r} has vectors of lists that are no numbers; train it again")
 
 
 def _ask(model: Model, query: Query, part: str) -> None:
     try:
         _ = model.text_encoders
-        pipeline.rank(model, [query], RankingOptions(part=part, k=3))
+        ranking = pipeline.rank(model, [query], RankingOptions(part=part, k=3))
+        if not np.isfinite(ranking.scores[ranking.rows >= 0]).all():
+            raise ArithmeticError("its scores are infinite")
     except RecsysError:
         raise
     except Exception as error:  # whatever wrong settings make of it

@@ -38,11 +38,12 @@ class AlsConfig:
     decay: float = 0.8
 
     def __post_init__(self) -> None:
-        check_ranges(self, factors=(1, inf), alpha=(0, inf), iterations=(1, inf), decay=(0, 1))
-        if self.ridge <= 0:
+        check_ranges(self, factors=(1, inf), alpha=(0, 1e6), iterations=(1, inf), decay=(0, 1))
+        if not self.ridge > 0:
             raise InvalidRequest(
                 f"ridge={self.ridge}: without regularisation a history has no one vector; set it above 0"
             )
+        check_ranges(self, ridge=(1e-9, 1e9))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +59,7 @@ class BprConfig:
 
     def __post_init__(self) -> None:
         check_ranges(self, factors=(1, inf), ridge=(0, inf), learning_rate=(0, inf), iterations=(1, inf), decay=(0, 1))
+        check_ranges(self, scale=(0, 1e6))
 
 
 class FactorsSource(DenseSource):

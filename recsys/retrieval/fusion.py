@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from recsys.bundle import Part
 from recsys.errors import BundleError
 from recsys.retrieval.source import Candidates, Query, Scores, Source, top
+from recsys.retrieval.stored_settings import check_blend
 
 QUERIES_PER_BLOCK = 256
 """Queries blended at once: bounds the candidates in memory."""
@@ -44,14 +45,13 @@ class Fusion:
 
     @classmethod
     def from_part(cls, part: Part) -> Self:
-        """Raises BundleError: there are not as many weights as its sources need."""
+        """Raises BundleError: there are not as many weights as its sources need, or it takes more than a fusion may."""
         about = {key: value for key, value in part.config.items() if key not in ("sources", "depth")}
         try:
             sources, depth, weights = tuple(part.config["sources"]), part.config["depth"], part.arrays["weights"]
         except (KeyError, TypeError) as error:
             raise BundleError(f"part {part.name!r} does not fit its settings ({error}); train it again") from error
-        if not (isinstance(depth, int) and depth >= 1 and all(isinstance(name, str) for name in sources)):
-            raise BundleError(f"part {part.name!r} takes depth={depth!r:.40} of {sources!r:.200}; train it again")
+        check_blend(part, sources=sources, depth=depth)
         if weights.shape != (3 * len(sources),):
             raise BundleError(
                 f"part {part.name!r} has {weights.size} weights for {len(sources)} sources; train it again"

@@ -17,7 +17,7 @@ from recsys.bundle import Part
 from recsys.data.history import History, Rows
 from recsys.encoders.base import TextEncoder
 from recsys.encoders.catalogue import truncate
-from recsys.encoders.catalogue_parts import KIND
+from recsys.encoders.catalogue_parts import KIND, checked_config
 from recsys.encoders.normalize import l2_normalize
 from recsys.indexes.build import IndexConfig, Kind, suited
 from recsys.indexes.cache import build_or_load
@@ -169,8 +169,12 @@ def over_items(
 
 
 def without_items(part: Part) -> ItemTextSource:
-    """The source of the encoder `part` before it is given items."""
-    empty = np.empty((0, part.config["encoder"]["dim"]), dtype=np.float32)
+    """The source of the encoder `part` before it is given items.
+
+    Raises:
+        ConfigError: its weights do not fit its settings.
+    """
+    empty = np.empty((0, checked_config(part).dim), dtype=np.float32)
     exits = {at.layers: empty for at in truncations_of(part).served}
     return over_items(part, exits, known=np.empty(0, dtype=np.bool_))
 

@@ -28,6 +28,7 @@ from recsys.retrieval.personal import PersonalConfig, PersonalSource
 from recsys.retrieval.search_space import Catalogue
 from recsys.retrieval.sequence import SequenceSource
 from recsys.retrieval.source import Capabilities, StoredSource
+from recsys.retrieval.stored_settings import check_settings
 
 Restored = StoredSource | ListEncoder
 RestoredParts = Mapping[str, Restored]
@@ -229,6 +230,8 @@ def restore(part: Part, restored: RestoredParts | None = None) -> Restored:
     if missing := [kind for kind in row.capabilities.needs if kind not in restored]:
         raise BundleError(f"part {part.name!r} needs parts of kind {', '.join(missing)} beside it; train again")
     try:
+        if row.config is not None:
+            check_settings(part, row.config)
         return row.restore(part, restored)
     except (ArithmeticError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]

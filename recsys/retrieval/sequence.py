@@ -10,13 +10,14 @@ from torch import nn
 
 from models.batch import Timeline
 from models.encoders.sequence import SequenceConfig, SequenceEncoder
-from models.mixers import mixer_config
 from models.pooling.last import last
 from recsys.bundle import Part
 from recsys.data.history import History, Rows
+from recsys.encoders.stored_module import stored_module
 from recsys.indexes.index import Index
 from recsys.retrieval.dense import DenseSource, index_arrays, stored_index
 from recsys.retrieval.stored_arrays import check_shapes
+from recsys.retrieval.stored_settings import stored_settings, stored_temperature
 
 
 class SequenceSource(DenseSource):
@@ -30,10 +31,9 @@ class SequenceSource(DenseSource):
         super().__init__(vectors, known=known, index=index)
         self._part, self.kind = part, part.kind
         recipe = part.config["recipe"]
-        self._temperature: float | None = recipe["temperature"]
-        settings = recipe["encoder"] | {"mixer": mixer_config(recipe["encoder"]["mixer"])}
-        self._encoder = SequenceEncoder(SequenceConfig(**settings)).eval()
-        self._encoder.load_state_dict(_tensors(part, "history."))
+        self._temperature = None if recipe["temperature"] is None else stored_temperature(recipe)
+        settings = stored_settings(SequenceConfig, recipe["encoder"], where=part.name)
+        self._encoder = stored_module(lambda: SequenceEncoder(settings), _tensors(part, "history."))
         self._project = _linear(_tensors(part, "text."))
 
     def encode(self, histories: Sequence[History]) -> NDArray[np.float32]:

@@ -13,22 +13,6 @@ from recsys.retrieval.registry import TYPES
 Settings = TypeVar("Settings")
 
 
-def stored_settings(settings: type[Settings], table: Mapping[str, Any], *, where: str) -> Settings:
-    """The dataclass `settings` as the part `where` holds it; a union is told by the names of its fields.
-
-    Raises:
-        BundleError: the part holds none.
-    """
-    try:
-        return TypeAdapter(settings).validate_python(table)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise BundleError(
-            f"part {where!r} does not hold its settings ({name}: {first['msg']}); train it again"
-        ) from error
-
-
 def fitted_settings(part: Part) -> Any:
     """The settings that `part` was fitted with: a `config` of its type.
 

@@ -24,6 +24,7 @@ from recsys.retrieval.popular import PopularConfig, fit_popular
 from recsys.retrieval.registry import TYPES, restore_source
 from recsys.retrieval.search_space import Catalogue
 from recsys.retrieval.source import StoredSource
+from recsys.retrieval.stored_settings import stored_settings
 from recsys.retrieval.text import fit_text
 from recsys.training.item_text.recipe import train_item_text
 from recsys.training.lists import sources as list_sources
@@ -37,7 +38,7 @@ from recsys.training.lists.encoders import (
 )
 from recsys.training.lists.sources import ListInputs
 from recsys.training.loop import Epoch, LoopConfig
-from recsys.training.overrides import fitted_settings, overridden, stored_settings
+from recsys.training.overrides import fitted_settings, overridden
 from recsys.training.personal import fit_personal
 from recsys.training.plan import Plan, Progress
 from recsys.training.recipe_types import HistoryInputs, Recipe, TwoStageFit

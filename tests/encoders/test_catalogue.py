@@ -145,7 +145,7 @@ def test_what_it_was_not_trained_for_is_refused(encoder: CatalogueTextEncoder) -
         (
             {"experts": 0, "expert_layers": 0},
             OFFERED,
-            "its weights and its settings do not have the same domains.0",
+            "it names 2 domains for 0 experts",
         ),
         ({}, [], "it offers no size"),
         ({}, [(4, 16)], "it offers 4 layers x 16 dims, and has 1 to 3 x 1 to 16"),

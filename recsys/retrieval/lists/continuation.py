@@ -17,9 +17,12 @@ from recsys.errors import BundleError
 from recsys.retrieval.fusion import Attribution, Fusion, FusionSource
 from recsys.retrieval.lists.sparse import LISTS_PER_BLOCK
 from recsys.retrieval.source import Candidates, Query, Source
+from recsys.retrieval.stored_settings import check_blend
 
 LIST_FUSION = "list-fusion"
 """The kind of the part that says how sources of continuations are blended."""
+MAX_SIZE = 1_000_000
+"""Items of a list that weights are for, at most."""
 ORDERS: tuple[Order, ...] = ("sensitive", "free")
 
 
@@ -75,9 +78,9 @@ class SizeConditionedFusion:
             depth, weights = part.config["depth"], part.arrays["weights"]
         except (KeyError, TypeError) as error:
             raise BundleError(f"part {part.name!r} does not fit its settings ({error}); train it again") from error
-        whole = all(isinstance(number, int) and number >= 0 for number in (*sizes, depth))
-        if not (whole and depth >= 1 and all(isinstance(name, str) for name in sources)):
-            raise BundleError(f"part {part.name!r} takes depth={depth!r:.40} of {sources!r:.200}; train it again")
+        check_blend(part, sources=sources, depth=depth)
+        if not all(type(size) is int and 0 <= size <= MAX_SIZE for size in sizes):
+            raise BundleError(f"part {part.name!r} is for lists of sizes={sizes!r:.200}; train it again")
         if weights.shape != (len(ORDERS), len(sizes), 3 * len(sources)):
             raise BundleError(f"part {part.name!r} has weights of shape {weights.shape}; train it again")
         about = {key: value for key, value in part.config.items() if key not in ("sources", "sizes", "depth")}

@@ -8,6 +8,7 @@ Both see a list as a bag: its order is lost.
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from math import inf
 from typing import Self
 
 import numpy as np
@@ -30,8 +31,8 @@ class MeanConfig:
     remove_first: bool = False
 
     def __post_init__(self) -> None:
-        if self.alpha is not None and not self.alpha > 0:
-            raise InvalidRequest(f"alpha={self.alpha}: it must be above 0, or left out for a plain mean")
+        if self.alpha is not None and not 0 < self.alpha < inf:
+            raise InvalidRequest(f"alpha={self.alpha}: it must be above 0 and finite, or left out for a plain mean")
 
 
 MEAN = MeanConfig()

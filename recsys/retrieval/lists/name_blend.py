@@ -42,7 +42,7 @@ class NameBlendConfig:
     first: int = 20
 
     def __post_init__(self) -> None:
-        check_ranges(self, backoff=(0, inf), spelt=(0, inf), spread=(0, inf), first=(1, inf))
+        check_ranges(self, backoff=(0, 1e6), spelt=(0, 1e6), spread=(0, 1e6), first=(1, inf))
 
 
 class NameBlend(SparseSource):

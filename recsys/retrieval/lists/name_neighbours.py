@@ -46,7 +46,7 @@ class NameNeighboursConfig:
     text_encoder: str = ""
 
     def __post_init__(self) -> None:
-        check_ranges(self, lists=(1, inf), power=(0, inf), floor=(0, 0.99), told=(0, inf), guess=(0, inf))
+        check_ranges(self, lists=(1, inf), power=(0, 10), floor=(0, 0.99), told=(0, 10), guess=(0, 10))
 
 
 class NameNeighbours(SparseSource):

@@ -31,7 +31,7 @@ class ListNeighboursConfig:
     rarity: float = 1.0
 
     def __post_init__(self) -> None:
-        check_ranges(self, lists=(1, inf), power=(0, inf), rarity=(0, inf))
+        check_ranges(self, lists=(1, inf), power=(0, 10), rarity=(0, 10))
 
 
 class ListNeighbours(SparseSource):

@@ -2,7 +2,7 @@
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Generic, Self, TypeVar
@@ -18,6 +18,7 @@ from models.decoders.constraints import StepDecoder
 from models.lists import ListModel, PlaylistModel, SetModel
 from recsys.bundle import Part
 from recsys.data.history import NO_ROWS, Rows
+from recsys.encoders.stored_module import stored_module
 from recsys.retrieval.lists.decoding import decode_lists
 from recsys.retrieval.lists.encoder import DecodedList, DecodingConfig, ListDecoder, ListEncoder, ListVectors
 from recsys.retrieval.source import Scores
@@ -37,13 +38,12 @@ class NeuralListEncoder(ListEncoder, Generic[Backbone]):
         self._part = part
         self.vectors = part.arrays["item_vectors"] if vectors is None else vectors
         self.known = part.arrays["known"] if known is None else known
-        self._body: Backbone = self._new_body(part.config["recipe"]).eval()
-        self._body.load_state_dict(tensors(part, "body."))
+        self._body: Backbone = stored_module(self._body_builder(part.config["recipe"]), tensors(part, "body."))
         self._project = _linear(tensors(part, "text."))
 
     @abstractmethod
-    def _new_body(self, recipe: dict[str, Any]) -> Backbone:
-        """The body that `recipe` describes, before its weights are put in."""
+    def _body_builder(self, recipe: dict[str, Any]) -> Callable[[], Backbone]:
+        """Makes the body that `recipe` describes, before its weights are put in."""
 
     @abstractmethod
     def _encode(self, lists: Sequence[Rows]) -> torch.Tensor:

@@ -1,6 +1,7 @@
 """The trained encoder and decoder of lists: vectors that know the order, and continuations item by item."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from models.encoders.seq2seq import EncoderOutput, PlaylistConfig
 from models.lists import CONTINUE, PlaylistModel
 from recsys.data.history import Rows
 from recsys.retrieval.lists.neural import NeuralListEncoder
+from recsys.retrieval.stored_settings import stored_settings, stored_temperature
 
 
 class Seq2seqListEncoder(NeuralListEncoder[PlaylistModel]):
@@ -48,8 +50,9 @@ class Seq2seqListEncoder(NeuralListEncoder[PlaylistModel]):
         order = torch.arange(width).expand(len(cut), width)
         return self._body.encoder(self._inputs(padded), Timeline(order < torch.from_numpy(lengths)[:, None], order))
 
-    def _new_body(self, recipe: dict[str, Any]) -> PlaylistModel:
-        return PlaylistModel(PlaylistConfig(**recipe["encoder"]), temperature=recipe["temperature"])
+    def _body_builder(self, recipe: dict[str, Any]) -> Callable[[], PlaylistModel]:
+        settings = stored_settings(PlaylistConfig, recipe["encoder"], where=self.name)
+        return partial(PlaylistModel, settings, temperature=stored_temperature(recipe))
 
 
 class _Onward:

@@ -1,7 +1,8 @@
 """A trained set encoder: lists as multisets, in the space of the items, so that its vector also says what is missing."""
 
-from collections.abc import Sequence
-from typing import Any, get_args
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,12 +14,14 @@ from torch import Tensor
 from models.batch import FIRST_ITEM, ItemBatch
 from models.decoders.constraints import StepDecoder
 from models.decoders.pointer import PointerConfig, PointerContext, PointerDecoder, PointerState
-from models.encoders.sets import SetConfig, SetPooling
+from models.encoders.sets import SetConfig
 from models.lists import SetModel
 from recsys.bundle import Part
 from recsys.data.collate import collate
 from recsys.data.history import Rows
+from recsys.encoders.stored_module import stored_module
 from recsys.retrieval.lists.neural import NeuralListEncoder, tensors
+from recsys.retrieval.stored_settings import stored_settings, stored_temperature
 
 LOWEST = float(np.finfo(np.float32).min)
 
@@ -33,10 +36,11 @@ class SetListEncoder(NeuralListEncoder[SetModel]):
     ) -> None:
         super().__init__(part, vectors=vectors, known=known)
         completion = part.config["recipe"]["completion"]
-        settings = PointerConfig(**completion["pointer"]) if completion else PointerConfig()
-        self._pointer = PointerDecoder(settings, dim=self.dim).eval()  # untrained it repeats the encoder's own ranking
         if completion:
-            self._pointer.load_state_dict(tensors(part, "pointer."))
+            settings = stored_settings(PointerConfig, completion["pointer"], where=part.name)
+            self._pointer = stored_module(partial(PointerDecoder, settings, dim=self.dim), tensors(part, "pointer."))
+        else:  # untrained it repeats the encoder's own ranking
+            self._pointer = PointerDecoder(PointerConfig(), dim=self.dim).eval()
 
     @property
     def dim(self) -> int:
@@ -59,11 +63,9 @@ class SetListEncoder(NeuralListEncoder[SetModel]):
         x = self._inputs(batch.items.numpy() - FIRST_ITEM)
         return batch, x, self._body.queries(x, count, batch.when.real)
 
-    def _new_body(self, recipe: dict[str, Any]) -> SetModel:
-        encoder = recipe["encoder"]
-        pooling = next(kind for kind in get_args(SetPooling) if set(kind.__slots__) == set(encoder["pooling"]))
-        settings = SetConfig(**encoder | {"pooling": pooling(**encoder["pooling"])})
-        return SetModel(settings, temperature=recipe["temperature"])
+    def _body_builder(self, recipe: dict[str, Any]) -> Callable[[], SetModel]:
+        settings = stored_settings(SetConfig, recipe["encoder"], where=self.name)
+        return partial(SetModel, settings, temperature=stored_temperature(recipe))
 
 
 def collate_sets(lists: Sequence[Rows], *, device: str = "cpu") -> tuple[ItemBatch, Float[Tensor, "batch time"]]:

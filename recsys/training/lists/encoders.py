@@ -16,11 +16,12 @@ from recsys.data.dataset import Dataset
 from recsys.data.playlists import Playlists, PlaylistSplit, split_playlists
 from recsys.errors import InvalidRequest
 from recsys.retrieval.lists.encoder import PREFIX
+from recsys.retrieval.stored_settings import stored_settings
 from recsys.training.lists.common import ListRecipe
 from recsys.training.lists.seq2seq import PlaylistRecipe, train_playlists
 from recsys.training.lists.set_encoder import SetRecipe, train_sets
 from recsys.training.loop import Epoch
-from recsys.training.overrides import overridden, stored_settings
+from recsys.training.overrides import overridden
 from recsys.training.plan import Plan, Progress
 
 POOLINGS: dict[str, SetPooling] = {
