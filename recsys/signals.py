@@ -49,8 +49,8 @@ RATINGS_TO_TRUST = 5
 Values = NDArray[np.float64]
 Neutral = Literal["user-mean", "none"] | float
 NEUTRAL = MAX_RATING / 2
-"""The rating that says nothing, by default: half of the best. On MovieLens-100K this costs nothing that can be told from chance, and
-the user's mean, which takes half of all ratings for rejections, a fifth of NDCG@10."""
+"""The rating that says nothing, by default: half of the best. On MovieLens-100K this costs nothing that can be told from chance,
+and the user's mean, which takes half of all ratings for rejections, a fifth of NDCG@10."""
 
 
 def kind_name(kind: str) -> str:

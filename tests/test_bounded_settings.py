@@ -28,7 +28,24 @@ from tests.retrieval.worlds import world
 from tests.training.lists.worlds import dataset, trained
 
 HUGE = 10**18
-ODD = (HUGE, -HUGE, 10**9, 100_000, 0, -1, 1e308, -1e308, 0.5, float("nan"), float("inf"), "x", None, [], [1], True)
+ODD: tuple[object, ...] = (
+    HUGE,
+    -HUGE,
+    10**9,
+    100_000,
+    0,
+    -1,
+    1e308,
+    -1e308,
+    0.5,
+    float("nan"),
+    float("inf"),
+    "x",
+    None,
+    [],
+    [1],
+    True,
+)
 SECONDS = 2.0
 Path = tuple[str | int, ...]
 
