@@ -239,7 +239,7 @@ def test_a_bundle_that_cannot_answer_is_not_activated(
         f"part '{part}' (cannot answer|does not hold its settings|takes depth)", " ".join(result.output.split())
     )
     store = Store.open(planted.url)
-    with pytest.raises(BundleError, match="cannot answer|does not hold its settings|takes depth"):
+    with pytest.raises(BundleError, match=r"cannot answer|does not hold its settings|takes depth"):
         Recommender(store, bundle=uri)
     active = store.active_bundle()
     store.close()
