@@ -51,9 +51,10 @@ def bought(_: Path) -> Iterator[Row]:
     """Recommendations after a log of views, carts and purchases, against those of the rule before: views alone, seen ones too."""
     log = funnel(FUNNEL_SEED)
     items, events = _files("funnel", log)
-    at = pl.Series(1_600_000_000 + MOMENT * np.arange(len(log.events)))
-    in_order = log.events.sort("timestamp", maintain_order=True).drop("session_id").with_columns(timestamp=at)
-    old_events = written("funnel-without-sessions", in_order, FUNNEL_SEED)
+    in_order = log.events.sort("timestamp", maintain_order=True).drop("session_id")
+    at = pl.col("timestamp").max() - MOMENT * pl.int_range(pl.len() - 1, -1, -1)
+    in_order = in_order.with_columns(timestamp=at)
+    old_events = written("funnel-without-sessions", in_order, FUNNEL_SEED, MOMENT)
     now, before = answers(items, events, SignalTable(), k=10), answers(items, old_events, EQUAL, k=10, old=True)
     purchases = log.events.filter(kind="purchase")
     shares = [_purchased_already(given, purchases) for given in (now, before)]

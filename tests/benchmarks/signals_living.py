@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -138,8 +139,8 @@ def _evaluated(database: Path, uri: str, out: Path) -> Any:
 
 def _write_events(url: str, ended: threading.Event, written_events: list[str]) -> None:
     """Writes events of new and old users, until it has `ended`."""
-    store = Store.open(url)
-    while not ended.wait(1 / EVENTS_A_SECOND):
+    store, started = Store.open(url), time.monotonic()
+    while not ended.wait(max(0.0, started + len(written_events) / EVENTS_A_SECOND - time.monotonic())):
         number = len(written_events)
         draft = EventDraft(user_id=f"u{number % 450:03d}", item_id=f"i{number * 7 % 300:03d}", kind="like")
         written_events.extend(event.event_id for event in store.add_events([draft]))

@@ -13,21 +13,24 @@ SHOP_SEED, NOISY_SHOP_SEED, FUNNEL_SEED = 1901, 1902, 1903
 NOISE = 0.1
 """Share of wrong labels in the noisy shop: likes stored as dislikes, and the other way round."""
 
-USERS, ITEMS, CATEGORIES = 400, 300, 12
+USERS, ITEMS, CATEGORIES = 400, 480, 12
 VISITS, VIEWS = (6, 10), (3, 6)
 """Fewest and most of each user, and of each visit."""
 TASTES, LIKED, DISLIKED = 6, 3, 2
 """Kinds of customers, and how many categories each likes and dislikes."""
 BROWSES = {"liked": 0.65, "disliked": 0.2, "other": 0.15}
 """Of what categories views are."""
+EVERY_BAD = 6
+"""One in so many items is bad: looked at like the others, and disliked in any category."""
 REACTIONS = {
     "liked": {"purchase": 0.2, "like": 0.25, "cart": 0.1, "dislike": 0.03},
     "disliked": {"purchase": 0.02, "like": 0.03, "dislike": 0.6},
     "other": {"purchase": 0.05, "like": 0.1, "dislike": 0.15},
+    "bad": {"purchase": 0.03, "like": 0.03, "dislike": 0.5},
 }
 """Probability of what follows a view."""
 
-FUNNEL_USERS, FUNNEL_ITEMS, FUNNEL_CATEGORIES = 500, 800, 16
+FUNNEL_USERS, FUNNEL_ITEMS, FUNNEL_CATEGORIES = 600, 300, 10
 FUNNEL_VISITS, INTERESTS = (6, 12), 3
 LOADS, CART, BUY = (1, 3), 0.5, 0.7
 """How often a page is loaded; which share of visits fills the cart, and which share of these buys."""
@@ -71,16 +74,17 @@ def shop(seed: int, *, wrong: float) -> Log:
 def _shop_events(random: Random, user: str, taste: list[int], *, wrong: float) -> Iterator[dict[str, object]]:
     groups = {"liked": taste[:LIKED], "disliked": taste[LIKED:]}
     groups["other"] = [category for category in range(CATEGORIES) if category not in taste]
-    at = START + random.randrange(60 * DAY)
+    at, seen = START + random.randrange(60 * DAY), set[int]()
     for visit in range(random.randint(*VISITS)):
         at += random.randint(1, 10) * DAY
         for _ in range(random.randint(*VIEWS)):
             at += random.randint(1, 4) * MINUTE
             (group,) = random.choices(list(BROWSES), list(BROWSES.values()))
-            item = _of_category(random, random.choice(groups[group]), ITEMS, CATEGORIES)
+            item = _new_to(seen, random, random.choice(groups[group]), ITEMS, CATEGORIES)
+            seen.add(item)
             event = {"user_id": user, "item_id": f"i{item:03d}", "session_id": f"{user}-{visit}", "meant": True}
             yield event | {"kind": "view", "timestamp": at}
-            chances = REACTIONS[group]
+            chances = REACTIONS["bad" if item // CATEGORIES % EVERY_BAD == 1 else group]
             (kind,) = random.choices(["", *chances], [1 - sum(chances.values()), *chances.values()])
             if kind:
                 other = {"like": "dislike", "dislike": "like"}.get(kind)
@@ -116,7 +120,7 @@ def _visits(random: Random, user: str, goes_with: list[int]) -> Iterator[Rows]:
         at += random.randint(1, 10) * DAY
         events, category = Rows(), random.choice(interests)
         target = _wanted(random, seen, bought, goes_with, category)
-        views = {_new_to(seen, random, category) for _ in range(3)} - {target}
+        views = {_new_to(seen, random, category, FUNNEL_ITEMS, FUNNEL_CATEGORIES) for _ in range(3)} - {target}
         kinds = [(item, "view") for item in (*sorted(views), target) for _ in range(random.randint(*LOADS))]
         if random.random() < CART:
             kinds.append((target, "cart"))
@@ -139,20 +143,15 @@ def _wanted(random: Random, seen: set[int], bought: list[int], goes_with: list[i
         return random.choice(known)
     if bought and chance < RETURNS + FOLLOWS and goes_with[bought[-1]] not in seen:
         return goes_with[bought[-1]]
-    return _new_to(seen, random, category)
+    return _new_to(seen, random, category, FUNNEL_ITEMS, FUNNEL_CATEGORIES)
 
 
-def _new_to(seen: set[int], random: Random, category: int) -> int:
-    """An item of the category that the user has not been at."""
-    while (item := _of_category(random, category, FUNNEL_ITEMS, FUNNEL_CATEGORIES)) in seen:
+def _new_to(seen: set[int], random: Random, category: int, items: int, categories: int) -> int:
+    """An item of the category that the user has not been at, the first ones more often."""
+    size = items // categories
+    while (item := category + categories * int(size * random.random() ** 1.5)) in seen:
         pass
     return item
-
-
-def _of_category(random: Random, category: int, items: int, categories: int) -> int:
-    """An item of the category, the first ones more often."""
-    size = items // categories
-    return category + categories * int(size * random.random() ** 1.5)
 
 
 def _items(random: Random, items: int, categories: int) -> pl.DataFrame:
