@@ -109,13 +109,14 @@ class SignalTable:
         """(what each event says: above 0 for its item, below 0 against it; whether it is explicit), both (events,).
 
         `owners` (events,) numbers the users in ascending order, the events of each are in their order. A negative weight turns an
-        event against its item. What is neutral to a user at an event is the mean of the ratings so far.
+        event against its item; an event of a kind that counts for nothing is not explicit. What is neutral to a user at an event
+        is the mean of the ratings so far.
         """
         codes = dict[str, int]()
         which = np.array([codes.setdefault(kind, len(codes)) for kind in kinds], dtype=np.int64)
         names = [kind_name(kind) for kind in codes]
         base = np.array([self.kinds.get(name, OTHER_KIND) for name in names], dtype=np.float64)[which]
-        explicit = np.array([name in EXPLICIT for name in names], dtype=np.bool_)[which]
+        explicit = np.array([name in EXPLICIT and self.weight(name) != 0 for name in names], dtype=np.bool_)[which]
         is_rating = np.array([name == RATING for name in names], dtype=np.bool_)[which]
         with np.errstate(over="ignore"):
             values = np.where((base < 0) | (weights < 0), -1, 1) * np.abs(base * weights)

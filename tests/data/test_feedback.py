@@ -49,6 +49,17 @@ def test_the_latest_word_decides_and_deeds_add_up(
     assert (made.rows.tolist(), made.rejected.tolist()) == (speaks, rejected)
 
 
+def test_a_kind_that_counts_for_nothing_neither_hides_nor_takes_back_what_others_say() -> None:
+    table = SignalTable.parse("like=0,hide=0,rating=0")
+    bought_and_liked = history(
+        ("a", "purchase"), ("a", "like"), ("b", "view"), ("b", "rating", 1.0), gap_days=0, table=table
+    )
+    assert bought_and_liked.rows.tolist() == [0, 1]
+    assert bought_and_liked.weights.tolist() == [4.0, 1.0]
+    assert history(("a", "dislike"), ("a", "hide"), table=table).rejected.tolist() == [0]
+    assert history(("a", "love"), ("a", "hide"), table=table).rows.tolist() == [0]
+
+
 def test_liked_and_disliked_at_one_moment_the_later_arrival_decides() -> None:
     made = history(("a", "like"), ("a", "dislike"), ("b", "dislike"), ("b", "like"), gap_days=0)
     assert (made.rows.tolist(), made.rejected.tolist()) == ([1], [0])
