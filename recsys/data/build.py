@@ -28,12 +28,14 @@ Holdout = Literal["leave-one-out", "temporal", "none"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AsOf:
     """The store as it was: with the catalogue `item_ids`, also of items deleted since, and with events up to number `event` and
-    time `until`. If `learned` is set, events after that number are the test fold, and all others the fit fold."""
+    time `until`. If `learned` is set, events after that number are the test fold, and all others the fit fold. Events count by
+    `signals` where they are given, and nothing about them is learned anew."""
 
     item_ids: tuple[str, ...]
     event: int | None
     learned: int | None = None
     until: datetime | None = None
+    signals: Signals | None = None
 
 
 def dataset(store: Store, *, holdout: Holdout, table: SignalTable | None = None, as_of: AsOf | None = None) -> Dataset:
@@ -51,7 +53,10 @@ def dataset(store: Store, *, holdout: Holdout, table: SignalTable | None = None,
     stored = _events(store, as_of) if has_events else _lists_as_histories(store)
     vocabulary = Vocabulary(tuple(items["item"]))
     counts = stored.join(items.lazy().select("item"), on="item", how="semi")
-    events, signals = counted(counts, vocabulary, table or SignalTable()) if len(items) else (pl.LazyFrame(), Signals())
+    known = as_of.signals if as_of else None
+    events, signals = (
+        counted(counts, vocabulary, table or SignalTable(), known=known) if len(items) else (pl.LazyFrame(), Signals())
+    )
     columns = ("value", "explicit", "session", "target")
     learned = as_of.learned if as_of else None
     if len(items):
@@ -79,6 +84,7 @@ def dataset(store: Store, *, holdout: Holdout, table: SignalTable | None = None,
         sessions=flat["session"].to_numpy().astype(np.int64),
         targets=flat["target"].to_numpy().astype(np.bool_),
         signals=signals,
+        stored_events=counts.select(pl.len()).collect().item(),
         last_event=stored.select(pl.col("arrival").max()).collect().item() if has_events else None,
     )
 
@@ -103,9 +109,11 @@ def _events(store: Store, as_of: AsOf | None) -> pl.LazyFrame:
     return events.filter(pl.col("at").is_null() | (pl.col("at") <= as_of.until)) if as_of.until else events
 
 
-def counted(stored: pl.LazyFrame, vocabulary: Vocabulary, table: SignalTable) -> tuple[pl.LazyFrame, Signals]:
+def counted(
+    stored: pl.LazyFrame, vocabulary: Vocabulary, table: SignalTable, *, known: Signals | None = None
+) -> tuple[pl.LazyFrame, Signals]:
     """The one event of each item in each session that counts, with columns `value`, `explicit`, `session` (a number) and
-    `target`; and how they were counted.
+    `target`; and how they were counted: as `known`, or as these events show.
 
     What speaks against its item is no target, nor what its user rejected.
     """
@@ -113,12 +121,12 @@ def counted(stored: pl.LazyFrame, vocabulary: Vocabulary, table: SignalTable) ->
     rows = vocabulary.encode(frame["item"]).to_numpy().astype(np.int64)
     owners = frame["user"].rle_id().to_numpy().astype(np.int64)
     kinds, weights, at = frame["kind"].to_list(), frame["weight"].to_numpy(), _seconds(frame["at"])
-    ratings = mean_rating(kinds, weights)
+    ratings = known.mean_rating if known else mean_rating(kinds, weights)
     values, explicit = table.values(kinds, weights, owners, mean_rating=ratings)
-    gap = learned_gap(at, owners)
+    gap = known.gap if known else learned_gap(at, owners)
     ids = frame["session"].cast(pl.Categorical).to_physical().cast(pl.Int64).fill_null(-1).to_numpy()
     sessions = session_numbers(at, ids, owners, gap=gap)
-    learned = Signals(
+    learned = known or Signals(
         table=table,
         mean_rating=ratings,
         gap=gap,
@@ -126,10 +134,11 @@ def counted(stored: pl.LazyFrame, vocabulary: Vocabulary, table: SignalTable) ->
     )
     chosen = strongest_in_session(rows, sessions, values, explicit, repeats=not learned.leave_out_open)
     speaks = verdicts(rows[chosen], values[chosen], explicit[chosen], owners[chosen]).speaks
-    unit = float(values[chosen][speaks].mean()) if speaks.any() else 1.0
-    columns = {"value": values / unit, "explicit": explicit, "session": sessions}
+    if known is None and speaks.any():
+        learned = replace(learned, unit=float(values[chosen][speaks].mean()))
+    columns = {"value": values / learned.unit, "explicit": explicit, "session": sessions}
     events = frame.with_columns(**{name: pl.Series(column) for name, column in columns.items()}).filter(chosen)
-    return events.with_columns(target=pl.Series(speaks)).lazy(), replace(learned, unit=unit)
+    return events.with_columns(target=pl.Series(speaks)).lazy(), learned
 
 
 def _seconds(at: pl.Series) -> NDArray[np.float64]:

@@ -34,7 +34,8 @@ class Dataset:
     (`features.splits`). `values` are what events count for, 1 on the mean of those for an item, below 0 where they speak
     against it; `explicit` marks those that say it outright, `sessions` numbers the sessions, and `targets` marks what a model
     may be asked for. By default every event counts 1, is a target, and is a session of its own. `signals` says how they were
-    counted. `last_event` is the highest number of an event in the store; None where playlists stand for histories.
+    counted, and `stored_events` how many there were of these items before those of one visit became one. `last_event` is the
+    highest number of an event in the store; None where playlists stand for histories.
     """
 
     item_ids: tuple[str, ...]
@@ -50,6 +51,7 @@ class Dataset:
     sessions: Sessions = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     targets: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
     signals: Signals = field(default_factory=Signals)
+    stored_events: int = 0
     last_event: int | None = None
 
     def __post_init__(self) -> None:

@@ -42,7 +42,7 @@ def withheld_data(store: Store, bundle: Bundle, *, device: str) -> MeasuredData:
     window = bundle.about["data"]
     as_of = AsOf(item_ids=bundle.item_ids, event=window.get("last_event"))
     inputs = _inputs(store, bundle, as_of, device=device)
-    missing = window.get("events", 0) - len(inputs.data.rows)
+    missing = window.get("stored_events", 0) - inputs.data.stored_events
     if as_of.event is None or missing <= 0:  # the same events, or those of other histories
         check_trained_on(bundle, inputs.data, bundle.parts.values())
     _check_texts(bundle, inputs.data)
@@ -85,13 +85,14 @@ def _parsed(until: str) -> AsOf:
 
 def _inputs(store: Store, bundle: Bundle, as_of: AsOf, *, device: str) -> TrainingInputs:
     settings = {field.name: bundle.about[field.name] for field in fields(Plan) if field.name in bundle.about}
-    plan = Plan(**settings | {"device": device, "signals": Signals.of_manifest(bundle.about)})
+    signals = Signals.of_manifest(bundle.about)
+    plan = Plan(**settings | {"device": device, "signals": signals})
     encoder = find_text_encoder(bundle)
-    data = dataset(store, holdout=plan.protocol, table=plan.signals.table, as_of=as_of)
+    data = dataset(store, holdout=plan.protocol, table=signals.table, as_of=replace(as_of, signals=signals))
     reader = CatalogueTextEncoder.from_part(encoder, device=device) if encoder else installed_encoder(plan)
     text = stored_vectors(store, reader, data.item_ids, data.texts, data.domains or None)
     carried = {} if reader.bundled_part is None else {reader.name: reader.bundled_part}
-    plan = replace(plan, text_encoder_hash=reader.hash, signals=data.signals)
+    plan = replace(plan, text_encoder_hash=reader.hash)
     return TrainingInputs(data, text, plan, reader, carried)
 
 
@@ -111,6 +112,6 @@ def _changes(store: Store, bundle: Bundle, missing: int) -> Iterator[str]:
         yield f"{added:,} items are newer than the bundle; they and their events are left out"
     if missing > 0:
         yield (
-            f"{missing:,} of {bundle.about['data']['events']:,} events were deleted since the training; the target of a user "
-            "who lost the last one may have been learned"
+            f"{missing:,} of {bundle.about['data']['stored_events']:,} events were deleted since the training; the target of "
+            "a user who lost the last one may have been learned"
         )

@@ -158,5 +158,5 @@ def _data_window(dataset: Dataset) -> dict[str, Any]:
     dated = dataset.at[~np.isnan(dataset.at)]
     span = [float(dated.min()), float(dated.max())] if len(dated) else None
     sizes: dict[str, int | None] = {"users": len(dataset), "items": dataset.items, "events": len(dataset.rows)}
-    sizes |= {"last_event": dataset.last_event}
+    sizes |= {"stored_events": dataset.stored_events, "last_event": dataset.last_event}
     return sizes | {"seconds": span, "hash": dataset.hash, "events_hash": dataset.events_hash}

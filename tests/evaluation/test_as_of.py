@@ -8,14 +8,17 @@ import numpy as np
 import pytest
 
 from recsys.bundle_io import load_bundle, save_bundle
+from recsys.data.feedback import Signals
 from recsys.data.history import History
 from recsys.data.splits import EvalCases
 from recsys.errors import BundleError, InvalidRequest, NotReady
+from recsys.evaluation.as_of import newer_data, withheld_data
 from recsys.evaluation.case_groups import case_groups, most_popular
 from recsys.evaluation.report import Report
 from recsys.evaluation.run import evaluate
 from recsys.store import Store
 from recsys.store.records import EventDraft, ItemDraft
+from tests.training.test_job import run
 from tests.worlds import Planted
 
 
@@ -60,6 +63,29 @@ def test_events_deleted_since_are_reported(living: Store) -> None:
     report = measured(living)
     assert report.users == 149
     assert report.notes[-1].startswith("10 of 1,500 events were deleted since the training")
+
+
+def test_a_purchase_deleted_since_whose_view_counts_instead_is_reported(living: Store, tmp_path: Path) -> None:
+    moment = datetime(2030, 1, 1, tzinfo=UTC)
+    visit = [EventDraft(user_id="v", item_id="item-001", kind=kind, at=moment) for kind in ("view", "purchase")]
+    bought = living.add_events(visit)[-1]
+    bundle = load_bundle(run(living, tmp_path, model="popular").uri)
+    living.delete_event(bought.event_id)
+    (note,) = withheld_data(living, bundle, device="cpu").notes
+    assert note.startswith("1 of 1,502 events were deleted since the training")
+
+
+def test_newer_events_count_as_those_that_the_bundle_has_learned(living: Store, trained: Planted) -> None:
+    moment = datetime(2030, 1, 1, tzinfo=UTC)
+    drafts = [
+        EventDraft(user_id=f"v{n}", item_id="item-001", kind=kind, weight=2.0, at=moment + timedelta(minutes=n))
+        for n in range(300)
+        for kind in ("purchase", "rating")
+    ]
+    living.add_events(drafts)
+    bundle = load_bundle(trained.bundle)
+    inputs = newer_data(living, bundle, until="now", device="cpu").inputs
+    assert inputs.data.signals == inputs.plan.signals == Signals.of_manifest(bundle.about)
 
 
 def test_events_that_are_not_those_of_the_training_are_refused(living: Store, trained: Planted, tmp_path: Path) -> None:
