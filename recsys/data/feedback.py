@@ -104,7 +104,7 @@ class Signals:
         if not len(history):
             return history
         last = np.flatnonzero(sessions == history.sessions[-1])[-1]
-        return replace(history, last_session=known[last][1].session_id)
+        return replace(history, last_session=known[last][1].session_id, last_at=float(at[last]))
 
 
 def speaking(rows: Rows, at: Times, values: Values, explicit: NDArray[np.bool_], sessions: Sessions) -> History:

@@ -1,6 +1,7 @@
 """One person's history as the models take it: rows of the catalogue, oldest first."""
 
 from dataclasses import dataclass, field, replace
+from math import nan
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,8 @@ class History:
     """The events of one user that speak for their items, oldest first; an empty history is a valid one.
 
     `rows`, `at`, `weights` and `sessions` have the same length; `sessions` numbers the sessions in ascending order, and
-    `last_session` is the id of the last one, if it has any. What the user `rejected` is no part of the history.
+    `last_session` is the id of the last one, if it has any, and `last_at` when the user did anything in it last, be it a view
+    that counts for nothing beside the purchase of the same visit. What the user `rejected` is no part of the history.
     """
 
     rows: Rows
@@ -30,6 +32,7 @@ class History:
     weights: Weights
     sessions: NDArray[np.int64]
     last_session: str | None = None
+    last_at: float = nan
     rejected: Rows = field(default_factory=lambda: NO_ROWS)
 
     @classmethod

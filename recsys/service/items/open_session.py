@@ -2,8 +2,11 @@
 
 import time
 
+import numpy as np
+
 from recsys.data.feedback import Signals
 from recsys.data.history import History
+from recsys.data.sessions import LONGEST_GAP
 from recsys.errors import Degraded
 from recsys.service.items.questions import MAX_HISTORY, Options, Question
 from recsys.service.state.snapshot import Snapshot
@@ -12,14 +15,15 @@ from recsys.service.state.snapshot import Snapshot
 def open_events_of(history: History, options: Options, signals: Signals, *, now: float) -> int:
     """How many events at the end are of the open session: that of `options.session_id`, or the last one until its gap has passed.
 
-    `now` is in epoch seconds.
+    No session goes on after `LONGEST_GAP`, whatever its id. `now` is in epoch seconds.
     """
     if not len(history):
         return 0
+    since = abs(now - np.fmax(history.at[-1], history.last_at))  # NaN where the last event is undated
     if options.session_id is None:
-        goes_on = abs(now - history.at[-1]) <= signals.gap  # False where the last event is undated
+        goes_on = since <= signals.gap
     else:
-        goes_on = history.last_session == options.session_id
+        goes_on = history.last_session == options.session_id and not since > LONGEST_GAP
     return history.events_of_session(history.sessions[-1]) if goes_on else 0
 
 
