@@ -6,7 +6,9 @@ count events alike.
 
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from math import isfinite, nan
 from pathlib import Path
@@ -77,16 +79,21 @@ class SignalTable:
             ConfigError: no such file, or a value is out of range or no finite number.
         """
         pairs = _of_file(Path(setting.strip())) if setting.strip().endswith(".toml") else _of_pairs(setting)
-        if unnamed := [name for name in pairs if not kind_name(name)]:
+        names = [name for name, _ in pairs]
+        if unnamed := [name for name in names if not kind_name(name)]:
             raise ConfigError(f"RECSYS_SIGNALS: {unnamed[0]!r} is no kind; write kind=weight, between commas")
-        weights = {kind_name(name): value for name, value in pairs.items()}
-        neutral = weights.pop("neutral", NEUTRAL)
+        if twice := [name for name, count in Counter(map(kind_name, names)).items() if count > 1]:
+            raise ConfigError(
+                f"RECSYS_SIGNALS: {twice[0]!r} has more than one weight, maybe in other spellings; leave one"
+            )
+        weights = {kind_name(name): value for name, value in pairs}
+        neutral = _neutral(weights.pop("neutral", NEUTRAL))
         kinds = {**KINDS, **{kind: _number(kind, value) for kind, value in weights.items()}}
         if kinds[RATING] < 0:
             raise ConfigError(
                 f"RECSYS_SIGNALS: {RATING}={kinds[RATING]:g}; give what the best rating counts for, from 0"
             )
-        return cls(kinds=kinds, neutral=neutral if neutral in ("user-mean", "none") else _neutral(neutral))
+        return cls(kinds=kinds, neutral=neutral)
 
     def weight(self, kind: str) -> float:
         """The weight of a kind."""
@@ -109,8 +116,8 @@ class SignalTable:
         """(what each event says: above 0 for its item, below 0 against it; whether it is explicit), both (events,).
 
         `owners` (events,) numbers the users in ascending order, the events of each are in their order. A negative weight turns an
-        event against its item; an event of a kind that counts for nothing is not explicit. What is neutral to a user at an event
-        is the mean of the ratings so far.
+        event against its item; an event of a kind that counts for nothing is not explicit. With `user-mean` what is neutral at an
+        event is the mean of the ratings so far.
         """
         codes = dict[str, int]()
         which = np.array([codes.setdefault(kind, len(codes)) for kind in kinds], dtype=np.int64)
@@ -166,25 +173,31 @@ def mean_rating(kinds: Iterable[str], weights: Values) -> float:
     return float(ratings.mean()) if len(ratings) else NEUTRAL_RATING
 
 
-def _of_file(path: Path) -> dict[str, Any]:
+def _of_file(path: Path) -> list[tuple[str, Any]]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return list(tomllib.loads(path.read_text(encoding="utf-8")).items())
     except (OSError, ValueError) as error:
         raise ConfigError(f"RECSYS_SIGNALS={path} cannot be read: {error}") from error
 
 
-def _of_pairs(setting: str) -> dict[str, Any]:
+def _of_pairs(setting: str) -> list[tuple[str, Any]]:
     pairs = [pair.partition("=") for pair in setting.split(",") if pair.strip()]
     if wrong := [name for name, equals, _ in pairs if not equals]:
         raise ConfigError(f"RECSYS_SIGNALS: {wrong[0].strip()!r} has no weight; write kind=weight, between commas")
-    return {name.strip(): value.strip() for name, _, value in pairs}
+    return [(name.strip(), value.strip()) for name, _, value in pairs]
 
 
-def _neutral(value: Any) -> float:
-    number = _number("neutral", value)
-    if not 0 <= number <= MAX_RATING:
-        raise ConfigError(f"RECSYS_SIGNALS: neutral={number:g}; give `user-mean`, `none`, or 0 to {MAX_RATING:g}")
-    return number
+def _neutral(value: Any) -> Neutral:
+    """A rating, or a word in any case and spelling, as kinds are."""
+    match kind_name(str(value)):
+        case "usermean":
+            return "user-mean"
+        case "none":
+            return "none"
+    with suppress(TypeError, ValueError):
+        if not isinstance(value, bool) and 0 <= (number := float(value)) <= MAX_RATING:
+            return number
+    raise ConfigError(f"RECSYS_SIGNALS: neutral={value}; give `user-mean`, `none`, or 0 to {MAX_RATING:g}")
 
 
 def _number(name: str, value: Any) -> float:

@@ -75,9 +75,7 @@ _POPULAR = _from_part(popular.PopularSource.from_part)
 
 _NAMES = _list_blend(items=False, names=True, explains="nothing")
 _LIST_MEAN = PartType(
-    config=MeanConfig,
-    restore=_from_part(MeanEncoder.from_part),
-    capabilities=_list_blend(encodes_lists=True),
+    config=MeanConfig, restore=_from_part(MeanEncoder.from_part), capabilities=_list_blend(encodes_lists=True)
 )
 
 TYPES: dict[str, PartType] = {
@@ -183,9 +181,7 @@ TYPES: dict[str, PartType] = {
         capabilities=_NAMES,
     ),
     "list-spelt": PartType(
-        config=EntityNameConfig,
-        restore=_from_part(EntityNameSource.from_part),
-        capabilities=_NAMES,
+        config=EntityNameConfig, restore=_from_part(EntityNameSource.from_part), capabilities=_NAMES
     ),
     "list-named": PartType(
         config=NameBlendConfig,

@@ -1,6 +1,6 @@
 """Items: put, look up, delete."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -121,10 +121,11 @@ def changed_drafts(connection: Connection, drafts: Sequence[ItemDraft]) -> list[
     return [draft for draft in drafts if not _is_stored(draft, *stored.get(draft.item_id, (None, True)))]
 
 
-def item_counts(connection: Connection, *, without: Collection[str]) -> dict[str, int]:
-    """Events of each item that has any, but for those of the kinds `without` and those with a weight of 0 or below."""
+def item_counts(connection: Connection, kinds: Sequence[str], *, least: float) -> dict[str, int]:
+    """Events of these kinds that weigh above 0 and at least `least`, of each item that has any."""
     c = events.c
-    query = select(c.item_id, func.count()).where(c.kind.not_in(without), c.weight > 0).group_by(c.item_id)
+    counted = among(connection, c.kind, list(kinds)), c.weight > 0, c.weight >= least
+    query = select(c.item_id, func.count()).where(*counted).group_by(c.item_id)
     return {row.item_id: row[1] for row in connection.execute(query)}
 
 

@@ -1,6 +1,6 @@
 """The store: one object for everything that is stored in SQL."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Self
 
@@ -94,9 +94,9 @@ class Store:
         with reading(self._readers) as connection:
             return items.changed_drafts(connection, drafts)
 
-    def item_counts(self, *, without: Collection[str] = ()) -> dict[str, int]:
+    def item_counts(self, kinds: Sequence[str], *, least: float = 0.0) -> dict[str, int]:
         with reading(self._readers) as connection:
-            return items.item_counts(connection, without=without)
+            return items.item_counts(connection, kinds, least=least)
 
     def add_events(self, drafts: Sequence[EventDraft]) -> list[Event]:
         return self._writer.run(lambda c: events.add_events(c, drafts))

@@ -49,7 +49,7 @@ FULL_SOFTMAX_ITEMS = 6000
 """Up to this many items the loss runs over all of them."""
 
 DECAY = MappingProxyType({"decay": 1.0})
-DECAY_AND_AGAINST = MappingProxyType({"decay": 1.0, "against": 0.0})
+ITEM_ITEM = MappingProxyType({"decay": 1.0, "against": 0.0})
 SCALE_AND_DECAY = MappingProxyType({"decay": 1.0, "scale": 1.0})
 
 
@@ -190,12 +190,10 @@ RECIPES: dict[str, Recipe] = {
     "recent": tuned(lambda inputs, config: fit_popular(inputs.dataset, config, kind="recent")),
     "markov": tuned(
         lambda inputs, config: fit_markov(inputs.dataset, config, repeats=inputs.include_seen),
-        query_time=DECAY_AND_AGAINST,
+        query_time=ITEM_ITEM,
     ),
-    "item-neighbours": tuned(
-        lambda inputs, config: fit_neighbours(inputs.dataset, config), query_time=DECAY_AND_AGAINST
-    ),
-    "ease": tuned(lambda inputs, config: fit_ease(inputs.dataset, config), query_time=DECAY_AND_AGAINST),
+    "item-neighbours": tuned(lambda inputs, config: fit_neighbours(inputs.dataset, config), query_time=ITEM_ITEM),
+    "ease": tuned(lambda inputs, config: fit_ease(inputs.dataset, config), query_time=ITEM_ITEM),
     "personal": tuned(lambda inputs, config: fit_personal(inputs.dataset, config, seed=inputs.seed)),
     "als": tuned(lambda inputs, config: fit_als(inputs.dataset, config, seed=inputs.seed), query_time=DECAY),
     "bpr": tuned(lambda inputs, config: fit_bpr(inputs.dataset, config, seed=inputs.seed), query_time=SCALE_AND_DECAY),

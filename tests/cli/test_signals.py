@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from recsys.signals import SignalTable
 from tests.cli.test_commands import Shell
 from tests.worlds import Planted
 
@@ -67,6 +68,29 @@ def test_a_table_that_cannot_be_read_is_one_line(
     out = filled(*words, status=1)
     assert "RECSYS_SIGNALS: the weight of 'purchase' is 'lots'; give a number" in out
     assert "Traceback" not in out
+
+
+@pytest.mark.parametrize(
+    ("setting", "problem"),
+    [
+        ("neutral=high", "neutral=high; give `user-mean`, `none`, or 0 to 5"),
+        ("neutral=nan", "neutral=nan; give `user-mean`, `none`, or 0 to 5"),
+        ("neutral=5.5", "neutral=5.5; give `user-mean`, `none`, or 0 to 5"),
+        ("buy=3,like=2,Buy=4", "'buy' has more than one weight"),
+        ("neutral=3,Neutral=none", "'neutral' has more than one weight"),
+    ],
+)
+def test_doctor_says_what_is_wrong_with_a_table(
+    filled: Shell, monkeypatch: pytest.MonkeyPatch, setting: str, problem: str
+) -> None:
+    monkeypatch.setenv("RECSYS_SIGNALS", setting)
+    assert f"RECSYS_SIGNALS: {problem}" in filled("doctor", status=1)
+
+
+@pytest.mark.parametrize("word", ["None", "NONE", " none "])
+def test_words_of_the_neutral_rating_come_in_any_case(word: str) -> None:
+    assert SignalTable.parse(f"neutral={word}").neutral == "none"
+    assert SignalTable.parse("neutral=User mean").neutral == "user-mean"
 
 
 def test_another_table_than_the_bundle_s_is_named_by_doctor(

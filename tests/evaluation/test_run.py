@@ -8,14 +8,16 @@ import numpy as np
 import pytest
 
 from recsys.bundle_io import load_bundle, save_bundle
-from recsys.data.splits import split_by_fold
+from recsys.data.history import History
+from recsys.data.splits import EvalCases, split_by_fold
 from recsys.errors import BundleError, NotReady
 from recsys.evaluation.plots import save_plots
-from recsys.evaluation.ranking_eval import PartMetrics
+from recsys.evaluation.ranking_eval import PartMetrics, measure
 from recsys.evaluation.report import Report, report
 from recsys.evaluation.run import evaluate
 from recsys.metrics.ranking import hits
 from recsys.retrieval.registry import kinds
+from recsys.retrieval.serving import popular_only
 from recsys.service import Options, Recommender
 from recsys.store import Store
 from recsys.store.records import ItemDraft
@@ -152,3 +154,10 @@ def test_a_temporal_protocol_learns_from_before_the_cut_alone(trained: Planted, 
     assert data.at[data.folds == 2].min() > data.at[data.folds < 2].max()
     assert report.users == len(set(split_by_fold(data).test.users))
     store.close()
+
+
+def test_a_user_who_has_seen_all_is_measured_without_a_figure_that_is_no_number() -> None:
+    cases = EvalCases(("u",), (History.undated(np.arange(3)),), np.array([0]))
+    counts = np.ones(3, dtype=np.int64)
+    (row,) = measure(popular_only(counts), cases, items=3, include_seen=False, counts=counts)
+    assert (row.coverage, row.popular_share) == (0, 0)

@@ -241,7 +241,7 @@ def test_popular_items_stand_in_where_a_bundle_has_no_part_for_them(store: Store
     alone = replace(bundle, parts={"item-text": bundle.parts["item-text"]}, default="item-text")
     recommender = Recommender(store, bundle=save_bundle(alone, str(tmp_path), name="alone"))
     answer = recommender.recommend(history=["no such item"], options=Options(k=5))
-    counts = store.item_counts()
+    counts = store.item_counts(["view"])
     assert [item.source for item in answer.items] == ["popular"] * 5
     assert counts[answer.items[0].item_id] == max(counts.values())
     assert "popular items are shown" in answer.degraded[-1].why

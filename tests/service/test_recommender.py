@@ -2,6 +2,8 @@
 
 import threading
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pytest
 
 from features.synthetic import World
 from recsys.errors import BundleError, InvalidRequest, NotFound, StoreError
-from recsys.service import MAX_HISTORY, Options, Recommender
+from recsys.service import MAX_HISTORY, Answer, Options, Question, Recommender
 from recsys.store import Store
 from recsys.store.records import EventDraft, ItemDraft
 from recsys.store.sessions import upgrade
@@ -165,6 +167,25 @@ def test_an_unknown_user_gets_popular_items_and_is_told_so(served: Served) -> No
     assert {item.source for item in answer.items} == {"popular"}
 
 
+def test_a_user_of_rejections_alone_is_no_unknown_user(served: Served) -> None:
+    recommender, _, planted = served
+    recommender.add_events([EventDraft(user_id="cross", item_id=a_history(planted.world)[0], kind="dislike")])
+    (warning,) = recommender.recommend(user_id="cross").degraded
+    assert warning.why == "user 'cross' has only rejected items: popular items are shown"
+
+
+@pytest.mark.parametrize("question", [Question(user_id="nobody"), Question(history=[])])
+def test_a_session_alone_is_answered_without_a_word_of_popular_items(served: Served, question: Question) -> None:
+    recommender, _, planted = served
+    known, unknown = (replace(question, session=session) for session in (a_history(planted.world), ["b-17"]))
+    answer, popular = recommender.answer([known, unknown])
+    assert isinstance(answer, Answer)
+    assert isinstance(popular, Answer)
+    assert {item.source for item in answer.items} != {"popular"}
+    assert list(answer.degraded) == []
+    assert "popular items are shown" in popular.degraded[0].why
+
+
 def test_unknown_items_in_a_history_are_named_and_the_known_ones_used(served: Served) -> None:
     recommender, _, planted = served
     known = a_history(planted.world)
@@ -255,6 +276,24 @@ def test_without_a_bundle_popular_items_answer_and_say_so(untrained: Recommender
     assert not untrained.readiness().ready
     untrained.put_items([ItemDraft(item_id="first")])
     assert "first" in ids(untrained, history=[], options=Options(k=41))
+
+
+def test_without_a_bundle_what_people_reject_is_not_popular(tmp_path: Path) -> None:
+    upgrade(url := f"sqlite:///{tmp_path}/rejected.db")
+    with closing(Store.open(url)) as store:
+        store.put_items([ItemDraft(item_id=item) for item in ("hated", "rated low", "liked", "unseen")])
+        signals = [
+            ("hated", "Dislike", 1.0),
+            ("hated", "view", -1.0),
+            ("rated low", "rating", 1.0),
+            ("liked", "like", 1.0),
+        ]
+        events = [EventDraft(user_id=f"u{n}", item_id=i, kind=k, weight=w) for n in range(3) for i, k, w in signals]
+        store.add_events(events)
+        answer = Recommender(store).recommend(user_id="new")
+    scores = {item.item_id: item.score for item in answer.items}
+    assert answer.items[0].item_id == "liked"
+    assert scores["hated"] == scores["rated low"] == scores["unseen"] == 0
 
 
 def test_a_damaged_active_bundle_is_told_and_popular_items_answer(served: Served, tmp_path: Path) -> None:

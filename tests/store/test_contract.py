@@ -162,9 +162,16 @@ def test_repeats_are_kept(store: Store) -> None:
     put_items(store, "a", "b")
     post(store, "u", "a", "a", "b", "a")
     assert history(store, "u") == ["a", "a", "b", "a"]
-    assert store.item_counts() == {"a": 3, "b": 1}
-    store.add_events([EventDraft(user_id="u", item_id="b", kind="dislike")])
-    assert store.item_counts(without=["dislike"]) == {"a": 3, "b": 1}
+    assert store.item_counts(["view"]) == {"a": 3, "b": 1}
+
+
+def test_items_are_counted_by_kinds_and_least_weights(store: Store) -> None:
+    put_items(store, "a", "b")
+    signals = [("a", "like", 1.0), ("a", "rating", 2.5), ("b", "rating", 3.0), ("b", "like", -1.0), ("b", "skip", 1.0)]
+    store.add_events([EventDraft(user_id="u", item_id=i, kind=kind, weight=weight) for i, kind, weight in signals])
+    assert store.item_counts(["like"]) == {"a": 1}
+    assert store.item_counts(["rating"], least=3) == {"b": 1}
+    assert store.item_counts([]) == {}
 
 
 def test_an_event_without_a_time_gets_its_arrival(store: Store) -> None:

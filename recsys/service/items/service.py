@@ -80,12 +80,14 @@ class ItemService:
         """
         return self._history_of_items(self._state.snapshot, item_ids, degraded)
 
-    def _history_of_items(self, snapshot: Snapshot, item_ids: Sequence[str], degraded: list[Degraded]) -> History:
+    def _history_of_items(
+        self, snapshot: Snapshot, item_ids: Sequence[str], degraded: list[Degraded], *, session: Sequence[str] = ()
+    ) -> History:
         if len(item_ids) > MAX_HISTORY:
             raise InvalidRequest(f"a history of {len(item_ids)} items: send the last {MAX_HISTORY} at most")
         degraded += snapshot.unknown(item_ids, what="history", why="unknown items left out")
         history = History.undated(snapshot.catalogue.rows(item_ids))
-        if not len(history):
+        if not len(history) and not len(snapshot.catalogue.rows(session)):
             degraded.append(warnings.no_known_item())
         return history
 
@@ -143,9 +145,9 @@ class ItemService:
         """The question with what its kind implies, and the history that it is about."""
         match question:
             case Question(user_id=str() as user_id, history=None, item_id=None, text=None):
-                return question, self._stored_history(snapshot, user_id, degraded)
+                return question, self._stored_history(snapshot, user_id, question.session, degraded)
             case Question(user_id=None, history=Sequence() as item_ids, item_id=None, text=None):
-                return question, self._history_of_items(snapshot, item_ids, degraded)
+                return question, self._history_of_items(snapshot, item_ids, degraded, session=question.session)
             case Question(user_id=None, history=None, item_id=str() as item_id, text=None):
                 row = self._active_row(snapshot, item_id)
                 if snapshot.items.answers_only_by_text(part) and snapshot.texts and snapshot.texts.is_silent(row):
@@ -156,17 +158,20 @@ class ItemService:
                 return replace(question, text=readable(text)), History.undated(NO_ROWS)
         raise InvalidRequest("give either a user, a history, an item or a text")
 
-    def _stored_history(self, snapshot: Snapshot, user_id: str, degraded: list[Degraded]) -> History:
+    def _stored_history(
+        self, snapshot: Snapshot, user_id: str, session: Sequence[str], degraded: list[Degraded]
+    ) -> History:
         """The history of a stored user, or what is known of it while the store does not answer."""
+        in_session = len(snapshot.catalogue.rows(session)) > 0
         try:
             history = None if self._state.store_unreachable else snapshot.histories.get(user_id)
         except StoreError:
             history, self._state.store_unreachable = None, True
         if history is None:
             history = snapshot.histories.last_known(user_id)
-            degraded.append(warnings.history_unreachable(user_id, known=len(history) > 0))
-        elif not len(history):
-            degraded.append(warnings.unknown_user(user_id))
+            degraded.append(warnings.history_unreachable(user_id, known=len(history) > 0 or in_session))
+        elif not len(history) and not in_session:
+            degraded.append(warnings.no_history(user_id, rejects=len(history.rejected) > 0))
         return history
 
     def _active_row(self, snapshot: Snapshot, item_id: str) -> int:

@@ -8,8 +8,10 @@ from recsys.service.state.live import LiveState
 from recsys.service.state.snapshot import Snapshot
 
 
-def unknown_user(user_id: str) -> Degraded:
-    return Degraded("user", f"no events of user {user_id!r}: popular items are shown")
+def no_history(user_id: str, *, rejects: bool) -> Degraded:
+    """That no event of the user speaks for an item, whether the user `rejects` some or has none at all."""
+    events = f"user {user_id!r} has only rejected items" if rejects else f"no events of user {user_id!r}"
+    return Degraded("user", f"{events}: popular items are shown")
 
 
 def history_unreachable(user_id: str, *, known: bool) -> Degraded:

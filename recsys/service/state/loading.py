@@ -1,5 +1,6 @@
 """Makes the snapshot that serves a bundle, beside the one that answers meanwhile."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from recsys.service.state.history_cache import HistoryCache
 from recsys.service.state.item_changes import publish, with_some_encoded
 from recsys.service.state.snapshot import NO_LISTS, Snapshot
 from recsys.service.state.text_service import TextService
+from recsys.signals import NEUTRAL, SignalTable, is_rating
 from recsys.store import Store
 from recsys.store.records import Item
 
@@ -82,11 +84,10 @@ class SnapshotLoader:
 
     def _over(self, item_ids: Sequence[str], signals: Signals) -> Snapshot:
         """The popular ones of these items, of which none is active yet; events count by `signals`."""
-        kinds = [count.kind for count in self._store.kind_counts()]
-        counts = self._store.item_counts(without=[kind for kind in kinds if signals.table.weight(kind) < 0])
+        counts = self._popularity(signals.table)
         catalogue = Catalogue(item_ids)
         return Snapshot(
-            items=popular_only(np.array([counts.get(item_id, 0) for item_id in item_ids], dtype=np.int64)),
+            items=popular_only(np.array([counts[item_id] for item_id in item_ids], dtype=np.int64)),
             lists=NO_LISTS,
             catalogue=catalogue,
             bundle=None,
@@ -94,6 +95,13 @@ class SnapshotLoader:
             histories=HistoryCache(self._store, catalogue.row, signals, limit=MAX_HISTORY),
             playlists=PlaylistIndex(self._store),
         )
+
+    def _popularity(self, table: SignalTable) -> Counter[str]:
+        """How many events of each item speak for it: of ratings, those from the middle up."""
+        kinds = [count.kind for count in self._store.kind_counts() if table.weight(count.kind) > 0]
+        ratings = [kind for kind in kinds if is_rating(kind)]
+        others = [kind for kind in kinds if not is_rating(kind)]
+        return Counter(self._store.item_counts(others)) + Counter(self._store.item_counts(ratings, least=NEUTRAL))
 
 
 def warm_up(snapshot: Snapshot, store: Store) -> None:
