@@ -11,7 +11,7 @@ from typing import Any, cast
 from recsys.bundle import Part
 from recsys.encoders.catalogue_parts import KIND as ITEM_TEXT
 from recsys.errors import BundleError
-from recsys.retrieval import ease, factors, markov, neighbours, popular, text
+from recsys.retrieval import ease, factors, lexical, markov, neighbours, popular, text
 from recsys.retrieval.item_item import ItemItemSource
 from recsys.retrieval.item_text import without_items
 from recsys.retrieval.lists.attributes import ListAttributes, ListAttributesConfig
@@ -131,6 +131,12 @@ TYPES: dict[str, PartType] = {
         search_space=text.search_space,
         capabilities=_baseline(order=True, cold_score=None, text_only=True, answers_texts=True, explains="nearest"),
     ),
+    "lexical": PartType(
+        config=lexical.LexicalConfig,
+        restore=_from_part(lexical.LexicalSource.from_part),
+        search_space=lexical.search_space,
+        capabilities=Capabilities(baseline=True, order=True, cold_score=None, text_only=True, explains="nearest"),
+    ),
     "sasrec": _sequence(default_blend=True, cold_score=nan),
     "sasrec-text": _sequence(default_blend=False, cold_score=None),
     "sasrec-hybrid": _sequence(default_blend=True, cold_score=None),
@@ -146,9 +152,7 @@ TYPES: dict[str, PartType] = {
         capabilities=_list_blend(items=False, explains="nothing", cold_score=0.0),
     ),
     "list-neighbours": PartType(
-        config=ListNeighboursConfig,
-        restore=_from_part(ListNeighbours.from_part),
-        capabilities=_list_blend(),
+        config=ListNeighboursConfig, restore=_from_part(ListNeighbours.from_part), capabilities=_list_blend()
     ),
     "list-markov": PartType(
         config=markov.MarkovConfig,
@@ -165,20 +169,14 @@ TYPES: dict[str, PartType] = {
         restore=_ITEM_ITEM,
         capabilities=_list_blend(explains="terms"),
     ),
-    "list-als": PartType(
-        config=factors.AlsConfig,
-        restore=_from_part(restore_exact_als),
-        capabilities=_list_blend(),
-    ),
+    "list-als": PartType(config=factors.AlsConfig, restore=_from_part(restore_exact_als), capabilities=_list_blend()),
     "list-attributes": PartType(
         config=ListAttributesConfig,
         restore=_from_part(ListAttributes.from_part),
         capabilities=_list_blend(groups_items=True),
     ),
     "list-names": PartType(
-        config=NameNeighboursConfig,
-        restore=_from_part(NameNeighbours.from_part),
-        capabilities=_NAMES,
+        config=NameNeighboursConfig, restore=_from_part(NameNeighbours.from_part), capabilities=_NAMES
     ),
     "list-spelt": PartType(
         config=EntityNameConfig, restore=_from_part(EntityNameSource.from_part), capabilities=_NAMES

@@ -142,6 +142,15 @@ class ServingModel:
         return replace(self, sources=sources, duplicates=self.duplicates.without(rows))
 
     @property
+    def reads_texts(self) -> bool:
+        """Does a part know new items by their texts, or by vectors of them?"""
+        return any(_knows_new_items(source) for source in self.sources.values())
+
+    def with_texts(self, rows: Rows, texts: Sequence[str]) -> "ServingModel":
+        """The model with the texts (rows,) of new or changed items, for sources that take texts as they are."""
+        return replace(self, sources={name: source.with_texts(rows, texts) for name, source in self.sources.items()})
+
+    @property
     def item_text_vectors(self) -> Vectors | None:
         """(items, dim): the items by their texts, zeros for those not known; None where no source has them."""
         return next((v for source in self.sources.values() if (v := source.item_text_vectors) is not None), None)
@@ -182,10 +191,14 @@ class ServingModel:
         """Sources as a fusion asks them: items unknown to those that read no text have the scores of their near-duplicates."""
 
         def wrapped(source: StoredSource) -> Source:
-            knows_new = bool(source.text_encoder) or not len(self.duplicates)
-            return source if knows_new else DuplicateBackoff(source, self.duplicates)
+            needs_none = _knows_new_items(source) or not len(self.duplicates)
+            return source if needs_none else DuplicateBackoff(source, self.duplicates)
 
         return {name: wrapped(source) for name, source in self.sources.items()}
+
+
+def _knows_new_items(source: StoredSource) -> bool:
+    return capabilities(source.kind).cold_score is None
 
 
 def serving_model(bundle: Bundle) -> ServingModel:

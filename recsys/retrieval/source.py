@@ -112,6 +112,10 @@ class StoredSource(ABC):
         """The source with text vectors (rows, text_dim) for new or changed items."""
         return self
 
+    def with_texts(self, rows: Rows, texts: Sequence[str]) -> Self:
+        """The source with texts (rows,) of new or changed items; an empty one is that of an item without a text."""
+        return self
+
     def with_exits(self, rows: Rows, exits: Mapping[int, Vectors]) -> Self:
         """The same from text vectors after each exit of the text encoder; most sources take the last alone."""
         return self.with_items(rows, exits[max(exits)]) if self.text_encoder else self

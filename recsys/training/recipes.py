@@ -12,6 +12,7 @@ from recsys.data.splits import EvalCases
 from recsys.encoders.catalogue_parts import KIND as ITEM_TEXT
 from recsys.retrieval.ease import fit_ease
 from recsys.retrieval.factors import fit_als, fit_bpr
+from recsys.retrieval.lexical import fit_lexical
 from recsys.retrieval.lists.attributes import ListAttributesConfig, fit_list_attributes
 from recsys.retrieval.lists.encoder import ListEncoder
 from recsys.retrieval.lists.entity_names import EntityNameConfig, fit_entity_names
@@ -112,12 +113,7 @@ def _sequence_part(
     """Yields the epochs of one training, and returns its part."""
     data, context = inputs.dataset, plan.context(name).at(stage)
     for fact in train(
-        recipe,
-        fit=data,
-        validation=validation,
-        text=inputs.text,
-        context=context,
-        include_seen=inputs.include_seen,
+        recipe, fit=data, validation=validation, text=inputs.text, context=context, include_seen=inputs.include_seen
     ):
         match fact:
             case Part():
@@ -198,6 +194,7 @@ RECIPES: dict[str, Recipe] = {
     "als": tuned(lambda inputs, config: fit_als(inputs.dataset, config, seed=inputs.seed), query_time=DECAY),
     "bpr": tuned(lambda inputs, config: fit_bpr(inputs.dataset, config, seed=inputs.seed), query_time=SCALE_AND_DECAY),
     "text": tuned(lambda inputs, config: fit_text(inputs.text, config, known=inputs.dataset.has_text)),
+    "lexical": tuned(lambda inputs, config: fit_lexical(inputs.dataset.texts, config), query_time=DECAY),
     "sasrec": sequence("id"),
     "sasrec-text": sequence("text"),
     "sasrec-hybrid": sequence("hybrid"),

@@ -250,7 +250,8 @@ def test_a_new_item_counts_by_its_text_and_the_old_source_stays_as_it_was(
     old = sources[one]
     before = old.search(questions, k=width)
     twins = np.array([width - 1, width - 3])  # beyond the end, and with a gap
-    grown = old.with_items(twins, planted.text[[10, 20]])
+    texts = [planted.dataset.texts[row] for row in (10, 20)]
+    grown = old.with_items(twins, planted.text[[10, 20]]).with_texts(twins, texts)
     assert identical(before, old.search(questions, k=width))
     queries = [query([30], allowed=width)]
     scores = grown.score(queries, np.array([[10, width - 1, 20, width - 3, width - 2]]))[0]

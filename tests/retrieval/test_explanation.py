@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 from recsys.bundle_io import load_bundle
 from recsys.retrieval.explanation import MAX_EVENTS, MAX_REASONS, Explanation, Reason, leave_one_out, nearest
@@ -50,7 +51,8 @@ def test_a_source_explains_as_its_capabilities_say(kind: str, sources: dict[str,
         case "itself":
             expected = [(Reason(row, 0),) if row >= 0 else () for row in rows.tolist()]
         case "nearest":
-            expected = nearest(source.vectors, question.history.rows, rows)
+            vectors = source.vectors.toarray() if sp.issparse(source.vectors) else source.vectors
+            expected = nearest(vectors, question.history.rows, rows)
         case "terms":  # which add up, as the next test shows
             assert kind in TERMS
             return

@@ -39,8 +39,12 @@ def test_a_source_is_of_the_kind_of_its_row(kind: str, sources: dict[str, Stored
 
 
 @pytest.mark.parametrize("kind", SINGLE)
-def test_a_source_that_knows_new_items_names_its_text_encoder(kind: str, sources: dict[str, StoredSource]) -> None:
-    assert sources[kind].text_encoder == ("hashed" if kind in TEXTS else "")
+def test_a_source_that_knows_new_items_reads_their_texts_or_names_its_text_encoder(
+    kind: str, sources: dict[str, StoredSource]
+) -> None:
+    source = sources[kind]
+    reads_texts = source.with_texts(np.array([0]), ["a text"]) is not source
+    assert (source.text_encoder == "hashed" or reads_texts) == (kind in TEXTS)
 
 
 def test_the_cold_score_is_the_one_that_the_source_gives(sources: dict[str, StoredSource], planted: World) -> None:

@@ -90,7 +90,7 @@ def test_new_items_reach_every_part_that_reads_texts(model: ServingModel, plante
     new = planted.dataset.items
     between = planted.text[:1] + planted.text[[np.argmin(planted.text[: planted.items] @ planted.text[0])]]
     text = between / np.linalg.norm(between)  # like two items, and a near-duplicate of neither
-    grown = model.with_items(np.array([new]), {LAST_LAYER: text})
+    grown = model.with_items(np.array([new]), {LAST_LAYER: text}).with_texts(np.array([new]), planted.dataset.texts[:1])
     queries = [query([0], allowed=new + 1)]
     for name in model.sources:
         assert (new in grown.sources[name].search(queries, k=new + 1).rows) == (name in (*TEXTS, *FOR_ALL))
@@ -106,7 +106,10 @@ def test_a_near_duplicate_of_a_trained_item_has_the_sources_of_its_original(
     model: ServingModel, planted: World
 ) -> None:
     new, original = planted.dataset.items, int(planted.successor[0])
-    grown = model.with_items(np.array([new]), {LAST_LAYER: planted.text[[original]]})
+    copy = planted.dataset.texts[original]
+    grown = model.with_items(np.array([new]), {LAST_LAYER: planted.text[[original]]}).with_texts(
+        np.array([new]), [copy]
+    )
     candidates, attributions = grown.search([query([0], allowed=new + 1)], k=new + 1, name="blend")
     positions = {row: position for position, row in enumerate(candidates.rows[0].tolist())}
     assert attributions[0][positions[new]][1] == attributions[0][positions[original]][1]

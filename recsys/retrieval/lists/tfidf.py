@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from recsys.retrieval.lists.words import WIDTH, word_bags
 from recsys.retrieval.stored_arrays import check_shapes, stored_csr
+from recsys.retrieval.tfidf import inverse_document_frequency, unit_tfidf
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,7 +27,7 @@ class Tfidf:
 
     def unit(self, names: Sequence[str | None]) -> sp.csr_matrix:
         """(names, WIDTH): the words of each name, of unit length; zeros where no word is known."""
-        return _unit(word_bags(names), self.idf)
+        return unit_tfidf(word_bags(names), self.idf)
 
     def arrays(self, name: str) -> dict[str, NDArray[Any]]:
         """What `from_arrays` reads back."""
@@ -59,12 +60,5 @@ def item_text_tfidf(members: sp.csr_matrix, texts: Sequence[str]) -> Tfidf:
 
 
 def _fitted(bags: sp.csr_matrix) -> Tfidf:
-    counts = np.bincount(bags.indices, minlength=bags.shape[1])
-    idf = np.where(counts > 0, np.log((1 + bags.shape[0]) / np.maximum(counts, 1)), 0).astype(np.float32)
-    return Tfidf(_unit(bags, idf), idf)
-
-
-def _unit(bags: sp.csr_matrix, idf: NDArray[np.float32]) -> sp.csr_matrix:
-    weighted = sp.csr_matrix(bags @ sp.diags_array(idf)).astype(np.float32)
-    lengths = np.sqrt(np.asarray(weighted.multiply(weighted).sum(axis=1)).ravel())
-    return sp.csr_matrix(sp.diags_array((1 / np.maximum(lengths, 1e-9)).astype(np.float32)) @ weighted)
+    idf = inverse_document_frequency(bags)
+    return Tfidf(unit_tfidf(bags, idf), idf)

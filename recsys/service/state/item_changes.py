@@ -29,7 +29,7 @@ def publish(snapshot: Snapshot, items: Sequence[Item]) -> list[Item]:
 def with_encoded(snapshot: Snapshot, items: Sequence[Item]) -> Snapshot:
     """The snapshot whose sources know the texts of `items`, which it has as changed."""
     try:
-        return with_vectors(snapshot, items, try_to_encode(snapshot.texts, items))
+        return with_vectors(with_texts(snapshot, items), items, try_to_encode(snapshot.texts, items))
     except STORE_AWAY:  # they are read again with the next poll
         if snapshot.texts:
             snapshot.texts.forget(items)
@@ -56,6 +56,17 @@ def try_to_encode(texts: TextService | None, items: Sequence[Item]) -> Mapping[i
         if texts:
             texts.forget(items)
         return {}
+
+
+def with_texts(snapshot: Snapshot, items: Sequence[Item]) -> Snapshot:
+    """The snapshot whose sources know those of `items` by their texts whose texts were last seen so, as far as these need no
+    encoding."""
+    texts = snapshot.texts
+    current = [item for item in items if texts and texts.is_current(item)]
+    if not current:
+        return snapshot
+    rows = snapshot.catalogue.rows(item.item_id for item in current)
+    return replace(snapshot, items=snapshot.items.with_texts(rows, [item.text for item in current]))
 
 
 def with_vectors(snapshot: Snapshot, items: Sequence[Item], exits: Mapping[int, Vectors]) -> Snapshot:

@@ -25,6 +25,7 @@ from recsys.service.state.item_changes import (
     try_to_encode,
     with_encoded,
     with_some_encoded,
+    with_texts,
     with_vectors,
 )
 from recsys.service.state.loading import SnapshotLoader, warm_up
@@ -170,6 +171,7 @@ class LiveState:
                 self._apply()
                 texts, backlog = self.snapshot.texts, self._backlog
                 items = backlog.first()
+                self.snapshot = with_texts(self.snapshot, items)
             exits = try_to_encode(texts, items)  # takes long: others write meanwhile
             with self._writing:
                 if backlog is self._backlog:  # else another bundle answers by now, which knows other vectors

@@ -60,6 +60,7 @@ class SnapshotLoader:
             self._store,
             bundle,
             snapshot.items.text_encoders | snapshot.lists.text_encoders,
+            reads_texts=snapshot.items.reads_texts or bool(snapshot.lists.text_encoders),
             device=self._device,
             text_index=self._text_index,
             indexes=self._indexes,

@@ -39,8 +39,9 @@ NO_TEXT = ""
 class TextService:
     """The text encoder of `bundle`, loaded when it is first needed if it is not inside, and what is known of the items' texts.
 
-    `names` are the text encoders that the parts ask for, `text_index` is how vectors of one that the bundle carries are
-    searched, `indexes` the folder where such indexes are kept. `problems` says why texts cannot be encoded, once that was tried.
+    `names` are the text encoders that the parts ask for, `reads_texts` says whether a part reads texts. `text_index` is how
+    vectors of an encoder that the bundle carries are searched, `indexes` the folder where such indexes are kept. `problems` says
+    why texts cannot be encoded, once that was tried.
 
     Raises (constructor):
         BundleError: the text encoder that the bundle carries does not fit its settings.
@@ -52,13 +53,14 @@ class TextService:
         bundle: Bundle,
         names: frozenset[str],
         *,
+        reads_texts: bool,
         device: str,
         text_index: Kind,
         indexes: Path | None,
     ) -> None:
         self._store, self._bundle, self._device = store, bundle, device
         self._text_index, self._indexes = text_index, indexes
-        self._names = names
+        self._names, self._reads_texts = names, reads_texts
         self._text_hashes = dict[str, str]()
         self._silent = np.zeros(0, dtype=np.bool_)  # by row; replaced, never changed: readers hold no lock
         self._loading = threading.Lock()
@@ -86,7 +88,7 @@ class TextService:
         changed = []
         silent = np.zeros(len(catalogue), dtype=np.bool_)
         silent[: len(self._silent)] = self._silent
-        for item in items if self._names else ():
+        for item in items if self._reads_texts else ():
             row = catalogue.row(item.item_id)
             silent[row] |= not item.text
             digest = text_hash(item.text, item.domain)
