@@ -103,6 +103,10 @@ class LexicalSource(StoredSource):
         vectors = unit_tfidf(term_bags(texts), self.idf)
         return type(self)(self.index.with_rows(rows, vectors), idf=self.idf, config=self.config)
 
+    def without_texts(self, rows: Rows) -> Self:
+        inside = rows[rows < len(self._known)]
+        return self.with_texts(inside, [""] * len(inside)) if len(inside) else self
+
     def part(self, name: str) -> Part:
         arrays = {
             "data": self.vectors.data,
