@@ -110,6 +110,10 @@ def events(
     encoding: Encoding = None,
     max_rejected: MaxRejected = MAX_REJECTED_PERCENT,
     rejected: Rejected = None,
+    rating_scale: Annotated[
+        float | None,
+        typer.Option(help="The best rating of the files; by default 1, 5, 10 or 100, as the largest one tells."),
+    ] = None,
 ) -> None:
     """Columns: user_id, item_id, optional at or timestamp, position, event_id, session_id, kind, weight, rating.
 
@@ -117,7 +121,7 @@ def events(
     """
     from recsys.importing.files import import_events
 
-    how = parse_read_options(renames, delimiter, encoding)
+    how = parse_read_options(renames, delimiter, encoding, rating_scale=rating_scale)
     options = ImportOptions(how=how, dry_run=dry_run, max_rejected=max_rejected, rejected=rejected)
     run_imports(import_events, _detect(files, "events", layout, how), options)
 

@@ -35,14 +35,21 @@ class ImportOptions:
 DEFAULTS = ImportOptions()
 
 
-def parse_read_options(renames: Sequence[str] | None, delimiter: str | None, encoding: str | None) -> "ReadOptions":
+def parse_read_options(
+    renames: Sequence[str] | None, delimiter: str | None, encoding: str | None, *, rating_scale: float | None = None
+) -> "ReadOptions":
     """Raises InputFileError: an option that cannot be."""
+    from recsys.importing.fields import LARGEST_RATING
     from recsys.importing.readers import ReadOptions
 
     delimiter = delimiter and DELIMITERS.get(delimiter.lower(), delimiter)
     if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
         raise InputFileError(f"--delimiter {delimiter!r}: give one character, or tab")
-    return ReadOptions(delimiter=delimiter, encoding=encoding, renames=_renames(renames or ()))
+    if rating_scale is not None and not 0 < rating_scale <= LARGEST_RATING:
+        raise InputFileError(f"--rating-scale {rating_scale:g}: give the best rating, at most {LARGEST_RATING:g}")
+    return ReadOptions(
+        delimiter=delimiter, encoding=encoding, renames=_renames(renames or ()), rating_scale=rating_scale
+    )
 
 
 def _renames(options: Sequence[str]) -> Mapping[str, str]:

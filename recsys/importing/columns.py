@@ -32,12 +32,14 @@ def _ignore(_: str) -> None:
 class ReadOptions:
     """How a file is read; `delimiter` and `encoding` are detected where they are None.
 
-    `renames` gives columns of the file our names. `note` receives what was detected or changed, a sentence each.
+    `renames` gives columns of the file our names, `rating_scale` is its best rating (None: told by its largest). `note` receives
+    what was detected or changed, a sentence each.
     """
 
     delimiter: str | None = None
     encoding: str | None = None
     renames: Mapping[str, str] = field(default_factory=dict)
+    rating_scale: float | None = None
     note: Callable[[str], None] = _ignore
 
     def column(self, name: str) -> str:

@@ -59,7 +59,7 @@ def import_events(
 ) -> Iterator[Report]:
     """Yields the report after each chunk. A row without `event_id` gets one from file name, content and count of equal rows."""
     needed = ("user_id", "item_id")
-    ratings = FileRatings(lambda: (reader or reader_of(path, options))(path, needed))
+    ratings = FileRatings(lambda: (reader or reader_of(path, options))(path, needed), scale=options.rating_scale)
     with closing(DuplicateCounter()) as duplicates:
         import_chunk = _EventImport(store, plain_name(path), duplicates, ratings, dry_run)
         yield from _import(path, needed, import_chunk, reader, options, rejects)
@@ -130,6 +130,7 @@ class _EventImport:
         report.accepted += len(values) if self._dry_run else added
         report.unchanged += 0 if self._dry_run else len(values) - added
         report.kinds.update(value["kind"] for value in values)
+        report.notes += self._ratings.notes()
         report.ratings_left_out += sum(fields.leaves_rating_out(row, value["kind"]) for (_, row, _), value in events)
         return bad
 

@@ -8,6 +8,7 @@ import pytest
 
 from recsys.importing.files import Report, import_events
 from recsys.importing.layouts.detect import detect
+from recsys.importing.readers import ReadOptions
 from recsys.store import Store
 from recsys.store.records import ItemDraft
 
@@ -122,3 +123,16 @@ def test_feedback_of_listenbrainz_likes_dislikes_or_takes_back(store: Store, tmp
     assert sum(report.accepted for report in reports) == 4
     assert reports[-1].reasons == {"wrong score": 1}
     assert signals(store) == [("a", "listen", 1.0), ("a", "like", 1.0), ("b", "dislike", 1.0), ("c", "like", 0.0)]
+
+
+def test_the_scale_of_ratings_is_said_and_may_be_given(store: Store, tmp_path: Path) -> None:
+    content = "user_id,item_id,rating\nu,a,1\nu,b,1\n"
+    report = imported(store, tmp_path, content)
+    assert report.notes == ["ratings are taken as out of 1; --rating-scale says otherwise"]
+    given = imported(store, tmp_path, content.replace("u,", "v,"), name="more.csv", options=ReadOptions(rating_scale=5))
+    assert not given.notes
+    assert [weight for *_, weight in signals(store, "v")] == [1.0, 1.0]
+    beyond = imported(
+        store, tmp_path, "user_id,item_id,rating\nw,a,7\n", name="x.csv", options=ReadOptions(rating_scale=5)
+    )
+    assert beyond.reasons == {"rating too high": 1}
