@@ -13,6 +13,7 @@ from recsys.evaluation.as_of import MeasuredData, newer_data, withheld_data
 from recsys.evaluation.case_groups import case_groups
 from recsys.evaluation.ranking_eval import PartMetrics, measure
 from recsys.evaluation.report import Report, report
+from recsys.metrics.ranking import bootstrap
 from recsys.retrieval.registry import TYPES
 from recsys.retrieval.serving import ServingModel, serving_model
 from recsys.store import Store
@@ -88,6 +89,14 @@ def _measured(
     for metrics in measure(model, folds.test, items=items, include_seen=include_seen, counts=counts):
         parts.append(metrics)
         yield metrics
+    notes = list(measured.notes)
+    if include_seen and folds.test.open_events.any():
+        alone = folds.test.without_sessions()
+        (metrics,) = measure(
+            model, alone, items=items, include_seen=include_seen, counts=counts, names=[bundle.default]
+        )
+        figure = bootstrap(metrics.ndcg, seed=seed)
+        notes.append(f"asked without the session in which the target was done, {bundle.default} has NDCG@10 {figure}")
     yield report(
         parts,
         reference=REFERENCE,
@@ -97,5 +106,5 @@ def _measured(
         seed=seed,
         bundle=bundle.uri,
         groups=case_groups(folds.test, counts),
-        notes=measured.notes,
+        notes=tuple(notes),
     )

@@ -18,6 +18,7 @@ from recsys.evaluation.report import Report
 from recsys.evaluation.run import evaluate
 from recsys.store import Store
 from recsys.store.records import EventDraft, ItemDraft
+from recsys.store.sessions import upgrade
 from tests.training.test_job import run
 from tests.worlds import Planted
 
@@ -160,3 +161,27 @@ def test_groups_of_few_cases_are_named(frozen: Report) -> None:
     assert any(name.startswith("popularity the most popular 1 % (") for name in frozen.few)
     assert not any(name.startswith("all") for name in frozen.few)
     assert "all (99)" in replace(frozen, cases=99).few
+
+
+def test_what_the_session_of_the_target_gives_away_stands_beside(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/baskets.db"
+    upgrade(url)
+    store = Store.open(url)
+    store.put_items([ItemDraft(item_id=str(item)) for item in range(8)])
+    baskets = [
+        (user, basket, (user + item) % 8)
+        for user in range(8)
+        for basket in range(6)
+        for item in ((0, 1), (2, 3), (0, 1), (2, 3), (0, 1), (0, 1))[basket]
+    ]
+    store.add_events(
+        [
+            EventDraft(user_id=f"u{user}", item_id=str(item), session_id=f"{user}-{basket}", position=number)
+            for number, (user, basket, item) in enumerate(baskets)
+        ]
+    )
+    uri = run(store, tmp_path, model="personal").uri
+    report = measured(store, uri=uri)
+    (note,) = [note for note in report.notes if "without the session" in note]
+    with_session = next(row for row in report.rows if row.name == "personal").ndcg.mean
+    assert 0 < float(note.split()[-3]) <= with_session
