@@ -5,6 +5,7 @@ MovieLens-100K comes with RecBole, 92 Grateful Dead set lists with a plugin for 
 
 import csv
 import hashlib
+import os
 import re
 import subprocess
 import sys
@@ -199,9 +200,9 @@ def _slug(title: str) -> str:
 
 
 def _write(path: Path, rows: Iterable[dict[str, Any]]) -> Path:
-    """The rows as CSV; the file appears whole."""
+    """The rows as CSV; the file appears whole, though another process writes it at the same time."""
     written: Sequence[dict[str, Any]] = list(rows)
-    partial = path.with_suffix(".partial")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     with partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=list(written[0]))
         writer.writeheader()

@@ -63,8 +63,8 @@ def test_the_manifest_says_how_the_bundle_came_about(trained: Planted) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seen", "first"), [(4, "fit epoch 3"), (7, "refit epoch 1"), (8, "refit epoch 2")]
-)  # of the first two lines, 5 epochs with validation, 2 of the refit
+    ("seen", "first"), [(5, "fit epoch 3"), (8, "refit epoch 1"), (9, "refit epoch 2")]
+)  # of the first three lines, 5 epochs with validation, 2 of the refit
 def test_an_interrupted_run_is_resumed_to_the_same_bits(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seen: int, first: str
 ) -> None:
@@ -94,7 +94,7 @@ def test_an_interrupted_run_is_resumed_to_the_same_bits(
 @pytest.mark.parametrize("model", ["markov", "item-text", "set"])
 def test_a_run_of_which_nothing_is_kept_is_said_to_start_over(store: Store, tmp_path: Path, model: str) -> None:
     facts = train_from_store(store, PLAN, request(model, tmp_path / "b", tmp_path / "c"), resume=True)
-    messages = [fact.fact for fact in islice(facts, 3) if isinstance(fact, Progress)]
+    messages = [fact.fact for fact in islice(facts, 4) if isinstance(fact, Progress)]
     facts.close()
     assert (
         f"{tmp_path / 'c'} holds no checkpoint of this run (its settings or data may have changed): from the start"
@@ -153,7 +153,7 @@ def test_a_run_that_reads_no_texts_goes_on_over_changed_ones(store: Store, tmp_p
     job = interrupted(store, tmp_path, "sasrec")
     retitle(store)
     facts = train_from_store(store, SHORT_TEXT, job, resume=True)
-    again = [fact.fact for fact in islice(facts, 3) if isinstance(fact, Progress)]
+    again = [fact.fact for fact in islice(facts, 4) if isinstance(fact, Progress)]
     facts.close()
     assert again[-1].startswith("fit epoch 3,")
 
@@ -161,7 +161,7 @@ def test_a_run_that_reads_no_texts_goes_on_over_changed_ones(store: Store, tmp_p
 def test_a_run_with_other_settings_says_so(store: Store, tmp_path: Path) -> None:
     job = interrupted(store, tmp_path, "sasrec")
     facts = train_from_store(store, replace(SHORT_TEXT, seed=1), job, resume=True)
-    again = [fact.fact for fact in islice(facts, 3) if isinstance(fact, Progress)]
+    again = [fact.fact for fact in islice(facts, 4) if isinstance(fact, Progress)]
     facts.close()
     assert "(its settings have changed)" in again[-1]
 
@@ -203,7 +203,7 @@ def test_a_run_that_was_stopped_before_its_first_checkpoint_starts_over(store: S
     for path in (tmp_path / "c").rglob("*.ckpt"):
         path.unlink()
     again = train_from_store(store, PLAN, job, resume=True)
-    assert any("from the start" in getattr(fact, "fact", "") for fact in islice(again, 3))
+    assert any("from the start" in getattr(fact, "fact", "") for fact in islice(again, 4))
     again.close()
 
 
