@@ -15,7 +15,13 @@ from features.text import item_text_from_json
 from features.vocabulary import Vocabulary
 from recsys.data.dataset import Dataset
 from recsys.data.feedback import Signals, verdicts
-from recsys.data.sessions import learned_gap, repeats_within_session, session_numbers, strongest_in_session
+from recsys.data.sessions import (
+    learned_gap,
+    repeats_within_session,
+    session_numbers,
+    strongest_in_session,
+    values_in_session,
+)
 from recsys.errors import NotReady
 from recsys.signals import SignalTable, mean_rating
 from recsys.store import Store
@@ -132,6 +138,7 @@ def counted(
         gap=gap,
         repeats_in_session=repeats_within_session(rows, sessions, values, table.consumes(kinds, values)),
     )
+    values = values_in_session(rows, sessions, values, explicit)
     chosen = strongest_in_session(rows, sessions, values, explicit, repeats=not learned.leave_out_open)
     speaks = verdicts(rows[chosen], values[chosen], explicit[chosen], owners[chosen]).speaks
     if known is None and speaks.any():

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from recsys.data.history import History, Rows, Times
-from recsys.data.sessions import USUAL_GAP, Owners, Sessions, session_numbers, strongest_in_session
+from recsys.data.sessions import USUAL_GAP, Owners, Sessions, session_numbers, strongest_in_session, values_in_session
 from recsys.errors import BundleError
 from recsys.signals import NEUTRAL_RATING, SignalTable, Values
 
@@ -97,6 +97,7 @@ class Signals:
         numbers = dict[str | None, int]({None: -1})
         ids = np.array([numbers.setdefault(event.session_id, len(numbers)) for _, event in known], dtype=np.int64)
         sessions = session_numbers(at, ids, owners, gap=self.gap)
+        values = values_in_session(rows, sessions, values, explicit)
         counted = strongest_in_session(rows, sessions, values, explicit, repeats=not self.leave_out_open)
         history = speaking(
             rows[counted], at[counted], values[counted] / self.unit, explicit[counted], sessions[counted]

@@ -79,7 +79,7 @@ def strongest_in_session(
     take items more than once in a session.
     """
     positions = np.arange(len(rows))
-    strength = np.where(explicit, np.inf, np.abs(values))
+    strength = np.where(explicit & (values != 0), np.inf, np.abs(values))
     order = np.lexsort((np.where(explicit, -positions, positions), -strength, rows, sessions))
     first = _first_of_group(sessions[order], rows[order])
     chosen = np.zeros(len(rows), dtype=np.bool_)
@@ -87,6 +87,23 @@ def strongest_in_session(
         first |= (values[order] == values[order][first][np.cumsum(first) - 1]) & ~explicit[order]
     chosen[order[first]] = True
     return chosen
+
+
+def values_in_session(
+    rows: Rows, sessions: Sessions, values: NDArray[np.float64], explicit: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """(events,): `values`, but an explicit event for its item is worth as much as the strongest on the item in its session.
+
+    It is the one that counts of them, and a like takes nothing from a purchase.
+    """
+    if not explicit.any():
+        return values
+    order = np.lexsort((rows, sessions))
+    first = _first_of_group(sessions[order], rows[order])
+    strongest = np.maximum.reduceat(values[order], np.flatnonzero(first))[np.cumsum(first) - 1]
+    out = values.copy()
+    out[order] = np.where(explicit[order] & (values[order] > 0), strongest, values[order])
+    return out
 
 
 def _first_of_group(*sorted_keys: NDArray[np.int64]) -> NDArray[np.bool_]:

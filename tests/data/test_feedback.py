@@ -127,3 +127,19 @@ def test_verdicts_equal_a_loop(events: list[Said]) -> None:
         assert speaks[i] == (value > 0 and verdict(owner, row) > 0 and is_latest)
     pairs = {event[:2] for event in events}
     assert {tuple(pair) for pair in rejected.tolist()} == {pair for pair in pairs if verdict(*pair) < 0}
+
+
+@pytest.mark.parametrize("kinds", [("purchase", "like"), ("like", "purchase"), ("view", "purchase", "rating")])
+def test_a_like_takes_nothing_from_a_purchase_of_the_same_visit(kinds: tuple[str, ...]) -> None:
+    events = [
+        HistoryEvent("a", float(at), kind, 4.0 if kind == "rating" else 1.0, "s") for at, kind in enumerate(kinds)
+    ]
+    assert Signals().history(events, {"a": 0}.get).weights.tolist() == [4.0]
+
+
+def test_a_dislike_outweighs_a_purchase_of_the_same_visit_and_a_like_without_weight_says_nothing() -> None:
+    visit = [HistoryEvent("a", 0.0, "purchase", 1.0, "s"), HistoryEvent("a", 1.0, "dislike", 1.0, "s")]
+    history = Signals().history(visit, {"a": 0}.get)
+    assert (len(history), history.rejected.tolist()) == (0, [0])
+    silent = [visit[0], HistoryEvent("a", 1.0, "like", 0.0, "s")]
+    assert Signals().history(silent, {"a": 0}.get).weights.tolist() == [4.0]
