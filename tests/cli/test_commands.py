@@ -239,6 +239,7 @@ def test_a_deployed_bundle_shows_the_figures_of_its_evaluation_bundle(full: Shel
     assert deployed == evaluation | {"measured_on": f"{uri}-evaluation"}
 
 
+@pytest.mark.slow
 def test_an_evaluation_shows_groups_and_the_row_under_temporal(full: Shell) -> None:
     out = full("evaluate", "--out", "report")
     assert "of the targets are repeats" in out

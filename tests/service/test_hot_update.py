@@ -236,8 +236,7 @@ def test_a_bundle_that_cannot_be_served_leaves_the_one_before_and_is_said_once(
         assert client.get("/v1/users/user-0001/recommendations").json()["bundle"] == bundles[0]
     shutil.copytree(bundles[1], damaged, dirs_exist_ok=True)
     store.activate_bundle(str(damaged))  # repaired: no pause
-    wait_for(lambda: answering(recommender) == str(damaged))
-    assert recommender.readiness().reasons == ()
+    wait_for(lambda: answering(recommender) == str(damaged) and not recommender.readiness().reasons)
     assert store.rollback_bundle().uri == bundles[0]
     wait_for(lambda: answering(recommender) == bundles[0])
 
