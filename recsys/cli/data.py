@@ -1,6 +1,7 @@
 """Commands that fill the store."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from recsys.cli.imports import MAX_REJECTED_PERCENT, ImportOptions, parse_read_options, run_imports
+from recsys.cli.options import with_options
 from recsys.cli.shared import Group, console
 from recsys.settings import Settings
 
 if TYPE_CHECKING:
+    from recsys.importing.files import Report
     from recsys.importing.layouts.detect import ImportFile, Kind
     from recsys.importing.readers import ReadOptions
 
@@ -23,42 +26,49 @@ imports = typer.Typer(
 )
 
 Files = Annotated[list[Path], typer.Argument(help="Files or folders to import, one after the other.")]
-LayoutName = Annotated[
-    str | None,
-    typer.Option(
-        "--layout",
-        help="recbole, movielens, listenbrainz, spotify-mpd, jspf or m3u; by default what the names of the files say.",
-    ),
-]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Check the files and report; write nothing to the store.")]
-Renames = Annotated[
-    list[str] | None,
-    typer.Option("--map", metavar="NAME=OURS,...", help="Columns of yours that are ours: id=item_id,time=at."),
-]
-Delimiter = Annotated[
-    str | None, typer.Option("--delimiter", help="Of CSV: one character, or tab. By default it is detected.")
-]
-Encoding = Annotated[
-    str | None, typer.Option("--encoding", help="Of text, such as windows-1251. By default it is detected.")
-]
-MaxRejected = Annotated[
-    float,
-    typer.Option(
-        "--max-rejected",
-        metavar="PERCENT",
-        min=0,
-        max=100,
-        help="Exit status 1 where more rows of a file are rejected, or all are. Valid rows are imported all the same.",
-    ),
-]
-Rejected = Annotated[
-    Path | None,
-    typer.Option(
-        "--rejected",
-        metavar="FILE",
-        help="Where rejected rows go, with their reasons (JSONL). By default FILE.rejected.jsonl beside each file.",
-    ),
-]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileOptions:
+    """How files are read, and what becomes of rejected rows."""
+
+    layout: Annotated[
+        str | None,
+        typer.Option(
+            help="recbole, movielens, listenbrainz, spotify-mpd, jspf or m3u; by default what the names of the files say."
+        ),
+    ] = None
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check the files and report; write nothing to the store.")
+    ] = False
+    renames: Annotated[
+        list[str] | None,
+        typer.Option("--map", metavar="NAME=OURS,...", help="Columns of yours that are ours: id=item_id,time=at."),
+    ] = None
+    delimiter: Annotated[str | None, typer.Option(help="Of CSV: one character, or tab. By default it is detected.")] = (
+        None
+    )
+    encoding: Annotated[str | None, typer.Option(help="Of text, such as windows-1251. By default it is detected.")] = (
+        None
+    )
+    max_rejected: Annotated[
+        float,
+        typer.Option(
+            metavar="PERCENT",
+            min=0,
+            max=100,
+            help="Exit status 1 where more rows of a file are rejected, or all are. Valid rows are imported all the same.",
+        ),
+    ] = MAX_REJECTED_PERCENT
+    rejected: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Where rejected rows go, with their reasons (JSONL). By default FILE.rejected.jsonl beside each file.",
+        ),
+    ] = None
+
+
 AllowEventColumns = Annotated[
     bool,
     typer.Option("--allow-event-columns", help="Import a file with user_id, event_id or playlist_id as items."),
@@ -77,39 +87,22 @@ def upgrade() -> None:
 
 
 @imports.command("items")
-def items(
-    files: Files,
-    layout: LayoutName = None,
-    dry_run: DryRun = False,
-    renames: Renames = None,
-    delimiter: Delimiter = None,
-    encoding: Encoding = None,
-    max_rejected: MaxRejected = MAX_REJECTED_PERCENT,
-    rejected: Rejected = None,
-    allow_event_columns: AllowEventColumns = False,
-) -> None:
+@with_options
+def items(files: Files, options: FileOptions, allow_event_columns: AllowEventColumns = False) -> None:
     """Columns: item_id, optional domain, title and available (true or false); every other column becomes an attribute.
 
     A column that a file does not have leaves what is stored alone; an empty value clears it.
     """
     from recsys.importing.files import import_items
 
-    importer = partial(import_items, allow_event_columns=allow_event_columns)
-    how = parse_read_options(renames, delimiter, encoding)
-    options = ImportOptions(how=how, dry_run=dry_run, max_rejected=max_rejected, rejected=rejected)
-    run_imports(importer, _detect(files, "items", layout, how), options)
+    _import(partial(import_items, allow_event_columns=allow_event_columns), files, "items", options)
 
 
 @imports.command("events")
+@with_options
 def events(
     files: Files,
-    layout: LayoutName = None,
-    dry_run: DryRun = False,
-    renames: Renames = None,
-    delimiter: Delimiter = None,
-    encoding: Encoding = None,
-    max_rejected: MaxRejected = MAX_REJECTED_PERCENT,
-    rejected: Rejected = None,
+    options: FileOptions,
     rating_scale: Annotated[
         float | None,
         typer.Option(help="The best rating of the files; by default 1, 5, 10 or 100, as the largest one tells."),
@@ -121,28 +114,31 @@ def events(
     """
     from recsys.importing.files import import_events
 
-    how = parse_read_options(renames, delimiter, encoding, rating_scale=rating_scale)
-    options = ImportOptions(how=how, dry_run=dry_run, max_rejected=max_rejected, rejected=rejected)
-    run_imports(import_events, _detect(files, "events", layout, how), options)
+    _import(import_events, files, "events", options, rating_scale=rating_scale)
 
 
 @imports.command("playlists")
-def playlists(
-    files: Files,
-    layout: LayoutName = None,
-    dry_run: DryRun = False,
-    renames: Renames = None,
-    delimiter: Delimiter = None,
-    encoding: Encoding = None,
-    max_rejected: MaxRejected = MAX_REJECTED_PERCENT,
-    rejected: Rejected = None,
-) -> None:
+@with_options
+def playlists(files: Files, options: FileOptions) -> None:
     """Columns: playlist_id, position, item_id, optional playlist_name."""
     from recsys.importing.files import import_playlists
 
-    how = parse_read_options(renames, delimiter, encoding)
-    options = ImportOptions(how=how, dry_run=dry_run, max_rejected=max_rejected, rejected=rejected)
-    run_imports(import_playlists, _detect(files, "playlists", layout, how), options)
+    _import(import_playlists, files, "playlists", options)
+
+
+def _import(
+    run: "Callable[..., Iterator[Report]]",
+    files: list[Path],
+    kind: "Kind",
+    options: FileOptions,
+    *,
+    rating_scale: float | None = None,
+) -> None:
+    how = parse_read_options(options.renames, options.delimiter, options.encoding, rating_scale=rating_scale)
+    import_options = ImportOptions(
+        how=how, dry_run=options.dry_run, max_rejected=options.max_rejected, rejected=options.rejected
+    )
+    run_imports(run, _detect(files, kind, options.layout, how), import_options)
 
 
 def fetch_samples() -> None:

@@ -81,14 +81,14 @@ def run_imports(
     with open_store(settings) as store, closing(Rejects(options.rejected)) as shared:
         for file in files:
             path = file.path
-            beside = path.with_name(f"{path.name}.{'would-be-' if options.dry_run else ''}rejected.jsonl")
+            default_rejects = path.with_name(f"{path.name}.{'would-be-' if options.dry_run else ''}rejected.jsonl")
             reports = run(
                 store,
                 path,
                 reader=file.reader,
                 options=options.how or DETECT,
                 dry_run=options.dry_run,
-                rejects=shared if options.rejected else beside,
+                rejects=shared if options.rejected else default_rejects,
             )
             try:
                 report = _last(path, reports)
@@ -96,7 +96,7 @@ def run_imports(
                 empty.append(error)
                 continue
             imported += 1
-            _print_report(path, report, options.rejected or beside, dry_run=options.dry_run)
+            _print_report(path, report, options.rejected or default_rejects, dry_run=options.dry_run)
             _print_kinds(report, table)
             failures += _failure(path, report, options)
     if empty and not imported:

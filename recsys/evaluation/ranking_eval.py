@@ -64,8 +64,8 @@ def measure(
         ranks = np.concatenate([ranks for ranks, _ in blocks])
         top_rows = np.concatenate([rows for _, rows in blocks])
         ndcgs, hit, mrr = (user_means(figure(ranks), owners) for figure in (ndcg, hits, reciprocal))
-        shown = popular[top_rows[top_rows >= 0]]
-        share = nan if counts is None else float(shown.sum() / max(len(shown), 1))
+        is_popular = popular[top_rows[top_rows >= 0]]
+        share = nan if counts is None else float(is_popular.sum() / max(len(is_popular), 1))
         yield PartMetrics(name, ndcgs, hit, mrr, coverage(top_rows, items=items), ndcg(ranks), share)
 
 

@@ -91,12 +91,12 @@ def _measured(
         yield metrics
     notes = list(measured.notes)
     if include_seen and folds.test.open_events.any():
-        alone = folds.test.without_sessions()
+        cases = folds.test.without_sessions()
         (metrics,) = measure(
-            model, alone, items=items, include_seen=include_seen, counts=counts, names=[bundle.default]
+            model, cases, items=items, include_seen=include_seen, counts=counts, names=[bundle.default]
         )
         figure = bootstrap(metrics.ndcg, seed=seed)
-        notes.append(f"asked without the session in which the target was done, {bundle.default} has NDCG@10 {figure}")
+        notes.append(f"{bundle.default} without knowing the session of the target: NDCG@10 {figure}")
     yield report(
         parts,
         reference=REFERENCE,

@@ -128,9 +128,9 @@ class PersonalSource(StoredSource):
         result = empty_result(len(queries), k=k)
         for i, query in enumerate(queries):
             items, scores = self._scored(query)
-            shown = items < len(query.allowed)
-            shown[shown] = query.allowed[items[shown]]
-            write_row(result, i, *top_k(items[shown], scores[shown], k=k))
+            allowed = items < len(query.allowed)
+            allowed[allowed] = query.allowed[items[allowed]]
+            write_row(result, i, *top_k(items[allowed], scores[allowed], k=k))
         return Candidates(*result)
 
     def score(self, queries: Sequence[Query], rows: NDArray[np.int64]) -> Scores:

@@ -182,6 +182,6 @@ def test_what_the_session_of_the_target_gives_away_stands_beside(tmp_path: Path)
     )
     uri = run(store, tmp_path, model="personal").uri
     report = measured(store, uri=uri)
-    (note,) = [note for note in report.notes if "without the session" in note]
+    (note,) = [note for note in report.notes if "without knowing the session" in note]
     with_session = next(row for row in report.rows if row.name == "personal").ndcg.mean
     assert 0 < float(note.split()[-3]) <= with_session

@@ -1,5 +1,7 @@
 """Which rows an answer may hold."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from recsys.data.history import NO_ROWS, History
@@ -26,3 +28,15 @@ def test_models_are_measured_without_what_was_seen_unless_asked() -> None:
     assert whole.allowed.all()
     assert hidden.history is histories[0]
     assert all(query.allowed.all() for query in over_catalogue(cases, items=3, include_seen=True))
+
+
+def test_items_of_the_open_session_and_rejected_ones_are_left_out_though_seen_ones_are_not() -> None:
+    history = replace(History.undated(np.array([0, 1, 2])), rejected=np.array([4]))
+    cases = EvalCases(("ann",), (history,), np.array([0]), open_events=np.array([2]), leave_out_open=True)
+    (query,) = over_catalogue(cases, items=6, include_seen=True)
+    assert query.allowed.tolist() == [True, False, False, True, False, True]
+    assert query.open_events == 2
+    (again,) = over_catalogue(replace(cases, leave_out_open=False), items=6, include_seen=True)
+    assert again.allowed.tolist() == [True, True, True, True, False, True]
+    (unasked,) = over_catalogue(cases.without_sessions(), items=6, include_seen=True)
+    assert unasked.allowed[1]

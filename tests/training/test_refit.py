@@ -15,6 +15,7 @@ from recsys.data.playlists import playlists
 from recsys.data.splits import split_by_fold
 from recsys.errors import BundleError
 from recsys.store import Store
+from recsys.store.records import EventDraft
 from recsys.training.job import Saved, train_from_store
 from recsys.training.lists.encoders import POOLINGS, EncoderInputs
 from recsys.training.plan import Plan, Progress
@@ -194,3 +195,13 @@ def test_a_list_encoder_is_refitted_with_its_own_settings(name: str, table: dict
     assert deployed.config["recipe"] == recipe | {"loop": stopped}
     assert deployed.hash != part.hash
     assert deployed.name == part.name
+
+
+def test_the_deployed_bundle_learns_nothing_from_what_was_rejected(store: Store, tmp_path: Path) -> None:
+    rejected = [EventDraft(user_id=f"user-{user:04d}", item_id="item-003", kind="dislike") for user in range(150)]
+    store.add_events(rejected)
+    deployed = run(store, tmp_path, model="popular").bundle
+    assert deployed.evaluation_uri is not None
+    scores = dict(zip(deployed.item_ids, deployed.parts["popular"].arrays["scores"], strict=True))
+    assert scores["item-003"] == 0
+    assert scores["item-004"] > 0

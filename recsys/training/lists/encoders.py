@@ -13,7 +13,7 @@ from models.encoders.set_transformer import SetTransformerConfig
 from models.encoders.sets import SetPooling
 from recsys.bundle import Part
 from recsys.data.dataset import Dataset
-from recsys.data.playlists import Playlists, PlaylistSplit, split_playlists
+from recsys.data.playlists import Playlists, split_playlists
 from recsys.errors import InvalidRequest
 from recsys.retrieval.lists.encoder import PREFIX
 from recsys.retrieval.stored_settings import stored_settings
@@ -95,15 +95,7 @@ def train_playlist_seq2seq(name: str, inputs: EncoderInputs, plan: Plan) -> Iter
         InvalidRequest: a setting that does not exist.
         TrainingError: a run that cannot go on.
     """
-    recipe, folds = playlist_recipe(name, plan), split_playlists(inputs.lists)
-    facts = train_playlists(
-        recipe,
-        fit=folds.fit.data,
-        validation=_validation(folds),
-        text=inputs.text,
-        context=plan.context(name),
-    )
-    yield from _progress(name, facts, folds.fit.data, recipe)
+    yield from _train(name, inputs, plan, playlist_recipe(name, plan), train_playlists)
 
 
 def refit_playlist_seq2seq(part: Part, inputs: EncoderInputs, plan: Plan) -> Iterator[Progress | Part]:
@@ -114,22 +106,22 @@ def refit_playlist_seq2seq(part: Part, inputs: EncoderInputs, plan: Plan) -> Ite
 
 def train_set(name: str, inputs: EncoderInputs, plan: Plan) -> Iterator[Progress | Part]:
     """As `train_playlist_seq2seq`, for the encoder of sets."""
-    recipe, folds = set_recipe(name, plan), split_playlists(inputs.lists)
-    facts = train_sets(
-        recipe,
-        fit=folds.fit.data,
-        validation=_validation(folds),
-        text=inputs.text,
-        context=plan.context(name),
-    )
-    yield from _progress(name, facts, folds.fit.data, recipe)
+    yield from _train(name, inputs, plan, set_recipe(name, plan), train_sets)
 
 
 def refit_set(part: Part, inputs: EncoderInputs, plan: Plan) -> Iterator[Progress | Part]:
     """As `refit_playlist_seq2seq`, for the encoder of sets."""
-    yield from _refit(
-        part, inputs, plan, stored_settings(SetRecipe, part.config["recipe"], where=part.name), train_sets
-    )
+    recipe = stored_settings(SetRecipe, part.config["recipe"], where=part.name)
+    yield from _refit(part, inputs, plan, recipe, train_sets)
+
+
+def _train(
+    name: str, inputs: EncoderInputs, plan: Plan, recipe: AnyListRecipe, train: Callable[..., Iterator[Epoch | Part]]
+) -> Iterator[Progress | Part]:
+    folds = split_playlists(inputs.lists)
+    validation = folds.validation.data if len(folds.validation) else None
+    facts = train(recipe, fit=folds.fit.data, validation=validation, text=inputs.text, context=plan.context(name))
+    yield from _progress(name, facts, folds.fit.data, recipe)
 
 
 def _refit(
@@ -149,10 +141,6 @@ def _overridden(recipe: AnyListRecipe, table: dict[str, Any], name: str, plan: P
     if plan.epochs:
         recipe = replace(recipe, loop=replace(recipe.loop, epochs=plan.epochs))
     return replace(recipe, text_encoder=None) if recipe.items == "id" else recipe
-
-
-def _validation(folds: PlaylistSplit) -> Dataset | None:
-    return folds.validation.data if len(folds.validation) else None
 
 
 def _progress(name: str, facts: Iterator[Epoch | Part], fit: Dataset, recipe: ListRecipe) -> Iterator[Progress | Part]:
