@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.table import Table
-from rich.text import Text
 
 from recsys.cli.options import Seed
+from recsys.cli.progress import ProgressLines
 from recsys.cli.shared import console, device, fail, open_store, prepare, signal_table
 from recsys.settings import Settings
 
@@ -142,11 +142,12 @@ def _print_progress(facts: "Iterable[Progress | Saved]") -> "Saved":
     from recsys.training.plan import Progress
 
     saved: Saved | None = None
-    for fact in facts:
-        if isinstance(fact, Progress):
-            console.print(Text.assemble((fact.part, "bold"), " ", fact.fact), soft_wrap=True)
-        else:
-            saved = fact
+    with ProgressLines() as lines:
+        for fact in facts:
+            if isinstance(fact, Progress):
+                lines.add(fact.part, fact.fact)
+            else:
+                saved = fact
     assert saved is not None
     return saved
 

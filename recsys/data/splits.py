@@ -1,5 +1,6 @@
 """Evaluation cases: histories and the items that followed them."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -9,6 +10,9 @@ from features.splits import TEST, VALIDATION
 from recsys.data.dataset import Dataset
 from recsys.data.feedback import speaking
 from recsys.data.history import History, Rows
+
+CASES_PER_BLOCK, SCORES_PER_BLOCK = 256, 8_000_000
+"""Bounds on the cases that are ranked at once, and on their scores."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,7 +37,7 @@ class EvalCases:
         return len(self.targets)
 
     def __getitem__(self, chosen: slice | NDArray[np.int64]) -> "EvalCases":
-        """The chosen cases."""
+        """The `chosen` cases."""
         numbers = np.arange(len(self))[chosen]
         return replace(
             self,
@@ -42,6 +46,11 @@ class EvalCases:
             targets=self.targets[numbers],
             open_events=self.open_events[numbers],
         )
+
+    def blocks(self, *, items: int) -> Iterator["EvalCases"]:
+        """All cases in their order, in blocks small enough to have a score of each of so many items in memory."""
+        size = min(CASES_PER_BLOCK, max(1, SCORES_PER_BLOCK // max(1, items)))
+        return (self[start : start + size] for start in range(0, len(self), size))
 
     def sample(self, size: int, *, seed: int) -> "EvalCases":
         """At most `size` of the cases, in their order."""

@@ -4,6 +4,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import replace
+from functools import cached_property
 from typing import Any, ClassVar, Self
 from weakref import WeakKeyDictionary
 
@@ -13,7 +14,8 @@ from numpy.typing import NDArray
 from recsys.bundle import Part
 from recsys.data.history import History, Rows
 from recsys.indexes.build import IndexConfig, build, restore, suited
-from recsys.indexes.index import Index
+from recsys.indexes.exact import ExactConfig, ExactIndex
+from recsys.indexes.index import Index, read_only
 from recsys.retrieval.explanation import Explanation, leave_one_out
 from recsys.retrieval.source import Candidates, Query, Scores, StoredSource
 from recsys.retrieval.truncation import Truncation
@@ -28,17 +30,25 @@ INDEX_PREFIX = "index."
 class DenseSource(StoredSource):
     """`vectors` (items, dim) of the catalogue, `known` marks rows that have one; subclasses encode the history.
 
-    `index` finds among these vectors; without it one is built, exact for all but large catalogues. A history's vector is kept
-    from the search for candidates to their scores, or, where it `caches_queries`, as long as the history itself: that of a
-    stored user until something new happens to them.
+    `index` finds among these vectors; without it one is built when it is first needed. A history's vector is kept from the
+    search for candidates to their scores, or, where it `caches_queries`, as long as the history itself: that of a stored user
+    until something new happens to them.
     """
 
     caches_queries: ClassVar[bool] = False
 
     def __init__(self, vectors: NDArray[np.float32], *, known: NDArray[np.bool_], index: Index | None = None) -> None:
-        self.index = build(suited(len(vectors)), vectors, known=known) if index is None else index
-        self.vectors, self.known = self.index.vectors, self.index.known
+        if index is not None:
+            self.index = index
+        self.vectors, self.known = (
+            (read_only(vectors), read_only(known)) if index is None else (index.vectors, index.known)
+        )
         self._encoded: WeakKeyDictionary[History, NDArray[np.float32] | None] = WeakKeyDictionary()
+
+    @cached_property
+    def index(self) -> Index:
+        """Exact for all but large catalogues, where it takes long to build: scores need none."""
+        return build(self.target_index, self.vectors, known=self.known)
 
     @property
     def target_index(self) -> IndexConfig:
@@ -67,6 +77,15 @@ class DenseSource(StoredSource):
         """The same over another index of the same vectors; histories keep theirs."""
         other = copy(self)
         other.index, other.vectors, other.known = index, index.vectors, index.known
+        return other
+
+    def exact(self) -> Self:
+        return self.with_index(None, ExactIndex(ExactConfig(), self.vectors, known=self.known))
+
+    def _forgetful(self) -> Self:
+        """A copy that encodes every history anew."""
+        other = copy(self)
+        other._encoded = WeakKeyDictionary()
         return other
 
     def score(self, queries: Sequence[Query], rows: NDArray[np.int64]) -> Scores:

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from math import inf
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from scipy.linalg import lapack
 
 from recsys.data.dataset import Dataset
 from recsys.errors import TrainingError, check_ranges
@@ -18,8 +18,6 @@ from recsys.retrieval.neighbours import interactions
 from recsys.retrieval.search_space import Catalogue
 
 MAX_ITEMS = 20_000
-ROWS_PER_BLOCK = 1024
-"""Rows mirrored at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,13 +51,11 @@ def fit_ease(dataset: Dataset, config: EaseConfig, *, kind: str = "ease") -> Ite
             f"{dataset.items} items: EASE inverts a matrix of this size; it is offered up to {MAX_ITEMS}"
         )
     seen = interactions(dataset)
-    gram = (seen.T @ seen).toarray().T  # symmetric: the transpose is it in the order that LAPACK overwrites
+    gram = (seen.T @ seen).toarray()
     gram[np.diag_indices_from(gram)] += config.ridge
-    factor, failed = lapack.spotrf(gram, lower=1, overwrite_a=1)
-    inverse, failed_too = lapack.spotri(factor, lower=1, overwrite_c=1)
-    if failed or failed_too:
+    weights = _inverse(gram)
+    if weights is None:
         raise TrainingError(f"EASE: the matrix is not positive definite at ridge={config.ridge}; raise it")
-    weights = _mirror(inverse)
     weights /= -np.diag(weights).copy()
     np.fill_diagonal(weights, 0)
     matrix, lost = keep_largest(weights, keep=config.keep)
@@ -75,11 +71,15 @@ def fit_ease(dataset: Dataset, config: EaseConfig, *, kind: str = "ease") -> Ite
     )
 
 
-def _mirror(lower: NDArray[np.float32]) -> NDArray[np.float32]:
-    """`lower` itself, its upper triangle overwritten by the lower one: without a second matrix of this size."""
-    for start in range(0, len(lower), ROWS_PER_BLOCK):
-        end = start + ROWS_PER_BLOCK
-        lower[start:end, end:] = lower[end:, start:end].T
-        square = np.tril(lower[start:end, start:end])
-        lower[start:end, start:end] = square + np.tril(square, -1).T
-    return lower
+def _inverse(gram: NDArray[np.float32]) -> NDArray[np.float32] | None:
+    """The inverse of a symmetric matrix, written over it; None where it is not positive definite.
+
+    By torch, which computes beside other threads: SciPy's LAPACK lets none of them run meanwhile, also not one that reports.
+    """
+    columns = torch.from_numpy(gram).T  # in the order that LAPACK overwrites
+    failed = torch.empty((), dtype=torch.int32)
+    torch.linalg.cholesky_ex(columns, out=(columns, failed))
+    if failed:
+        return None
+    inverse: NDArray[np.float32] = torch.cholesky_inverse(columns, out=columns).T.numpy()
+    return inverse

@@ -78,8 +78,9 @@ class FactorsSource(DenseSource):
         self.kind, self.config = kind, config
 
     def with_query_time(self, **settings: float) -> Self:
-        config = self.config | settings
-        return type(self)(self.vectors, kind=self.kind, known=self.known, config=config, index=self.index)
+        other = self._forgetful()
+        other.config = self.config | settings
+        return other
 
     def encode(self, histories: Sequence[History]) -> NDArray[np.float32]:
         return np.stack([self.fold_in(*_weighted(history, self.config["decay"])) for history in histories])

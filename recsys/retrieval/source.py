@@ -165,6 +165,10 @@ class StoredSource(ABC):
         """The same over another index of the same vectors."""
         return self
 
+    def exact(self) -> Self:
+        """The same, searched without an approximate index."""
+        return self
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:

@@ -55,6 +55,11 @@ class TextSource(DenseSource):
     def text_encoder(self) -> str:
         return str(self.config["text_encoder"])
 
+    def with_query_time(self, **settings: float) -> Self:
+        other = self._forgetful()
+        other.config = self.config | settings
+        return other
+
     def encode(self, histories: Sequence[History]) -> NDArray[np.float32]:
         rows = [history.rows for history in histories]
         mean = recent_mean(self.vectors, rows, decay=self.config["decay"], window=self.config["window"])

@@ -5,7 +5,7 @@ masked in the sources that cannot score a new item, so that the fit learns what 
 not buried. Masking true next items alone would not do: their missing scores would give them away.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 
 from recsys.data.splits import EvalCases
 from recsys.metrics.ranking import Interval, bootstrap, ndcg
+from recsys.pace import Pace
 from recsys.ranking.filters import over_catalogue
-from recsys.retrieval.fusion import Features, Fusion, gather, joined, stack
+from recsys.retrieval.fusion import FUSION, Features, Fusion, gather, joined, stack
 from recsys.retrieval.source import Source
 from recsys.training.conditional_logit import LogitExamples, fit_conditional_logit
+from recsys.training.plan import Progress
 
 DEPTH = 100
 """Candidates of each source."""
@@ -156,31 +158,35 @@ def select_sources(
     optional: Sequence[str],
     cold_scores: Mapping[str, float],
     seed: int,
-) -> tuple[Fusion, dict[str, Any]]:
-    """The fusion without those `optional` sources that lower cross-validated NDCG@10, and its figures on validation.
+    name: str = FUSION,
+) -> Generator[Progress, None, tuple[Fusion, dict[str, Any]]]:
+    """Yields progress of the part `name`; returns the fusion without those `optional` sources that lower cross-validated
+    NDCG@10, and its figures on validation.
 
     `cold_scores` has the sources that cannot know a new item, with the score that they give it: NaN where they give none.
     A source is left out where it lowers the mean by more than the standard error of the difference: less is chance. The
     figures have for each optional source what the fusion gained with it over the same fusion fitted without it, paired by case.
     """
-    names, gains = list(always) + list(optional), dict[str, Interval]()
+    names, gains, pace = list(always) + list(optional), dict[str, Interval](), Pace()
     examples = examples.only(names)
     unmasked = FusionFeatures.of(examples)
     masked = FusionFeatures.of(simulate_cold_items(examples, cold_scores=cold_scores, seed=seed))
     best = cross_validated(unmasked, masked, seed=seed)
-    for name in optional:
-        others = [other for other in names if other != name]
+    for member in optional:
+        others = [other for other in names if other != member]
         reduced = unmasked.only(others), masked.only(others)
         without = cross_validated(*reduced, seed=seed)
         gain = best - without
-        gains[name] = bootstrap(gain, seed=seed)
+        gains[member] = bootstrap(gain, seed=seed)
+        if pace.is_due():
+            yield Progress(name, f"with minus without {member}: {gains[member]}")
         if gain.mean() < -gain.std() / np.sqrt(len(gain)):
             (unmasked, masked), best, names = reduced, without, others
     weights = fit_fusion(masked, np.arange(len(masked.target)))
-    left_out = {name: gain.mean for name, gain in gains.items() if name not in names}
+    left_out = {member: gain.mean for member, gain in gains.items() if member not in names}
     figures = {
         "validation_ndcg@10": float(best.mean()),
-        "with_minus_without": {name: asdict(gain) for name, gain in gains.items()},
+        "with_minus_without": {member: asdict(gain) for member, gain in gains.items()},
     }
     return Fusion(tuple(names), weights, DEPTH, {"left_out": left_out}), figures
 

@@ -1,6 +1,6 @@
 """Trained parts become a bundle: one part alone, or a blend of all that help."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
@@ -78,8 +78,9 @@ def train_bundle(
     parts = {name: fit.refit for name, fit in fits.items()}
     about = plan.about() | {"data": _data_window(dataset)}
     if default == BLEND:
-        yield Progress(BLEND, "fitting the fusion on validation")
-        parts |= _fusions({name: restore_source(part) for name, part in selection.items()}, folds, plan)
+        parts |= yield from _fusions(
+            {name: restore_source(part).exact() for name, part in selection.items()}, folds, plan
+        )
         about["left_out"] = not_fitted | parts[BLEND].config["left_out"]
     texts = text_hashes(dataset.texts, dataset.domains)
     bundle = Bundle(parts=parts, default=default, item_ids=dataset.item_ids, about=about, texts=texts)
@@ -131,11 +132,13 @@ def _fit(name: str, inputs: HistoryInputs, plan: Plan) -> Iterator[Progress | Tw
         yield fact
 
 
-def _fusions(sources: Mapping[str, Source], folds: Split, plan: Plan) -> dict[str, Part]:
-    """`blend` of all parts that help, `simple-blend` of the baselines fitted the same way, `plain-blend` of these unfitted."""
+def _fusions(sources: Mapping[str, Source], folds: Split, plan: Plan) -> Generator[Progress, None, dict[str, Part]]:
+    """`blend` of all parts that help, `simple-blend` of the baselines fitted the same way, `plain-blend` of these unfitted;
+    yields progress."""
     baselines = [name for name in sources if TYPES[name].capabilities.baseline]
     parts = {}
     for name, members in {BLEND: list(sources), "simple-blend": baselines}.items():
+        yield Progress(name, f"fitting the fusion of {len(members)} parts on validation")
         examples = collect(
             {member: sources[member] for member in members},
             folds.validation,
@@ -144,8 +147,8 @@ def _fusions(sources: Mapping[str, Source], folds: Split, plan: Plan) -> dict[st
             seed=plan.seed,
         )
         optional = [member for member in members if member != POPULAR]
-        fusion, figures = select_sources(
-            examples, always=[POPULAR], optional=optional, cold_scores=cold_scores(), seed=plan.seed
+        fusion, figures = yield from select_sources(
+            examples, always=[POPULAR], optional=optional, cold_scores=cold_scores(), seed=plan.seed, name=name
         )
         parts[name] = replace(fusion.part(name), figures=figures)
     equal = np.repeat(np.array([1, 0, 0], dtype=np.float32), len(baselines))

@@ -1,6 +1,6 @@
 """What parts for items, and the lists of a blend, learn from; and parts of earlier runs that fit them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from features.splits import TEST, VALIDATION
@@ -11,11 +11,12 @@ from recsys.data.dataset import Dataset
 from recsys.data.playlists import Playlists, playlists
 from recsys.data.splits import split_by_fold
 from recsys.encoders.base import TextEncoder, Vectors
-from recsys.encoders.cache import stored_vectors
+from recsys.encoders.cache import encode_missing
 from recsys.encoders.catalogue import CatalogueTextEncoder
 from recsys.encoders.catalogue_parts import KIND as ITEM_TEXT
 from recsys.encoders.resolve import text_encoder
 from recsys.errors import BundleError, NotReady
+from recsys.pace import result_of
 from recsys.retrieval.registry import TYPES
 from recsys.store import Store
 from recsys.training.plan import Plan
@@ -43,7 +44,15 @@ class TrainingInputs:
 def load_inputs(
     store: Store, plan: Plan, *, encoder: Part | None = None, include_seen: bool | None = None
 ) -> TrainingInputs:
-    """The data set of the store under `plan.protocol` with its text vectors, events counted by the table of `plan.signals`.
+    """As `read_inputs`, without its progress."""
+    return result_of(read_inputs(store, plan, encoder=encoder, include_seen=include_seen))
+
+
+def read_inputs(
+    store: Store, plan: Plan, *, encoder: Part | None = None, include_seen: bool | None = None
+) -> Generator[str, None, TrainingInputs]:
+    """Yields facts on the way; returns the data set of the store under `plan.protocol` with its text vectors, events counted by
+    the table of `plan.signals`.
 
     `include_seen=None` follows the data. The texts are read by `encoder` where a bundle carries one, else by that of the plan.
 
@@ -55,7 +64,8 @@ def load_inputs(
     if not (data.folds == VALIDATION).any() or not (data.folds == TEST).any():
         raise NotReady(f"no events to choose settings on under {plan.protocol}: import histories of 3 or more events")
     reader = CatalogueTextEncoder.from_part(encoder, device=plan.device) if encoder else installed_encoder(plan)
-    text = stored_vectors(store, reader, data.item_ids, data.texts, data.domains or None)
+    last = reader.exits[-1]
+    exits = yield from encode_missing(store, reader, data.item_ids, data.texts, data.domains or None, layers=[last])
     rule = choose_seen_rule(split_by_fold(data), seed=plan.seed) if include_seen is None else None
     plan = replace(
         plan,
@@ -64,7 +74,7 @@ def load_inputs(
         signals=data.signals,
     )
     carried = {} if reader.bundled_part is None else {reader.name: reader.bundled_part}
-    return TrainingInputs(data, text, plan, reader, carried, rule)
+    return TrainingInputs(data, exits[last], plan, reader, carried, rule)
 
 
 def installed_encoder(plan: Plan) -> TextEncoder:

@@ -57,7 +57,7 @@ def tuned(fit: Fit, *, query_time: Mapping[str, float] = MappingProxyType({})) -
     def train_source(name: str, inputs: HistoryInputs, plan: Plan) -> Iterator[Progress | TwoStageFit]:
         folds = inputs.folds
         selection = FitInputs(dataset=folds.fit, text=inputs.text, seed=plan.seed, include_seen=plan.include_seen)
-        config, figure = choose_settings(
+        config, figure = yield from choose_settings(
             Tuning(fit=fit, query_time=query_time),
             TYPES[name].settings(Catalogue(folds.fit.items, plan.text_encoder)),
             selection,
@@ -67,12 +67,18 @@ def tuned(fit: Fit, *, query_time: Mapping[str, float] = MappingProxyType({})) -
             overrides=plan.overrides.get(name, {}),
         )
         yield Progress(name, f"validation NDCG@10 {figure:.4f} with {config}")
-        first = fit(selection, config).part(name)
-        final = fit(replace(selection, dataset=folds.refit), config).part(name)
+        source = fit(selection, config)
+        first = source.exact().part(name)
+        yield Progress(name, "fitting with the validation events")
+        if not TYPES[name].capabilities.text_only:
+            source = fit(replace(selection, dataset=folds.refit), config)
+        final = source.part(name)
         yield TwoStageFit(first, replace(final, figures=final.figures | {"validation_ndcg@10": figure}))
 
     def refit_source(part: Part, inputs: FitInputs, _: Plan) -> Iterator[Part]:
-        yield fit(inputs, fitted_settings(part)).part(part.name)
+        """Fits again; what learns from texts alone stays as it is."""
+        is_same = TYPES[part.kind].capabilities.text_only
+        yield part if is_same else fit(inputs, fitted_settings(part)).part(part.name)
 
     return Recipe("histories", train_source, refit_source)
 
@@ -80,10 +86,11 @@ def tuned(fit: Fit, *, query_time: Mapping[str, float] = MappingProxyType({})) -
 def fitted_on_lists(fit: Callable[[ListInputs], StoredSource | ListEncoder]) -> Recipe:
     """A part of every blend of lists, with settings that are not tuned."""
 
-    def train_part(name: str, inputs: ListInputs, _: Plan) -> Iterator[Part]:
+    def train_part(name: str, inputs: ListInputs, _: Plan) -> Iterator[Progress | Part]:
+        yield Progress(name, f"fitting on {len(inputs.lists):,} lists")
         yield fit(inputs).part(name)
 
-    def refit_part(part: Part, inputs: ListInputs, plan: Plan) -> Iterator[Part]:
+    def refit_part(part: Part, inputs: ListInputs, plan: Plan) -> Iterator[Progress | Part]:
         return train_part(part.name, inputs, plan)
 
     return Recipe("list blend", train_part, refit_part)
@@ -91,6 +98,7 @@ def fitted_on_lists(fit: Callable[[ListInputs], StoredSource | ListEncoder]) -> 
 
 def _train_list_neighbours(name: str, inputs: ListInputs, plan: Plan) -> Iterator[Progress | Part]:
     assert inputs.validation is not None
+    yield Progress(name, f"comparing settings on {len(inputs.validation):,} lists")
     config = list_sources.choose_neighbours(inputs.lists, inputs.validation, seed=plan.seed)
     yield Progress(name, f"chosen on {len(inputs.validation)} lists: {config}")
     yield fit_list_neighbours(inputs.lists.data, config).part(name)
@@ -120,7 +128,9 @@ RECIPES: dict[str, Recipe] = {
     "personal": tuned(lambda inputs, config: fit_personal(inputs.dataset, config, seed=inputs.seed)),
     "als": tuned(lambda inputs, config: fit_als(inputs.dataset, config, seed=inputs.seed), query_time=DECAY),
     "bpr": tuned(lambda inputs, config: fit_bpr(inputs.dataset, config, seed=inputs.seed), query_time=SCALE_AND_DECAY),
-    "text": tuned(lambda inputs, config: fit_text(inputs.text, config, known=inputs.dataset.has_text)),
+    "text": tuned(
+        lambda inputs, config: fit_text(inputs.text, config, known=inputs.dataset.has_text), query_time=DECAY
+    ),
     "lexical": tuned(lambda inputs, config: fit_lexical(inputs.dataset.texts, config), query_time=DECAY),
     "sasrec": sequence("id"),
     "sasrec-text": sequence("text"),

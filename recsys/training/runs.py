@@ -10,8 +10,9 @@ from recsys.data.corpus import read_corpus
 from recsys.data.dataset import texts_hash
 from recsys.data.playlists import Playlists, playlists, with_name_vectors
 from recsys.data.signal_summary import signals_line
-from recsys.encoders.cache import stored_vectors
+from recsys.encoders.cache import encode_missing
 from recsys.encoders.catalogue_parts import require_text_encoder
+from recsys.pace import Result
 from recsys.retrieval.lists.encoder import PREFIX
 from recsys.retrieval.registry import TYPES
 from recsys.store import Store
@@ -22,7 +23,7 @@ from recsys.training.inputs import (
     included_fits,
     installed_encoder,
     lists_over,
-    load_inputs,
+    read_inputs,
 )
 from recsys.training.item_text.recipe import CorpusInputs
 from recsys.training.lists.blend import train_list_parts
@@ -97,7 +98,9 @@ def _read_playlists(store: Store, plan: Plan, model: str) -> Generator[Progress,
     if reads_texts:
         reader = installed_encoder(plan)
         yield Progress(model, f"encoding {lists.data.items:,} item texts by {reader.name}")
-        text = stored_vectors(store, reader, lists.data.item_ids, lists.data.texts, lists.data.domains or None)
+        last, items = reader.exits[-1], lists.data
+        encoding = encode_missing(store, reader, items.item_ids, items.texts, items.domains or None, layers=[last])
+        text = (yield from _with_name(model, encoding))[last]
         plan = replace(plan, text_encoder_hash=reader.hash)
     inputs = EncoderInputs(lists=lists, text=text)
     return Run(
@@ -112,7 +115,7 @@ def _read_histories(
     store: Store, plan: Plan, model: str, include: Sequence[str], include_seen: bool | None
 ) -> Generator[Progress, None, Run]:
     yield Progress(model, "reading the store and encoding item texts")
-    inputs = load_inputs(store, plan, include_seen=include_seen)
+    inputs = yield from _with_name(model, read_inputs(store, plan, include_seen=include_seen))
     yield Progress(model, signals_line(store.kind_counts(), inputs.plan.signals))
     yield Progress(model, _seen_rule(inputs))
     plan, lists = inputs.plan, None
@@ -149,6 +152,16 @@ def _read_histories(
         return refit_bundle(evaluation, _everything(inputs, lists), plan, deployed=deployed)
 
     return Run(plan, key, train, refit)
+
+
+def _with_name(model: str, facts: Generator[str, None, Result]) -> Generator[Progress, None, Result]:
+    """Yields `facts` as progress of `model`; returns their result."""
+    try:
+        while True:
+            yield Progress(model, next(facts))
+    except StopIteration as end:
+        result: Result = end.value
+        return result
 
 
 def _seen_rule(inputs: TrainingInputs) -> str:

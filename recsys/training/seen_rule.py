@@ -18,7 +18,6 @@ from recsys.retrieval.markov import MarkovConfig, fit_markov
 from recsys.retrieval.source import Query
 
 MAX_CASES = 1000
-CASES_PER_BLOCK = 256
 DECAY = 0.9
 """Of the user's own counts, by session. Source: Hu et al. (arXiv:2006.00556)."""
 
@@ -46,8 +45,7 @@ def choose_seen_rule(folds: Split, *, seed: int) -> SeenRule:
 
 def _figure(fit: Dataset, cases: EvalCases, *, include_seen: bool) -> float:
     markov, items, figures = fit_markov(fit, MarkovConfig(), repeats=include_seen), fit.items, list[float]()
-    for start in range(0, len(cases), CASES_PER_BLOCK):
-        block = cases[slice(start, start + CASES_PER_BLOCK)]
+    for block in cases.blocks(items=items):
         queries = over_catalogue(block, items=items, include_seen=include_seen)
         every = np.broadcast_to(np.arange(items), (len(queries), items))
         scores = standardised(markov.score(queries, every)) + standardised(_own_counts(queries, items))

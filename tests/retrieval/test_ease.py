@@ -1,6 +1,8 @@
 """EASE is ridge regression of each item on all others."""
 
+import time
 from dataclasses import replace
+from threading import Event, Thread
 
 import numpy as np
 import pytest
@@ -62,3 +64,23 @@ def test_too_large_a_catalogue_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_matrix_that_cannot_be_inverted_is_said() -> None:
     with pytest.raises(TrainingError, match="raise it"):
         fit_ease(replace(DATA, item_ids=(*DATA.item_ids, "never met")), EaseConfig(ridge=0.0))
+
+
+def test_other_threads_run_while_a_matrix_is_inverted() -> None:
+    x = np.random.default_rng(0).standard_normal((1500, 1500)).astype(np.float32)
+    gram, ticks, has_ended = x @ x.T + 1500 * np.eye(1500, dtype=np.float32), list[float](), Event()
+
+    def tick() -> None:
+        while not has_ended.wait(0.001):
+            ticks.append(time.monotonic())
+
+    clock = Thread(target=tick)
+    clock.start()
+    started = time.monotonic()
+    inverse = ease._inverse(gram.copy())
+    ended = time.monotonic()
+    has_ended.set()
+    clock.join()
+    assert inverse is not None
+    np.testing.assert_allclose(inverse @ gram, np.eye(1500), atol=1e-3)
+    assert sum(started < at < ended - 0.01 for at in ticks) >= 3

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from recsys.data.dataset import Dataset
 from recsys.data.history import NO_ROWS, History
 from recsys.errors import TrainingError
-from recsys.retrieval import ease, neighbours
+from recsys.retrieval import neighbours
 from recsys.retrieval.ease import EaseConfig, fit_ease
 from recsys.retrieval.item_item import ItemItemSource, keep_largest
 from recsys.retrieval.markov import MarkovConfig, fit_markov
@@ -96,14 +96,6 @@ def test_ease_is_one_ridge_regression_an_item(seed: int, ridge: float) -> None:
     fitted = fit_ease(data, EaseConfig(ridge=ridge)).matrix.toarray()
     np.testing.assert_allclose(fitted, naive_ease(data, ridge), rtol=1e-3, atol=1e-5)
     assert (np.diag(fitted) == 0).all()
-
-
-def test_ease_mirrors_its_inverse_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ease, "ROWS_PER_BLOCK", 5)
-    data = drawn(np.random.default_rng(1))
-    np.testing.assert_allclose(
-        fit_ease(data, EaseConfig(ridge=9.0)).matrix.toarray(), naive_ease(data, 9.0), rtol=1e-3, atol=1e-5
-    )
 
 
 def test_ease_keeps_the_largest_weights_and_reports_what_it_lost() -> None:

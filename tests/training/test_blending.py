@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from recsys.pace import result_of
 from recsys.training.blending import (
     COLD_SHARE,
     L2,
@@ -58,8 +59,10 @@ def test_cases_without_their_target_teach_nothing() -> None:
 
 
 def test_every_source_is_measured_and_the_useful_ones_stay() -> None:
-    fusion, figures = select_sources(
-        world(), always=["popular"], optional=["good", "also good", "text"], cold_scores=COLD_SCORES, seed=0
+    fusion, figures = result_of(
+        select_sources(
+            world(), always=["popular"], optional=["good", "also good", "text"], cold_scores=COLD_SCORES, seed=0
+        )
     )
     assert fusion.sources == ("popular", "good", "also good", "text")
     gains = figures["with_minus_without"]
@@ -78,13 +81,13 @@ def test_a_source_that_costs_is_left_out_with_its_cost() -> None:
     scores[cases, data.target, good] += np.where(hopeless, -3.5, 1.0)
     scores[cases, data.target, noise] += np.where(hopeless, 1.5, -1.5)
     data = replace(data, scores=scores)
-    fusion, figures = select_sources(
-        data, always=["popular"], optional=["good", "noise"], cold_scores=COLD_SCORES, seed=0
+    fusion, figures = result_of(
+        select_sources(data, always=["popular"], optional=["good", "noise"], cold_scores=COLD_SCORES, seed=0)
     )
     cost = figures["with_minus_without"]["noise"]
     assert cost["high"] < 0
     assert fusion.about["left_out"] == {"noise": cost["mean"]}
-    without, _ = select_sources(data, always=["popular"], optional=["good"], cold_scores=COLD_SCORES, seed=0)
+    without, _ = result_of(select_sources(data, always=["popular"], optional=["good"], cold_scores=COLD_SCORES, seed=0))
     assert fusion.sources == ("popular", "good")
     assert fusion.weights == pytest.approx(without.weights, abs=1e-5)
 
