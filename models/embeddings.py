@@ -47,6 +47,11 @@ class ItemEmbedding(nn.Module):
             if start is not None:
                 self.ids.weight.data[FIRST_ITEM:] += start
 
+    def clear(self, rows: Int[Tensor, " rows"]) -> None:
+        """Sets the learned vectors of `rows` to zero, so that a hybrid has them by their text alone."""
+        if self.ids is not None:
+            self.ids.weight.data[rows + FIRST_ITEM] = 0
+
     def from_text(self, text: Float[Tensor, "batch text_dim"]) -> Float[Tensor, "batch dim"]:
         """Vectors of items known by their text alone.
 

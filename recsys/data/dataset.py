@@ -77,6 +77,11 @@ class Dataset:
         return np.array([bool(text) for text in self.texts], dtype=np.bool_)
 
     @property
+    def has_events(self) -> NDArray[np.bool_]:
+        """(items,): which items have events. A model can learn nothing of the others but their texts."""
+        return self.counts() > 0
+
+    @property
     def lengths(self) -> NDArray[np.int64]:
         """Events of each user."""
         return np.diff(self.starts)

@@ -1,6 +1,7 @@
 """Protocol `next-item`: evaluates every part of a bundle, every baseline, and the fusion as it is served."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -78,7 +79,8 @@ def _with_items(model: ServingModel, store: Store, inputs: TrainingInputs) -> Se
 def _with_baselines(ours: ServingModel, baselines: ServingModel) -> ServingModel:
     """Joins both models, except the baselines' `blend`; where names clash, ours wins."""
     fusions = {name: fusion for name, fusion in baselines.fusions.items() if name != "blend"}
-    return ServingModel({**baselines.sources, **ours.sources}, {**fusions, **ours.fusions}, ours.default)
+    sources, fusions = {**baselines.sources, **ours.sources}, {**fusions, **ours.fusions}
+    return replace(ours, sources=sources, fusions=fusions)
 
 
 def _measured(

@@ -8,10 +8,12 @@ from dataclasses import asdict, dataclass
 from math import inf
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
 
 from recsys.data.dataset import Dataset
+from recsys.data.history import Rows
 from recsys.errors import TrainingError, check_ranges
 from recsys.retrieval.item_item import ItemItemSource, keep_largest
 from recsys.retrieval.neighbours import interactions
@@ -41,16 +43,17 @@ def search_space(catalogue: Catalogue) -> list[EaseConfig]:
 
 
 def fit_ease(dataset: Dataset, config: EaseConfig, *, kind: str = "ease") -> ItemItemSource:
-    """The item-item weights; the share of weight lost by keeping few a row stands in the figures.
+    """The weights between items with events; the share of weight lost by keeping few a row stands in the figures.
 
     Raises:
-        TrainingError: the catalogue is beyond 20,000 items, where the inverse takes too long.
+        TrainingError: more than 20,000 items have events, where the inverse takes too long.
     """
-    if dataset.items > MAX_ITEMS:
+    rows = np.flatnonzero(dataset.has_events)
+    if len(rows) > MAX_ITEMS:
         raise TrainingError(
-            f"{dataset.items} items: EASE inverts a matrix of this size; it is offered up to {MAX_ITEMS}"
+            f"{len(rows)} items with events: EASE inverts a matrix of this size; it is offered up to {MAX_ITEMS}"
         )
-    seen = interactions(dataset)
+    seen = interactions(dataset)[:, rows]
     gram = (seen.T @ seen).toarray()
     gram[np.diag_indices_from(gram)] += config.ridge
     weights = _inverse(gram)
@@ -60,9 +63,9 @@ def fit_ease(dataset: Dataset, config: EaseConfig, *, kind: str = "ease") -> Ite
     np.fill_diagonal(weights, 0)
     matrix, lost = keep_largest(weights, keep=config.keep)
     return ItemItemSource(
-        matrix,
+        _over_catalogue(matrix, rows, items=dataset.items),
         kind=kind,
-        known=dataset.counts() > 0,
+        known=dataset.has_events,
         decay=config.decay,
         window=config.window,
         against=config.against,
@@ -83,3 +86,11 @@ def _inverse(gram: NDArray[np.float32]) -> NDArray[np.float32] | None:
         return None
     inverse: NDArray[np.float32] = torch.cholesky_inverse(columns, out=columns).T.numpy()
     return inverse
+
+
+def _over_catalogue(matrix: sp.csr_matrix, rows: Rows, *, items: int) -> sp.csr_matrix:
+    """(items, items) with the entries of `matrix` between the catalogue rows `rows`, and no others."""
+    lengths = np.zeros(items, dtype=np.int64)
+    lengths[rows] = np.diff(matrix.indptr)
+    starts = np.append(0, lengths.cumsum())
+    return sp.csr_matrix((matrix.data, rows[matrix.indices], starts), shape=(items, items))

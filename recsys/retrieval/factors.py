@@ -82,6 +82,10 @@ class FactorsSource(DenseSource):
         other.config = self.config | settings
         return other
 
+    @property
+    def trained(self) -> NDArray[np.bool_]:
+        return self.known
+
     def encode(self, histories: Sequence[History]) -> NDArray[np.float32]:
         return np.stack([self.fold_in(*_weighted(history, self.config["decay"])) for history in histories])
 

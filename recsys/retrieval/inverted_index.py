@@ -8,6 +8,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from recsys.data.history import NO_ROWS, Rows
+from recsys.retrieval.sparse_rows import with_rows
 
 MAX_CHANGED_ROWS = 1000
 """Rows compared one by one, because they changed after the postings were made; from more on these are made anew."""
@@ -45,13 +46,7 @@ class InvertedIndex:
 
     def with_rows(self, rows: Rows, vectors: sp.csr_matrix) -> Self:
         """The index with `vectors` (rows, terms) at distinct `rows`: new, replaced or beyond the end."""
-        old, width = self.vectors.shape
-        size = max(old, int(rows.max(initial=-1)) + 1)
-        sources = np.full(size, old + len(rows))  # rows in between have no term
-        sources[:old] = np.arange(old)
-        sources[rows] = old + np.arange(len(rows))
-        stacked = sp.vstack([self.vectors, vectors, sp.csr_matrix((1, width), dtype=np.float32)], format="csr")[sources]
-        changed = np.union1d(self.changed, rows)
+        replaced, changed = with_rows(self.vectors, rows, vectors), np.union1d(self.changed, rows)
         if len(changed) > MAX_CHANGED_ROWS:
-            return type(self).of(stacked)
-        return type(self)(stacked, self.postings, changed)
+            return type(self).of(replaced)
+        return type(self)(replaced, self.postings, changed)

@@ -5,6 +5,7 @@ they differ in how the matrix is fitted.
 """
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Self
@@ -38,6 +39,9 @@ class _Scores:
             yield self.product.indices[start:end], self.product.data[start:end]
 
 
+_NO_SCORES = _Scores((), np.empty(0, dtype=np.bool_), sp.csr_matrix((0, 0)))
+
+
 class ItemItemSource(StoredSource):
     """Scores `w @ matrix`, with w the history's weights times `decay ** age` over its last `window` events (age 0: the last), and
     -`against` for each item that the user rejected.
@@ -61,19 +65,13 @@ class ItemItemSource(StoredSource):
         self.kind, self.matrix, self.known, self.decay, self.window = kind, matrix, known, decay, window
         self.against = against
         self.config, self.figures = config, figures or {}
-        self._last = _Scores((), np.empty(0, dtype=np.bool_), sp.csr_matrix((0, 0)))
+        self._last = _NO_SCORES
 
     def with_query_time(self, **settings: float) -> Self:
-        return type(self)(
-            self.matrix,
-            kind=self.kind,
-            known=self.known,
-            decay=settings["decay"],
-            against=settings.get("against", self.against),
-            window=self.window,
-            config=self.config,
-            figures=self.figures,
-        )
+        other = copy(self)
+        other.decay, other.against = settings["decay"], settings.get("against", self.against)
+        other._last = _NO_SCORES
+        return other
 
     def search(self, queries: Sequence[Query], *, k: int) -> Candidates:
         """Rows that some item of the history speaks for, best first."""
@@ -105,6 +103,10 @@ class ItemItemSource(StoredSource):
                     scores[scored] = 0
         return out
 
+    @property
+    def trained(self) -> NDArray[np.bool_]:
+        return self.known
+
     def explain(self, query: Query, rows: Rows) -> list[Explanation]:
         """The terms of the sum that the score is, by item of the history."""
         weights = self._weights([query])
@@ -121,9 +123,13 @@ class ItemItemSource(StoredSource):
             has_known_item = np.array(
                 [bool(self._is_known(history.rows).any()) for history in histories], dtype=np.bool_
             )
-            last = _Scores(histories, has_known_item, sp.csr_matrix(weights @ self.matrix))
+            last = _Scores(histories, has_known_item, sp.csr_matrix(self._products(weights)))
             self._last = last
         return last
+
+    def _products(self, weights: sp.csr_matrix) -> sp.csr_matrix:
+        """Scores (queries, items) of the `weights` (queries, items) of histories."""
+        return weights @ self.matrix
 
     def _weights(self, queries: Sequence[Query]) -> sp.csr_matrix:
         """(queries, items): weights of the last `window` known events of each history, and of what was rejected."""
@@ -136,7 +142,7 @@ class ItemItemSource(StoredSource):
             weights.append(np.concatenate([recency, np.full(len(rejected), -self.against)]))
         starts = np.cumsum([len(rows) for rows in columns])
         values = np.concatenate(weights).astype(np.float32)
-        return sp.csr_matrix((values, np.concatenate(columns), starts), shape=(len(queries), self.matrix.shape[0]))
+        return sp.csr_matrix((values, np.concatenate(columns), starts), shape=(len(queries), len(self.known)))
 
     def _is_known(self, rows: Rows) -> NDArray[np.bool_]:
         """Which of `rows` were trained on."""

@@ -1,8 +1,8 @@
 """Cold start by near-duplicate: a new item that reads as a trained one does (a copy, a new edition, the same thing listed again)
 takes that item's scores in sources that read no text.
 
-Such sources have no score for an item that came after training, and the fusion has learned what that means; here it need not
-guess. All other new items stay as they were.
+Such sources have no score for an item that came after training, or had no events then, and the fusion has learned what that
+means; here it need not guess. All other new items stay as they were.
 """
 
 from collections.abc import Sequence
@@ -20,25 +20,24 @@ MIN_COSINE = 0.9
 """Cosine of two texts, in the space of the text neighbours, from which on one item is a near-duplicate of the other."""
 
 ROWS_PER_BLOCK = 256
-"""New items compared with all trained ones at once."""
+"""New items compared with all trained ones at once; the vectors of these are gathered only for more new items."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NearDuplicates:
-    """Row `duplicates[i]` is a near-duplicate of row `originals[i]`, one of the `trained` first rows; `duplicates` ascends."""
+    """Row `duplicates[i]` is a near-duplicate of row `originals[i]`; `duplicates` ascends.
 
-    trained: int
+    `trained` (items,) marks the rows that may be originals: items of whose events sources learned. Others may be duplicates.
+    """
+
+    trained: NDArray[np.bool_]
     duplicates: Rows = field(default_factory=lambda: NO_ROWS)
     originals: Rows = field(default_factory=lambda: NO_ROWS)
 
     def with_items(self, rows: Rows, vectors: NDArray[np.float32]) -> "NearDuplicates":
         """The same after `rows` were written, with all text vectors (items, dim), of unit length, as they are now."""
-        new = np.unique(rows[rows >= self.trained])
-        nearest = [
-            _nearest(vectors[new[i : i + ROWS_PER_BLOCK]], vectors[: self.trained])
-            for i in range(0, len(new), ROWS_PER_BLOCK)
-        ]
-        original = np.concatenate([NO_ROWS, *nearest])
+        new = np.setdiff1d(rows, np.flatnonzero(self.trained))
+        original = _nearest(vectors, new, self.trained)
         unchanged = ~np.isin(self.duplicates, new)
         duplicates = np.append(self.duplicates[unchanged], new[original >= 0])
         originals = np.append(self.originals[unchanged], original[original >= 0])
@@ -68,7 +67,10 @@ class DuplicateBackoff:
     def search(self, queries: Sequence[Query], *, k: int) -> Candidates:
         """Also the duplicates of the rows found, with their scores, even where the original itself is not allowed."""
         allowed = [replace(query, allowed=self._with_originals(query.allowed)) for query in queries]
-        result, out = self._source.search(allowed, k=k), empty_result(len(queries), k=k)
+        added = max(
+            (int((new.allowed & ~old.allowed).sum()) for new, old in zip(allowed, queries, strict=True)), default=0
+        )
+        result, out = self._source.search(allowed, k=k + added), empty_result(len(queries), k=k)
         for i, query in enumerate(queries):
             rows, scores = self._with_duplicates(result.rows[i], result.scores[i])
             inside = (rows < len(query.allowed)) & query.allowed[np.minimum(rows, len(query.allowed) - 1)]
@@ -102,10 +104,19 @@ class DuplicateBackoff:
         return rows[order], scores[order]
 
 
-def _nearest(vectors: NDArray[np.float32], trained: NDArray[np.float32]) -> Rows:
-    """For each of `vectors` the row of `trained` nearest to it, -1 where none has a cosine of `MIN_COSINE`."""
-    if not len(trained):
-        return np.full(len(vectors), -1, dtype=np.int64)
-    cosines = vectors @ trained.T
-    nearest = cosines.argmax(axis=1)
-    return np.where(cosines[np.arange(len(nearest)), nearest] >= MIN_COSINE, nearest, -1)
+def _nearest(vectors: NDArray[np.float32], new: Rows, trained: NDArray[np.bool_]) -> Rows:
+    """For each of the rows `new` the `trained` row nearest to it, -1 where none has a cosine of `MIN_COSINE`."""
+    originals = np.flatnonzero(trained)
+    if not len(originals):
+        return np.full(len(new), -1, dtype=np.int64)
+    gather = len(new) > ROWS_PER_BLOCK
+    candidates = vectors[originals] if gather else vectors[: len(trained)]
+    nearest = [NO_ROWS]
+    for start in range(0, len(new), ROWS_PER_BLOCK):
+        cosines = vectors[new[start : start + ROWS_PER_BLOCK]] @ candidates.T
+        if not gather:
+            cosines[:, ~trained] = -1
+        best = cosines.argmax(axis=1)
+        is_duplicate = cosines[np.arange(len(best)), best] >= MIN_COSINE
+        nearest.append(np.where(is_duplicate, originals[best] if gather else best, -1))
+    return np.concatenate(nearest)

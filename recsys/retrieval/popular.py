@@ -69,6 +69,10 @@ class PopularSource(StoredSource):
         out[:size] = self.scores[:size]
         return out
 
+    @property
+    def trained(self) -> NDArray[np.bool_]:
+        return self.scores > 0
+
     def explain(self, query: Query, rows: Rows) -> list[Explanation]:  # noqa: ARG002  (the same for everyone)
         return [() for _ in rows]
 

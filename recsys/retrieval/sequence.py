@@ -1,7 +1,8 @@
 """A trained sequence encoder as a source: the history's vector against every item's."""
 
 from collections.abc import Sequence
-from typing import Any, Self
+from copy import copy
+from typing import Any, Self, cast
 
 import numpy as np
 import torch
@@ -29,12 +30,16 @@ class SequenceSource(DenseSource):
         self, part: Part, vectors: NDArray[np.float32], *, known: NDArray[np.bool_], index: Index | None = None
     ) -> None:
         super().__init__(vectors, known=known, index=index)
+        self._inputs = self.vectors
         self._part, self.kind = part, part.kind
         recipe = part.config["recipe"]
         self._temperature = None if recipe["temperature"] is None else stored_temperature(recipe)
         settings = stored_settings(SequenceConfig, recipe["encoder"], where=part.name)
         self._encoder = stored_module(lambda: SequenceEncoder(settings), _tensors(part, "history."))
         self._project = _linear(_tensors(part, "text."))
+        self._has_residual = np.zeros(len(vectors), dtype=np.bool_)
+        if (residual := part.arrays.get("residual")) is not None:
+            self._has_residual[: len(residual)] = (residual != 0).any(axis=1)[: len(vectors)]
 
     def encode(self, histories: Sequence[History]) -> NDArray[np.float32]:
         length = self._encoder.config.max_length
@@ -42,7 +47,7 @@ class SequenceSource(DenseSource):
         width = max(len(rows) for rows in cut)
         x = np.zeros((len(cut), width, self.vectors.shape[1]), dtype=np.float32)
         for i, rows in enumerate(cut):
-            x[i, : len(rows)] = self.vectors[rows]
+            x[i, : len(rows)] = self._inputs[rows]
         real = torch.arange(width) < torch.tensor([len(rows) for rows in cut])[:, None]
         when = Timeline(real, torch.arange(width).expand(len(cut), width))
         with torch.inference_mode():
@@ -58,21 +63,42 @@ class SequenceSource(DenseSource):
         """
         if self._project is None:
             return self
+        residuals = np.zeros((len(rows), self.vectors.shape[1]), dtype=np.float32)
+        if (residual := self._part.arrays.get("residual")) is not None:
+            trained = rows < len(residual)
+            residuals[trained] = residual[rows[trained]]
+        return self._over(self.index.with_rows(rows, self._item_vectors(self._project, text, residuals)))
+
+    def as_new(self, rows: Rows, text: NDArray[np.float32]) -> Self:
+        """Without the residuals of `rows`."""
+        if self._project is None or "residual" not in self._part.arrays:
+            return self
+        other = copy(self)
+        other.vectors = self.vectors.copy()
+        other.vectors[rows] = self._item_vectors(self._project, text, np.zeros((), dtype=np.float32))
+        return other
+
+    def _item_vectors(
+        self, project: nn.Linear, text: NDArray[np.float32], residuals: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
         with torch.inference_mode():
-            new = self._project(torch.from_numpy(text))
-            if (residual := self._part.arrays.get("residual")) is not None:
-                trained = rows < len(residual)
-                new[torch.from_numpy(trained)] += torch.from_numpy(residual[rows[trained]])
+            vectors = project(torch.from_numpy(text)) + torch.from_numpy(residuals)
             if self._temperature is not None:
-                new = nn.functional.normalize(new, dim=-1)
-        return self._over(self.index.with_rows(rows, new.numpy()))
+                vectors = nn.functional.normalize(vectors, dim=-1)
+        return cast(NDArray[np.float32], vectors.numpy())
 
     def without_texts(self, rows: Rows) -> Self:
         """Items with a learned residual stay: they are known by that."""
         if self._project is None:
             return self
-        residual = self._part.arrays.get("residual")
-        return self._over(self.index.without(rows if residual is None else rows[rows >= len(residual)]))
+        return self._over(self.index.without(rows[~np.isin(rows, np.flatnonzero(self._has_residual))]))
+
+    @property
+    def trained(self) -> NDArray[np.bool_] | None:
+        """By ids: those known; by ids and texts: those with a residual; by texts alone: none, it learned no item by itself."""
+        if self._project is None:
+            return self.known
+        return self._has_residual if "residual" in self._part.arrays else None
 
     def _over(self, index: Index) -> Self:
         return type(self)(self._part, index.vectors, known=index.known, index=index)

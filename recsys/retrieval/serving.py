@@ -25,7 +25,7 @@ from recsys.retrieval.registry import capabilities, restore_source
 from recsys.retrieval.source import Candidates, Capabilities, Explanation, Query, Source, StoredSource
 from recsys.retrieval.truncation import Truncation
 
-NO_DUPLICATES = NearDuplicates(0)
+NO_DUPLICATES = NearDuplicates(np.zeros(0, dtype=np.bool_))
 
 SearchedIndex = tuple[str, Truncation | None]
 """A source by its name, and at which of its truncations, where it has several."""
@@ -215,7 +215,19 @@ def serving_model(bundle: Bundle) -> ServingModel:
     for name, fusion in fusions.items():
         if missing := sorted(set(fusion.sources) - set(sources)):
             raise BundleError(f"part {name!r} blends {', '.join(missing)}, which the bundle lacks; train it again")
-    return ServingModel(sources, fusions, bundle.default, NearDuplicates(len(bundle.item_ids)))
+    model = ServingModel(sources, fusions, bundle.default)
+    return replace(model, duplicates=_duplicates(model, items=len(bundle.item_ids)))
+
+
+def _duplicates(model: ServingModel, *, items: int) -> NearDuplicates:
+    """Of the catalogue as it was trained on: an item without events then is as new as those that come later."""
+    trained = np.zeros(items, dtype=np.bool_)
+    for source in model.sources.values():
+        if source.trained is not None:
+            trained |= source.trained
+    vectors, without_events = model.item_text_vectors, np.flatnonzero(~trained)
+    duplicates = NearDuplicates(trained)
+    return duplicates if vectors is None else duplicates.with_items(without_events, vectors)
 
 
 def popular_only(counts: NDArray[np.int64]) -> ServingModel:

@@ -108,8 +108,19 @@ class StoredSource(ABC):
         """(items, dim) of unit length: the items' texts in the space in which near-duplicates are looked for."""
         return None
 
+    @property
+    def trained(self) -> NDArray[np.bool_] | None:
+        """(items,): the items of whose events it has learned; None where it has learned of none by itself."""
+        return None
+
     def with_items(self, rows: Rows, text: Vectors) -> Self:
         """The source with text vectors (rows, text_dim) for new or changed items."""
+        return self
+
+    def as_new(self, rows: Rows, text: Vectors) -> Self:
+        """The source that scores the items at `rows`, with text vectors `text` (rows, text_dim), as if they had come after the
+        training; histories count as before, and only `score` may be asked. It is itself where it knows items by texts alone.
+        """
         return self
 
     def with_texts(self, rows: Rows, texts: Sequence[str]) -> Self:

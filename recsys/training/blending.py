@@ -1,8 +1,9 @@
 """Fits the weights of a fusion on validation cases, and leaves out the sources that lower its accuracy.
 
-A conditional logit: among one query's candidates the true next item should score highest. A share of all candidates is
-masked in the sources that cannot score a new item, so that the fit learns what their missing scores mean and cold items are
-not buried. Masking true next items alone would not do: their missing scores would give them away.
+A conditional logit: among one query's candidates the true next item should score highest. A share of the catalogue is
+scored as new: masked in the sources that cannot score a new item, and by its text alone in those that know it by more. So the
+fit learns what missing scores mean, cold items are not buried, and no source is trusted on new items for what it knows of old
+ones. Masking true next items alone would not do: their missing scores would give them away.
 """
 
 from collections.abc import Generator, Mapping, Sequence
@@ -13,18 +14,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.data.splits import EvalCases
+from recsys.encoders.base import Vectors
 from recsys.metrics.ranking import Interval, bootstrap, ndcg
 from recsys.pace import Pace
 from recsys.ranking.filters import over_catalogue
 from recsys.retrieval.fusion import FUSION, Features, Fusion, gather, joined, stack
-from recsys.retrieval.source import Source
+from recsys.retrieval.source import Allowed, StoredSource
 from recsys.training.conditional_logit import LogitExamples, fit_conditional_logit
 from recsys.training.plan import Progress
 
 DEPTH = 100
 """Candidates of each source."""
 COLD_SHARE = 0.3
-"""Share of each case's candidates that are made new."""
+"""Share of the catalogue that is made new."""
+MAX_COLD_ITEMS = 20_000
+"""Items made new, at most: their neighbours are looked for."""
 
 FOLDS = 5
 MAX_CASES = 5000
@@ -39,60 +43,90 @@ L2_MISSING = 0.003
 class FusionExamples:
     """Raw scores (cases, candidates, sources), and the column of each case's target (-1: it is no candidate).
 
-    `real` (cases, candidates) is False on padding.
+    `real` (cases, candidates) is False on padding, `cold` marks the items to be made new, and `as_new` has the scores of these
+    (cases, candidates) by sources that give a new item another score.
     """
 
     names: tuple[str, ...]
     scores: NDArray[np.float32]
     real: NDArray[np.bool_]
     target: NDArray[np.int64]
+    cold: NDArray[np.bool_]
+    as_new: Mapping[str, NDArray[np.float32]]
 
     def only(self, names: Sequence[str]) -> "FusionExamples":
         """The same candidates, scored by the sources `names`."""
         columns = [self.names.index(name) for name in names]
-        return FusionExamples(tuple(names), self.scores[..., columns], self.real, self.target)
+        as_new = {name: scores for name, scores in self.as_new.items() if name in names}
+        return replace(self, names=tuple(names), scores=self.scores[..., columns], as_new=as_new)
 
 
 def collect(
-    sources: Mapping[str, Source], cases: EvalCases, *, items: int, include_seen: bool, seed: int
+    sources: Mapping[str, StoredSource],
+    cases: EvalCases,
+    *,
+    catalogue: Allowed,
+    text: Vectors,
+    include_seen: bool,
+    seed: int,
 ) -> FusionExamples:
-    """Candidates of up to `MAX_CASES` cases with the scores of every source."""
+    """Candidates of up to `MAX_CASES` cases, among the rows that `catalogue` marks, with the scores of every source.
+
+    It has to leave out items that are never targets: a fit would take them for what new items are. `text` (items, text_dim) are
+    the text vectors.
+    """
     generator = np.random.default_rng(seed)
     sample = np.sort(generator.permutation(len(cases))[:MAX_CASES])
-    rows, scores = [], []
+    cold = generator.permutation(len(catalogue))[: min(round(COLD_SHARE * len(catalogue)), MAX_COLD_ITEMS)]
+    new = {name: source.as_new(cold, text[cold]) for name, source in sources.items()}
+    new = {name: source for name, source in new.items() if source is not sources[name]}
+    rows, scores, new_scores = list[Any](), list[Any](), dict[str, list[Any]]({name: [] for name in new})
     parts = list(sources.values())
     for start in range(0, len(sample), CASES_PER_BLOCK):
         block = cases[sample[start : start + CASES_PER_BLOCK]]
-        queries = over_catalogue(block, items=items, include_seen=include_seen)
+        queries = [
+            replace(query, allowed=query.allowed & catalogue)
+            for query in over_catalogue(block, items=len(catalogue), include_seen=include_seen)
+        ]
         candidates = gather(parts, queries, depth=DEPTH)
         rows.append(candidates)
         scores.append(np.stack([source.score(queries, candidates) for source in parts], axis=-1))
+        for name, source in new.items():
+            new_scores[name].append(source.score(queries, candidates))
     width = max(block.shape[1] for block in rows)
-    padded = np.concatenate([_pad(block, width, -1) for block in rows])
+    padded: NDArray[np.int64] = np.concatenate([_pad(block, width, -1) for block in rows])
     hit = padded == cases.targets[sample][:, None]
     target = np.where(hit.any(axis=1), hit.argmax(axis=1), -1)
-    return FusionExamples(tuple(sources), np.concatenate([_pad(b, width, np.nan) for b in scores]), padded >= 0, target)
+    return FusionExamples(
+        names=tuple(sources),
+        scores=_padded(scores, width),
+        real=padded >= 0,
+        target=target,
+        cold=np.isin(padded, cold),
+        as_new={name: _padded(blocks, width) for name, blocks in new_scores.items()},
+    )
 
 
-def simulate_cold_items(examples: FusionExamples, *, cold_scores: Mapping[str, float], seed: int) -> FusionExamples:
-    """`examples` with a share of each case's candidates scored as if new to the sources in `cold_scores`.
+def simulate_cold_items(examples: FusionExamples, *, cold_scores: Mapping[str, float]) -> FusionExamples:
+    """`examples` with their cold items scored as if they were new, by the sources in `cold_scores` with what stands there.
 
     A new item is a candidate only where a source that does score it, by its text, has it among its best. Without such a
     source there are no new items, and nothing changes.
     """
     if all(name in cold_scores for name in examples.names):
         return examples
-    cold = np.random.default_rng(seed).random(examples.real.shape) < COLD_SHARE
-    scores, retrieved = examples.scores.copy(), np.zeros_like(cold)
+    cold, scores, retrieved = examples.cold, examples.scores.copy(), np.zeros_like(examples.cold)
     for i, name in enumerate(examples.names):
         if name in cold_scores:
             scores[cold, i] = cold_scores[name]
-        else:
-            retrieved |= _among_best(scores[..., i])
+            continue
+        if name in examples.as_new:
+            scores[cold, i] = examples.as_new[name][cold]
+        retrieved |= _among_best(scores[..., i])
     real = examples.real & (retrieved | ~cold)
     scores[~real] = np.nan
     has_target = real[np.arange(len(real)), examples.target] & (examples.target >= 0)
-    return FusionExamples(examples.names, scores, real, np.where(has_target, examples.target, -1))
+    return replace(examples, scores=scores, real=real, target=np.where(has_target, examples.target, -1))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -170,7 +204,7 @@ def select_sources(
     names, gains, pace = list(always) + list(optional), dict[str, Interval](), Pace()
     examples = examples.only(names)
     unmasked = FusionFeatures.of(examples)
-    masked = FusionFeatures.of(simulate_cold_items(examples, cold_scores=cold_scores, seed=seed))
+    masked = FusionFeatures.of(simulate_cold_items(examples, cold_scores=cold_scores))
     best = cross_validated(unmasked, masked, seed=seed)
     for member in optional:
         others = [other for other in names if other != member]
@@ -198,6 +232,10 @@ def _among_best(scores: NDArray[np.float32]) -> NDArray[np.bool_]:
         return known > -np.inf
     last = -np.partition(-known, DEPTH - 1, axis=1)[:, DEPTH - 1 : DEPTH]
     return (known >= last) & (known > -np.inf)
+
+
+def _padded(blocks: Sequence[NDArray[np.float32]], width: int) -> NDArray[np.float32]:
+    return np.concatenate([_pad(block, width, np.nan) for block in blocks])
 
 
 def _pad(block: NDArray[np.generic], width: int, value: float) -> NDArray[np.generic]:

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from recsys.bundle import Bundle, Part
 from recsys.data.dataset import Dataset
-from recsys.data.splits import Split, split_by_fold
+from recsys.data.splits import split_by_fold
 from recsys.encoders.base import text_hash
 from recsys.errors import InvalidRequest, TrainingError
 from recsys.retrieval.fusion import Fusion
 from recsys.retrieval.popular import POPULAR
 from recsys.retrieval.registry import TYPES, kinds, restore_source
-from recsys.retrieval.source import Source
+from recsys.retrieval.source import StoredSource
 from recsys.training.blending import DEPTH, collect, select_sources
 from recsys.training.plan import Plan, Progress
 from recsys.training.recipe_types import HistoryInputs, TwoStageFit
@@ -78,9 +78,8 @@ def train_bundle(
     parts = {name: fit.refit for name, fit in fits.items()}
     about = plan.about() | {"data": _data_window(dataset)}
     if default == BLEND:
-        parts |= yield from _fusions(
-            {name: restore_source(part).exact() for name, part in selection.items()}, folds, plan
-        )
+        sources = {name: restore_source(part).exact() for name, part in selection.items()}
+        parts |= yield from _fusions(sources, HistoryInputs(folds=folds, text=text), plan)
         about["left_out"] = not_fitted | parts[BLEND].config["left_out"]
     texts = text_hashes(dataset.texts, dataset.domains)
     bundle = Bundle(parts=parts, default=default, item_ids=dataset.item_ids, about=about, texts=texts)
@@ -132,7 +131,9 @@ def _fit(name: str, inputs: HistoryInputs, plan: Plan) -> Iterator[Progress | Tw
         yield fact
 
 
-def _fusions(sources: Mapping[str, Source], folds: Split, plan: Plan) -> Generator[Progress, None, dict[str, Part]]:
+def _fusions(
+    sources: Mapping[str, StoredSource], inputs: HistoryInputs, plan: Plan
+) -> Generator[Progress, None, dict[str, Part]]:
     """`blend` of all parts that help, `simple-blend` of the baselines fitted the same way, `plain-blend` of these unfitted;
     yields progress."""
     baselines = [name for name in sources if TYPES[name].capabilities.baseline]
@@ -141,8 +142,9 @@ def _fusions(sources: Mapping[str, Source], folds: Split, plan: Plan) -> Generat
         yield Progress(name, f"fitting the fusion of {len(members)} parts on validation")
         examples = collect(
             {member: sources[member] for member in members},
-            folds.validation,
-            items=folds.fit.items,
+            inputs.folds.validation,
+            catalogue=inputs.folds.refit.has_events,
+            text=inputs.text,
             include_seen=plan.include_seen,
             seed=plan.seed,
         )

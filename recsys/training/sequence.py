@@ -1,20 +1,20 @@
-"""The recipe of the sequence models: all positions of every history in one pass, epochs chosen on validation."""
+"""The recipe of the sequence models: all positions of every history in one pass, epochs chosen on validation.
+
+An item without events is treated like one that comes after the training: it is no negative, has no learned vector of its own, and
+is no candidate where epochs are compared. As a negative it would only ever be pushed away from every history.
+"""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from itertools import pairwise
-from math import inf
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.batch import FIRST_ITEM, MASK, ItemBatch
-from models.embeddings import ItemEmbedding, ItemKind
-from models.encoders.sequence import SequenceConfig, SequenceEncoder
 from models.objectives.gbce import beta, gbce
 from models.objectives.softmax import full_softmax, sampled_softmax
 from models.pooling.last import last
@@ -22,14 +22,14 @@ from recsys.bundle import Part
 from recsys.data.collate import collate
 from recsys.data.dataset import Dataset
 from recsys.data.history import History
-from recsys.data.sampling import NegativeSampler, Proposal
+from recsys.data.sampling import NegativeSampler
 from recsys.data.splits import EvalCases
 from recsys.encoders.batching import length_buckets
-from recsys.errors import check_ranges
 from recsys.metrics.ranking import dense_ranks, ndcg
 from recsys.ranking.filters import over_catalogue
-from recsys.training.loop import Epoch, LoopConfig, run
+from recsys.training.loop import Epoch, run
 from recsys.training.plan import RunContext
+from recsys.training.sequence_model import SequenceModel, SequenceRecipe
 from recsys.training.svd_init import svd_embeddings
 
 RESIDUAL_START = 0.1
@@ -37,66 +37,6 @@ RESIDUAL_START = 0.1
 
 VALIDATION_CASES = 5000
 """Cases that epochs are compared on: enough to tell them apart, few enough to look after each."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SequenceRecipe:
-    """How a sequence model is built and trained. `negatives` counts shared draws of the sampled losses."""
-
-    items: ItemKind = "id"
-    encoder: SequenceConfig = field(default_factory=SequenceConfig)
-    loop: LoopConfig = field(default_factory=LoopConfig)
-    objective: Literal["softmax", "sampled", "gbce"] = "softmax"
-    negatives: int = 512
-    negatives_from: Proposal = "popular"
-    calibration: float = 0.75
-    smoothing: float = 0.0
-    temperature: float | None = None
-    id_dropout: float = 0.1
-    item_dropout: float = 0.0
-    start: Literal["random", "spectral"] = "spectral"
-    tokens: int = 4096
-    text_encoder: str | None = None
-
-    def __post_init__(self) -> None:
-        check_ranges(self, negatives=(1, inf), tokens=(1, inf))
-        check_ranges(self, calibration=(0, 1), smoothing=(0, 1), id_dropout=(0, 1), item_dropout=(0, 1))
-        if self.temperature is not None:
-            check_ranges(self, temperature=(1e-3, inf))
-
-
-class SequenceModel(nn.Module):
-    """Item vectors and the encoder over them; with a temperature, both sides are of unit length."""
-
-    def __init__(
-        self,
-        recipe: SequenceRecipe,
-        *,
-        items: int,
-        text: Float[Tensor, "items text_dim"] | None,
-        start: Float[Tensor, "items dim"] | None = None,
-    ) -> None:
-        super().__init__()
-        self.recipe = recipe
-        self.items = ItemEmbedding(
-            items=items,
-            dim=recipe.encoder.dim,
-            kind=recipe.items,
-            text=text,
-            id_dropout=recipe.id_dropout,
-            start=start,
-        )
-        self.encoder = SequenceEncoder(recipe.encoder)
-
-    def histories(self, table: Float[Tensor, "items dim"], batch: ItemBatch) -> Float[Tensor, "batch time dim"]:
-        """History vectors, scaled so that an inner product with the item's vector is the logit."""
-        x = self.encoder(self.items.look_up(table, batch.items) * table.shape[1] ** 0.5, batch.when)
-        return x if self.recipe.temperature is None else nn.functional.normalize(x, dim=-1) / self.recipe.temperature
-
-    def table(self, rows: Int[Tensor, " rows"] | None = None) -> Float[Tensor, "items dim"]:
-        """Vectors of all items, or of `rows` alone."""
-        table = self.items.table(rows)
-        return table if self.recipe.temperature is None else nn.functional.normalize(table, dim=-1)
 
 
 def train(
@@ -120,6 +60,7 @@ def train(
         start = torch.from_numpy(svd_embeddings(fit, dim=recipe.encoder.dim, seed=seed))
         start *= 1.0 if recipe.items == "id" else RESIDUAL_START
     model = SequenceModel(recipe, items=fit.items, text=vectors, start=start).to(device)
+    model.items.clear(torch.from_numpy(np.flatnonzero(~fit.has_events)).to(device))
     validation = None if validation is None else validation.sample(VALIDATION_CASES, seed=seed)
     objective = _Objective(recipe, model, fit, device)
     best = yield from run(
@@ -128,7 +69,7 @@ def train(
         loss=objective,
         validate=None
         if validation is None
-        else lambda: _validate(model, validation, fit.items, device, include_seen=include_seen),
+        else lambda: _validate(model, validation, fit.has_events, device, include_seen=include_seen),
         config=recipe.loop,
         context=context,
     )
@@ -169,6 +110,11 @@ class _Objective:
 
     def __init__(self, recipe: SequenceRecipe, model: SequenceModel, fit: Dataset, device: str) -> None:
         self.recipe, self.model, self.device, self.items = recipe, model, device, fit.items
+        has_events = torch.from_numpy(fit.has_events).to(device)
+        self.trained, self.number = (
+            torch.from_numpy(np.flatnonzero(fit.has_events)).to(device),
+            has_events.cumsum(0) - 1,
+        )
         # gBCE's exponent undoes uniform draws, and only these
         proposal = "uniform" if recipe.objective == "gbce" else recipe.negatives_from
         self.sampler = NegativeSampler(fit.counts(), proposal=proposal)
@@ -185,7 +131,8 @@ class _Objective:
         if self.recipe.objective == "softmax":
             table = self.model.table()
             histories = self.model.histories(table, batch)[batch.when.real]
-            return full_softmax(histories, table, targets, weights=weights, smoothing=self.recipe.smoothing)
+            classes, targets = table[self.trained], self.number[targets]
+            return full_softmax(histories, classes, targets, weights=weights, smoothing=self.recipe.smoothing)
         return self._sampled(batch, targets, weights, generator)
 
     def _weights(self, windows: list[History]) -> Tensor:
@@ -210,24 +157,28 @@ class _Objective:
         if self.recipe.objective == "sampled":
             return sampled_softmax(histories, table, targets, sampled, self.log_q[rows], weights=weights)
         positive = (histories * table[targets]).sum(-1)
-        exponent = beta(negatives=self.recipe.negatives, items=self.items, calibration=self.recipe.calibration)
+        items_with_events = len(self.trained)
+        exponent = beta(negatives=self.recipe.negatives, items=items_with_events, calibration=self.recipe.calibration)
         scores = (histories @ table[sampled].T).masked_fill(targets[:, None] == sampled, -torch.inf)
         return gbce(positive, scores, beta=exponent, weights=weights)
 
 
 @torch.inference_mode()
-def _validate(model: SequenceModel, cases: EvalCases, items: int, device: str, *, include_seen: bool) -> float:
-    """Mean NDCG@10 over the whole catalogue, as it is measured of any part."""
+def _validate(
+    model: SequenceModel, cases: EvalCases, has_events: NDArray[np.bool_], device: str, *, include_seen: bool
+) -> float:
+    """Mean NDCG@10 over the items that have events, now or as a target, as it is measured of any part."""
     model.eval()
     table = model.table()
-    total = 0.0
+    total, candidates = 0.0, has_events.copy()
+    candidates[cases.targets] = True
     for start in range(0, len(cases), 1024):
         block = cases[start : start + 1024]
         rows = [history.rows[-model.recipe.encoder.max_length :] for history in block.histories]
         batch = collate(rows, device=device)
         scores = (last(model.histories(table, batch), batch.when) @ table.T).cpu().numpy()
-        queries = over_catalogue(block, items=items, include_seen=include_seen)
-        allowed = np.stack([query.allowed for query in queries])
+        queries = over_catalogue(block, items=len(candidates), include_seen=include_seen)
+        allowed = np.stack([query.allowed & candidates for query in queries])
         total += ndcg(dense_ranks(scores, block.targets, allowed)).sum()
     return float(total / len(cases))
 
@@ -236,7 +187,7 @@ def _validate(model: SequenceModel, cases: EvalCases, items: int, device: str, *
 def _part(model: SequenceModel, fit: Dataset, *, epochs: int, context: RunContext) -> Part:
     model.eval()
     recipe = model.recipe
-    known = {"id": fit.counts() > 0, "text": fit.has_text, "hybrid": np.ones(fit.items, dtype=np.bool_)}
+    known = {"id": fit.has_events, "text": fit.has_text, "hybrid": fit.has_events | fit.has_text}
     arrays: dict[str, NDArray[Any]] = {"item_vectors": model.table().cpu().numpy(), "known": known[recipe.items]}
     arrays |= {f"history.{key}": value.cpu().numpy() for key, value in model.encoder.state_dict().items()}
     if model.items.project is not None:

@@ -13,11 +13,12 @@ from recsys.training.loop import Epoch, LoopConfig
 from recsys.training.overrides import overridden
 from recsys.training.plan import Plan, Progress
 from recsys.training.recipe_types import HistoryInputs, Recipe, TwoStageFit
-from recsys.training.sequence import VALIDATION_CASES, SequenceRecipe, for_refit, train
+from recsys.training.sequence import VALIDATION_CASES, for_refit, train
+from recsys.training.sequence_model import SequenceRecipe
 from recsys.training.tuning import FitInputs, ndcg_at_10
 
 FULL_SOFTMAX_ITEMS = 6000
-"""Up to this many items the loss runs over all of them."""
+"""Up to this many items with events the loss runs over all of them."""
 
 
 def sequence(items: ItemKind) -> Recipe:
@@ -25,7 +26,7 @@ def sequence(items: ItemKind) -> Recipe:
 
     def train_sequence(name: str, inputs: HistoryInputs, plan: Plan) -> Iterator[Progress | TwoStageFit]:
         folds = inputs.folds
-        recipe = sequence_recipe(name, items, plan, catalogue=folds.fit.items)
+        recipe = sequence_recipe(name, items, plan, items_with_events=int(folds.fit.has_events.sum()))
         fitted = FitInputs(dataset=folds.fit, text=inputs.text, seed=plan.seed, include_seen=plan.include_seen)
         selection = yield from _sequence_part(name, recipe, fitted, plan, stage="fit", validation=folds.validation)
         refitted = replace(fitted, dataset=folds.refit)
@@ -69,9 +70,9 @@ def _indexed(part: Part) -> Part:
     return restore_source(part).part(part.name)
 
 
-def sequence_recipe(name: str, items: ItemKind, plan: Plan, *, catalogue: int) -> SequenceRecipe:
-    """The settings of a sequence encoder; beyond `FULL_SOFTMAX_ITEMS` items in the catalogue negatives are sampled."""
-    large = catalogue > FULL_SOFTMAX_ITEMS
+def sequence_recipe(name: str, items: ItemKind, plan: Plan, *, items_with_events: int) -> SequenceRecipe:
+    """The settings of a sequence encoder; beyond `FULL_SOFTMAX_ITEMS` items that can be negatives these are sampled."""
+    large = items_with_events > FULL_SOFTMAX_ITEMS
     settings = SequenceRecipe(
         items=items,
         encoder=SequenceConfig(dropout=0.3),

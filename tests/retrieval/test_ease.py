@@ -11,6 +11,7 @@ from recsys.errors import TrainingError
 from recsys.retrieval import ease
 from recsys.retrieval.ease import EaseConfig, fit_ease
 from recsys.retrieval.source import Query
+from tests.retrieval.worlds import histories
 from tests.training.planted import dataset
 
 DATA = dataset(users=60)
@@ -57,13 +58,14 @@ def test_the_last_events_weigh_most() -> None:
 
 def test_too_large_a_catalogue_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ease, "MAX_ITEMS", DATA.items - 1)
-    with pytest.raises(TrainingError, match="30 items: EASE inverts a matrix"):
+    with pytest.raises(TrainingError, match="30 items with events: EASE inverts a matrix"):
         fit_ease(DATA, EaseConfig())
 
 
 def test_a_matrix_that_cannot_be_inverted_is_said() -> None:
+    always_together = histories([0, 1], items=2)
     with pytest.raises(TrainingError, match="raise it"):
-        fit_ease(replace(DATA, item_ids=(*DATA.item_ids, "never met")), EaseConfig(ridge=0.0))
+        fit_ease(always_together, EaseConfig(ridge=0.0))
 
 
 def test_other_threads_run_while_a_matrix_is_inverted() -> None:
@@ -84,3 +86,14 @@ def test_other_threads_run_while_a_matrix_is_inverted() -> None:
     assert inverse is not None
     np.testing.assert_allclose(inverse @ gram, np.eye(1500), atol=1e-3)
     assert sum(started < at < ended - 0.01 for at in ticks) >= 3
+
+
+def test_items_without_events_neither_count_nor_change_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ease, "MAX_ITEMS", DATA.items)
+    first = replace(DATA, item_ids=("new", *DATA.item_ids, "new too"), rows=DATA.rows + 1)
+    source = fit_ease(first, EaseConfig(ridge=7.0, keep=5))
+    expected = fit_ease(DATA, EaseConfig(ridge=7.0, keep=5))
+    np.testing.assert_array_equal(source.matrix.toarray()[1:-1, 1:-1], expected.matrix.toarray())
+    assert source.matrix.nnz == expected.matrix.nnz
+    assert source.known.tolist() == [False, *[True] * DATA.items, False]
+    assert source.figures == expected.figures

@@ -113,13 +113,13 @@ def test_ease_keeps_the_largest_weights_and_reports_what_it_lost() -> None:
 
 
 def test_a_catalogue_too_large_for_ease_is_refused_before_any_memory_is_taken() -> None:
-    with pytest.raises(TrainingError, match=r"1000000 items: EASE .* up to 20000"):
-        fit_ease(histories([0, 1, 2], items=1_000_000), EaseConfig())
+    with pytest.raises(TrainingError, match=r"20001 items with events: EASE .* up to 20000"):
+        fit_ease(histories(list(range(20_001)), items=20_002), EaseConfig())
 
 
 def test_a_matrix_that_cannot_be_inverted_is_told() -> None:
     with pytest.raises(TrainingError, match=r"ridge=0\.0; raise it"):
-        fit_ease(histories([0, 1], [0, 1], items=3), EaseConfig(ridge=0.0))
+        fit_ease(histories([0, 1], items=3), EaseConfig(ridge=0.0))
 
 
 @given(rows=st.integers(1, 9), columns=st.integers(1, 9), keep=st.integers(1, 12), seed=st.integers(0, 9))

@@ -3,15 +3,20 @@
 from collections.abc import Sequence
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
+from recsys.bundle import Bundle
 from recsys.data.history import History
+from recsys.retrieval import near_duplicates
 from recsys.retrieval.explanation import Reason
 from recsys.retrieval.near_duplicates import DuplicateBackoff, NearDuplicates
-from recsys.retrieval.source import Candidates, Explanation, Query, Rows, Scores, top
+from recsys.retrieval.serving import serving_model
+from recsys.retrieval.source import Candidates, Explanation, Query, Rows, Scores, StoredSource, top
 from recsys.service import Options, Recommender
 from recsys.store import Store
 from recsys.store.records import ItemDraft
+from tests.retrieval.worlds import World
 from tests.worlds import Planted
 
 TEXT = np.eye(4, dtype=np.float32)
@@ -21,7 +26,7 @@ def grown(*new: int) -> NearDuplicates:
     """Rows from 4 on that read as the old rows `new`; -1 as none of them."""
     other = np.full((1, 4), 0.5, dtype=np.float32)
     vectors = np.concatenate([TEXT, *(TEXT[row : row + 1] if row >= 0 else other for row in new)])
-    return NearDuplicates(4).with_items(np.arange(len(vectors)), vectors)
+    return NearDuplicates(np.ones(4, dtype=np.bool_)).with_items(np.arange(len(vectors)), vectors)
 
 
 def test_a_near_duplicate_has_an_original_and_other_items_have_none() -> None:
@@ -38,7 +43,26 @@ def test_a_changed_text_has_another_original_or_none() -> None:
 
 
 def test_a_trained_item_never_has_an_original() -> None:
-    assert len(NearDuplicates(4).with_items(np.array([1]), np.repeat(TEXT[:1], 4, axis=0))) == 0
+    every = NearDuplicates(np.ones(4, dtype=np.bool_))
+    assert len(every.with_items(np.array([1]), np.repeat(TEXT[:1], 4, axis=0))) == 0
+
+
+@pytest.mark.parametrize("new", [1, 3])  # few are compared with all rows, many with those of the originals
+def test_an_item_without_events_at_training_has_an_original_and_is_none(
+    new: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(near_duplicates, "ROWS_PER_BLOCK", 2)
+    trained = NearDuplicates(np.array([False, True, False, False]))
+    duplicates = trained.with_items(np.array([0, 2, 3])[:new], np.repeat(TEXT[:1], 4, axis=0))
+    assert duplicates.duplicates.tolist() == [0, 2, 3][:new]
+    assert set(duplicates.originals.tolist()) == {1}
+
+
+def test_a_bundle_gives_items_without_events_their_originals(sources: dict[str, StoredSource], planted: World) -> None:
+    parts = {name: sources[name].part(name) for name in ("popular", "ease", "sasrec-hybrid", "text")}
+    model = serving_model(Bundle(parts=parts, default="ease", item_ids=planted.dataset.item_ids, about={}))
+    new = np.flatnonzero(~planted.dataset.has_events)
+    assert model.duplicates.originals_of(new).tolist() == list(range(len(new)))
 
 
 def test_without_the_text_of_either_a_pair_is_none() -> None:
@@ -76,6 +100,12 @@ def test_a_row_that_is_found_has_the_score_of_the_scoring() -> None:
 def test_an_original_that_is_not_allowed_still_gives_its_score() -> None:
     backoff = DuplicateBackoff(Fixed(), grown(2, -1, 0))
     assert backoff.search(ask(1, 4), k=3).rows.tolist() == [[4, 1, -1]]
+
+
+def test_originals_that_are_not_allowed_take_no_place_of_others() -> None:
+    backoff = DuplicateBackoff(Fixed(), grown(3, 2))
+    assert backoff.search(ask(0, 1, 4, 5), k=4).rows.tolist() == [[4, 5, 1, 0]]
+    assert backoff.search(ask(0, 1, 4), k=2).rows.tolist() == [[4, 1]]
 
 
 def test_a_duplicate_is_explained_as_its_original() -> None:

@@ -14,7 +14,8 @@ from recsys.retrieval.markov import MarkovConfig, fit_markov
 from recsys.retrieval.neighbours import interactions
 from recsys.retrieval.popular import PopularConfig, fit_popular
 from recsys.retrieval.source import Query
-from recsys.training.sequence import SequenceModel, SequenceRecipe, _Objective
+from recsys.training.sequence import _Objective
+from recsys.training.sequence_model import SequenceModel, SequenceRecipe
 from tests.retrieval.worlds import drawn, histories
 
 ITEMS = 4

@@ -8,16 +8,20 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from recsys.pace import result_of
+from recsys.data.splits import split_by_fold
+from recsys.retrieval.text import TextConfig, fit_text
 from recsys.training.blending import (
     COLD_SHARE,
     L2,
     L2_MISSING,
     FusionExamples,
     FusionFeatures,
+    collect,
     fit_fusion,
     select_sources,
     simulate_cold_items,
 )
+from tests.retrieval import worlds
 
 CASES, WIDTH = 400, 120
 COLD_SCORES = {"popular": 0.0, "good": float("nan"), "also good": float("nan"), "noise": float("nan")}
@@ -31,7 +35,8 @@ def world() -> FusionExamples:
     target = generator.integers(0, WIDTH, size=CASES)
     for name, lift in {"good": 2.5, "also good": 2.0, "text": 1.0}.items():
         scores[np.arange(CASES), target, names.index(name)] += lift
-    return FusionExamples(names, scores, np.ones((CASES, WIDTH), dtype=np.bool_), target)
+    cold = generator.random((CASES, WIDTH)) < COLD_SHARE
+    return FusionExamples(names, scores, np.ones((CASES, WIDTH), dtype=np.bool_), target, cold, {})
 
 
 def test_the_weights_are_those_of_a_general_optimiser() -> None:
@@ -47,6 +52,16 @@ def test_the_weights_are_those_of_a_general_optimiser() -> None:
 
     best = minimize(loss, start, method="BFGS")
     assert fit_fusion(masked, np.arange(CASES)) == pytest.approx(best.x, abs=2e-3)
+
+
+def test_items_without_events_are_no_candidates() -> None:
+    data = worlds.world(users=20)
+    folds = split_by_fold(data.dataset)
+    sources = {"text": fit_text(data.text, TextConfig(text_encoder="hashed"))}
+    examples = collect(
+        sources, folds.validation, catalogue=folds.refit.has_events, text=data.text, include_seen=True, seed=0
+    )
+    assert examples.real.sum(axis=1).max() == folds.refit.has_events.sum() < data.dataset.items
 
 
 def test_cases_without_their_target_teach_nothing() -> None:
@@ -94,7 +109,7 @@ def test_a_source_that_costs_is_left_out_with_its_cost() -> None:
 
 def test_new_items_have_no_scores_of_sources_that_know_only_ids() -> None:
     data = world()
-    new = simulate_cold_items(data, cold_scores=COLD_SCORES, seed=0)
+    new = simulate_cold_items(data, cold_scores=COLD_SCORES)
     text, good = data.names.index("text"), data.names.index("good")
     changed = np.isnan(new.scores[..., good]) & new.real
     assert 0 < changed.mean() < COLD_SHARE
@@ -102,4 +117,4 @@ def test_new_items_have_no_scores_of_sources_that_know_only_ids() -> None:
     assert np.array_equal(new.scores[changed][:, data.names.index("popular")], np.zeros(changed.sum()))
     assert ((new.target == data.target) | (new.target == -1)).all()
     ids_only = data.only(["popular", "good"])
-    assert simulate_cold_items(ids_only, cold_scores=COLD_SCORES, seed=0) is ids_only
+    assert simulate_cold_items(ids_only, cold_scores=COLD_SCORES) is ids_only

@@ -188,7 +188,8 @@ import torch
 from recsys.data.splits import split_by_fold
 from recsys.training.loop import LoopConfig
 from recsys.training.plan import RunContext
-from recsys.training.sequence import SequenceRecipe, train
+from recsys.training.sequence import train
+from recsys.training.sequence_model import SequenceRecipe
 from models.encoders.sequence import SequenceConfig
 from tests.training.planted import dataset
 torch.set_num_threads(1)

@@ -1,12 +1,13 @@
 """Sequence models find planted structure under every objective, and epochs cover every event once."""
 
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 import torch
 import torch.fx.experimental._config
+from numpy.typing import NDArray
 
 from models.embeddings import ItemKind
 from models.encoders.sequence import SequenceConfig
@@ -20,7 +21,8 @@ from recsys.retrieval.registry import restore_source as restore
 from recsys.training.loop import Epoch, LoopConfig
 from recsys.training.overrides import overridden
 from recsys.training.plan import RunContext
-from recsys.training.sequence import SequenceModel, SequenceRecipe, _Objective, _windows, train
+from recsys.training.sequence import _Objective, _windows, train
+from recsys.training.sequence_model import SequenceModel, SequenceRecipe
 from recsys.training.tuning import ndcg_at_10
 from tests.training.planted import dataset
 
@@ -115,6 +117,44 @@ def test_an_id_part_marks_what_it_was_not_trained_on() -> None:
     assert isinstance(part, Part)
     assert not part.arrays["known"][3]
     assert part.arrays["known"].sum() == DATA.items - 1
+
+
+@pytest.mark.parametrize("objective", ["softmax", "sampled", "gbce"])
+@pytest.mark.parametrize("kind", ["text", "hybrid"])
+def test_nothing_is_learned_of_an_item_without_events(kind: ItemKind, objective: str) -> None:
+    """Whatever its text is, the part is the same to the bit; by its text it then counts as one that comes later."""
+    without = DATA.keep(DATA.rows != 3)
+    settings = recipe(items=kind, objective=objective, negatives=20, smoothing=0.1, loop=LoopConfig(epochs=3))
+
+    def part_with(text: NDArray[np.float32]) -> Part:
+        folds, context = split_by_fold(without), RunContext(name=f"sasrec-{kind}")
+        *_, part = train(settings, fit=folds.fit, validation=folds.validation, text=text, context=context)
+        assert isinstance(part, Part)
+        return part
+
+    other_text = np.where(np.arange(DATA.items)[:, None] == 3, TEXT[[7]], TEXT)
+    part, other = part_with(TEXT), part_with(other_text)
+    assert part.config == other.config
+    for name in part.arrays.keys() - {"item_vectors"}:
+        np.testing.assert_array_equal(part.arrays[name], other.arrays[name])
+    if kind == "hybrid":
+        assert np.flatnonzero(~part.arrays["residual"].any(axis=1)).tolist() == [3]
+    later = restore(other).with_items(np.array([3]), TEXT[[3]])
+    np.testing.assert_allclose(later.part("later").arrays["item_vectors"], part.arrays["item_vectors"], atol=1e-6)
+
+
+def test_a_hybrid_knows_an_item_without_events_by_its_text_alone() -> None:
+    unseen = DATA.keep(~np.isin(DATA.rows, [3, 5]))
+    unseen = replace(unseen, texts=tuple("" if row == 5 else text for row, text in enumerate(DATA.texts)))
+    settings, context = recipe(items="hybrid", loop=LoopConfig(epochs=1)), RunContext(name="sasrec-hybrid")
+    *_, part = train(settings, fit=unseen, validation=None, text=TEXT, context=context)
+    assert isinstance(part, Part)
+    assert np.flatnonzero(~part.arrays["known"]).tolist() == [5]
+    source = restore(part)
+    assert source.trained is not None
+    assert np.flatnonzero(~source.trained).tolist() == [3, 5]
+    without_text = source.without_texts(np.array([2, 3])).part("sasrec-hybrid")
+    assert np.flatnonzero(~without_text.arrays["known"]).tolist() == [3, 5]
 
 
 @pytest.mark.parametrize("kind", ["id", "hybrid", "text"])
