@@ -54,7 +54,7 @@ async def similar_items(item_id: PathId, request: Request) -> Response:
 
 @router.post("/v1/search", response_model=Recommendations, responses=error_responses(413, 415, 503))
 async def search_text(body: SearchRequest, request: Request) -> Response:
-    """The items whose text is nearest to the one in the body, best first: by meaning, not by letters."""
+    """The items that fit the text in the body best, by its words (typing errors are forgiven) and by what it means."""
     return await _response(request, body.question())
 
 

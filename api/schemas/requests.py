@@ -108,7 +108,8 @@ class SimilarItemsQuery(ItemOptions):
 
 
 class SearchRequest(JsonItemOptions):
-    """Words to find items by. What the encoder was trained on decides in what language, and how long a text it reads."""
+    """A text to find items by. Its words are compared in any language; what the text encoder was trained on decides in which
+    language, and how long a text it understands."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"query": "a space opera with robots", "k": 5}]})
 

@@ -57,7 +57,7 @@ def search(
     bundle: Bundle = None,
     truncation: TruncationOptions,
 ) -> None:
-    """The items whose text is nearest to a text: by meaning, not by letters."""
+    """The items that fit a text best: by its words, typing errors forgiven, and by what it means."""
     from recsys.service import Options
 
     options = Options(k=k, **asdict(truncation))

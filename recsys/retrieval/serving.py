@@ -12,7 +12,7 @@ from recsys.bundle import Bundle
 from recsys.data.continuation_cases import Order
 from recsys.data.history import NO_ROWS, Rows
 from recsys.encoders.base import Vectors
-from recsys.errors import BundleError, Degraded, InvalidRequest, NotReady
+from recsys.errors import BundleError, Degraded, InvalidRequest
 from recsys.indexes.build import Kind
 from recsys.indexes.index import Index
 from recsys.retrieval.dense import DenseSource
@@ -22,7 +22,7 @@ from recsys.retrieval.near_duplicates import DuplicateBackoff, NearDuplicates
 from recsys.retrieval.part_checks import check_parts
 from recsys.retrieval.popular import POPULAR, PopularSource
 from recsys.retrieval.registry import capabilities, restore_source
-from recsys.retrieval.source import Candidates, Capabilities, Explanation, Query, Source, StoredSource
+from recsys.retrieval.source import Candidates, Capabilities, Explanation, Query, Scores, Source, StoredSource
 from recsys.retrieval.truncation import Truncation
 
 NO_DUPLICATES = NearDuplicates(np.zeros(0, dtype=np.bool_))
@@ -82,18 +82,11 @@ class ServingModel:
         can = self.capabilities(name)
         return can is not None and can.text_only
 
-    def text_search_part(self) -> str:
-        """The part that answers texts: one with several truncations before the text neighbours.
-
-        Raises:
-            NotReady: there is none.
-        """
+    def text_search_part(self) -> str | None:
+        """The part that finds items by what a text means: one with several truncations before the text neighbours; None where
+        there is none."""
         answering = [name for name, source in self.sources.items() if capabilities(source.kind).answers_texts]
-        if not answering:
-            raise NotReady(
-                "no part that answers can be asked a text: train `item-text`, `text` or `blend`, and activate it"
-            )
-        return min(answering, key=lambda name: self.sources[name].truncations is None)
+        return min(answering, key=lambda name: self.sources[name].truncations is None, default=None)
 
     def search(
         self,
@@ -109,6 +102,12 @@ class ServingModel:
             return self._bound_fusions[name].attributed(queries, k=k)
         candidates = self.source(name, truncation).search(queries, k=k)
         return candidates, [[(name, (name,))] * int((rows >= 0).sum()) for rows in candidates.rows]
+
+    def score(self, queries: Sequence[Query], rows: NDArray[np.int64], *, name: str) -> Scores:
+        """Scores (queries, candidates) of `rows` by the part `name`; NaN where it has none."""
+        if name in self.fusions:
+            return self._bound_fusions[name].score(queries, rows)
+        return self._with_backoff[name].score(queries, rows)
 
     def popular(self, query: Query, *, k: int) -> Rows:
         """Up to `k` allowed rows, the most popular first; none where no part knows them."""

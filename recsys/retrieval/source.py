@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, Self
@@ -30,8 +30,9 @@ Allowed = NDArray[np.bool_]
 class Query:
     """One question: what comes after `history`, among the rows that `allowed` marks.
 
-    A `vector` (dim,) stands for the history in the source that it was made for: that of a text. `user_id` and `texts`, those
-    of the items of the history, are there for sources that use them. The last `open_events` events are of a session that goes on.
+    A `vector` (dim,) stands for the history in the source that it was made for: that of the `text` that is searched for.
+    `user_id` and `texts`, those of the items of the history, are there for sources that use them. The last `open_events` events
+    are of a session that goes on.
     """
 
     history: History
@@ -40,6 +41,11 @@ class Query:
     user_id: str | None = None
     texts: tuple[str, ...] | None = None
     open_events: int = 0
+    text: str | None = None
+
+    def without_text(self) -> "Query":
+        """The question about the history alone."""
+        return replace(self, vector=None, text=None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -92,11 +92,13 @@ class Recommender:
         return self._answer_one(Question(item_id=item_id, options=options))
 
     def search_text(self, text: str, *, domain: str | None = None, options: Options = DEFAULT) -> Answer:
-        """The items whose text is nearest to `text`, of `domain` alone where it is given.
+        """The items that fit `text` best by its words and by what it means, of `domain` alone where it is given.
+
+        `options.encoder` may be `lexical`, words alone, or a part that goes by meaning alone.
 
         Raises:
             InvalidRequest: nothing in `text` can be read, or an option is out of range.
-            NotReady: no part that answers reads texts.
+            NotReady: the part asked by meaning alone has no text encoder here.
         """
         return self._answer_one(Question(text=text, domain=domain, options=options))
 

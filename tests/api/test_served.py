@@ -129,7 +129,7 @@ def test_ten_thousand_words_emoji_and_other_scripts_are_searched_and_markup_alon
         response = client.post("/v1/search", json={"query": query, "k": 3})
         assert response.status_code == 200, response.text
         assert len(response.json()["items"]) == 3
-        assert response.json()["encoder"] == "text"
+        assert response.json()["encoder"] == "search"
     response = client.post("/v1/search", json={"query": "<br/> <!-- nothing -->"})
     assert response.status_code == 422
     assert "send words, not markup alone" in response.json()["detail"]

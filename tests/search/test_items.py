@@ -150,8 +150,8 @@ def test_an_item_of_the_training_that_comes_back_after_a_restart_is_found(
     again.put_items([ItemDraft(item_id=old.item_id, title=old.title, domain=old.domain, attributes=old.attributes)])
     for layers in (2, None):
         options = Options(k=1000, layers=layers)
-        sources = {item.item_id: item.source for item in again.search_text(old.title or "", options=options).items}
-        assert sources[old.item_id] == "item-text"
+        sources = {item.item_id: item.sources for item in again.search_text(old.title or "", options=options).items}
+        assert sources[old.item_id] == ("lexical", "item-text")
     near = again.similar(old.item_id, options=Options(k=3, encoder="item-text")).items
     assert [item.source for item in near] == ["item-text"] * 3
     again.close()
@@ -231,7 +231,7 @@ def test_a_large_catalogue_is_searched_through_the_narrower_size(
     alone = Bundle(parts={"item-text": part}, default="item-text", item_ids=(), about={})
     uri = save_bundle(alone, str(tmp_path), name="alone")
     recommender = Recommender(store, bundle=uri, text_index=kind)
-    assert recommender.search_text("acoustic lute", options=Options(k=1, dims=16)).encoder == "item-text"
+    assert recommender.search_text("acoustic lute", options=Options(k=1, dims=16)).items[0].item_id == "lute"
     recommender.recommend(history=["lute"], options=Options(k=1, dims=16))
     assert shortlists == through
     recommender.close()

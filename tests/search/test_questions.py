@@ -14,7 +14,7 @@ from recsys.batch.users import recommend_all
 from recsys.bundle import Bundle
 from recsys.bundle_io import load_bundle, read_manifest, save_bundle
 from recsys.encoders.catalogue import CatalogueTextEncoder, truncate
-from recsys.errors import BundleError, InvalidRequest, NotReady, RecsysError
+from recsys.errors import BundleError, InvalidRequest, RecsysError
 from recsys.service import Answer, Options, Question, Recommender
 from recsys.service.items.questions import MAX_K
 from recsys.store import Store
@@ -31,7 +31,7 @@ def test_a_title_finds_its_item_by_the_text_part_of_any_blend(served: Served) ->
     for item_id in list(planted.world.successor)[:5]:
         title = recommender.item(item_id).title
         assert title
-        answer = recommender.search_text(title, options=Options(k=40))
+        answer = recommender.search_text(title, options=Options(k=40, encoder="text"))
         assert answer.encoder == "text"
         assert title in [item.title for item in answer.items[:8]]
         assert not answer.degraded
@@ -42,7 +42,8 @@ def test_the_nearest_items_are_those_of_the_encoder_at_that_size(
     recommender: Recommender, store: Store, sized: str, layers: int | None, dims: int | None
 ) -> None:
     encoder = CatalogueTextEncoder.from_part(load_bundle(sized).part("item-text"))
-    answer = recommender.search_text("acoustic lute", options=Options(k=3, layers=layers, dims=dims))
+    options = Options(k=3, layers=layers, dims=dims, encoder="item-text")
+    answer = recommender.search_text("acoustic lute", options=options)
     assert answer.encoder == "item-text"
     assert not answer.degraded
     read = encoder.encode_documents(["title: acoustic lute"] * 3, domains=[None, *encoder.domains], layers=layers)
@@ -55,10 +56,10 @@ def test_the_nearest_items_are_those_of_the_encoder_at_that_size(
 
 
 def test_the_domain_narrows_the_items_and_chooses_who_reads(recommender: Recommender) -> None:
-    music = recommender.search_text("acoustic lute", domain="music", options=Options(k=1))
+    music = recommender.search_text("acoustic lute", domain="music", options=Options(k=1, encoder="item-text"))
     assert (music.items[0].item_id, round(music.items[0].score, 4)) == ("lute", 1.0)
     assert not music.degraded
-    anywhere = recommender.search_text("acoustic lute", options=Options(k=42))
+    anywhere = recommender.search_text("acoustic lute", options=Options(k=42, encoder="item-text"))
     assert next(item.score for item in anywhere.items if item.item_id == "lute") < 0.9999
 
 
@@ -142,12 +143,13 @@ def test_the_end_of_a_long_text_is_not_read_and_that_is_said(
     recommender: Recommender, served: Served, sized: str
 ) -> None:
     long = "claw hammer " * 20
-    answer = recommender.search_text(long, options=Options(k=3))
+    options = Options(k=3, encoder="item-text")
+    answer = recommender.search_text(long, options=options)
     assert said(answer) == ["query"]
     head = CatalogueTextEncoder.from_part(load_bundle(sized).part("item-text")).head(f"title: {long}")
     assert len(head) < len(long) / 2
     assert answer.degraded[0].why.startswith(f"only its first {len(head.removeprefix('title: '))} characters are read")
-    start = recommender.search_text(head.removeprefix("title: "), options=Options(k=3))
+    start = recommender.search_text(head.removeprefix("title: "), options=options)
     assert start.items == answer.items
     assert not start.degraded
     assert not served[0].search_text("claw hammer " * 300).degraded  # read whole
@@ -262,22 +264,27 @@ def test_batch_gives_what_the_route_answers_at_every_size(
     assert [one.what for one in recommender.unsupported_options(options)] == (["layers", "dims"] if layers == 1 else [])
 
 
-def test_where_nothing_reads_texts_the_way_out_is_said(trained: Planted, tmp_path: Path, store: Store) -> None:
+def test_where_nothing_reads_what_texts_mean_words_answer_and_that_is_said(
+    trained: Planted, tmp_path: Path, store: Store
+) -> None:
     bundle = load_bundle(trained.bundle)
     alone = Bundle(parts={"popular": bundle.part("popular")}, default="popular", item_ids=bundle.item_ids, about={})
-    recommender = Recommender(store, bundle=save_bundle(alone, str(tmp_path), name="alone"))
-    with pytest.raises(
-        NotReady, match="no part that answers can be asked a text: train `item-text`, `text` or `blend`"
+    for uri, why in (
+        (save_bundle(alone, str(tmp_path), name="alone"), "no part reads what a text means: train `text`, `item-text`"),
+        (None, "no active bundle: run `recsys train blend`"),
     ):
-        recommender.search_text("anything")
-    recommender.close()
-    upgrade(url := f"sqlite:///{tmp_path}/empty.db")
-    empty = Store.open(url)
-    untrained = Recommender(empty)
-    with pytest.raises(NotReady, match="no active bundle: run `recsys train blend`"):
-        untrained.search_text("anything")
-    untrained.close()
-    empty.close()
+        if uri is None:
+            upgrade(url := f"sqlite:///{tmp_path}/untrained.db")
+            store = Store.open(url)
+            store.put_items([ItemDraft(item_id="lute", title="acoustic lute", domain="music")])
+        recommender = Recommender(store, bundle=uri)
+        answer = recommender.search_text("acustic lute", options=Options(k=1, dims=8))
+        assert [(item.item_id, item.sources) for item in answer.items] == [("lute", ("lexical",))]
+        assert said(answer) == ["dims", "meaning"]
+        assert answer.degraded[1].why.startswith(why)
+        assert recommender.search_text("xyzzy").items == ()
+        recommender.close()
+    store.close()
 
 
 def test_an_encoder_alone_answers_by_text(store: Store, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from recsys.data.history import NO_ROWS, History
-from recsys.errors import Degraded, InvalidRequest, NotFound, NotReady, RecsysError, StoreError
+from recsys.errors import Degraded, InvalidRequest, NotFound, RecsysError, StoreError
 from recsys.ranking import pipeline
 from recsys.ranking.pipeline import Ranking, RankingOptions
 from recsys.retrieval.source import Query
@@ -17,6 +17,7 @@ from recsys.service.items.answers import scored_items
 from recsys.service.items.filtering import filtered_query
 from recsys.service.items.open_session import open_events_of, with_session
 from recsys.service.items.questions import MAX_HISTORY, Answer, Options, Question
+from recsys.service.items.texts import choose_truncation, of_domain, rank_texts, text_part
 from recsys.service.state.live import LiveState
 from recsys.service.state.snapshot import Snapshot
 from recsys.service.state.text_service import readable
@@ -57,7 +58,8 @@ class ItemService:
     def answer(self, questions: Sequence[Question]) -> list[Answer | RecsysError]:
         """An answer to each question, or the error that it raises. Together they cost less than one by one."""
         self._state.poll_changes()
-        snapshot = self._state.snapshot
+        searches = any(question.text is not None for question in questions)
+        snapshot = self._state.searching_snapshot() if searches else self._state.snapshot
         answers: dict[int, Answer | RecsysError] = {}
         batches: dict[RankingOptions, list[tuple[int, _Prepared]]] = {}
         for number, question in enumerate(questions):
@@ -123,20 +125,24 @@ class ItemService:
     def _prepare(self, snapshot: Snapshot, question: Question) -> _Prepared:
         options = question.options
         part = (
-            snapshot.items.part_name(options.encoder) if question.text is None else self._text_part(snapshot, options)
+            snapshot.items.part_name(options.encoder) if question.text is None else text_part(snapshot, options.encoder)
         )
-        truncation, degraded = snapshot.items.choose_truncation(part, layers=options.layers, dims=options.dims)
+        if question.text is None:
+            truncation, degraded = snapshot.items.choose_truncation(part, layers=options.layers, dims=options.dims)
+        else:
+            truncation, degraded = choose_truncation(snapshot, part, options)
         question, history = self._history(snapshot, question, part, degraded)
-        degraded += warnings.of_state(self._state, snapshot) + warnings.of_options(snapshot, options)
+        if question.text is None:
+            degraded += warnings.of_state(self._state, snapshot)
+        else:
+            degraded += warnings.of_search(self._state, snapshot, part, question.text)
+        degraded += warnings.of_options(snapshot, options)
         history, open_events = with_session(snapshot, question, history, degraded)
         query = filtered_query(
             snapshot, history, question.options, part=part, user_id=question.user_id, open_events=open_events
         )
-        if question.domain is not None and snapshot.texts:
-            allowed, more = snapshot.texts.restrict_to_domain(question.domain, snapshot.catalogue, query.allowed)
-            query, degraded = replace(query, allowed=allowed), degraded + more
-            if snapshot.catalogue.of_domain(question.domain) is None:
-                question = replace(question, domain=None)  # all items are searched, so all experts encode the query
+        if question.text is not None:
+            question, query = of_domain(snapshot, question, query, degraded)
         return _Prepared(question, part, truncation, query, degraded)
 
     def _history(
@@ -180,39 +186,18 @@ class ItemService:
             raise NotFound(f"unknown item {item_id!r}: PUT it first or leave it out")
         return row
 
-    def _text_part(self, snapshot: Snapshot, options: Options) -> str:
-        """The part that answers texts."""
-        if snapshot.bundle is None:
-            raise NotReady("; ".join(snapshot.problems))
-        if not options.encoder:
-            return snapshot.items.text_search_part()
-        part = snapshot.items.part_name(options.encoder)
-        can = snapshot.items.capabilities(part)
-        if can is None or not can.answers_texts:
-            raise InvalidRequest(f"part {part!r} cannot be asked a text: leave `encoder` out")
-        return part
-
     def _answer_batch(
         self, snapshot: Snapshot, batch: Sequence[_Prepared], options: RankingOptions
     ) -> Sequence[Answer | RecsysError]:
         try:
-            queries = self._queries(snapshot, batch)
+            if batch[0].question.text is None:
+                ranking = pipeline.rank(snapshot.items, [prepared.query for prepared in batch], options)
+            else:
+                questions = [prepared.question for prepared in batch]
+                ranking = rank_texts(snapshot, questions, [prepared.query for prepared in batch], options)
         except RecsysError as error:
             return [error] * len(batch)
-        ranking = pipeline.rank(snapshot.items, queries, options)
         return [self._to_answer(snapshot, prepared, ranking, i) for i, prepared in enumerate(batch)]
-
-    def _queries(self, snapshot: Snapshot, batch: Sequence[_Prepared]) -> list[Query]:
-        """The queries of a batch; texts, all for one part and truncation, are encoded together."""
-        if batch[0].question.text is None:
-            return [prepared.query for prepared in batch]
-        assert snapshot.texts is not None
-        texts = [(prepared.question.text or "", prepared.question.domain) for prepared in batch]
-        source = snapshot.items.source(batch[0].part, batch[0].truncation)
-        vectors = snapshot.texts.query_vectors(source, texts)
-        for prepared, (text, _) in zip(batch, texts, strict=True):
-            prepared.degraded.extend(snapshot.texts.warnings(text))
-        return [replace(prepared.query, vector=vector) for prepared, vector in zip(batch, vectors, strict=True)]
 
     def _to_answer(self, snapshot: Snapshot, prepared: _Prepared, ranking: Ranking, query: int) -> Answer:
         """The answer, whose impression is on its way to the store."""

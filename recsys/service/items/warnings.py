@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from recsys.errors import Degraded
+from recsys.retrieval.text_search import LEXICAL, SEARCH
 from recsys.service.items.questions import UNKNOWN_EXCLUDED, Options
 from recsys.service.state.live import LiveState
 from recsys.service.state.snapshot import Snapshot
@@ -31,6 +32,16 @@ def of_state(state: LiveState, snapshot: Snapshot) -> list[Degraded]:
     """That no trained bundle answers; and as `of_store`."""
     popular = Degraded("bundle", f"{'; '.join(snapshot.problems)}: popular items are shown")
     return [*([] if snapshot.recommends else [popular]), *of_store(state)]
+
+
+def of_search(state: LiveState, snapshot: Snapshot, part: str, text: str) -> list[Degraded]:
+    """That words alone find items, or only some of them; what of `text` is not read; and as of `of_store`."""
+    if part == LEXICAL:
+        return [warning for warning in of_store(state) if warning.what == "store"]
+    if part == SEARCH and snapshot.meaning is None:
+        reason = "; ".join(snapshot.problems) or "no part reads what a text means: train `text`, `item-text` or `blend`"
+        return [Degraded("meaning", f"{reason}; until then items are found by their words alone"), *of_store(state)]
+    return [*of_store(state), *(snapshot.texts.warnings(text) if snapshot.texts else ())]
 
 
 def of_store(state: LiveState) -> list[Degraded]:

@@ -7,8 +7,10 @@ from dataclasses import replace
 from recsys.data.history import Rows
 from recsys.encoders.base import Vectors
 from recsys.errors import Busy, StoreError
+from recsys.retrieval.word_index import WordIndex
 from recsys.service.state.snapshot import Snapshot
 from recsys.service.state.text_service import TextService
+from recsys.store import Store
 from recsys.store.records import Item
 
 log = logging.getLogger(__name__)
@@ -24,6 +26,26 @@ def publish(snapshot: Snapshot, items: Sequence[Item]) -> list[Item]:
     snapshot.catalogue.upsert([(item.item_id, item.title, item.domain) for item in active], unavailable=sold_out)
     snapshot.catalogue.delete([item.item_id for item in items if not item.active])
     return snapshot.texts.changed_items(active, snapshot.catalogue) if snapshot.texts else []
+
+
+def with_words(snapshot: Snapshot, items: Sequence[Item]) -> Snapshot:
+    """The snapshot that finds `items`, which its catalogue has, by the words of their texts, if it finds any so."""
+    active = [item for item in items if item.active]
+    if snapshot.words is None or not active:
+        return snapshot
+    rows = snapshot.catalogue.rows(item.item_id for item in active)
+    return replace(snapshot, words=snapshot.words.with_texts(rows, [item.text for item in active]))
+
+
+def with_word_index(snapshot: Snapshot, store: Store) -> Snapshot:
+    """The snapshot that finds all items of its catalogue by their words."""
+    texts = [""] * len(snapshot.catalogue)
+    for page in store.items():
+        for item in page:
+            row = snapshot.catalogue.row(item.item_id)
+            if item.active and row is not None and row < len(texts):
+                texts[row] = item.text
+    return replace(snapshot, words=WordIndex.of(texts))
 
 
 def with_encoded(snapshot: Snapshot, items: Sequence[Item]) -> Snapshot:

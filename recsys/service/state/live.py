@@ -27,6 +27,8 @@ from recsys.service.state.item_changes import (
     with_some_encoded,
     with_texts,
     with_vectors,
+    with_word_index,
+    with_words,
 )
 from recsys.service.state.loading import SnapshotLoader, warm_up
 from recsys.service.state.snapshot import Snapshot
@@ -80,6 +82,18 @@ class LiveState:
         """Has what other processes wrote applied in the background, where the store was not asked lately."""
         self._sync.poke()
 
+    def searching_snapshot(self) -> Snapshot:
+        """The snapshot, which finds items by words, too: all texts are read for that once. While the store does not answer it
+        is the one before."""
+        if self.snapshot.words is None:
+            try:
+                with self._writing:
+                    if self.snapshot.words is None:
+                        self.snapshot = with_word_index(self.snapshot, self._store)
+            except STORE_AWAY:
+                self.store_unreachable = True
+        return self.snapshot
+
     @contextmanager
     def writing(self, item_ids: Collection[str] = ()) -> Iterator[None]:
         """What is written to the store inside is part of every answer afterwards, `item_ids` by their texts, too. Nothing is
@@ -102,7 +116,7 @@ class LiveState:
 
     def warm_up(self) -> None:
         """Loads and encodes now what the first question would wait for."""
-        warm_up(self.snapshot, self._store)
+        warm_up(self.searching_snapshot(), self._store)
 
     def wait_for_rebuilds(self) -> None:
         """Waits until indexes that are being renewed in the background are in their places."""
@@ -132,6 +146,8 @@ class LiveState:
         version = self._store.changes()
         snapshot = self._loader.load(uri)
         snapshot, waiting = self._loader.with_stored_items(snapshot, is_waiting=self._backlog.has)
+        if self.snapshot.words is not None:
+            snapshot = with_word_index(snapshot, self._store)
         warm_up(snapshot, self._store)
         check_answers(snapshot.items, snapshot.lists, size=len(snapshot.catalogue))
         return partial(self._swap, snapshot, waiting, version)
@@ -157,8 +173,9 @@ class LiveState:
 
     def _caught_up(self, snapshot: Snapshot, version: int) -> tuple[Snapshot, list[Item]]:
         """The snapshot with items written since `version`; second those whose texts wait to be encoded."""
-        changed = publish(snapshot, self._store.items_since(version))
-        return with_some_encoded(snapshot, changed, is_waiting=self._backlog.has)
+        items = self._store.items_since(version)
+        changed = publish(snapshot, items)
+        return with_some_encoded(with_words(snapshot, items), changed, is_waiting=self._backlog.has)
 
     def _exchange(self, change: Callable[[Snapshot], Snapshot]) -> None:
         with self._writing:
@@ -197,6 +214,7 @@ class LiveState:
         if version != self._seen_version:
             if items := self._store.items_since(self._seen_version):
                 changed, ours = publish(self.snapshot, items), set(encode_now)
+                self.snapshot = with_words(self.snapshot, items)
                 self.snapshot = with_encoded(self.snapshot, [item for item in changed if item.item_id in ours])
                 self._backlog.add(item for item in changed if item.item_id not in ours)
                 self._rebuild.start_if_due()

@@ -14,6 +14,7 @@ from recsys.ranking.trial import check_answers
 from recsys.retrieval.lists.serving import list_serving_model
 from recsys.retrieval.popular import POPULAR
 from recsys.retrieval.serving import popular_only, serving_model
+from recsys.retrieval.text_search import SearchWeights
 from recsys.service.items.questions import MAX_HISTORY
 from recsys.service.playlists.playlist_index import PlaylistIndex
 from recsys.service.playlists.vectorizers import ItemVectorizer, NameVectorizer
@@ -45,6 +46,7 @@ class SnapshotLoader:
             self._over(bundle.item_ids, Signals.of_manifest(bundle.about)),
             bundle=bundle,
             lists=list_serving_model(bundle),
+            search_weights=SearchWeights.from_manifest(bundle.about),
         )
         items = serving_model(bundle)
         check_answers(items, snapshot.lists, size=len(bundle.item_ids))

@@ -9,12 +9,16 @@ from recsys.errors import Degraded, first_ids
 from recsys.retrieval.lists.encoder import PREFIX
 from recsys.retrieval.lists.serving import ListServingModel
 from recsys.retrieval.serving import ServingModel
+from recsys.retrieval.text_search import SearchWeights, TextSearch
+from recsys.retrieval.word_index import WordIndex
 from recsys.service.playlists.playlist_index import PlaylistIndex
 from recsys.service.state.catalogue import Catalogue
 from recsys.service.state.history_cache import HistoryCache
 from recsys.service.state.text_service import TextService
 
 NO_LISTS = ListServingModel({}, {}, None)
+NO_WORDS = WordIndex.of(())
+DEFAULT_WEIGHTS = SearchWeights()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +27,7 @@ class Snapshot:
 
     Text service, histories and stored lists go by the same rows: a request that takes all of them from one snapshot mixes no two
     bundles. `texts` is None where there is no bundle; `load_problems` says why there is none, or what of it cannot be used.
+    `words` is made for the first question that is a text.
     """
 
     items: ServingModel
@@ -33,6 +38,8 @@ class Snapshot:
     histories: HistoryCache
     playlists: PlaylistIndex
     load_problems: tuple[str, ...] = ()
+    words: WordIndex | None = None
+    search_weights: SearchWeights = DEFAULT_WEIGHTS
 
     @property
     def uri(self) -> str | None:
@@ -43,6 +50,16 @@ class Snapshot:
     def problems(self) -> tuple[str, ...]:
         """Why no bundle answers, or what of it cannot be used."""
         return self.load_problems + (self.texts.problems if self.texts else ())
+
+    @property
+    def search(self) -> TextSearch:
+        """What answers texts."""
+        return TextSearch(self.words or NO_WORDS, self.items, self.meaning, self.search_weights)
+
+    @property
+    def meaning(self) -> str | None:
+        """The part that finds items by what a text means; None where there is none, or no encoder for it."""
+        return self.items.text_search_part() if self.texts and self.texts.encoder() else None
 
     @property
     def include_seen(self) -> bool:

@@ -148,7 +148,9 @@ class TextService:
         """Warnings of a query `text`: no word of it is known, or it is long and its end is not encoded."""
         encoder = self.encoder()
         if encoder and not encoder.knows(text.removeprefix(TITLE)):
-            return [Degraded("query", "the text encoder knows nothing in it: what is shown is near to no word")]
+            return [
+                Degraded("query", "the text encoder knows nothing in it: nothing fits but items that share its words")
+            ]
         head = text if encoder is None else encoder.head(text)
         if len(head) == len(text) <= MAX_VALUE_CHARS:
             return []
@@ -164,16 +166,12 @@ class TextService:
         silent = self._silent[: len(allowed)]
         return allowed & ~np.pad(silent, (0, len(allowed) - len(silent)))
 
-    def restrict_to_domain(self, domain: str, catalogue: Catalogue, allowed: Allowed) -> tuple[Allowed, list[Degraded]]:
-        """The rows of `allowed` that are of `domain`, and a warning where the domain is unknown."""
-        flags, encoder = catalogue.of_domain(domain), self.encoder()
-        if flags is None:
-            return allowed, [Degraded("domain", f"no item is of domain {domain!r}: all are searched")]
-        inside = allowed & flags[: len(allowed)]
+    def domain_warnings(self, domain: str) -> list[Degraded]:
+        """A warning where the encoder has experts, but none for `domain`."""
+        encoder = self.encoder()
         if encoder and encoder.reads_domains and encoder.domains and domain not in encoder.domains:
-            reason = f"domain {domain!r} was not trained: the general expert reads the text"
-            return inside, [Degraded("domain", reason)]
-        return inside, []
+            return [Degraded("domain", f"domain {domain!r} was not trained: the general expert reads the text")]
+        return []
 
     def _has_text(self, text: str) -> bool:
         """Does the encoder know anything in `text`?"""
