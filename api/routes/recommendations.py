@@ -34,9 +34,9 @@ async def recommend(body: RecommendRequest, request: Request) -> Response:
 )
 async def recommend_for_user(user_id: PathId, request: Request) -> Response:
     """The items that fit best after the stored events of a user. An unknown user gets popular items, and is told so."""
-    return await _response(
-        request, Question(user_id=user_id, options=query.parse_query(RecommendQuery, request).options())
-    )
+    options = query.parse_query(RecommendQuery, request)
+    question = Question(user_id=user_id, domain=options.domain, options=options.options())
+    return await _response(request, question)
 
 
 @router.get(

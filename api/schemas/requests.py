@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Discriminator, Field, Tag, WrapValidator, model
 
 from api.schemas.base import RequestModel
 from api.schemas.fields import MAX_OBJECTS, Domain, Finite, Id, Ids, Instant, Position, Text, by_slices, refuse
+from recsys.retrieval.live_models import WINDOWS, LiveModelName
 from recsys.service import MAX_HISTORY, Options, Question
 from recsys.signals import MAX_RATING, is_rating
 from recsys.store.records import EventDraft
@@ -58,6 +59,15 @@ class HistoryOptions(ItemOptions):
         None, description="The session that goes on, as its events have it; left out: the last one, for a while"
     )
     encoder: PartName | None = Field(None, description="Name of a part in /v1/models", examples=["blend"])
+    model: LiveModelName | None = Field(
+        None,
+        description="In place of `encoder`: one of `live` in /v1/models, by counts of now and without training; the history only "
+        "filters",
+    )
+    window: Annotated[Text, Field(max_length=20)] | None = Field(
+        None, description=f"With `model`: {WINDOWS}; left out: its default in /v1/models", examples=["24h"]
+    )
+    domain: Domain | None = Field(None, description="Show items of this domain alone")
     explain: bool = Field(False, description="With each item, the items of the history that speak for it")
 
     def options(self) -> Options:
@@ -69,6 +79,8 @@ class HistoryOptions(ItemOptions):
             include_rejected=self.include_rejected,
             session_id=self.session_id,
             encoder=self.encoder or None,
+            model=self.model,
+            window=self.window,
             explain=self.explain,
         )
 
@@ -97,7 +109,13 @@ class RecommendRequest(JsonItemOptions, HistoryOptions):
         return self
 
     def question(self) -> Question:
-        return Question(history=self.history, session=self.session, user_id=self.user_id, options=self.options())
+        return Question(
+            history=self.history,
+            session=self.session,
+            user_id=self.user_id,
+            domain=self.domain,
+            options=self.options(),
+        )
 
 
 class SimilarItemsQuery(ItemOptions):

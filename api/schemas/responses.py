@@ -60,8 +60,10 @@ class Recommendations(ResponseModel):
     model_config = ConfigDict(from_attributes=True, json_schema_extra={"examples": [RECOMMENDATIONS]})
 
     request_id: str = Field(description="Also in the header X-Request-ID and with the stored impression")
-    bundle: str | None = Field(description="The trained bundle that answered; null: none, popular items are shown")
-    encoder: str = Field(description="The part that answered")
+    bundle: str | None = Field(
+        description="The trained bundle that answered; null: none, a live model or popular items"
+    )
+    encoder: str = Field(description="The part or live model that answered")
     items: list[ScoredItem]
     degraded: list[Degraded] = Field(description="What was asked and not done, and why")
 
@@ -158,6 +160,13 @@ class Part(BaseModel):
     )
 
 
+class LiveModel(BaseModel):
+    name: str = Field(description="What `model` takes")
+    about: str
+    windows: str = Field(description="What `window` takes")
+    default_window: str
+
+
 class Models(BaseModel):
     bundle: str | None
     default: str = Field(description="The part that answers when no encoder is asked for")
@@ -167,6 +176,9 @@ class Models(BaseModel):
     )
     parts: list[Part]
     lists: list[Part] = Field([], description="The parts that answer questions about lists")
+    live: list[LiveModel] = Field(
+        [], description="What ranks by counts of now, without training and for everyone alike"
+    )
 
 
 class Health(BaseModel):

@@ -49,7 +49,9 @@ const recommend = latest(async (signal) => {
   const slow = setTimeout(() => (by("progress").hidden = false), PATIENCE_MS);
   by("items").setAttribute("aria-busy", "true");
   const body = { history: history.items.map((item) => item.item_id), k: Number(by("k").value) };
-  if (by("encoder").value) body.encoder = by("encoder").value;
+  const live = chosenLive();
+  if (live) Object.assign(body, { model: live, window: by("window").value });
+  else if (by("encoder").value) body.encoder = by("encoder").value;
   body.include_seen = by("seen").checked;
   try {
     drawAnswer(await ask("/v1/recommendations", { body, signal }));
@@ -72,7 +74,7 @@ function drawAnswer(answer) {
   redraw(by("items"), answer.items.map((item, i) => scoredRow(item, answer.items, i + 1)));
   drawDegraded(answer.degraded);
   by("trace").textContent = `answered by ${answer.encoder} · request ${answer.request_id}`;
-  drawBundle(answer.bundle);
+  if (!chosenLive()) drawBundle(answer.bundle);
   say(`${answer.items.length} recommendations`);
 }
 
@@ -115,13 +117,36 @@ function flat(figures, prefix = "", depth = 0) {
   return columns;
 }
 
+// Values of the select that stand for live models, which rank by counts of now and are no part of the bundle.
+const LIVE = "live ";
+const WINDOWS = { all: "all time", "30d": "30 days", "7d": "7 days", "24h": "24 hours", "1h": "1 hour" };
+const chosenLive = () => (by("encoder").value.startsWith(LIVE) ? by("encoder").value.slice(LIVE.length) : "");
+
+function drawWindows(live) {
+  const model = live.find((one) => one.name === chosenLive());
+  by("window-label").hidden = !model;
+  if (!model) return;
+  const windows = Object.keys(WINDOWS).filter((window) => window !== "all" || model.windows.includes(window));
+  by("window").replaceChildren(...windows.map((window) => make("option", { text: WINDOWS[window], attributes: { value: window } })));
+  by("window").value = model.default_window;
+}
+
+let liveModels = [];
+
 function drawModels(models) {
   const chosen = by("encoder").value;
+  liveModels = models.live;
   by("encoder").replaceChildren(
     make("option", { text: `default (${models.default})`, attributes: { value: "" } }),
     ...models.parts.map((part) => make("option", { text: part.name, attributes: { value: part.name } })),
+    make(
+      "optgroup",
+      { attributes: { label: "counted now" } },
+      ...liveModels.map(({ name, about }) => make("option", { text: `${name} now`, attributes: { value: LIVE + name, title: about } })),
+    ),
   );
-  by("encoder").value = models.parts.some((part) => part.name === chosen) ? chosen : "";
+  by("encoder").value = [...by("encoder").options].some((option) => option.value === chosen) ? chosen : "";
+  drawWindows(liveModels);
   if (typeof models.about.include_seen === "boolean") by("seen").checked = models.about.include_seen;
   by("protocol").textContent = [...flat(models.about)].map(([name, text]) => `${name}: ${text}`).join(" · ");
   drawFigures(models);
@@ -168,7 +193,8 @@ function start() {
     history.replace([]);
     by("query").focus();
   });
-  for (const id of ["encoder", "k", "seen"]) by(id).addEventListener("change", () => recommend());
+  by("encoder").addEventListener("change", () => drawWindows(liveModels)); // before the question that takes the window
+  for (const id of ["encoder", "window", "k", "seen"]) by(id).addEventListener("change", () => recommend());
   by("retry").addEventListener("click", async () => {
     await recommend();
     if (by("encoder").options.length < 2) loadModels();

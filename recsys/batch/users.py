@@ -88,7 +88,7 @@ def _table(recommender: Recommender, users: Sequence[User], options: Options) ->
     ranking = recommender.rank_users([(user, history) for user, history, _ in users], options)
     item_ids, real = recommender.catalogue.item_ids, ranking.rows >= 0
     users_of = np.repeat(np.arange(len(users)), real.sum(axis=1))
-    bundle = recommender.bundle.uri if recommender.bundle else None
+    bundle = recommender.bundle.uri if recommender.bundle and options.model is None else None
     columns = [
         pa.array([user for user, *_ in users], pa.string()).take(pa.array(users_of)),
         real.cumsum(axis=1, dtype=np.int32)[real],

@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from recsys.cli.options import Bundle, Explain, IncludeSeen, ItemCount, PartOptions, TruncationOptions, with_options
+from recsys.cli.options import (
+    Bundle,
+    Explain,
+    IncludeSeen,
+    ItemCount,
+    LiveModelOptions,
+    PartOptions,
+    TruncationOptions,
+    with_options,
+)
 from recsys.cli.shared import fail, open_recommender, parse_ids, print_answer
 from recsys.settings import Settings
 
@@ -17,6 +26,7 @@ def recommend(
     history: Annotated[str | None, typer.Option(help="Item ids, oldest first, separated by commas.")] = None,
     k: ItemCount = 10,
     part: PartOptions,
+    live: LiveModelOptions,
     include_seen: IncludeSeen = None,
     truncation: TruncationOptions,
     explain: Explain = False,
@@ -27,7 +37,8 @@ def recommend(
     item_ids = None if history is None else parse_ids(history)
     if (user is None) == (item_ids is None):
         fail("give either a user or --history")
-    options = Options(k=k, encoder=part.encoder, include_seen=include_seen, explain=explain, **asdict(truncation))
+    more = asdict(live) | asdict(truncation)
+    options = Options(k=k, encoder=part.encoder, include_seen=include_seen, explain=explain, **more)
     with open_recommender(Settings(), bundle=part.bundle) as (recommender, _):
         print_answer(recommender.recommend(user_id=user, history=item_ids, options=options))
 

@@ -11,6 +11,7 @@ from recsys.cli.lists import continue_options
 from recsys.cli.options import (
     IncludeSeen,
     ItemCount,
+    LiveModelOptions,
     OrderChoice,
     PartOptions,
     TruncationOptions,
@@ -63,6 +64,7 @@ def batch(
     ] = None,
     k: ItemCount = 10,
     part: PartOptions,
+    live: LiveModelOptions,
     include_seen: IncludeSeen = None,
     truncation: TruncationOptions,
     order: Annotated[OrderChoice | None, typer.Option(help="Lists: does the order count?")] = None,
@@ -73,7 +75,7 @@ def batch(
     from recsys.service import Options
 
     by_task: dict[Task, dict[str, Any]] = {
-        "recommend": {"include_seen": include_seen, **asdict(truncation)},
+        "recommend": {"include_seen": include_seen, **asdict(live), **asdict(truncation)},
         "continue": {"order": order, **asdict(continuation)},
         "similar-lists": {"order": order, **asdict(filters)},
     }

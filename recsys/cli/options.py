@@ -31,6 +31,17 @@ class PartOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LiveModelOptions:
+    """A model that counts what is stored now, in place of a part of a bundle."""
+
+    model: Annotated[
+        Literal["popular", "trending", "newest"] | None,
+        typer.Option(help="Rank by events or items as stored now, without training; the history only filters."),
+    ] = None
+    window: Annotated[str | None, typer.Option(help="Of --model: 1h to 720h, 1d to 30d, or all.")] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TruncationOptions:
     """How much of a text encoder computes."""
 

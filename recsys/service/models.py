@@ -4,6 +4,7 @@ from typing import Any
 
 from recsys.bundle import Part
 from recsys.retrieval.lists.encoder import PREFIX
+from recsys.retrieval.live_models import described_live_models
 from recsys.retrieval.popular import POPULAR
 from recsys.retrieval.registry import TYPES
 from recsys.retrieval.truncation import truncations_of
@@ -11,10 +12,11 @@ from recsys.service.state.snapshot import Snapshot
 
 
 def described(snapshot: Snapshot) -> dict[str, Any]:
-    """The bundle and its parts with settings and measured figures; those that answer questions about lists apart."""
-    bundle = snapshot.bundle
+    """The bundle and its parts with settings and measured figures, those that answer questions about lists apart; and the live
+    models, which need no bundle."""
+    bundle, live = snapshot.bundle, described_live_models()
     if bundle is None:
-        return {"bundle": None, "default": POPULAR, "about": {}, "parts": [], "lists": []}
+        return {"bundle": None, "default": POPULAR, "about": {}, "parts": [], "lists": [], "live": live}
     parts = bundle.parts.values()
     return {
         "bundle": bundle.uri,
@@ -22,6 +24,7 @@ def described(snapshot: Snapshot) -> dict[str, Any]:
         "about": bundle.about,
         "parts": [_described(part) for part in parts if not part.name.startswith(PREFIX)],
         "lists": [_described(part) for part in parts if part.name.startswith(PREFIX)],
+        "live": live,
     }
 
 

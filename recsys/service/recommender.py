@@ -3,6 +3,7 @@ replace the snapshot, so that the next request sees them.
 """
 
 import logging
+import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ from recsys.service.models import described
 from recsys.service.playlists.service import PlaylistService
 from recsys.service.state.catalogue import Catalogue
 from recsys.service.state.live import TEXT_LAG, LiveState
+from recsys.service.state.live_counts import LiveCounts
 from recsys.service.state.signal_drift import signal_drift
 from recsys.signals import SignalTable
 from recsys.store import Store
@@ -57,7 +59,13 @@ class Recommender:
     ) -> None:
         self._store, self._signals = store, signals
         self._live = LiveState(
-            store, bundle=bundle, device=device, text_index=text_index, indexes=indexes, text_lag=text_lag
+            store,
+            counts=LiveCounts(store, signals or SignalTable()),
+            bundle=bundle,
+            device=device,
+            text_index=text_index,
+            indexes=indexes,
+            text_lag=text_lag,
         )
         self._journal = Journal(store.add_impressions, partial(store.tidy, impression_days=impression_days))
         self._items = ItemService(self._live, self._journal)
@@ -171,11 +179,13 @@ class Recommender:
         return events
 
     def delete_event(self, event_id: str) -> None:
-        self._store.delete_event(event_id)
+        with self._live.counts.deleting(lambda: self._store.stored_events([event_id])):
+            self._store.delete_event(event_id)
         self._live.snapshot.histories.invalidate()
 
     def delete_user(self, user_id: str) -> None:
-        self._store.delete_user(user_id)
+        with self._live.counts.deleting(lambda: self._store.recent_events(user_id, limit=sys.maxsize)):
+            self._store.delete_user(user_id)
         self._live.snapshot.histories.forget(user_id)
 
     def put_playlist(self, playlist_id: str, name: str | None, item_ids: Sequence[str]) -> Playlist:

@@ -146,3 +146,40 @@ def test_models_says_that_a_part_has_one_size(client: TestClient) -> None:
     assert all(part["sizes"] == [] for part in parts)
     answer = client.post("/v1/search", json={"query": "item", "dims": 64}).json()
     assert answer["degraded"] == [{"what": "dims", "why": "text has one size, its whole"}]
+
+
+def test_live_models_count_what_is_posted_and_are_listed(client: TestClient, served: Served) -> None:
+    first, second = list(served[2].world.successor)[:2]
+    for item_id, times in ((first, 2), (second, 3)):
+        event = {"user_id": "u", "item_id": item_id}
+        assert client.post("/v1/events", json=[event] * times).status_code == 201
+    path = "/v1/users/nobody/recommendations?model=popular&window=24h"
+    answer = client.get(path).json()
+    assert [item["item_id"] for item in answer["items"]] == [second, first]
+    assert (answer["bundle"], answer["encoder"]) == (None, "popular")
+    assert recommended(client, [second], model="trending", window="7d") == [first]
+    assert client.put("/v1/items/new", json={"title": "New", "domain": "shoes"}).status_code == 200
+    assert recommended(client, [], model="newest")[0] == "new"
+    assert recommended(client, [], model="newest", domain="shoes") == recommended(client, [], domain="shoes") == ["new"]
+    live = {model["name"]: model for model in client.get("/v1/models").json()["live"]}
+    assert live.keys() == {"popular", "trending", "newest"}
+    for model in live.values():
+        assert recommended(client, [], model=model["name"], window=model["default_window"]) is not None
+
+
+@pytest.mark.parametrize(
+    ("options", "detail"),
+    [
+        ({"model": "hot"}, "'popular', 'trending' or 'newest'"),
+        ({"model": "popular", "window": "24"}, "1h to 720h, 1d to 30d, or all"),
+        ({"window": "24h"}, "goes with model="),
+    ],
+)
+def test_models_and_windows_that_are_not_there_are_refused(
+    client: TestClient, options: dict[str, str], detail: str
+) -> None:
+    posted = client.post("/v1/recommendations", json={"history": [], **options})
+    got = client.get("/v1/users/u/recommendations", params=options)
+    assert posted.status_code == got.status_code == 422
+    assert detail in posted.text.replace("\\u2019", "'")
+    assert detail in got.text

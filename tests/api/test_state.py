@@ -49,6 +49,7 @@ def test_without_a_bundle_it_is_healthy_and_says_why_it_is_not_ready() -> None:
         "text_encoder": None,
         "parts": [],
         "lists": [],
+        "live": [],
     }
 
 

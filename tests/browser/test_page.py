@@ -5,7 +5,7 @@ from playwright.sync_api import Page, expect
 
 from recsys.service import Recommender
 from recsys.store import Store
-from recsys.store.records import ItemDraft
+from recsys.store.records import EventDraft, ItemDraft
 from tests.worlds import Planted
 
 Served = tuple[Recommender, Store, Planted]
@@ -109,3 +109,24 @@ def test_a_service_that_is_gone_is_said(page: Page) -> None:
     page.get_by_role("button", name="Try again").click()
     expect(page.locator("#failure")).to_be_hidden()
     expect(page.locator("#items > li")).to_have_count(5)
+
+
+def test_a_live_model_answers_over_a_window(page: Page, served: Served) -> None:
+    recommender, _, planted = served
+    item_id = next(iter(planted.world.successor))
+    recommender.add_events([EventDraft(user_id="u", item_id=item_id)])
+    page.get_by_label("Encoder").select_option("trending now")
+    expect(page.locator("#trace")).to_contain_text("answered by trending")
+    expect(page.locator("#items > li")).to_have_count(1)
+    expect(page.locator("#items > li")).to_have_attribute("data-item", item_id)
+    assert page.get_by_label("Window").locator("option").all_inner_texts() == [
+        "30 days",
+        "7 days",
+        "24 hours",
+        "1 hour",
+    ]
+    page.get_by_label("Encoder").select_option("newest now")
+    page.get_by_label("Window").select_option("all time")
+    expect(page.locator("#items > li")).to_have_count(10)
+    page.get_by_label("Encoder").select_option("")
+    expect(page.get_by_label("Window")).to_be_hidden()

@@ -7,8 +7,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from recsys.pace import result_of
 from recsys.data.splits import split_by_fold
+from recsys.pace import result_of
 from recsys.retrieval.text import TextConfig, fit_text
 from recsys.training.blending import (
     COLD_SHARE,

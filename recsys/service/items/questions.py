@@ -24,6 +24,9 @@ class Options:
 
     `session_id` names the session that goes on; without it the last one does, unless its gap has passed. `include_open=None`
     takes the bundle's rule whether its items may be shown. What the user rejected is shown with `include_rejected` alone.
+
+    `model` asks a live model (`recsys.retrieval.live_models`) in place of a part of the bundle, over a `window` such as `24h`,
+    `7d` or `all`; the history then only filters.
     """
 
     k: int = 10
@@ -34,6 +37,8 @@ class Options:
     include_rejected: bool = False
     session_id: str | None = None
     encoder: str | None = None
+    model: str | None = None
+    window: str | None = None
     layers: int | None = None
     dims: int | None = None
     explain: bool = False
@@ -45,7 +50,7 @@ DEFAULT = Options()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """What fits next after the stored history of `user_id`, after `history` (item ids, oldest first), beside `item_id`, or to
-    the `text` (among the items of `domain`, where it is given): one of the four. Of a session that goes on, `session` has items
+    the `text`: one of the four; among the items of `domain`, where it is given. Of a session that goes on, `session` has items
     that come after the history and are not stored. The answer has `request_id`, or one of its own."""
 
     user_id: str | None = None

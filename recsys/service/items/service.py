@@ -10,14 +10,15 @@ from recsys.data.history import NO_ROWS, History
 from recsys.errors import Degraded, InvalidRequest, NotFound, RecsysError, StoreError
 from recsys.ranking import pipeline
 from recsys.ranking.pipeline import Ranking, RankingOptions
+from recsys.retrieval.live_models import LiveChoice
 from recsys.retrieval.source import Query
-from recsys.retrieval.truncation import Truncation
 from recsys.service.items import warnings
+from recsys.service.items.answering import Answering, answering
 from recsys.service.items.answers import scored_items
 from recsys.service.items.filtering import filtered_query
 from recsys.service.items.open_session import open_events_of, with_session
 from recsys.service.items.questions import MAX_HISTORY, Answer, Options, Question
-from recsys.service.items.texts import choose_truncation, of_domain, rank_texts, text_part
+from recsys.service.items.texts import of_domain, rank_texts
 from recsys.service.state.live import LiveState
 from recsys.service.state.snapshot import Snapshot
 from recsys.service.state.text_service import readable
@@ -27,26 +28,18 @@ from recsys.store.records import Impression
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """A validated question: which part answers, at which truncation, with which filters. For texts the query vector is filled in
-    later."""
+    """A validated question: what answers it, with which filters. For texts the query vector is filled in later."""
 
     question: Question
-    part: str
-    truncation: Truncation | None
+    answering: Answering
     query: Query
     degraded: list[Degraded]
 
     @property
-    def batch_key(self) -> RankingOptions:
+    def batch_key(self) -> tuple[LiveChoice | None, RankingOptions]:
         """Questions with equal keys are ranked together."""
-        options = self.question.options
-        return RankingOptions(
-            part=self.part,
-            k=options.k,
-            truncation=self.truncation,
-            fill=self.question.text is None,
-            explain=options.explain,
-        )
+        options = self.answering.ranking_options(self.question.options, text=self.question.text is not None)
+        return self.answering.live, options
 
 
 class ItemService:
@@ -61,7 +54,7 @@ class ItemService:
         searches = any(question.text is not None for question in questions)
         snapshot = self._state.searching_snapshot() if searches else self._state.snapshot
         answers: dict[int, Answer | RecsysError] = {}
-        batches: dict[RankingOptions, list[tuple[int, _Prepared]]] = {}
+        batches: dict[tuple[LiveChoice | None, RankingOptions], list[tuple[int, _Prepared]]] = {}
         for number, question in enumerate(questions):
             try:
                 prepared = self._prepare(snapshot, question)
@@ -69,7 +62,7 @@ class ItemService:
                 answers[number] = error
             else:
                 batches.setdefault(prepared.batch_key, []).append((number, prepared))
-        for options, batch in batches.items():
+        for (_, options), batch in batches.items():
             numbers, prepared_batch = [number for number, _ in batch], [prepared for _, prepared in batch]
             answers |= dict(zip(numbers, self._answer_batch(snapshot, prepared_batch, options), strict=True))
         return [answers[number] for number in range(len(questions))]
@@ -100,22 +93,18 @@ class ItemService:
             InvalidRequest: `k` or `encoder` is out of range.
         """
         snapshot = self._state.snapshot
-        part = snapshot.items.part_name(options.encoder)
-        truncation, _ = snapshot.items.choose_truncation(part, layers=options.layers, dims=options.dims)
+        what = answering(self._state, snapshot, Question(options=options))
         now = time.time()
         queries = [
-            filtered_query(snapshot, history, options, part=part, user_id=user_id, open_events=open_events)
+            filtered_query(snapshot, history, options, part=what.part, user_id=user_id, open_events=open_events)
             for user_id, history in users
             for open_events in [open_events_of(history, options, snapshot.signals, now=now)]
         ]
-        how = RankingOptions(part=part, k=options.k, truncation=truncation, fill=True, explain=options.explain)
-        return pipeline.rank(snapshot.items, queries, how)
+        return pipeline.rank(what.model, queries, what.ranking_options(options))
 
     def unsupported_options(self, options: Options) -> list[Degraded]:
-        """Warnings of `options` that no answer follows: a truncation that the part does not offer."""
-        items = self._state.snapshot.items
-        part = items.part_name(options.encoder)
-        return items.choose_truncation(part, layers=options.layers, dims=options.dims)[1]
+        """Warnings of `options` that no answer follows: a truncation that the part does not offer, a window without events."""
+        return answering(self._state, self._state.snapshot, Question(options=options)).degraded
 
     @property
     def include_seen(self) -> bool:
@@ -123,27 +112,25 @@ class ItemService:
         return self._state.snapshot.include_seen
 
     def _prepare(self, snapshot: Snapshot, question: Question) -> _Prepared:
-        options = question.options
-        part = (
-            snapshot.items.part_name(options.encoder) if question.text is None else text_part(snapshot, options.encoder)
-        )
-        if question.text is None:
-            truncation, degraded = snapshot.items.choose_truncation(part, layers=options.layers, dims=options.dims)
-        else:
-            truncation, degraded = choose_truncation(snapshot, part, options)
+        what = answering(self._state, snapshot, question)
+        part, degraded = what.part, what.degraded
         question, history = self._history(snapshot, question, part, degraded)
         if question.text is None:
             degraded += warnings.of_state(self._state, snapshot)
         else:
             degraded += warnings.of_search(self._state, snapshot, part, question.text)
-        degraded += warnings.of_options(snapshot, options)
+        degraded += warnings.of_options(snapshot, question.options)
         history, open_events = with_session(snapshot, question, history, degraded)
         query = filtered_query(
             snapshot, history, question.options, part=part, user_id=question.user_id, open_events=open_events
         )
         if question.text is not None:
             question, query = of_domain(snapshot, question, query, degraded)
-        return _Prepared(question, part, truncation, query, degraded)
+        elif question.domain is not None:
+            allowed, more = snapshot.catalogue.restrict(query.allowed, question.domain)
+            query, degraded = replace(query, allowed=allowed), degraded + more
+        degraded = degraded if what.live is None else warnings.without_stand_in(degraded)
+        return _Prepared(question, what, query, degraded)
 
     def _history(
         self, snapshot: Snapshot, question: Question, part: str, degraded: list[Degraded]
@@ -191,7 +178,7 @@ class ItemService:
     ) -> Sequence[Answer | RecsysError]:
         try:
             if batch[0].question.text is None:
-                ranking = pipeline.rank(snapshot.items, [prepared.query for prepared in batch], options)
+                ranking = pipeline.rank(batch[0].answering.model, [prepared.query for prepared in batch], options)
             else:
                 questions = [prepared.question for prepared in batch]
                 ranking = rank_texts(snapshot, questions, [prepared.query for prepared in batch], options)
@@ -204,8 +191,8 @@ class ItemService:
         question = prepared.question
         answer = Answer(
             request_id=question.request_id or uuid.uuid4().hex,
-            bundle=snapshot.uri,
-            encoder=prepared.part,
+            bundle=snapshot.uri if prepared.answering.live is None else None,
+            encoder=prepared.answering.part,
             items=scored_items(snapshot.catalogue, prepared.query.history, ranking, query),
             degraded=(*prepared.degraded, *ranking.degraded(query)),
         )

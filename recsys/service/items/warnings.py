@@ -8,20 +8,22 @@ from recsys.service.items.questions import UNKNOWN_EXCLUDED, Options
 from recsys.service.state.live import LiveState
 from recsys.service.state.snapshot import Snapshot
 
+STAND_IN = "popular items are shown"
+
 
 def no_history(user_id: str, *, rejects: bool) -> Degraded:
     """That no event of the user speaks for an item, whether the user `rejects` some or has none at all."""
     events = f"user {user_id!r} has only rejected items" if rejects else f"no events of user {user_id!r}"
-    return Degraded("user", f"{events}: popular items are shown")
+    return Degraded("user", f"{events}: {STAND_IN}")
 
 
 def history_unreachable(user_id: str, *, known: bool) -> Degraded:
-    consequence = "events that were stored since may be missing" if known else "popular items are shown"
+    consequence = "events that were stored since may be missing" if known else STAND_IN
     return Degraded("user", f"the database does not answer for user {user_id!r}: {consequence}")
 
 
 def no_known_item() -> Degraded:
-    return Degraded("history", "no known item in it: popular items are shown")
+    return Degraded("history", f"no known item in it: {STAND_IN}")
 
 
 def item_without_text(part: str) -> Degraded:
@@ -30,7 +32,7 @@ def item_without_text(part: str) -> Degraded:
 
 def of_state(state: LiveState, snapshot: Snapshot) -> list[Degraded]:
     """That no trained bundle answers; and as `of_store`."""
-    popular = Degraded("bundle", f"{'; '.join(snapshot.problems)}: popular items are shown")
+    popular = Degraded("bundle", f"{'; '.join(snapshot.problems)}: {STAND_IN}")
     return [*([] if snapshot.recommends else [popular]), *of_store(state)]
 
 
@@ -48,6 +50,11 @@ def of_store(state: LiveState) -> list[Degraded]:
     """That the store does not answer, or that texts of other processes do not count yet."""
     away = Degraded("store", "the database does not answer: what was written meanwhile may be missing")
     return [*([away] if state.store_unreachable else []), *(Degraded("texts", delay) for delay in state.delays)]
+
+
+def without_stand_in(degraded: Sequence[Degraded]) -> list[Degraded]:
+    """Warnings apart from those that popular items stand in: a live model answers everyone alike, and needs no bundle."""
+    return [warning for warning in degraded if not warning.why.endswith(STAND_IN)]
 
 
 def of_options(snapshot: Snapshot, options: Options) -> list[Degraded]:

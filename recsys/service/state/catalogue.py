@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.data.history import NO_ROWS, Rows
+from recsys.errors import Degraded
 
 NO_DOMAIN = -1
 
@@ -45,6 +46,13 @@ class Catalogue:
         """(rows,) True for items of `domain`; None if no item ever had it."""
         number = self._domain_numbers.get(domain)
         return None if number is None else self.domains == number
+
+    def restrict(self, allowed: NDArray[np.bool_], domain: str) -> tuple[NDArray[np.bool_], list[Degraded]]:
+        """The rows of `allowed` (rows,) that are of `domain`; all of them and a warning where no item is."""
+        flags = self.of_domain(domain)
+        if flags is None:
+            return allowed, [Degraded("domain", f"no item is of domain {domain!r}: all are searched")]
+        return allowed & flags[: len(allowed)], []
 
     def upsert(self, items: Sequence[tuple[str, str | None, str | None]], *, unavailable: Iterable[str] = ()) -> Rows:
         """Inserts or updates (item id, title, domain) triples and returns their rows. They become active, and recommendable but

@@ -30,6 +30,7 @@ from recsys.service.state.item_changes import (
     with_word_index,
     with_words,
 )
+from recsys.service.state.live_counts import LiveCounts
 from recsys.service.state.loading import SnapshotLoader, warm_up
 from recsys.service.state.snapshot import Snapshot
 from recsys.service.state.text_backlog import TextBacklog
@@ -48,7 +49,7 @@ class LiveState:
 
     What this process writes counts in the next answer. What others write follows in the background: items at the next poll, and
     their texts once they are encoded, within `text_lag` seconds after that. `update` follows the active bundle, once it is
-    started. `store_unreachable` says that the store did not answer lately.
+    started. `store_unreachable` says that the store did not answer lately. `counts` has the live models.
 
     Raises (constructor):
         BundleError: the bundle named cannot be read.
@@ -59,13 +60,14 @@ class LiveState:
         self,
         store: Store,
         *,
+        counts: LiveCounts,
         bundle: str | None,
         device: str,
         text_index: Kind,
         indexes: Path | None,
         text_lag: float = TEXT_LAG,
     ) -> None:
-        self._store, self._text_lag = store, text_lag
+        self._store, self._text_lag, self.counts = store, text_lag, counts
         self._loader = SnapshotLoader(store, device=device, text_index=text_index, indexes=indexes)
         self._writing = threading.RLock()
         self.store_unreachable = False
@@ -116,6 +118,7 @@ class LiveState:
 
     def warm_up(self) -> None:
         """Loads and encodes now what the first question would wait for."""
+        self.counts.follow()
         warm_up(self.searching_snapshot(), self._store)
 
     def wait_for_rebuilds(self) -> None:
@@ -193,6 +196,7 @@ class LiveState:
             with self._writing:
                 if backlog is self._backlog:  # else another bundle answers by now, which knows other vectors
                     self._note_encoded(items, exits)
+            self.counts.verify()
             self.store_unreachable = False
         except STORE_AWAY:
             log.exception("changes of other processes were not read")
