@@ -8,11 +8,12 @@ import typer
 from recsys.cli.options import (
     Bundle,
     Explain,
-    IncludeSeen,
+    HistoryFilters,
     ItemCount,
     LiveModelOptions,
     PartOptions,
     TruncationOptions,
+    set_options,
     with_options,
 )
 from recsys.cli.shared import fail, open_recommender, parse_ids, print_answer
@@ -27,7 +28,7 @@ def recommend(
     k: ItemCount = 10,
     part: PartOptions,
     live: LiveModelOptions,
-    include_seen: IncludeSeen = None,
+    filters: HistoryFilters,
     truncation: TruncationOptions,
     explain: Explain = False,
 ) -> None:
@@ -37,8 +38,8 @@ def recommend(
     item_ids = None if history is None else parse_ids(history)
     if (user is None) == (item_ids is None):
         fail("give either a user or --history")
-    more = asdict(live) | asdict(truncation)
-    options = Options(k=k, encoder=part.encoder, include_seen=include_seen, explain=explain, **more)
+    more = set_options(asdict(live) | asdict(filters) | asdict(truncation))
+    options = Options(k=k, encoder=part.encoder, explain=explain, **more)
     with open_recommender(Settings(), bundle=part.bundle) as (recommender, _):
         print_answer(recommender.recommend(user_id=user, history=item_ids, options=options))
 

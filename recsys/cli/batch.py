@@ -9,7 +9,7 @@ import typer
 
 from recsys.cli.lists import continue_options
 from recsys.cli.options import (
-    IncludeSeen,
+    HistoryFilters,
     ItemCount,
     LiveModelOptions,
     OrderChoice,
@@ -65,7 +65,7 @@ def batch(
     k: ItemCount = 10,
     part: PartOptions,
     live: LiveModelOptions,
-    include_seen: IncludeSeen = None,
+    history_filters: HistoryFilters,
     truncation: TruncationOptions,
     order: Annotated[OrderChoice | None, typer.Option(help="Lists: does the order count?")] = None,
     continuation: BatchContinuation,
@@ -75,7 +75,7 @@ def batch(
     from recsys.service import Options
 
     by_task: dict[Task, dict[str, Any]] = {
-        "recommend": {"include_seen": include_seen, **asdict(live), **asdict(truncation)},
+        "recommend": {**asdict(history_filters), **asdict(live), **asdict(truncation)},
         "continue": {"order": order, **asdict(continuation)},
         "similar-lists": {"order": order, **asdict(filters)},
     }

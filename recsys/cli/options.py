@@ -11,9 +11,6 @@ import typer
 Bundle = Annotated[str | None, typer.Option(help="URI of a bundle; by default the active one.")]
 ItemCount = Annotated[int, typer.Option("--k", min=1, max=1000, help="How many items.")]
 ListCount = Annotated[int, typer.Option("--k", min=1, max=1000, help="How many.")]
-IncludeSeen = Annotated[
-    bool | None, typer.Option(help="May items of the history come back? By default the bundle's rule.")
-]
 Explain = Annotated[
     bool, typer.Option("--explain", help="Show which items of the history or list speak for each answer.")
 ]
@@ -28,6 +25,23 @@ class PartOptions:
 
     encoder: Annotated[str | None, typer.Option(help="Part that answers; by default the bundle's.")] = None
     bundle: Bundle = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryFilters:
+    """Which items of a history may come back."""
+
+    include_seen: Annotated[
+        bool | None, typer.Option(help="May items of the history come back? By default the bundle's rule.")
+    ] = None
+    include_open: Annotated[
+        bool | None,
+        typer.Option(help="May items of the open session come back? By default where people take items twice in one."),
+    ] = None
+    include_rejected: Annotated[
+        bool | None,
+        typer.Option("--include-rejected", help="Items may come back that the user disliked, hid or skipped."),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

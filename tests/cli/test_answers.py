@@ -1,5 +1,6 @@
 """Commands that answer on a store that nothing was trained on."""
 
+import time
 from pathlib import Path
 
 import polars as pl
@@ -39,3 +40,34 @@ def test_live_models_are_scored_for_all_users(shell: Shell) -> None:
     assert table["bundle"].is_null().all()
     out = shell("batch", "--out", "more.csv", "--model", "trending", "--window", "30d")
     assert "no event speaks for an item in the last 720 hours: ask for a longer window" in out
+
+
+def test_items_of_the_history_come_back_where_that_is_asked_for(shell: Shell) -> None:
+    seen = ("--include-seen", "--include-open")
+    (shell.folder / "more.csv").write_text("user_id,item_id,kind\nv,a,view\n")
+    shell("import", "events", "more.csv")
+    for options, expected in (
+        ((), ["c"]),
+        (seen, ["a", "c"]),
+        (("--include-rejected",), ["b", "c"]),
+        ((*seen, "--include-rejected"), ["b", "a", "c"]),
+    ):
+        shell("batch", "--out", "out.parquet", *options)
+        rows = pl.read_parquet(shell.folder / "out.parquet").filter(user_id="v")
+        assert sorted(rows["item_id"]) == sorted(expected)
+        out = shell("recommend", "v", *options)
+        assert [item_id for item_id in "abc" if f" {item_id} " in out] == sorted(expected)
+
+
+def test_items_of_a_session_that_ended_come_back(shell: Shell) -> None:
+    shell("batch", "--out", "out.parquet", "--include-seen", "--no-include-open")
+    assert (
+        "a" in pl.read_parquet(shell.folder / "out.parquet").filter(user_id="u")["item_id"]
+    )  # its events are not dated
+    (shell.folder / "more.csv").write_text(f"user_id,item_id,at\nu,a,{time.time():.0f}\n")
+    shell("import", "events", "more.csv")
+    shell("batch", "--out", "out.parquet", "--include-seen", "--no-include-open")
+    assert "a" not in pl.read_parquet(shell.folder / "out.parquet").filter(user_id="u")["item_id"]
+    assert "says nothing to --task continue" in shell(
+        "batch", "--out", "x.csv", "--task", "continue", "--include-open", status=1
+    )
