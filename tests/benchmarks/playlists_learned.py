@@ -19,7 +19,7 @@ from recsys.retrieval.lists.continuation import SizeConditionedFusion
 from recsys.retrieval.lists.encoder import PREFIX
 from recsys.retrieval.lists.serving import CONTINUE, ListServingModel, list_serving_model
 from recsys.retrieval.registry import Restored, kinds, restore_source
-from recsys.retrieval.source import Source
+from recsys.retrieval.source import StoredSource
 from recsys.training.lists.fusion import fit_continuation
 from recsys.training.lists.sources import ListInputs
 from recsys.training.plan import Plan
@@ -122,12 +122,12 @@ def _with_both(data: Path) -> ListServingModel:
     return replace(served, fusion=fit_continuation(sources, validation, seed=SEED))
 
 
-def _sources_before_validation(data: Path) -> dict[str, Source]:
+def _sources_before_validation(data: Path) -> dict[str, StoredSource]:
     """The served sources but for the learned encoders, fitted without the validation lists under the settings chosen on these."""
     plan = Plan(text_encoder=READER, include_seen=False, seed=SEED)
     chosen = {part.kind: part for part in weighed(data).values()}
     inputs = ListInputs(lists=split_playlists(playlists(data)).fit, seed=SEED, text_encoder=READER)
-    sources, restored = dict[str, Source](), dict[str, Restored]()
+    sources, restored = dict[str, StoredSource](), dict[str, Restored]()
     for kind in kinds(lambda can: can.answers == "lists" and can.default_blend and not can.encodes_lists):
         refit = RECIPES[kind].refit
         assert refit is not None

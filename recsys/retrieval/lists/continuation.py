@@ -4,7 +4,7 @@ Of one item the neighbours in stored lists say most; a hundred items need them l
 (`recsys.retrieval.fusion`) are fitted for several lengths, and a list takes those of the length nearest to its own.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -38,21 +38,29 @@ class SizeConditionedFusion:
     about: dict[str, Any]
     figures: dict[str, Any] = field(default_factory=dict)
 
-    def fusion(self, length: int, order: Order) -> Fusion:
-        """The fusion for a list of `length` items."""
+    def fusion(self, length: int, order: Order, *, without: Collection[str] = ()) -> Fusion:
+        """The fusion for a list of `length` items, of all sources but those `without`."""
         nearest = int(np.argmin(np.abs(np.log1p(self.sizes) - np.log1p(length))))
         if length and not self.sizes[nearest]:  # those of a name alone are for a name alone
             nearest = int(np.argmin([size or np.inf for size in self.sizes]))
-        return Fusion(self.sources, self.weights[ORDERS.index(order), nearest], self.depth, {})
+        columns = [column for column, name in enumerate(self.sources) if name not in without]
+        weights = self.weights[ORDERS.index(order), nearest].reshape(3, -1)[:, columns]
+        return Fusion(tuple(self.sources[column] for column in columns), weights.ravel(), self.depth, {})
 
     def search(
-        self, sources: Mapping[str, Source], queries: Sequence[Query], *, k: int, order: Order
+        self,
+        sources: Mapping[str, Source],
+        queries: Sequence[Query],
+        *,
+        k: int,
+        order: Order,
+        without: Collection[str] = (),
     ) -> tuple[Candidates, list[list[Attribution]]]:
-        """The `k` best rows of each query, and for each row the sources that it comes from."""
+        """The `k` best rows of each query, and for each row the sources that it comes from, none of them one of `without`."""
         rows = np.full((len(queries), k), -1, dtype=np.int64)
         scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
         attributions: list[list[Attribution]] = [[] for _ in queries]
-        fusions = [self.fusion(len(query.history), order) for query in queries]
+        fusions = [self.fusion(len(query.history), order, without=without) for query in queries]
         same_weights: dict[bytes, list[int]] = {}
         for i, fusion in enumerate(fusions):
             same_weights.setdefault(fusion.weights.tobytes(), []).append(i)

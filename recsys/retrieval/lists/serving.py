@@ -81,12 +81,15 @@ class ListServingModel:
     ) -> tuple[Candidates, list[list[Attribution]]]:
         """The `k` best rows of each query, and their attributions, by the fusion or by one source.
 
-        A decoder chooses from what the fusion finds. Where one source alone has scores the fusion has nothing to weigh, and the
-        result of that source stands.
+        Where order is free the fusion does without the sources that use it. A decoder chooses from what the fusion finds. Where
+        one source alone has scores the fusion has nothing to weigh, and the result of that source stands.
         """
         if self.fusion is None or (name in self.sources and self.decoder(name) is None):
             return self._search_alone(name, queries, k=k)
-        candidates, attributions = self.fusion.search(self.sources, queries, k=k, order=order or "sensitive")
+        without = self._ordered_sources if order == "free" else frozenset[str]()
+        candidates, attributions = self.fusion.search(
+            self.sources, queries, k=k, order=order or "sensitive", without=without
+        )
         for i, of_query in enumerate(attributions):
             combinations = {names for _, names in of_query}
             if len(combinations) == 1 and len(names := combinations.pop()) == 1:
@@ -112,6 +115,15 @@ class ListServingModel:
     ) -> list[Explanation]:
         """For each of `rows`, the items of the list that speak for it most in the source `name`."""
         return self.sources[name].explain(query, rows)
+
+    def uses_order(self, name: str) -> bool:
+        """Whether the order of a list matters to the part `name` even where it is free; a fusion does without such sources."""
+        return name in self._ordered_sources
+
+    @property
+    def _ordered_sources(self) -> frozenset[str]:
+        """Names of the sources to which the order of a list matters."""
+        return frozenset(name for name, source in self.sources.items() if capabilities(source.kind).order)
 
     def _named_encoder(self, name: str, order: Order | None) -> ListEncoder:
         if name not in self.encoders:

@@ -144,6 +144,8 @@ class PlaylistService:
     ) -> ListQuery:
         history = self._known_items(snapshot, item_ids, name, degraded)
         degraded += warnings.ignored_inputs(snapshot.lists, part, history, name, options)
+        if options.order == "free" and not snapshot.lists.uses_order(part):
+            history = History.undated(np.sort(history.rows))  # the same bits, however the list is ordered
         vector = self._name_vector(snapshot, name, degraded)
         degraded += snapshot.unknown(options.exclude, what="exclude", why=UNKNOWN_EXCLUDED)
         if snapshot.lists.fusion is None and not len(history):

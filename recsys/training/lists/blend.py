@@ -13,7 +13,7 @@ from recsys.retrieval.lists.encoder import PREFIX
 from recsys.retrieval.lists.scoring_only import ScoringOnlySource
 from recsys.retrieval.lists.serving import CONTINUE
 from recsys.retrieval.registry import Restored, capabilities, kinds, restore_encoder, restore_source
-from recsys.retrieval.source import Source
+from recsys.retrieval.source import StoredSource
 from recsys.training.lists.ablation import marginal_gain
 from recsys.training.lists.fusion import fit_continuation
 from recsys.training.lists.sources import ListInputs
@@ -77,9 +77,9 @@ def _refit_parts(
     return parts
 
 
-def _sources(parts: Mapping[str, Part]) -> dict[str, Source]:
+def _sources(parts: Mapping[str, Part]) -> dict[str, StoredSource]:
     """Those of the parts that continue lists, without the prefix of their names."""
-    sources, restored = dict[str, Source](), dict[str, Restored]()
+    sources, restored = dict[str, StoredSource](), dict[str, Restored]()
     for name, part in parts.items():
         if not capabilities(part.kind).encodes_lists:
             sources[_short(name)] = restored[part.kind] = restore_source(part, restored)
@@ -87,10 +87,10 @@ def _sources(parts: Mapping[str, Part]) -> dict[str, Source]:
 
 
 def _measured(
-    encoders: Mapping[str, Part], sources: Mapping[str, Source], validation: Playlists, *, seed: int
+    encoders: Mapping[str, Part], sources: Mapping[str, StoredSource], validation: Playlists, *, seed: int
 ) -> Generator[Progress, None, tuple[dict[str, Part], dict[str, Interval]]]:
     """Yields progress; returns the encoders with their figures, and what each adds to `sources`."""
-    parts, gains, fused = dict[str, Part](), dict[str, Interval](), list(sources.values())
+    parts, gains, fused = dict[str, Part](), dict[str, Interval](), list[StoredSource](sources.values())
     for name, part in encoders.items():
         source = _as_source(part)
         gain = marginal_gain(fused, source, validation, seed=seed)
@@ -104,7 +104,7 @@ def _measured(
     return parts, gains
 
 
-def _as_source(part: Part) -> Source:
+def _as_source(part: Part) -> StoredSource:
     encoder = restore_encoder(part)
     assert encoder.decoder is not None, f"{part.name} generates nothing"
     return ScoringOnlySource(encoder, encoder.decoder)

@@ -16,7 +16,8 @@ from recsys.ranking.filters import allowed
 from recsys.retrieval.fusion import Features, features, gather
 from recsys.retrieval.lists.continuation import ORDERS, SizeConditionedFusion
 from recsys.retrieval.lists.sparse import LISTS_PER_BLOCK, ListQuery
-from recsys.retrieval.source import Source
+from recsys.retrieval.registry import capabilities
+from recsys.retrieval.source import Source, StoredSource
 from recsys.training.conditional_logit import LogitExamples, fit_conditional_logit
 
 DEPTH = 500
@@ -43,24 +44,34 @@ def list_queries(cases: ContinuationCases, *, items: int, repeats: bool = False)
 
 
 def fit_continuation(
-    sources: Mapping[str, Source], validation: Playlists, *, seed: int, depth: int = DEPTH
+    sources: Mapping[str, StoredSource], validation: Playlists, *, seed: int, depth: int = DEPTH
 ) -> SizeConditionedFusion:
-    """The fusion of `sources`, which have not seen the `validation` lists. A size without cases takes equal weights.
+    """The fusion of `sources`, which have not seen the `validation` lists. A size without cases takes equal weights; for
+    lists whose order is free, sources that use it weigh nothing.
 
     Its figures are R-precisions of each half of the cases by the weights fitted on the other half, for seeds in list order.
     """
-    names, parts = tuple(sources), list(sources.values())
-    weights = np.empty((len(ORDERS), len(SEED_ITEM_COUNTS), 3 * len(names)), dtype=np.float32)
+    names = tuple(sources)
+    weights = np.zeros((len(ORDERS), len(SEED_ITEM_COUNTS), 3, len(names)), dtype=np.float32)
     r_precisions = dict[str, dict[str, float]]()
     for i, order in enumerate(ORDERS):
+        columns = [column for column, name in enumerate(names) if _answers(sources[name], order)]
+        parts = [sources[names[column]] for column in columns]
         for j, size in enumerate(SEED_ITEM_COUNTS):
             examples = _examples(parts, validation, size=size, order=order, seed=seed, depth=depth)
-            weights[i, j] = fit_weights([case for case in examples if case], sources=len(names))
+            fitted = fit_weights([case for case in examples if case], sources=len(parts))
+            weights[i, j][:, columns] = fitted.reshape(3, -1)
             if order == "sensitive" and len(examples) > 1:
                 interval = bootstrap(_cross_validated(examples, sources=len(names)), seed=seed)
                 r_precisions[str(size)] = asdict(interval) | {"lists": len(examples)}
     figures = {"validation_r_precision": r_precisions} if r_precisions else {}
-    return SizeConditionedFusion(names, SEED_ITEM_COUNTS, weights, depth, {"lists": len(validation)}, figures)
+    flat = weights.reshape(*weights.shape[:2], -1)
+    return SizeConditionedFusion(names, SEED_ITEM_COUNTS, flat, depth, {"lists": len(validation)}, figures)
+
+
+def _answers(source: StoredSource, order: Order) -> bool:
+    """Whether `source` is blended for lists of this `order`."""
+    return order == "sensitive" or not capabilities(source.kind).order
 
 
 @dataclass(frozen=True, slots=True, eq=False)

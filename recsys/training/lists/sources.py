@@ -21,6 +21,8 @@ from recsys.training.svd_init import svd_embeddings
 
 DIM = 128
 """Of the item vectors that means are taken of."""
+WHOLE_LIST = 1_000_000
+"""Window of the sources to which every item of a list counts alike."""
 GRID = tuple(
     ListNeighboursConfig(lists=lists, power=power, rarity=rarity)
     for lists in (100, 500, 2000)
@@ -57,12 +59,12 @@ def fit_list_markov(inputs: ListInputs) -> ItemItemSource:
 
 def fit_list_beside(inputs: ListInputs) -> ItemItemSource:
     """What stands near an item on either side."""
-    config = MarkovConfig(reach=10, decay=1.0, window=250, both=True)
+    config = MarkovConfig(reach=10, decay=1.0, window=WHOLE_LIST, both=True)
     return fit_markov(inputs.lists.data, config, kind="list-beside")
 
 
 def fit_list_item_neighbours(inputs: ListInputs) -> ItemItemSource:
-    config = NeighboursConfig(decay=1.0, window=250)
+    config = NeighboursConfig(decay=1.0, window=WHOLE_LIST)
     return fit_neighbours(inputs.lists.data, config, kind="list-item-neighbours")
 
 

@@ -10,7 +10,7 @@ from recsys.metrics.continuation import figures
 from recsys.retrieval.lists.continuation import SizeConditionedFusion
 from recsys.retrieval.lists.sparse import ListQuery
 from recsys.retrieval.popular import PopularConfig, fit_popular
-from recsys.retrieval.source import Source
+from recsys.retrieval.source import StoredSource
 from recsys.store import Store
 from recsys.training.lists.fusion import MIN_CASES_ALONE, FusionExample, fit_continuation, fit_weights, list_queries
 from recsys.training.lists.sources import ListInputs, fit_list_markov
@@ -24,7 +24,7 @@ def folds(trained: Planted):  # type: ignore[no-untyped-def]
     store.close()
 
 
-def popular_and_markov(fit: Playlists) -> dict[str, Source]:
+def popular_and_markov(fit: Playlists) -> dict[str, StoredSource]:
     popular = fit_popular(fit.data, PopularConfig(), kind="list-popular")
     return {"popular": popular, "markov": fit_list_markov(ListInputs(lists=fit, seed=0))}
 
@@ -34,9 +34,22 @@ def test_the_source_that_finds_more_weighs_more_and_a_size_without_cases_stays_e
     fitted = fit_continuation(sources, folds.validation, seed=0)
     popular, markov = fitted.fusion(5, "sensitive").weights[:2]
     assert markov > popular
-    np.testing.assert_array_equal(fitted.fusion(100, "free").weights, [1, 1, 0, 0, 0, 0])
-    assert fitted.fusion(1, "free").weights.tolist() == fitted.fusion(2, "free").weights.tolist()
-    assert fitted.fusion(0, "free").weights.tolist() != fitted.fusion(1, "free").weights.tolist()
+    np.testing.assert_array_equal(fitted.fusion(100, "sensitive").weights, [1, 1, 0, 0, 0, 0])
+    assert fitted.fusion(1, "sensitive").weights.tolist() == fitted.fusion(2, "sensitive").weights.tolist()
+    assert fitted.fusion(0, "sensitive").weights.tolist() != fitted.fusion(1, "sensitive").weights.tolist()
+
+
+def test_a_source_that_uses_order_weighs_nothing_where_it_is_free(folds) -> None:  # type: ignore[no-untyped-def]
+    sources = popular_and_markov(folds.fit)
+    fitted = fit_continuation(sources, folds.validation, seed=0)
+    for size in (0, 1, 5, 100):
+        weights = fitted.fusion(size, "free").weights.reshape(3, 2)
+        assert weights[:, 0].any()
+        assert not weights[:, 1].any()
+    without = fitted.fusion(5, "free", without={"markov"})
+    assert without.sources == ("popular",)
+    alone = fit_continuation({"popular": sources["popular"]}, folds.validation, seed=0)
+    assert without.weights.tolist() == alone.fusion(5, "free").weights.tolist()
 
 
 def test_figures_are_of_lists_that_the_weights_were_not_fitted_on(folds) -> None:  # type: ignore[no-untyped-def]

@@ -1,0 +1,16 @@
+"""Controls: what playlist, set and beam parts do beside the simplest thing that could have done it.
+
+    make bench NAME=controls DATA=FOLDER [ROW=alone]
+
+What a row trains is kept once made, so that a run that was ended goes on where it stopped.
+"""
+
+import sys
+
+from tests.benchmarks.controls_order import alone, order
+from tests.benchmarks.harness import main
+
+BENCHES = {"order": order, "alone": alone}
+
+if __name__ == "__main__":
+    sys.exit(main(BENCHES))
