@@ -33,6 +33,10 @@ MAX_RAW_CHARS = 4 * MAX_VALUE_CHARS
 """A longer value is cut before it is cleaned; markup may be most of it."""
 MAX_ITEM_CHARS = 8000
 """A longer text of an item is truncated: no encoder reads more."""
+TITLE = "title: "
+"""Begins the text of an item that has a title."""
+SEPARATOR = " | "
+"""Between the attributes in the text of an item."""
 MAX_ENTRIES = 4000
 """Attributes of an item, and elements of a list with those in lists within it, that are looked at."""
 
@@ -44,7 +48,17 @@ def item_text(title: str | None, attributes: Mapping[str, Any]) -> str:
     """
     pairs = [("title", title), *islice(sorted(attributes.items()), MAX_ENTRIES)]
     cleaned = ((key, clean(value)) for key, value in pairs)
-    return " | ".join(_enough(f"{_name(key)}: {text}" for key, text in cleaned if text))[:MAX_ITEM_CHARS].rstrip()
+    return SEPARATOR.join(_enough(f"{_name(key)}: {text}" for key, text in cleaned if text))[:MAX_ITEM_CHARS].rstrip()
+
+
+def title_of(text: str) -> str:
+    """The title in the text of an item; empty where it has none."""
+    return text.split(SEPARATOR, 1)[0].removeprefix(TITLE) if text.startswith(TITLE) else ""
+
+
+def values_of(text: str) -> str:
+    """The values of all attributes in the text of an item, without the names."""
+    return " ".join(pair.split(": ", 1)[-1] for pair in text.split(SEPARATOR))
 
 
 def item_text_from_json(title: str | None, attributes: str) -> str:

@@ -129,7 +129,11 @@ class SearchRequest(JsonItemOptions):
     """A text to find items by. Its words are compared in any language; what the text encoder was trained on decides in which
     language, and how long a text it understands."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"query": "a space opera with robots", "k": 5}]})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"query": "a space opera with robots", "k": 5}, {"query": "star", "user_id": "ann"}]
+        }
+    )
 
     query: Annotated[Text, Field(min_length=1, max_length=100_000)] = Field(description="Markup is taken out")
     domain: Domain | None = Field(
@@ -137,8 +141,28 @@ class SearchRequest(JsonItemOptions):
         description="Find items of this domain alone; where the encoder has an expert for it, that one reads. Left out, all do",
     )
 
+    user_id: Id | None = Field(None, description="A stored user, whose taste counts beside the text")
+    history: ItemIds | None = Field(None, description="In place of `user_id`: item ids, oldest first")
+    include_seen: bool = Field(True, description="May items of the history be found?")
+    include_rejected: bool = Field(False, description="May items be found that the user disliked, hid or skipped?")
+
+    @model_validator(mode="after")
+    def _history_or_user(self) -> Self:
+        if self.history is not None and self.user_id is not None:
+            raise refuse("history_or_user", "send either `history` or `user_id`, or neither")
+        return self
+
+    def options(self) -> Options:
+        return replace(super().options(), include_seen=self.include_seen, include_rejected=self.include_rejected)
+
     def question(self) -> Question:
-        return Question(text=self.query, domain=self.domain, options=self.options())
+        return Question(
+            text=self.query,
+            domain=self.domain,
+            user_id=self.user_id,
+            history=self.history,
+            options=self.options(),
+        )
 
 
 class NewEvent(RequestModel):

@@ -66,12 +66,17 @@ def search(
     *,
     k: ItemCount = 10,
     domain: Annotated[str | None, typer.Option(help="Find items of this domain alone.")] = None,
+    user: Annotated[str | None, typer.Option(help="A stored user, whose taste counts, too.")] = None,
+    history: Annotated[str | None, typer.Option(help="Or item ids, oldest first, separated by commas.")] = None,
     bundle: Bundle = None,
     truncation: TruncationOptions,
 ) -> None:
     """The items that fit a text best: by its words, typing errors forgiven, and by what it means."""
     from recsys.service import Options
 
+    item_ids = None if history is None else parse_ids(history)
+    if user is not None and item_ids is not None:
+        fail("give either --user or --history")
     options = Options(k=k, **asdict(truncation))
     with open_recommender(Settings(), bundle=bundle) as (recommender, _):
-        print_answer(recommender.search_text(text, domain=domain, options=options))
+        print_answer(recommender.search_text(text, domain=domain, user_id=user, history=item_ids, options=options))

@@ -26,6 +26,8 @@ SEARCH = "search"
 """What answers texts by words and meaning."""
 LEXICAL = "lexical"
 """What answers texts by words alone."""
+MAX_TASTE = 3.0
+"""Standard deviations by which an item stands out after a history, at most: the text decides what is found."""
 DEPTH = 100
 """Candidates by words and by meaning each, at least."""
 
@@ -137,7 +139,8 @@ class TextSearch:
     def _taste(self, query: Query, rows: Rows) -> NDArray[np.float32]:
         """What the history of the query adds to the scores of `rows`."""
         scores = self.model.score([query.without_text()], rows[None], name=self.model.default)
-        return self.weights.taste * np.where(np.isnan(scores), np.nan, standardised(scores))[0]
+        bounded = np.clip(standardised(scores), -MAX_TASTE, MAX_TASTE)
+        return self.weights.taste * np.where(np.isnan(scores), np.nan, bounded)[0]
 
 
 def _best_rows(scores: NDArray[np.float32], k: int) -> Rows:

@@ -14,16 +14,13 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from sklearn.feature_extraction.text import HashingVectorizer
 
+from features.text import title_of, values_of
 from recsys.data.history import Rows
 from recsys.retrieval.lexical import MAX_CHARACTERS, MAX_ITEM_SHARE, MIN_COMMON_ITEMS, WIDTH
 from recsys.retrieval.lists.words import folded
 from recsys.retrieval.postings import Postings
 
 NGRAM_SIZES = (3, 4)
-TITLE = "title: "
-"""Begins the text of an item that has a title."""
-SEPARATOR = " | "
-"""Between the attributes in the text of an item."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,16 +81,6 @@ class WordIndex:
 
     def _full(self, products: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.pad(products, (0, len(self) - len(products)))
-
-
-def title_of(text: str) -> str:
-    """The title in the text of an item; empty where it has none."""
-    return text.split(SEPARATOR, 1)[0].removeprefix(TITLE) if text.startswith(TITLE) else ""
-
-
-def values_of(text: str) -> str:
-    """The values of all attributes in the text of an item, without the names."""
-    return " ".join(pair.split(": ", 1)[-1] for pair in text.split(SEPARATOR))
 
 
 def _title_terms(title: str) -> list[str]:

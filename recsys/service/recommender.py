@@ -99,8 +99,17 @@ class Recommender:
         """
         return self._answer_one(Question(item_id=item_id, options=options))
 
-    def search_text(self, text: str, *, domain: str | None = None, options: Options = DEFAULT) -> Answer:
-        """The items that fit `text` best by its words and by what it means, of `domain` alone where it is given.
+    def search_text(
+        self,
+        text: str,
+        *,
+        domain: str | None = None,
+        user_id: str | None = None,
+        history: Sequence[str] | None = None,
+        options: Options = DEFAULT,
+    ) -> Answer:
+        """The items that fit `text` best by its words and by what it means, of `domain` alone where it is given. After the stored
+        history of `user_id`, or after `history`, what else is recommended then counts, too.
 
         `options.encoder` may be `lexical`, words alone, or a part that goes by meaning alone.
 
@@ -108,7 +117,7 @@ class Recommender:
             InvalidRequest: nothing in `text` can be read, or an option is out of range.
             NotReady: the part asked by meaning alone has no text encoder here.
         """
-        return self._answer_one(Question(text=text, domain=domain, options=options))
+        return self._answer_one(Question(text=text, domain=domain, user_id=user_id, history=history, options=options))
 
     def answer(self, questions: Sequence[Question]) -> list[Answer | RecsysError]:
         """An answer to each question, or what `recommend` or `similar` would raise. Together they cost less than one by one."""

@@ -28,6 +28,7 @@ class FakeRecommender:
         self.events: dict[str, Event] = {}
         self.playlists: dict[str, Playlist] = {}
         self.requests: list[tuple[str | None, tuple[str, ...], Options]] = []
+        self.texts: list[Question] = []
         self.lists = FakeLists(self.items, self.playlists)
         self.put_items([ItemDraft(item_id=item_id, title=title, domain=domain) for item_id, title, domain in FILMS])
 
@@ -61,6 +62,7 @@ class FakeRecommender:
     def search(self, question: Question) -> Answer:
         """Items whose title has a word of the text, by their number of these."""
         self.requests.append((None, (question.text or "", question.domain or ""), question.options))
+        self.texts.append(question)
         words = set((question.text or "").lower().split())
         matches = {i: len(words & set((item.title or "").lower().split())) for i, item in self.items.items()}
         hidden = [i for i in matches if not matches[i] or question.domain not in (None, self.items[i].domain)]

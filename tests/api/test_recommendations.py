@@ -146,6 +146,17 @@ def test_a_text_finds_items_by_their_words(client: TestClient, recommender: Fake
     assert recommender.requests[0][1] == ("toy star wars", "space")
 
 
+def test_a_user_or_a_history_may_stand_beside_a_text(client: TestClient, recommender: FakeRecommender) -> None:
+    for beside in ({"user_id": "ann"}, {"history": ["50"]}, {}):
+        assert client.post("/v1/search", json={"query": "star", "include_rejected": True, **beside}).status_code == 200
+    sent = [(question.user_id, question.history) for question in recommender.texts]
+    assert sent == [("ann", None), (None, ["50"]), (None, None)]
+    assert all(question.options.include_seen and question.options.include_rejected for question in recommender.texts)
+    both = client.post("/v1/search", json={"query": "star", "user_id": "ann", "history": []})
+    assert both.status_code == 422
+    assert "send either `history` or `user_id`, or neither" in both.json()["detail"]
+
+
 @pytest.mark.parametrize(
     ("body", "where"),
     [

@@ -10,6 +10,7 @@ from recsys.bundle_io import load_bundle, save_bundle
 from recsys.service import Recommender
 from recsys.store import Store
 from recsys.store.records import ItemDraft
+from recsys.store.sessions import upgrade
 from tests.encoders.test_catalogue import random_part
 from tests.worlds import Planted
 
@@ -44,3 +45,15 @@ def recommender(store: Store, sized: str) -> Iterator[Recommender]:
     recommender = Recommender(store, bundle=sized)
     yield recommender
     recommender.close()
+
+
+@pytest.fixture
+def store_alone(tmp_path: Path) -> Iterator[Recommender]:
+    """A recommender without a bundle."""
+    upgrade(url := f"sqlite:///{tmp_path}/untrained.db")
+    store = Store.open(url)
+    store.put_items([ItemDraft(item_id="lute", title="acoustic lute", domain="music")])
+    recommender = Recommender(store)
+    yield recommender
+    recommender.close()
+    store.close()

@@ -16,7 +16,8 @@ UNKNOWN_EXCLUDED = "unknown items, which nothing would show anyway"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """How to answer. `include_seen=None` takes the bundle's rule, `encoder=None` its default part.
+    """How to answer. `include_seen=None` takes the bundle's rule (a text finds what was seen, too), `encoder=None` its default
+    part.
 
     `layers` and `dims` say how much of the text encoder to use, where the part that answers offers a choice; None: all.
     Only items in `allow` are shown (None: all), and none in `exclude`; either may have any size. With `explain` each item comes
@@ -50,8 +51,9 @@ DEFAULT = Options()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """What fits next after the stored history of `user_id`, after `history` (item ids, oldest first), beside `item_id`, or to
-    the `text`: one of the four; among the items of `domain`, where it is given. Of a session that goes on, `session` has items
-    that come after the history and are not stored. The answer has `request_id`, or one of its own."""
+    the `text`: one of the four, but a text may have a user or a history beside, whose taste counts, too; among the items of
+    `domain`, where it is given. Of a session that goes on, `session` has items that come after the history and are not stored.
+    The answer has `request_id`, or one of its own."""
 
     user_id: str | None = None
     history: Sequence[str] | None = None

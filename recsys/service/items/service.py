@@ -76,14 +76,20 @@ class ItemService:
         return self._history_of_items(self._state.snapshot, item_ids, degraded)
 
     def _history_of_items(
-        self, snapshot: Snapshot, item_ids: Sequence[str], degraded: list[Degraded], *, session: Sequence[str] = ()
+        self,
+        snapshot: Snapshot,
+        item_ids: Sequence[str],
+        degraded: list[Degraded],
+        *,
+        session: Sequence[str] = (),
+        instead: str = warnings.POPULAR_INSTEAD,
     ) -> History:
         if len(item_ids) > MAX_HISTORY:
             raise InvalidRequest(f"a history of {len(item_ids)} items: send the last {MAX_HISTORY} at most")
         degraded += snapshot.unknown(item_ids, what="history", why="unknown items left out")
         history = History.undated(snapshot.catalogue.rows(item_ids))
         if not len(history) and not len(snapshot.catalogue.rows(session)):
-            degraded.append(warnings.no_known_item())
+            degraded.append(warnings.no_known_item(instead=instead))
         return history
 
     def rank_users(self, users: Sequence[tuple[str, History]], options: Options) -> Ranking:
@@ -147,12 +153,35 @@ class ItemService:
                     degraded.append(warnings.item_without_text(part))
                 options = replace(question.options, include_seen=False)
                 return replace(question, options=options), History.undated(snapshot.catalogue.rows([item_id]))
-            case Question(user_id=None, history=None, item_id=None, text=str() as text):
-                return replace(question, text=readable(text)), History.undated(NO_ROWS)
-        raise InvalidRequest("give either a user, a history, an item or a text")
+            case Question(item_id=None, text=str() as text) if question.user_id is None or question.history is None:
+                seen = question.options.include_seen
+                options = replace(question.options, include_seen=True if seen is None else seen)
+                question = replace(question, text=readable(text), options=options)
+                return question, self._history_beside_text(snapshot, question, degraded)
+        raise InvalidRequest(
+            "give either a user, a history, an item or a text; a text may have a user or a history beside"
+        )
+
+    def _history_beside_text(self, snapshot: Snapshot, question: Question, degraded: list[Degraded]) -> History:
+        """The history whose taste counts beside a text; an empty one where nothing was asked, or nothing recommends."""
+        instead = warnings.TEXT_INSTEAD
+        if question.user_id is None and question.history is None:
+            return History.undated(NO_ROWS)
+        if not snapshot.recommends:
+            degraded.append(warnings.no_recommender())
+            return History.undated(NO_ROWS)
+        if question.user_id is not None:
+            return self._stored_history(snapshot, question.user_id, (), degraded, instead=instead)
+        return self._history_of_items(snapshot, question.history or (), degraded, instead=instead)
 
     def _stored_history(
-        self, snapshot: Snapshot, user_id: str, session: Sequence[str], degraded: list[Degraded]
+        self,
+        snapshot: Snapshot,
+        user_id: str,
+        session: Sequence[str],
+        degraded: list[Degraded],
+        *,
+        instead: str = warnings.POPULAR_INSTEAD,
     ) -> History:
         """The history of a stored user, or what is known of it while the store does not answer."""
         in_session = len(snapshot.catalogue.rows(session)) > 0
@@ -162,9 +191,10 @@ class ItemService:
             history, self._state.store_unreachable = None, True
         if history is None:
             history = snapshot.histories.last_known(user_id)
-            degraded.append(warnings.history_unreachable(user_id, known=len(history) > 0 or in_session))
+            known = len(history) > 0 or in_session
+            degraded.append(warnings.history_unreachable(user_id, known=known, instead=instead))
         elif not len(history) and not in_session:
-            degraded.append(warnings.no_history(user_id, rejects=len(history.rejected) > 0))
+            degraded.append(warnings.no_history(user_id, rejects=len(history.rejected) > 0, instead=instead))
         return history
 
     def _active_row(self, snapshot: Snapshot, item_id: str) -> int:

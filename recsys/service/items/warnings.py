@@ -8,22 +8,27 @@ from recsys.service.items.questions import UNKNOWN_EXCLUDED, Options
 from recsys.service.state.live import LiveState
 from recsys.service.state.snapshot import Snapshot
 
-STAND_IN = "popular items are shown"
+POPULAR_INSTEAD, TEXT_INSTEAD = "popular items are shown", "the text alone counts"
+"""What an answer does without a history."""
 
 
-def no_history(user_id: str, *, rejects: bool) -> Degraded:
+def no_history(user_id: str, *, rejects: bool, instead: str) -> Degraded:
     """That no event of the user speaks for an item, whether the user `rejects` some or has none at all."""
     events = f"user {user_id!r} has only rejected items" if rejects else f"no events of user {user_id!r}"
-    return Degraded("user", f"{events}: {STAND_IN}")
+    return Degraded("user", f"{events}: {instead}")
 
 
-def history_unreachable(user_id: str, *, known: bool) -> Degraded:
-    consequence = "events that were stored since may be missing" if known else STAND_IN
+def history_unreachable(user_id: str, *, known: bool, instead: str) -> Degraded:
+    consequence = "events that were stored since may be missing" if known else instead
     return Degraded("user", f"the database does not answer for user {user_id!r}: {consequence}")
 
 
-def no_known_item() -> Degraded:
-    return Degraded("history", f"no known item in it: {STAND_IN}")
+def no_known_item(*, instead: str) -> Degraded:
+    return Degraded("history", f"no known item in it: {instead}")
+
+
+def no_recommender() -> Degraded:
+    return Degraded("history", f"no trained bundle recommends items: {TEXT_INSTEAD}")
 
 
 def item_without_text(part: str) -> Degraded:
@@ -32,7 +37,7 @@ def item_without_text(part: str) -> Degraded:
 
 def of_state(state: LiveState, snapshot: Snapshot) -> list[Degraded]:
     """That no trained bundle answers; and as `of_store`."""
-    popular = Degraded("bundle", f"{'; '.join(snapshot.problems)}: {STAND_IN}")
+    popular = Degraded("bundle", f"{'; '.join(snapshot.problems)}: {POPULAR_INSTEAD}")
     return [*([] if snapshot.recommends else [popular]), *of_store(state)]
 
 
@@ -54,7 +59,7 @@ def of_store(state: LiveState) -> list[Degraded]:
 
 def without_stand_in(degraded: Sequence[Degraded]) -> list[Degraded]:
     """Warnings apart from those that popular items stand in: a live model answers everyone alike, and needs no bundle."""
-    return [warning for warning in degraded if not warning.why.endswith(STAND_IN)]
+    return [warning for warning in degraded if not warning.why.endswith(POPULAR_INSTEAD)]
 
 
 def of_options(snapshot: Snapshot, options: Options) -> list[Degraded]:
