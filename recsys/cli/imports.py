@@ -67,7 +67,8 @@ def _renames(options: Sequence[str]) -> Mapping[str, str]:
 def run_imports(
     run: "Callable[..., Iterator[Report]]", files: "Iterable[ImportFile]", options: ImportOptions = DEFAULTS
 ) -> None:
-    """Imports the files and prints what became of their rows; at the end the command fails where too many were rejected.
+    """Imports the files and prints what became of their rows; at the end the command fails where too many were rejected or a file
+    cannot be read, which stops no other file.
 
     Rejected rows go to the file of the options, else of each file to `FILE.rejected.jsonl` in the same folder, those of a dry
     run to `FILE.would-be-rejected.jsonl`.
@@ -95,11 +96,14 @@ def run_imports(
             except EmptyInputFile as error:
                 empty.append(error)
                 continue
+            except InputFileError as error:
+                failures.append(str(error) if str(path) in str(error) else f"{path}: {error}")
+                continue
             imported += 1
             _print_report(path, report, options.rejected or default_rejects, dry_run=options.dry_run)
             _print_kinds(report, table)
             failures += _failure(path, report, options)
-    if empty and not imported:
+    if empty and not imported and not failures:
         raise empty[0]
     for skipped in empty:
         console.print(str(skipped), soft_wrap=True)

@@ -102,3 +102,42 @@ def test_a_file_of_events_is_refused_as_items() -> None:
     Path("e.csv").write_text("user_id,item_id,timestamp\nu,a,1\n")
     assert "has a column 'user_id', so that it seems to hold events" in recsys("items", "e.csv", status=1)
     assert "1 new" in recsys("items", "e.csv", "--allow-event-columns")
+
+
+def test_a_damaged_list_stops_no_other_of_its_folder() -> None:
+    Path("lists").mkdir()
+    for name in "acd":
+        track = {"identifier": f"song-{name}", "title": name}
+        Path(f"lists/{name}.jspf").write_text(json.dumps({"playlist": {"title": name, "track": [track]}}))
+    Path("lists/b.jspf").write_text('{"playlist": {"title": "b", "tr')
+    Path("lists/c.jspf").write_text("")
+    for kind in ("items", "playlists"):
+        out = " ".join(recsys(kind, "lists", status=1).split())
+        assert "lists/a.jspf: 1 new" in out
+        assert "lists/d.jspf: 1 new" in out
+        assert "error: lists/b.jspf is no JSPF file" in out
+        assert out.count("error:") == 1
+        assert "lists/c.jspf is empty" in out
+
+
+def test_a_damaged_slice_stops_no_other_of_its_folder() -> None:
+    Path("mpd").mkdir()
+    for first in (0, 1000):
+        track = {"pos": 0, "track_uri": f"spotify:track:{first}", "track_name": "t", "artist_name": "a"}
+        slices = json.dumps({"playlists": [{"pid": first, "name": "n", "tracks": [track]}]})
+        Path(f"mpd/mpd.slice.{first}-{first + 999}.json").write_text(slices if first else slices[:60])
+    for kind in ("items", "playlists"):
+        out = " ".join(recsys(kind, "mpd", status=1).split())
+        assert "mpd.slice.1000-1999.json: 1 new" in out
+        assert "mpd.slice.0-999.json" in out.partition("error:")[2]
+
+
+def test_a_damaged_file_stops_none_of_those_after_it() -> None:
+    Path("a.parquet").write_bytes(b"PAR1 and no more")
+    Path("b.csv").write_text("item_id\n1\n")
+    Path("c.csv").write_text("name\n1\n")
+    out = " ".join(recsys("items", "a.parquet", "missing.csv", "b.csv", "c.csv", status=1).split())
+    assert "b.csv: 1 new" in out
+    for reason in ("a.parquet is no Parquet file, or damaged", "no such file: missing.csv", "c.csv"):
+        assert reason in out.partition("error:")[2]
+    assert "error: a.parquet is no Parquet file" in recsys("items", "a.parquet", status=1)
