@@ -407,7 +407,7 @@ def test_a_server_without_a_bundle_takes_the_first_that_becomes_active(
             store.activate_bundle(bundles[0])
             wait_for(lambda: answering(recommender) == bundles[0])
             assert recommender.readiness().ready
-            assert recommender.readiness().reasons == ()
+            wait_for(lambda: recommender.readiness().reasons == ())
 
 
 @pytest.mark.slow
