@@ -26,10 +26,12 @@ def list_bundles() -> None:
 @bundles.command("activate")
 def activate(uri: Annotated[str, typer.Argument(help="As `recsys bundles list` shows it.")]) -> None:
     """Serve this bundle. One that is damaged or cannot answer is refused, and the one before stays."""
+    from recsys.bundle import evaluation_uri
     from recsys.bundle_io import absolute, load_bundle, read_manifest
     from recsys.ranking.trial import check_answers
     from recsys.retrieval.lists.serving import list_serving_model
     from recsys.retrieval.serving import serving_model
+    from recsys.training.job import EVALUATION
 
     uri = absolute(uri)
     bundle = load_bundle(uri)
@@ -37,7 +39,15 @@ def activate(uri: Annotated[str, typer.Argument(help="As `recsys bundles list` s
     with open_store(Settings()) as store:
         store.add_bundle(uri, read_manifest(uri))
         store.activate_bundle(uri)
+        deployed = [record.uri for record in store.bundles() if evaluation_uri(record.manifest["about"]) == uri]
     console.print(f"active: {uri}; running servers take it up within seconds", soft_wrap=True)
+    if deployed or uri.endswith(EVALUATION):
+        console.print(
+            "it is an evaluation bundle, fitted without the newest events: "
+            f"activate {deployed[-1] if deployed else 'the deployed bundle of its training'} to answer with all of them",
+            style="yellow",
+            soft_wrap=True,
+        )
 
 
 @bundles.command("rollback")

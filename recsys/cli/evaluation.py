@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.status import Status
-from rich.table import Table
 from rich.text import Text
 
 from recsys.cli.evaluation_tables import print_report
 from recsys.cli.options import Bundle, Seed
-from recsys.cli.shared import console, device, fail, open_store, prepare
+from recsys.cli.shared import console, device, fail, open_store, prepare, print_figures
 from recsys.private_files import FOLDER, open_private
 from recsys.settings import Settings
 
@@ -73,7 +72,7 @@ def run_continuation(store: "Store", *, bundle: str | None, out: Path) -> None:
 
     with console.status("continuing the lists held out"):
         rows = list(evaluate_continuations(store, uri=bundle))
-    console.print(_continuation_table(rows))
+    _print_continuations(rows)
     out.mkdir(mode=FOLDER, parents=True, exist_ok=True)
     path = out / "continuation.json"
     with open_private(path, encoding="utf-8") as file:
@@ -81,15 +80,14 @@ def run_continuation(store: "Store", *, bundle: str | None, out: Path) -> None:
     console.print(f"written: {path}", soft_wrap=True)
 
 
-def _continuation_table(rows: "Iterable[ContinuationRow]") -> Table:
-    table = Table(
-        "part", "seeds", "order", "lists", "R-precision", "NDCG@500", "clicks", "of trained items", "cold found"
-    )
+def _print_continuations(rows: "Iterable[ContinuationRow]") -> None:
+    cells = list[tuple[str, ...]]()
     for row in rows:
         by_item = ("" if interval is None else f"{interval.mean:.4f}" for interval in (row.trained, row.cold))
         figures = (str(row.r_precision), str(row.ndcg), f"{row.clicks.mean:.2f}", *by_item)
-        table.add_row(row.part, str(row.seeds), row.order, str(row.lists), *figures)
-    return table
+        cells.append((row.part, str(row.seeds), row.order, str(row.lists), *figures))
+    columns = ("part", "seeds", "order", "lists", "R-precision", "NDCG@500", "clicks", "of trained items", "cold found")
+    print_figures(columns, cells, keys=4)
 
 
 def run_evaluation(
@@ -155,7 +153,7 @@ def run_probes(store: "Store", *, bundle: str | None, out: Path, category: str |
 
     with console.status("probing") as status:
         rows = _follow_probes(probe_bundle(store, uri=bundle, category=category), status)
-    console.print(_probes_table(rows))
+    _print_probes(rows)
     console.print(
         "95 % bootstrap intervals over lists; the classifier that is better where it is tuned speaks, 5 seeds; "
         "recommendation: the share of the 1 to 100 nearest lists that are of a list's class"
@@ -176,10 +174,11 @@ def _follow_probes(facts: "Iterable[str | Probed]", status: Status) -> "list[Pro
     return rows
 
 
-def _probes_table(rows: "Iterable[Probed]") -> Table:
-    table = Table("question", "encoder", "right", "sd of seeds", "chance", "logistic", "one layer", "lists")
+def _print_probes(rows: "Iterable[Probed]") -> None:
+    cells = list[tuple[str, ...]]()
     for row in rows:
         by_classifier = ("" if accuracy is None else f"{accuracy:.4f}" for accuracy in (row.logistic, row.layer))
         figures = (f"{row.spread:.4f}", f"{row.chance:.3f}", *by_classifier, f"{row.lists:,}")
-        table.add_row(row.probe, row.encoder, str(row.accuracy), *figures)
-    return table
+        cells.append((row.probe, row.encoder, str(row.accuracy), *figures))
+    columns = ("question", "encoder", "right", "sd of seeds", "chance", "logistic", "one layer", "lists")
+    print_figures(columns, cells, keys=2)

@@ -2,9 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from rich.table import Table
-
-from recsys.cli.shared import console
+from recsys.cli.shared import console, print_figures
 
 if TYPE_CHECKING:
     from recsys.evaluation.report import Report
@@ -14,9 +12,9 @@ if TYPE_CHECKING:
 
 def print_report(report: "Report", *, temporal: "TemporalFigure | None") -> None:
     """Prints the table of all parts, that of the groups of cases, and what the figures do not rest on."""
-    console.print(_parts_table(report, temporal))
+    _print_parts(report, temporal)
     console.print("95 % bootstrap intervals over users; the difference is of NDCG@10, paired by user")
-    console.print(_groups_table(report))
+    _print_groups(report)
     console.print(f"{report.repeat_share:.1%} of the targets are repeats; 95 % bootstrap intervals over cases")
     if few := ", ".join(report.few):
         console.print(f"fewer than 100 cases, which say little: {few}", soft_wrap=True)
@@ -30,24 +28,23 @@ def print_report(report: "Report", *, temporal: "TemporalFigure | None") -> None
         )
 
 
-def _parts_table(report: "Report", temporal: "TemporalFigure | None") -> Table:
-    about = f"{report.protocol}, {report.users:,} users, {report.cases:,} cases, {report.items:,} items"
-    table = Table("part", "NDCG@10", "hit@10", "MRR", "coverage", "popular 1 %", f"minus {report.reference}")
-    table.title = f"{about}, seed {report.seed}"
+def _print_parts(report: "Report", temporal: "TemporalFigure | None") -> None:
+    rows = list[tuple[str, ...]]()
     for row in report.rows:
         difference = "" if row.difference is None else str(row.difference)
-        figures = (str(row.ndcg), f"{row.hit.mean:.4f}", f"{row.mrr.mean:.4f}", f"{row.coverage:.3f}")
-        table.add_row(row.name, *figures, f"{row.popular_share:.3f}", difference)
+        figures = (f"{row.hit.mean:.4f}", f"{row.mrr.mean:.4f}", f"{row.coverage:.3f}", f"{row.popular_share:.3f}")
+        rows.append((row.name, str(row.ndcg), difference, *figures))
         if temporal is not None and row.name == report.headline:
-            table.add_row(f"temporal, {temporal.users:,} users", *temporal.columns())
-    return table
+            rows.append((f"temporal, {temporal.users:,} users", *temporal.columns()))
+    columns = ("part", "NDCG@10", f"minus {report.reference}", "hit@10", "MRR", "coverage", "popular 1 %")
+    about = f"{report.protocol}, {report.users:,} users, {report.cases:,} cases, {report.items:,} items"
+    print_figures(columns, rows, keys=1, title=f"{about}, seed {report.seed}")
 
 
-def _groups_table(report: "Report") -> Table:
-    table = Table("by", "group", "cases", f"NDCG@10 of {report.headline}", f"of {report.reference}")
-    for row in report.groups:
-        table.add_row(row.by, row.group, f"{row.cases:,}", _text(row.ndcg), _text(row.reference))
-    return table
+def _print_groups(report: "Report") -> None:
+    rows = [(row.by, row.group, f"{row.cases:,}", _text(row.ndcg), _text(row.reference)) for row in report.groups]
+    columns = ("by", "group", "cases", f"NDCG@10 of {report.headline}", f"of {report.reference}")
+    print_figures(columns, rows, keys=2)
 
 
 def _text(interval: "Interval | None") -> str:

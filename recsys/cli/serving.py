@@ -144,6 +144,8 @@ def _events(settings: Settings) -> str:
     table = signal_table(settings)
     with open_store(settings) as store:
         counts = store.kind_counts()
+        if not counts and not store.playlist_count():
+            raise NotReady("none, and no playlists: import some before training, with `recsys import events FILE`")
     if all_against(counts, table):
         raise NotReady(
             f"{kinds_line(counts, table)}: none speaks for its item, so that nothing can be learned; import views"
@@ -159,9 +161,10 @@ def _bundle(settings: Settings) -> str:
     from recsys.service.state.signal_drift import signal_drift
 
     with open_store(settings) as store:
-        record = store.active_bundle()
+        record, counts = store.active_bundle(), store.counts()
     if record is None:
-        raise NotReady("none: run `recsys train blend`")
+        first = "" if counts.events or counts.playlists else "import events, then "
+        raise NotReady(f"none: {first}run `recsys train blend`")
     bundle = load_bundle(record.uri)
     drift = None if bundle.default.startswith(PREFIX) else signal_drift(bundle.about, signal_table(settings))
     return f"{record.uri} with {', '.join(bundle.parts)}" + (f"\n    {drift}" if drift else "")

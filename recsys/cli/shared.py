@@ -1,13 +1,15 @@
 """What the commands share: the store, the recommender, the console, and errors printed in one line."""
 
+import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import typer
 from pydantic import ValidationError
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 from typer.core import TyperGroup
@@ -24,9 +26,20 @@ if TYPE_CHECKING:
 
 WIDE = 160
 """Columns where nothing says how wide the page is, such as in a log."""
+FIGURES = 80
+"""Columns that a table of figures takes at most."""
+
+
+def page_width() -> int | None:
+    """The columns that `COLUMNS` gives; without it those of the terminal (None), or `WIDE` where the output is none."""
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns):
+        return int(columns)
+    return None if sys.stdout.isatty() else WIDE
+
 
 # Titles, ids and paths are other people's text: `[REC]` and `:star:` are printed as they are.
-console = Console(width=None if sys.stdout.isatty() else WIDE, markup=False, emoji=False, highlight=False)
+console = Console(width=page_width(), markup=False, emoji=False, highlight=False)
 errors = Console(stderr=True, markup=False, emoji=False, highlight=False)
 
 
@@ -153,6 +166,34 @@ def items_table(items: "Iterable[Scored]", *, title: str) -> Table:
     for rank, item in enumerate(items, start=1):
         reasons = [", ".join(reason.title or reason.item_id for reason in item.because or ())] if explained else []
         table.add_row(str(rank), item.item_id, item.title or "", f"{item.score:.3f}", item.source, *reasons)
+    return table
+
+
+def print_figures(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], *, keys: int, title: str | None = None
+) -> None:
+    """Prints a table as wide as the page, at most `FIGURES`. `columns` that do not fit stand in tables below it, which begin with
+    the first `keys` columns, too.
+    """
+    width, start = min(FIGURES, console.width), keys
+    while start < len(columns):
+        end = start + 1
+        table = _table_of(columns, rows, [*range(keys), start])
+        while end < len(columns):
+            wider = _table_of(columns, rows, [*range(keys), *range(start, end + 1)])
+            if Measurement.get(console, console.options, wider).maximum > width:
+                break
+            table, end = wider, end + 1
+        table.title, title = title, None
+        console.print(table, width=width)
+        start = end
+
+
+def _table_of(columns: Sequence[str], rows: Sequence[Sequence[str]], chosen: Sequence[int]) -> Table:
+    """The `chosen` columns of a table."""
+    table = Table(*(columns[column] for column in chosen))
+    for row in rows:
+        table.add_row(*(row[column] for column in chosen))
     return table
 
 

@@ -25,9 +25,10 @@ class TemporalFigure:
 
     def columns(self) -> tuple[str, ...]:
         """As the columns of a report's table."""
-        figures = (str(self.ndcg), f"{self.hit.mean:.4f}", f"{self.mrr.mean:.4f}", f"{self.coverage:.3f}")
+        difference = "" if self.difference is None else str(self.difference)
+        figures = (f"{self.hit.mean:.4f}", f"{self.mrr.mean:.4f}", f"{self.coverage:.3f}")
         share = "" if self.popular_share is None else f"{self.popular_share:.3f}"
-        return (*figures, share, "" if self.difference is None else str(self.difference))
+        return str(self.ndcg), difference, *figures, share
 
 
 def temporal_figure(store: Store, report: Report) -> TemporalFigure | None:

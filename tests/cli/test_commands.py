@@ -233,6 +233,8 @@ def test_a_deployed_bundle_shows_the_figures_of_its_evaluation_bundle(full: Shel
     uri = str(full.folder / "mine")
     assert f"{uri} has learned all events; {uri}-evaluation measures it" in out
     assert f"learned all events; measured by {uri}-evaluation" in full("bundles", "list")
+    assert f"activate {uri} to answer with all of them" in full("bundles", "activate", f"{uri}-evaluation")
+    assert "evaluation bundle" not in full("bundles", "activate", uri)
     full("evaluate", "--out", "report")
     deployed, evaluation = (load_bundle(each).parts["popular"].figures for each in (uri, f"{uri}-evaluation"))
     assert evaluation["test"]["ndcg@10"]["mean"] > 0

@@ -115,3 +115,19 @@ def test_training_says_how_it_counts(filled: Shell) -> None:
 def test_training_on_rejections_alone_says_what_to_do(filled: Shell) -> None:
     events(filled, *(f"u,{item},dislike," for item in "abab"))
     assert "no event of the store speaks for its item" in filled("train", "popular", status=1)
+
+
+def test_doctor_asks_for_events_before_training(filled: Shell) -> None:
+    out = filled("doctor", status=1)
+    assert "bad events: none, and no playlists: import some before training" in out
+    assert "active bundle: none: import events, then run `recsys train blend`" in out
+    events(filled, "u,a,view,1")
+    assert "active bundle: none: run `recsys train blend`" in filled("doctor", status=1)
+
+
+def test_doctor_takes_playlists_for_events(filled: Shell) -> None:
+    (filled.folder / "lists.csv").write_text("playlist_id,position,item_id\nl,1,a\nl,2,b\n")
+    filled("import", "playlists", "lists.csv")
+    out = filled("doctor", status=1)
+    assert "ok events: none" in out
+    assert "active bundle: none: run `recsys train blend`" in out
