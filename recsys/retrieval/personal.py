@@ -23,6 +23,8 @@ from recsys.indexes.index import empty_result, top_k, write_row
 from recsys.retrieval.explanation import Explanation, Reason
 from recsys.retrieval.source import Candidates, Query, Scores, StoredSource
 
+Numbers = NDArray[np.float64]
+
 CONSTANTS = {"events": (5.0, 30.0, 200.0), "sessions": (2.0, 10.0, 40.0), "days": (2.0, 14.0, 90.0)}
 """Time constants of the counters by clock."""
 DAY = 86_400.0
@@ -81,15 +83,37 @@ def counters(history: History, *, open_events: int) -> Counters:
     times = np.bincount(item)
     columns: list[NDArray[Any]] = [np.log(times)]
     for clock, constants in CONSTANTS.items():
-        fallen = np.exp(-ages[clock][:, None] / np.array(constants))
-        weighted = np.nan_to_num(history.weights[:, None] * fallen)
-        columns += [np.log(SMALLEST + np.bincount(item, weights=column)) for column in weighted.T]
+        counted = decayed_counts(item, ages[clock], history.weights, np.array(constants))
+        columns += list(np.log(SMALLEST + counted).T)
     last = np.zeros(len(items), dtype=np.int64)
     last[item] = np.arange(len(item))  # of several assignments the last one stays
     columns += [np.nan_to_num(np.log1p(ages[clock][last])) for clock in CONSTANTS]
     columns += _spacing(session, item, since=ages["sessions"][last], times=times)
     columns.append(last >= len(history) - open_events)
     return Counters(items, np.stack(columns, axis=1).astype(np.float32))
+
+
+def decayed_counts(item: Rows, ages: Numbers, weights: Numbers, constants: Numbers) -> Numbers:
+    """(items, constants): sums of the weights of each item's events, fallen by their `ages` (events,); NaN: it does not count.
+
+    `item` (events,) numbers the items from 0.
+    """
+    weighted = np.nan_to_num(weights[:, None] * decay(ages, constants))
+    return np.stack([np.bincount(item, weights=column) for column in weighted.T], axis=1)
+
+
+def updated(counts: Numbers, elapsed: Numbers, weights: Numbers, constants: Numbers) -> Numbers:
+    """The counts (items, constants) after one event more of each item: E <- E exp(-elapsed / t) + weight.
+
+    They stood so at the event before, `elapsed` (items,) ago; a weight of 0 only moves the clock. Events one after the other give
+    what `decayed_counts` gives at once.
+    """
+    return counts * decay(elapsed, constants) + weights[:, None]
+
+
+def decay(elapsed: Numbers, constants: Numbers) -> Numbers:
+    """(times, constants): what is left of a count after each time."""
+    return np.exp(-elapsed[:, None] / constants)
 
 
 def _spacing(

@@ -12,7 +12,16 @@ from recsys.data.feedback import Signals
 from recsys.data.history import History
 from recsys.data.splits import split_by_fold
 from recsys.errors import TrainingError
-from recsys.retrieval.personal import CONSTANTS, DAY, FEATURES, PersonalConfig, counters, untrained
+from recsys.retrieval.personal import (
+    CONSTANTS,
+    DAY,
+    FEATURES,
+    PersonalConfig,
+    counters,
+    decayed_counts,
+    untrained,
+    updated,
+)
 from recsys.retrieval.source import Query
 from recsys.training.personal import fit_personal, personal_examples
 from recsys.training.tuning import ndcg_at_10
@@ -51,6 +60,26 @@ def test_a_counter_falls_and_rises_event_by_event(events: list[tuple[int, float,
         assert np.exp(feature(history, row, f"counter of {constant:g} days")) == pytest.approx(
             counter, rel=1e-3, abs=1e-5
         )
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.floats(0.1, 4), st.floats(0, 50)), min_size=1, max_size=30),
+    st.floats(0, 50),
+)
+def test_counts_that_are_updated_are_those_of_the_whole_history(
+    events: list[tuple[int, float, float]], since: float
+) -> None:
+    items, weights, gaps = (np.array(values) for values in zip(*events, strict=True))
+    items = np.unique(items, return_inverse=True)[1]
+    at, now = np.cumsum(gaps), float(gaps.sum()) + since
+    constants = np.array([constant for values in CONSTANTS.values() for constant in values])
+    counts, last = np.zeros((items.max() + 1, len(constants))), np.zeros(items.max() + 1)
+    for item, weight, moment in zip(items, weights, at, strict=True):
+        only = slice(item, item + 1)  # each item's own clock
+        counts[only] = updated(counts[only], moment - last[only], np.array([weight]), constants)
+        last[item] = moment
+    counts = updated(counts, now - last, np.zeros(len(last)), constants)
+    np.testing.assert_allclose(counts, decayed_counts(items, now - at, weights, constants), rtol=1e-9, atol=1e-12)
 
 
 def test_the_clocks_stand_at_the_next_event_and_the_next_session() -> None:
