@@ -1,5 +1,5 @@
 """The main job under load: requests a second, memory, batch, filters, imports, kills, waiting writers, cold items on a replica,
-answers while another process imports, and while bundles are activated.
+answers while another process imports, and while bundles are activated; forgotten users, stalled clients, slow bodies.
 
     make bench NAME=strength DATA=FOLDER [ROW=serving]
 
@@ -10,6 +10,7 @@ import sys
 
 from tests.benchmarks import (
     strength_activations,
+    strength_attacks,
     strength_batch,
     strength_cold,
     strength_durability,
@@ -33,6 +34,7 @@ BENCHES = (
     | strength_sync.BENCHES
     | strength_writers.BENCHES
     | strength_activations.BENCHES
+    | strength_attacks.BENCHES
 )
 
 if __name__ == "__main__":
