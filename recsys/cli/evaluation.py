@@ -30,9 +30,9 @@ def evaluate(
     out: Annotated[Path, typer.Option(help="Folder for report.json and the plot.")] = Path("artifacts/evaluation"),
     seed: Seed = 0,
     protocol: Annotated[
-        Literal["next-item", "playlist-probes", "playlist-continuation"],
+        Literal["next-item", "playlist-probes", "playlist-continuation", "search"],
         typer.Option(
-            help="What is asked: what comes next, what the vectors of lists have kept, or what continues a list."
+            help="Asked is what comes next, what vectors of lists have kept, what continues a list, or items by their words."
         ),
     ] = "next-item",
     as_of: Annotated[
@@ -62,6 +62,8 @@ def evaluate(
                 run_probes(store, bundle=bundle, out=out, category=category)
             case "playlist-continuation":
                 run_continuation(store, bundle=bundle, out=out)
+            case "search":
+                run_search(store, bundle=bundle, out=out, seed=seed, device=device(settings))
             case "next-item":
                 run_evaluation(store, bundle=bundle, out=out, seed=seed, device=device(settings), as_of=as_of)
 
@@ -88,6 +90,24 @@ def _print_continuations(rows: "Iterable[ContinuationRow]") -> None:
         cells.append((row.part, str(row.seeds), row.order, str(row.lists), *figures))
     columns = ("part", "seeds", "order", "lists", "R-precision", "NDCG@500", "clicks", "of trained items", "cold found")
     print_figures(columns, cells, keys=4)
+
+
+def run_search(store: "Store", *, bundle: str | None, out: Path, seed: int, device: str) -> None:
+    """Measures the search for items by their own words, prints the rows and writes them to `search.json`."""
+    from recsys.evaluation.search_protocol import evaluate_search
+
+    with console.status("searching for items by their own words"):
+        rows = list(evaluate_search(store, uri=bundle, seed=seed, device=device))
+    table = Table("part", "query", "length", "queries", "found first", "MRR@10")
+    for row in rows:
+        table.add_row(row.part, row.kind, row.length, f"{row.queries:,}", str(row.first), str(row.mrr))
+    console.print(table)
+    console.print("95 % bootstrap intervals over queries; found is any item of the title that the query was made from")
+    out.mkdir(mode=FOLDER, parents=True, exist_ok=True)
+    path = out / "search.json"
+    with open_private(path, encoding="utf-8") as file:
+        json.dump([asdict(row) for row in rows], file, indent=1)
+    console.print(f"written: {path}", soft_wrap=True)
 
 
 def run_evaluation(

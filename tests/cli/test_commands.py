@@ -219,6 +219,15 @@ def test_search_finds_a_title_and_says_what_was_not_done(full: Shell) -> None:
     assert "dims: blend has one size" in full("batch", "--out", "sized.parquet", "--k", "1", "--dims", "64")
 
 
+def test_a_search_is_measured_and_goes_by_a_taste(full: Shell) -> None:
+    out = full("evaluate", "--protocol", "search", "--out", "measured")
+    assert all(word in out for word in ("search", "lexical", "one error", "found first"))
+    rows = json.loads((full.folder / "measured" / "search.json").read_text(encoding="utf-8"))
+    assert {row["part"] for row in rows} == {"search", "lexical", "text"}
+    assert "the text alone counts" in full("search", "item", "--user", "nobody")
+    assert "give either --user or --history" in full("search", "item", "--user", "a", "--history", "b", status=1)
+
+
 def test_bundles_are_listed_and_rolled_back(full: Shell, trained: Planted) -> None:
     assert f"active {json.loads(Path(trained.bundle, 'manifest.json').read_text())['created']}" in full(
         "bundles", "list"

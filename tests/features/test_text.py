@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.text import MAX_ITEM_CHARS, MAX_VALUE_CHARS, clean, item_text, item_text_from_json
+from features.text import MAX_ITEM_CHARS, MAX_VALUE_CHARS, clean, item_text, item_text_from_json, title_of, values_of
 from recsys.encoders.normalize import MAX_CHARACTERS
 
 JSON = st.recursive(
@@ -22,6 +22,21 @@ JSON = st.recursive(
 
 def test_title_comes_first_and_attributes_in_alphabetical_order() -> None:
     assert item_text("Hammer", {"weight": 2, "brand": "Acme"}) == "title: Hammer | brand: Acme | weight: 2"
+
+
+@pytest.mark.parametrize(
+    ("title", "attributes", "values"),
+    [
+        ("Hammer: claw", {"weight": 2, "brand": "Acme"}, "Hammer: claw Acme 2"),
+        (None, {"brand": "Acme"}, "Acme"),
+        (None, {}, ""),
+    ],
+)
+def test_the_title_and_the_values_can_be_taken_out_again(
+    title: str | None, attributes: dict[str, object], values: str
+) -> None:
+    text = item_text(title, attributes)
+    assert (title_of(text), values_of(text)) == (title or "", values)
 
 
 @given(st.dictionaries(st.text(max_size=4), JSON, max_size=4))
