@@ -106,6 +106,13 @@ class TextSearch:
         """Nothing: the text speaks for the items."""
         return [() for _ in rows]
 
+    def features(self, query: Query, rows: Rows) -> NDArray[np.float32]:
+        """(rows, 3): cosine with the title, share of words, and cosine of meaning of `rows`; 0 where there is none."""
+        text, source = query.text or "", self.model.source(self.meaning) if self.meaning else None
+        meaning = np.zeros(len(rows)) if source is None else np.nan_to_num(source.score([query], rows[None])[0])
+        by_words = self.words.title_cosines(text)[rows], self.words.coverage(text)[rows]
+        return np.stack([*by_words, meaning], axis=1, dtype=np.float32)
+
     def _contributions(
         self, query: Query, *, depth: int, truncation: Truncation | None
     ) -> tuple[Rows, dict[str, NDArray[np.float32]]]:

@@ -34,6 +34,7 @@ from recsys.training.recipe_types import LearnsFrom, TwoStageFit
 from recsys.training.recipes import RECIPES
 from recsys.training.refit import refit_bundle
 from recsys.training.run_key import RunKey, run_key
+from recsys.training.search_weights import with_search_weights
 from recsys.training.tuning import FitInputs
 
 
@@ -140,8 +141,9 @@ def _read_histories(
                 case Progress():
                     yield fact
                 case Trained():
+                    bundle = yield from with_search_weights(fact.bundle, inputs)
                     parts = yield from _list_parts(lists, plan, encoders)
-                    bundle = replace(fact.bundle, parts={**fact.bundle.parts, **parts, **inputs.carried_encoder})
+                    bundle = replace(bundle, parts={**bundle.parts, **parts, **inputs.carried_encoder})
                     yield Trained(bundle, {} if model == BLEND else fact.selection)
 
     reads_texts = model == BLEND or TYPES[model].capabilities.cold_score is None
