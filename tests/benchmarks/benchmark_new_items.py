@@ -7,10 +7,10 @@ Each subject has a module of its own.
 
 import sys
 
-from tests.benchmarks import new_items_cold
+from tests.benchmarks import new_items_cold, new_items_search
 from tests.benchmarks.harness import main
 
-BENCHES = new_items_cold.BENCHES
+BENCHES = {**new_items_cold.BENCHES, **new_items_search.BENCHES}
 
 if __name__ == "__main__":
     sys.exit(main(BENCHES))
