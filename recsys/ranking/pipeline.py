@@ -110,6 +110,11 @@ class Continuations:
     degraded: Sequence[Degraded]
     decoded: bool
 
+    def leading(self) -> set[str]:
+        """The sources that contributed most to an item; where a decoder chose the items, all that had a score for one."""
+        attributions = [attribution for ranking in self.rankings for attribution in ranking.attributions[0]]
+        return {name for first, names in attributions for name in (names if self.decoded else (first,))}
+
 
 def continue_list(
     model: ListServingModel, query: Query, config: DecodingConfig, options: RankingOptions

@@ -40,12 +40,21 @@ class SizeConditionedFusion:
 
     def fusion(self, length: int, order: Order, *, without: Collection[str] = ()) -> Fusion:
         """The fusion for a list of `length` items, of all sources but those `without`."""
-        nearest = int(np.argmin(np.abs(np.log1p(self.sizes) - np.log1p(length))))
-        if length and not self.sizes[nearest]:  # those of a name alone are for a name alone
-            nearest = int(np.argmin([size or np.inf for size in self.sizes]))
         columns = [column for column, name in enumerate(self.sources) if name not in without]
-        weights = self.weights[ORDERS.index(order), nearest].reshape(3, -1)[:, columns]
+        weights = self.weights[ORDERS.index(order), self._nearest(length)].reshape(3, -1)[:, columns]
         return Fusion(tuple(self.sources[column] for column in columns), weights.ravel(), self.depth, {})
+
+    def alone(self, length: int, order: Order) -> str | None:
+        """The source that has all weight for a list of `length` items, where one has."""
+        by_size: dict[str, str] = self.about.get("alone", {}).get(order, {})
+        return by_size.get(str(self.sizes[self._nearest(length)]))
+
+    def _nearest(self, length: int) -> int:
+        """The number of the size nearest to `length`; the size of a name alone is for a name alone."""
+        nearest = int(np.argmin(np.abs(np.log1p(self.sizes) - np.log1p(length))))
+        if length and not self.sizes[nearest]:
+            nearest = int(np.argmin([size or np.inf for size in self.sizes]))
+        return nearest
 
     def search(
         self,
@@ -92,4 +101,7 @@ class SizeConditionedFusion:
         if weights.shape != (len(ORDERS), len(sizes), 3 * len(sources)):
             raise BundleError(f"part {part.name!r} has weights of shape {weights.shape}; train it again")
         about = {key: value for key, value in part.config.items() if key not in ("sources", "sizes", "depth")}
+        alone = about.get("alone", {})
+        if not isinstance(alone, dict) or not all(isinstance(by_size, dict) for by_size in alone.values()):
+            raise BundleError(f"part {part.name!r} has alone={alone!r:.200}; train it again")
         return cls(sources, sizes, weights, depth, about, part.figures)

@@ -1,10 +1,9 @@
 """What is said beside an answer about lists that could not be given as asked."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 
 from recsys.data.history import History
 from recsys.errors import Degraded
-from recsys.retrieval.fusion import Attribution
 from recsys.retrieval.lists.encoder import ListEncoder
 from recsys.retrieval.lists.serving import ListServingModel
 from recsys.retrieval.popular import POPULAR
@@ -51,14 +50,14 @@ def ignored_inputs(
         yield Degraded("name", f"{part} takes no account of the name of a list: {instead}")
 
 
-def of_candidates(
-    part: str, item_ids: Sequence[str], attributions: Sequence[Attribution], *, known: bool
+def of_sources(
+    part: str, item_ids: Sequence[str], leading: Set[str], *, known: bool, alone: str | None
 ) -> Iterator[Degraded]:
     """What answers where it is popularity, or for a list of which no item is `known`; that nothing does.
 
-    Attributions say which sources had a score, not how much it weighed: popular items may also have won against others.
+    `leading` are the sources that contributed most to the items shown; validation gave all weight to `alone`.
     """
-    if not attributions:
+    if not leading:
         reason = "has nothing to go by, or nothing that may be shown: send what it knows, or leave encoder out"
         yield Degraded("encoder", f"{part} {reason}")
         return
@@ -67,7 +66,9 @@ def of_candidates(
     missing = "no item of the list is known" if item_ids else "nothing known of the name outweighs popularity"
     if known:
         missing = "nothing that goes with these items in the lists learned from outweighs popularity"
-    if {name for _, names in attributions for name in names} == {POPULAR}:
+    if alone == POPULAR:
+        missing = "nothing continued lists of this length better on validation"
+    if leading == {POPULAR}:
         yield Degraded("items" if item_ids else "name", f"{missing}: popular items answer")
     elif item_ids and not known:
         yield Degraded("items", f"{missing}: its name alone answers")

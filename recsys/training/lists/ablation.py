@@ -68,7 +68,8 @@ def _r_precision(
     examples = list(map(example, x, (rows for rows, _ in candidates), withheld))
     out = np.empty(len(candidates))
     for fold in range(FOLDS):
-        weights = fit_weights([case for i, case in enumerate(examples) if case and i % FOLDS != fold], sources=sources)
+        others = [case for i, case in enumerate(examples) if case and i % FOLDS != fold]
+        weights = fit_weights(others, sources=sources).values
         for i in range(fold, len(candidates), FOLDS):
             best = candidates[i][0][np.argsort(-(x[i] @ weights), kind="stable")[: len(withheld[i])]]
             out[i] = np.isin(best, withheld[i]).sum() / len(withheld[i])

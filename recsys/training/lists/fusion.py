@@ -23,12 +23,11 @@ from recsys.training.conditional_logit import LogitExamples, fit_conditional_log
 DEPTH = 500
 """Candidates of each source."""
 L2 = 0.003
-"""Pull towards equal weights with `MAX_CASES_PER_SIZE` cases; with fewer it counts for more, so that a handful of lists moves
-them little."""
+"""Pull towards equal weights with `MAX_CASES_PER_SIZE` cases; with fewer it counts for more."""
 MAX_CASES_PER_SIZE = 300
 """Cases that the weights of one size are fitted on."""
-MIN_CASES_ALONE = 30
-"""Cases that it takes to give one source all weight: in fewer, one of a dozen sources is the best by chance."""
+MIN_CASES = 100
+"""Cases that it takes to fit weights: with a handful, popular items alone win by chance, so equal weights stand."""
 TIE_BREAK = 1e-3
 """Share of the blended weights beside those of one source: where it has no score, the others answer."""
 
@@ -46,27 +45,30 @@ def list_queries(cases: ContinuationCases, *, items: int, repeats: bool = False)
 def fit_continuation(
     sources: Mapping[str, StoredSource], validation: Playlists, *, seed: int, depth: int = DEPTH
 ) -> SizeConditionedFusion:
-    """The fusion of `sources`, which have not seen the `validation` lists. A size without cases takes equal weights; for
+    """The fusion of `sources`, which have not seen the `validation` lists. A size with few cases takes equal weights; for
     lists whose order is free, sources that use it weigh nothing.
 
     Its figures are R-precisions of each half of the cases by the weights fitted on the other half, for seeds in list order.
     """
     names = tuple(sources)
     weights = np.zeros((len(ORDERS), len(SEED_ITEM_COUNTS), 3, len(names)), dtype=np.float32)
-    r_precisions = dict[str, dict[str, float]]()
+    r_precisions, alone = dict[str, dict[str, float]](), {order: dict[str, str]() for order in ORDERS}
     for i, order in enumerate(ORDERS):
         columns = [column for column, name in enumerate(names) if _answers(sources[name], order)]
         parts = [sources[names[column]] for column in columns]
         for j, size in enumerate(SEED_ITEM_COUNTS):
             examples = _examples(parts, validation, size=size, order=order, seed=seed, depth=depth)
             fitted = fit_weights([case for case in examples if case], sources=len(parts))
-            weights[i, j][:, columns] = fitted.reshape(3, -1)
+            weights[i, j][:, columns] = fitted.values.reshape(3, -1)
+            if fitted.alone is not None:
+                alone[order][str(size)] = names[columns[fitted.alone]]
             if order == "sensitive" and len(examples) > 1:
                 interval = bootstrap(_cross_validated(examples, sources=len(names)), seed=seed)
                 r_precisions[str(size)] = asdict(interval) | {"lists": len(examples)}
     figures = {"validation_r_precision": r_precisions} if r_precisions else {}
     flat = weights.reshape(*weights.shape[:2], -1)
-    return SizeConditionedFusion(names, SEED_ITEM_COUNTS, flat, depth, {"lists": len(validation)}, figures)
+    about = {"lists": len(validation), "alone": alone}
+    return SizeConditionedFusion(names, SEED_ITEM_COUNTS, flat, depth, about, figures)
 
 
 def _answers(source: StoredSource, order: Order) -> bool:
@@ -95,23 +97,64 @@ def example(x: Features, rows: NDArray[np.int64], withheld: NDArray[np.int64]) -
     return FusionExample(x[real], (hit / hit.sum()).astype(np.float32), len(withheld)) if hit.any() else None
 
 
-def fit_weights(examples: Sequence[FusionExample], *, sources: int) -> NDArray[np.float32]:
-    """The weights (3 * sources,) of highest likelihood, or those of one source where its R-precision is higher:
-    likelihood counts every withheld item, a list shows the best ones. Equal weights where there are no examples.
+@dataclass(frozen=True, slots=True, eq=False)
+class FittedWeights:
+    """`values` (3 * sources,), and the number of the source that has all weight, where one has."""
 
-    Higher by more than the standard error, that is: the rule of Breiman et al. (1984), section 3.4.3.
+    values: NDArray[np.float32]
+    alone: int | None = None
+
+
+def fit_weights(examples: Sequence[FusionExample], *, sources: int) -> FittedWeights:
+    """The weights of highest likelihood, or all weight for the one source whose R-precision is higher: likelihood counts every
+    withheld item, a list shows the best ones. Equal weights below `MIN_CASES` examples.
+
+    Higher in cross-validation, with an interval above 0: each half of the examples is measured by the mixture and the source
+    that the other half chose.
     """
-    start = np.repeat([2 / sources, 0, 0], sources)
-    if not examples:
-        return start.astype(np.float32)
-    l2 = np.full(len(start), L2 * MAX_CASES_PER_SIZE / len(examples))
-    blended = fit_conditional_logit(_ragged(examples), start=start, l2=l2).astype(np.float32)
-    if len(examples) < MIN_CASES_ALONE:
-        return blended
-    single = (np.eye(sources, 3 * sources) + TIE_BREAK * blended).astype(np.float32)
-    best = max(single, key=lambda weights: _r_precisions(examples, weights).mean())
-    gains = _r_precisions(examples, best) - _r_precisions(examples, blended)
-    return best if gains.mean() > gains.std() / np.sqrt(len(gains)) else blended
+    if len(examples) < MIN_CASES:
+        return FittedWeights(_equal(sources).astype(np.float32))
+    blended = _blended(examples, sources=sources)
+    best = _best_alone(examples, blended, sources=sources)
+    alone = _all_weight(best, blended)
+    is_better = _r_precisions(examples, alone).mean() > _r_precisions(examples, blended).mean()
+    if is_better and bootstrap(_gains_alone(examples, sources=sources)).low > 0:
+        return FittedWeights(alone, best)
+    return FittedWeights(blended)
+
+
+def _equal(sources: int) -> NDArray[np.float64]:
+    return np.repeat([2 / sources, 0, 0], sources)
+
+
+def _blended(examples: Sequence[FusionExample], *, sources: int) -> NDArray[np.float32]:
+    start = _equal(sources)
+    l2 = np.full(len(start), L2 * MAX_CASES_PER_SIZE / max(1, len(examples)))
+    return fit_conditional_logit(_ragged(examples), start=start, l2=l2).astype(np.float32)
+
+
+def _all_weight(source: int, blended: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The weights of one source alone: where it has no score, the others answer."""
+    weights = TIE_BREAK * blended
+    weights[source] += 1
+    return weights
+
+
+def _best_alone(examples: Sequence[FusionExample], blended: NDArray[np.float32], *, sources: int) -> int:
+    """The source that has the highest R-precision by itself."""
+    return max(range(sources), key=lambda source: _r_precisions(examples, _all_weight(source, blended)).mean())
+
+
+def _gains_alone(examples: Sequence[FusionExample], *, sources: int) -> NDArray[np.float64]:
+    """R-precision of each example by one source minus that by the mixture, both chosen on the other half."""
+    gains = np.empty(len(examples))
+    for half in range(2):
+        others = examples[1 - half :: 2]
+        blended = _blended(others, sources=sources)
+        best = _best_alone(others, blended, sources=sources)
+        measured = examples[half::2]
+        gains[half::2] = _r_precisions(measured, _all_weight(best, blended)) - _r_precisions(measured, blended)
+    return gains
 
 
 def _r_precisions(examples: Sequence[FusionExample], weights: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -141,7 +184,8 @@ def _cross_validated(examples: Sequence[FusionExample | None], *, sources: int) 
     """R-precision of each list by weights fitted on the other half; 0 where no source proposes any withheld item."""
     out = np.zeros(len(examples))
     for half in range(2):
-        weights = fit_weights([case for i, case in enumerate(examples) if case and i % 2 != half], sources=sources)
+        others = [case for i, case in enumerate(examples) if case and i % 2 != half]
+        weights = fit_weights(others, sources=sources).values
         for i in range(half, len(examples), 2):
             out[i] = case.r_precision(weights) if (case := examples[i]) else 0
     return out
