@@ -36,7 +36,8 @@ class DecodingConstraints:
 
     `logit_bias` is added to the log-probability of each item at every step. `same_group` is subtracted for each item of the
     same `group` (-1: no group) that the list contains, and a list contains at most `most_of_group` items of a group. All three
-    steer the search; the reported log-probability is without them.
+    steer the search; the reported log-probability is without them. No list has the items of one of the lists `without`, in
+    whatever order.
     """
 
     allowed: Bool[Tensor, " vocabulary"]
@@ -45,6 +46,7 @@ class DecodingConstraints:
     group: Int[Tensor, " vocabulary"] | None = None
     same_group: float = 0.0
     most_of_group: int | None = None
+    without: tuple[Int[Tensor, " time"], ...] = ()
 
     def __post_init__(self) -> None:
         if self.no_repeat_ngram_size < 0 or self.same_group < 0:
@@ -69,7 +71,17 @@ class DecodingConstraints:
             extra = extra - self.same_group * same
             if self.most_of_group is not None:
                 extra = extra.masked_fill(same >= self.most_of_group, -torch.inf)
-        return extra.masked_fill(~self.allowed | self._repeated(written), -torch.inf)
+        return extra.masked_fill(~self.allowed | self._repeated(written) | self._completing(written), -torch.inf)
+
+    def _completing(self, written: Int[Tensor, "beams time"]) -> Bool[Tensor, "beams vocabulary"]:
+        """True for items with which the list would have those of one of `without`."""
+        out = torch.zeros(len(written), len(self.allowed), dtype=torch.bool, device=written.device)
+        counts = torch.zeros_like(out, dtype=torch.int64).scatter_add_(1, written, torch.ones_like(written))
+        for items in self.without:
+            missing = torch.bincount(items, minlength=len(self.allowed)) - counts
+            is_last = (missing >= 0).all(dim=1, keepdim=True) & (missing.sum(dim=1, keepdim=True) == 1)
+            out |= is_last & (missing > 0)
+        return out
 
     def _repeated(self, written: Int[Tensor, "beams time"]) -> Bool[Tensor, "beams vocabulary"]:
         """True for items that would complete a run of `no_repeat_ngram_size` items that the list already contains."""

@@ -9,6 +9,7 @@ the same lists, and `set` can count whole lists.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal, assert_never
 
 import torch
@@ -20,6 +21,8 @@ from models.decoders.constraints import DecodingConstraints, State, StepDecoder
 from models.errors import ConfigError
 
 Overlap = Literal["set", "step"]
+MAX_WIDTH = 256
+"""Of the beam that looks for a list of other items, where narrower ones find none."""
 
 
 def diverse_beam_search(
@@ -31,8 +34,10 @@ def diverse_beam_search(
     strength: float,
     constraints: DecodingConstraints,
     overlap: Overlap = "set",
+    distinct: bool = False,
 ) -> list[Beams]:
-    """The beams of each group, `width` of each; the first group is plain beam search.
+    """The beams of each group, `width` of each; the first group is plain beam search. With `distinct` the best
+    lists of no two groups have the same items, whatever the strength; there are fewer groups where no such list is left.
 
     Raises:
         ConfigError: `groups` below 1, or a negative `strength`.
@@ -44,7 +49,19 @@ def diverse_beam_search(
     for _ in range(groups):
         counts = _counts(searched, length=length, vocabulary=vocabulary, overlap=overlap) * strength
         beams = beam_search(decoder, length=length, width=width, constraints=constraints, penalty=counts.__getitem__)
+        if distinct and searched:
+            longest, wider = searched[0].items.shape[1], width
+            while (
+                beams.items.shape[1] < longest and (wider := 4 * wider) <= MAX_WIDTH
+            ):  # all beams ended in earlier lists
+                beams = beam_search(
+                    decoder, length=longest, width=wider, constraints=constraints, penalty=counts.__getitem__
+                )
+            if beams.items.shape[1] < longest:
+                break
         searched.append(beams)
+        if distinct:
+            constraints = replace(constraints, without=(*constraints.without, beams.items[0]))
     return searched
 
 

@@ -77,10 +77,17 @@ def test_an_item_of_earlier_alternatives_loses_as_much_as_is_asked(client: TestC
         len({item for number in range(len(row["alternatives"])) for item in ids(row, number)}) for row in answers
     ]
     assert distinct == sorted(distinct)
-    assert (distinct[0], distinct[-1]) == (5, 15)
-    assert [len(answers[0]["alternatives"]), len(answers[-1]["alternatives"])] == [1, 3]
-    assert answers[0]["degraded"] == [
-        {"what": "alternatives", "why": "only 1 of 3 differ: raise strength, or ask for fewer items"}
+    assert (distinct[0], distinct[-1]) == (6, 15)  # without strength the last item of the first list is another
+    assert [len(answer["alternatives"]) for answer in answers] == [3, 3, 3, 3]
+    assert [answer["degraded"] for answer in answers] == [[], [], [], []]
+
+
+def test_where_nothing_else_may_be_shown_there_are_fewer_alternatives_and_that_is_told(client: TestClient) -> None:
+    (most,) = post(client, "continue", name="sunset", k=100)["alternatives"]
+    answer = post(client, "continue", name="sunset", k=len(most["items"]), alternatives=2)
+    assert len(answer["alternatives"]) == 1
+    assert answer["degraded"] == [
+        {"what": "alternatives", "why": "only 1 of 2 differ: nothing else may be shown, ask for fewer items"}
     ]
 
 

@@ -114,6 +114,23 @@ def test_the_first_group_is_plain_beam_search_whatever_the_strength(seed: int, w
     assert all(torch.equal(beams.items, plain.items) for beams in without)
 
 
+@given(seed=st.integers(0, 100), width=st.integers(1, 4), strength=st.sampled_from([0.0, 0.2, 1.0]))
+def test_distinct_groups_are_as_many_sets_whatever_the_strength(seed: int, width: int, strength: float) -> None:
+    rules = constraints(no_repeat_ngram_size=1)
+    groups = diverse_beam_search(
+        Toy(seed), length=LENGTH, groups=6, width=width, strength=strength, constraints=rules, distinct=True
+    )
+    assert len({frozenset(beams.items[0].tolist()) for beams in groups}) == 6
+    plain = beam_search(Toy(seed), length=LENGTH, width=width, constraints=rules)
+    assert torch.equal(groups[0].items, plain.items)
+
+
+def test_a_list_with_the_items_of_an_earlier_one_is_not_written_in_any_order() -> None:
+    rules = constraints(without=(torch.tensor([0, 1, 2]), torch.tensor([3, 3, 4])))
+    bias = rules.total_bias(torch.tensor([[2, 1], [1, 3], [3, 4], [0, 0]]))
+    assert torch.isinf(bias).nonzero().tolist() == [[0, 0], [2, 3]]
+
+
 @given(seed=st.integers(0, 50))
 def test_a_large_strength_makes_groups_differ_everywhere(seed: int) -> None:
     """At the same step for `step`; with no item in common for `set`, where there are items enough."""

@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.decoders.beam import Beams, beam_search
+from models.decoders.beam import Beams
 from models.decoders.constraints import DecodingConstraints, State, StepDecoder
 from models.decoders.diverse_beam import diverse_beam_search
 from recsys.data.history import Rows
@@ -25,10 +25,8 @@ def decode_lists(
     groups: NDArray[np.int64] | None,
     config: DecodingConfig,
 ) -> list[DecodedList]:
-    """`config.alternatives` different lists of those `candidates` that are `known`, the most probable by model and
-    prior first; fewer where the strength is too small to make more.
-
-    Without any strength they are the best of one beam, which differ little.
+    """`config.alternatives` lists of those `candidates` that are `known`, no two of the same items, the most probable by model
+    and prior first; fewer where candidates run out.
     """
     rules = DecodingConstraints(
         allowed=torch.from_numpy(known),
@@ -38,21 +36,17 @@ def decode_lists(
         same_group=config.same_group if groups is not None else 0.0,
         most_of_group=config.most_of_group if groups is not None else None,
     )
-    if config.alternatives == 1 or not config.strength:
-        width = config.width * config.alternatives
-        beams = beam_search(decoder, length=config.length, width=width, constraints=rules)
-        lists = _best(beams, candidates, many=config.alternatives, prior=rules.logit_bias)
-    else:
-        by_group = diverse_beam_search(
-            decoder,
-            length=config.length,
-            groups=config.alternatives,
-            width=config.width,
-            strength=config.strength,
-            constraints=rules,
-        )
-        lists = [best for beams in by_group for best in _best(beams, candidates, many=1, prior=rules.logit_bias)]
-    different = {decoded.rows.tobytes(): decoded for decoded in reversed(lists)}.values()
+    by_group = diverse_beam_search(
+        decoder,
+        length=config.length,
+        groups=config.alternatives,
+        width=config.width,
+        strength=config.strength,
+        constraints=rules,
+        distinct=True,
+    )
+    lists = [_best(beams, candidates, prior=rules.logit_bias) for beams in by_group if len(beams.items)]
+    different = {np.sort(decoded.rows).tobytes(): decoded for decoded in reversed(lists)}.values()
     return sorted(different, key=lambda decoded: -decoded.total_score)
 
 
@@ -62,12 +56,7 @@ def numbered(groups: NDArray[np.int64]) -> NDArray[np.int64]:
     return numbers[1:].astype(np.int64) - 1
 
 
-def _best(beams: Beams, candidates: Rows, *, many: int, prior: Tensor | None) -> list[DecodedList]:
-    items, log_probabilities = beams.items[:many], beams.log_probability[:many]
-    totals = log_probabilities if prior is None else log_probabilities + prior[items].sum(dim=1)
-    return [
-        DecodedList(candidates[numbers], log_probability, total)
-        for numbers, log_probability, total in zip(
-            items.numpy(), log_probabilities.tolist(), totals.tolist(), strict=True
-        )
-    ]
+def _best(beams: Beams, candidates: Rows, *, prior: Tensor | None) -> DecodedList:
+    items, log_probability = beams.items[0], float(beams.log_probability[0])
+    total = log_probability if prior is None else log_probability + float(prior[items].sum())
+    return DecodedList(candidates[items.numpy()], log_probability, total)

@@ -84,5 +84,5 @@ def of_continuations(
         few = "knows only" if most is None else f"shows, with {most} of a group at most, only"
         yield Degraded("k", f"{part} {few} {shortest} of the {options.k} items asked for")
     if len(lengths) < options.alternatives:
-        reason = "differ: raise strength, or ask for fewer items" if lengths else "can be made"
+        reason = "differ: nothing else may be shown, ask for fewer items" if lengths else "can be made"
         yield Degraded("alternatives", f"only {len(lengths)} of {options.alternatives} {reason}")

@@ -98,12 +98,8 @@ class TestEveryTrainedEncoder:
         candidates = np.array([1, 4, 9, 16, 25, 36, ITEMS, NEW])
         config = DecodingConfig(length=10, alternatives=3, strength=0.0)
         continuations = encoder.decode(LISTS[0], candidates=candidates, prior=None, groups=None, config=config)
-        assert len(continuations) == 3
-        for one in continuations:
-            assert sorted(one.rows.tolist()) == [1, 4, 9, 16, 25, 36]  # fewer candidates than items wanted
-        assert [one.log_probability for one in continuations] == sorted(
-            (one.log_probability for one in continuations), reverse=True
-        )
+        (one,) = continuations  # of the same items there is one list
+        assert sorted(one.rows.tolist()) == [1, 4, 9, 16, 25, 36]  # fewer candidates than items wanted
 
     def test_lists_that_nothing_makes_different_are_one(self, encoder: Learned) -> None:
         candidates = np.array([1, 4, 9, 16])
@@ -125,18 +121,23 @@ class TestEveryTrainedEncoder:
         continuations = encoder.decode(LISTS[0], candidates=np.arange(ITEMS), prior=None, groups=None, config=config)
         assert len({row for one in continuations for row in one.rows.tolist()}) == 20
 
-    def test_without_strength_they_are_the_best_of_one_beam(self, encoder: Learned) -> None:
-        config = DecodingConfig(length=4, alternatives=3, strength=0.0)
+    @pytest.mark.parametrize("strength", [0.0, 0.2, 1.0])
+    @pytest.mark.parametrize("repeats", [False, True])
+    def test_there_are_as_many_as_asked_for_whatever_the_strength_and_no_two_of_the_same_items(
+        self, encoder: Learned, strength: float, *, repeats: bool
+    ) -> None:
+        config = DecodingConfig(length=4, alternatives=5, strength=strength, repeats=repeats)
         continuations = encoder.decode(LISTS[0], candidates=np.arange(ITEMS), prior=None, groups=None, config=config)
-        assert len({tuple(one.rows.tolist()) for one in continuations}) == 3
-        one = encoder.decode(
+        assert len({tuple(sorted(one.rows.tolist())) for one in continuations}) == 5
+        (plain,) = encoder.decode(
             LISTS[0],
             candidates=np.arange(ITEMS),
             prior=None,
             groups=None,
-            config=replace(config, alternatives=1, width=12),
+            config=replace(config, alternatives=1),
         )
-        assert one[0].rows.tolist() == continuations[0].rows.tolist()
+        assert continuations[0].log_probability >= plain.log_probability
+        assert plain.rows.tolist() in [one.rows.tolist() for one in continuations]
 
     def test_what_retrieval_and_groups_say_steers(self, encoder: Learned) -> None:
         candidates, config = np.arange(20), DecodingConfig(length=3)
