@@ -1,7 +1,7 @@
 """Multisets of items to vectors in the item space: distinct elements with their counts, through one of the set encoders.
 
 Softmax attention and means give a set and the same set doubled one vector. Two features tell them apart: `log count` is added
-to each element, `log(1 + n)` to the pooled vector.
+to each element, `log(1 + n)` to the pooled vector; both weigh nothing at first.
 """
 
 from dataclasses import dataclass, field
@@ -51,8 +51,8 @@ class SetEncoder(nn.Module):
         if config.skip:
             for value in self.pooling.to_out.parameters():
                 nn.init.zeros_(value)
-        self.count_feature = nn.Linear(1, config.dim, bias=False) if config.counts else None
-        self.size_feature = nn.Linear(1, config.dim, bias=False) if config.counts else None
+        self.count_feature = _feature(config.dim) if config.counts else None
+        self.size_feature = _feature(config.dim) if config.counts else None
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(
@@ -70,6 +70,13 @@ class SetEncoder(nn.Module):
         if self.size_feature is not None:
             pooled = pooled + self.size_feature(torch.log1p((count * real).sum(dim=1, keepdim=True)))
         return pooled
+
+
+def _feature(dim: int) -> nn.Linear:
+    """A number as a vector, zeros at first: a random one would be several times as long as the mean of a large set."""
+    feature = nn.Linear(1, dim, bias=False)
+    nn.init.zeros_(feature.weight)
+    return feature
 
 
 def set_pooling(config: SetPooling, *, dim: int) -> DeepSets | SetProcess | SetTransformer:

@@ -36,11 +36,14 @@ def pooling(config: SetPooling) -> nn.Module:
 
 
 def encoder(config: SetPooling, *, taught: bool = True, **settings: object) -> SetEncoder:
-    """`taught`: its pooling gives something."""
+    """`taught`: its pooling and its features give something."""
     torch.manual_seed(3)
     model = SetEncoder(SetConfig(pooling=config, dim=DIM, **settings)).eval()  # type: ignore[arg-type]
     for value in model.pooling.to_out.parameters() if taught else ():
         nn.init.normal_(value)
+    for feature in (model.count_feature, model.size_feature):
+        if taught and feature is not None:
+            nn.init.normal_(feature.weight)
     return model
 
 
@@ -122,6 +125,46 @@ def test_one_step_from_nothing_reads_the_plain_mean() -> None:
     assert not state[:, :16].any()
 
 
+@pytest.mark.parametrize("steps", [1, 2, 5])
+def test_every_step_attends_to_what_its_query_is_like(steps: int) -> None:
+    """Equations 3 to 7 one element at a time, with weights so large that attention is far from uniform."""
+    model = pooling(ProcessConfig(hidden=16, steps=steps)).double()
+    assert isinstance(model, SetProcess)
+    for value in model.parameters():
+        value.data *= 3
+    x = elements(6).double()
+    memory = model.read_block(x)[0]
+    query = cell = read = torch.zeros(16, dtype=torch.float64)
+    for _ in range(steps):
+        input_gate, forget_gate, candidate, output_gate = model.gates(torch.cat([query, read])).chunk(4)
+        cell = forget_gate.sigmoid() * cell + input_gate.sigmoid() * candidate.tanh()
+        query = output_gate.sigmoid() * cell.tanh()
+        weights = torch.stack([(query @ element).exp() for element in memory])
+        read = sum(
+            (weight * element for weight, element in zip(weights / weights.sum(), memory, strict=True)), 0 * read
+        )
+    torch.testing.assert_close(model(x, everything(x))[0], model.to_out(torch.cat([query, read])))
+    assert not torch.allclose(read, memory.mean(dim=0), atol=0.01)
+
+
+@pytest.mark.parametrize("config", [config for config in POOLINGS if config != ProcessConfig(hidden=16, steps=0)])
+def test_the_vector_of_a_set_changes_with_each_of_its_elements(config: SetPooling) -> None:
+    model, x = pooling(config), elements(4)
+    for i in range(4):
+        other = x.clone()
+        other[:, i] += 5
+        assert not torch.allclose(model(other, everything(x)), model(x, everything(x)), atol=1e-4)
+
+
+def test_through_the_inducing_points_each_element_attends_to_all_others() -> None:
+    block = InducedBlock(SetTransformerConfig(hidden=16, points=4), dim=DIM)
+    x = elements(4)
+    other = x.clone()
+    other[:, 1] += 5
+    change = (block(other, everything(x)) - block(x, everything(x))).abs().amax(dim=(0, 2))
+    assert (change > 1e-4).all()
+
+
 def test_without_steps_nothing_is_read() -> None:
     model = pooling(ProcessConfig(hidden=16, steps=0))
     torch.testing.assert_close(
@@ -150,14 +193,16 @@ def test_counts_tell_a_set_from_the_set_doubled(config: SetPooling) -> None:
     torch.testing.assert_close(plain(x, once, everything(x)), plain(x, 2 * once, everything(x)))
 
 
+@pytest.mark.parametrize("counts", [True, False])
 @pytest.mark.parametrize("config", [config for config in POOLINGS if config != DeepSetsConfig(layers=0)])
-def test_untrained_it_is_the_mean_and_can_move_from_there(config: SetPooling) -> None:
-    model, x = encoder(config, taught=False, counts=False), elements(6)
+def test_untrained_it_is_the_mean_and_can_move_from_there(config: SetPooling, *, counts: bool) -> None:
+    model, x = encoder(config, taught=False, counts=counts), elements(6)
     count = torch.tensor([[1.0, 2.0, 1.0, 3.0, 1.0, 0.0]])
     pooled = model(x, count, count > 0)
     torch.testing.assert_close(pooled, (x * count[..., None]).sum(dim=1) / 8)
     pooled.sum().backward()
     assert any(value.grad is not None and value.grad.any() for value in model.pooling.parameters())
+    assert model.size_feature is None or (model.size_feature.weight.grad != 0).all()
 
 
 @pytest.mark.parametrize("config", POOLINGS)
