@@ -15,6 +15,7 @@ from recsys.evaluation.ranking_eval import PartMetrics
 from recsys.evaluation.run import evaluate
 from recsys.indexes.index import empty_result, top_k, write_row
 from recsys.retrieval.registry import TYPES, PartType
+from recsys.retrieval.search_space import Axis, SearchSpace
 from recsys.retrieval.source import Candidates, Capabilities, Query, Scores, StoredSource
 from recsys.service import Options, Recommender
 from recsys.store import Store
@@ -71,7 +72,7 @@ def rows(monkeypatch: pytest.MonkeyPatch) -> None:
     row = PartType(
         config=NextRowConfig,
         restore=restore,
-        search_space=lambda _: [NextRowConfig(reach=reach) for reach in (2, 5)],
+        search_space=lambda _: SearchSpace(NextRowConfig(), (Axis("reach", (2, 5)),)),
         capabilities=Capabilities(order=True, default_blend=True),
     )
     monkeypatch.setitem(TYPES, "next-row", row)

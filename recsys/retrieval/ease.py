@@ -17,7 +17,7 @@ from recsys.data.history import Rows
 from recsys.errors import TrainingError, check_ranges
 from recsys.retrieval.item_item import ItemItemSource, keep_largest
 from recsys.retrieval.neighbours import interactions
-from recsys.retrieval.search_space import Catalogue
+from recsys.retrieval.search_space import DECAY, Axis, Catalogue, SearchSpace
 
 MAX_ITEMS = 20_000
 
@@ -36,10 +36,10 @@ class EaseConfig:
         check_ranges(self, ridge=(0, inf), keep=(1, inf), window=(1, inf), decay=(0, 1), against=(0, 100))
 
 
-def search_space(catalogue: Catalogue) -> list[EaseConfig]:
-    """The settings that are tried; beyond a few thousand items the inverse is computed once."""
-    ridges = (100.0, 300.0, 1000.0) if catalogue.is_small else (200.0,)
-    return [EaseConfig(ridge=ridge, decay=decay) for ridge in ridges for decay in (0.6, 0.7, 0.8, 0.9, 0.95)]
+def search_space(catalogue: Catalogue) -> SearchSpace:
+    """The settings that are tried; beyond a few thousand items few inverses are computed."""
+    ridge = Axis("ridge", (12.5, 50.0, 200.0, 800.0), "log", low=0.1, high=1e5)
+    return SearchSpace(EaseConfig(ridge=50.0), (ridge, DECAY), max_fits=8 if catalogue.is_small else 4)
 
 
 def fit_ease(dataset: Dataset, config: EaseConfig, *, kind: str = "ease") -> ItemItemSource:

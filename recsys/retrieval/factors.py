@@ -23,7 +23,7 @@ from recsys.indexes.build import IndexConfig, build
 from recsys.indexes.index import Index
 from recsys.retrieval.dense import DenseSource, index_arrays, stored_index
 from recsys.retrieval.neighbours import interactions
-from recsys.retrieval.search_space import Catalogue
+from recsys.retrieval.search_space import DECAY, Axis, Catalogue, SearchSpace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,24 +140,19 @@ class BprSource(FactorsSource):
         return np.append(self.config["scale"] * mean, 1).astype(np.float32)
 
 
-def als_search_space(catalogue: Catalogue) -> list[AlsConfig]:
-    """The settings that are tried; a large catalogue is fitted once."""
-    fits = [(32, 2.0), (64, 2.0), (64, 10.0), (128, 10.0)] if catalogue.is_small else [(128, 10.0)]
-    return [
-        AlsConfig(factors=factors, alpha=alpha, decay=decay)
-        for factors, alpha in fits
-        for decay in (0.6, 0.8, 0.9, 0.97)
-    ]
+def als_search_space(catalogue: Catalogue) -> SearchSpace:
+    """The settings that are tried; a large catalogue is fitted a few times."""
+    alpha = Axis("alpha", (2.0, 10.0), "log", low=0.01, high=1000.0)
+    factors = Axis("factors", (32, 64, 128), "log", low=8, high=256)
+    if catalogue.is_small:
+        return SearchSpace(AlsConfig(alpha=2.0), (alpha, factors, DECAY), max_fits=8)
+    return SearchSpace(AlsConfig(factors=128, alpha=10.0), (alpha, DECAY), max_fits=3)
 
 
-def bpr_search_space(catalogue: Catalogue) -> list[BprConfig]:
-    """The settings that are tried."""
-    iterations = 100 if catalogue.is_small else 30
-    return [
-        BprConfig(iterations=iterations, scale=scale, decay=decay)
-        for scale in (0.5, 1.0, 2.0, 5.0)
-        for decay in (0.6, 0.7, 0.8, 0.9)
-    ]
+def bpr_search_space(catalogue: Catalogue) -> SearchSpace:
+    """The settings that are tried: one fit."""
+    scale = Axis("scale", (0.5, 1.0, 2.0, 5.0), "log", low=0.01, high=1000.0)
+    return SearchSpace(BprConfig(iterations=100 if catalogue.is_small else 30), (scale, DECAY))
 
 
 def fit_als(

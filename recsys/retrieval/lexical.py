@@ -23,7 +23,7 @@ from recsys.indexes.index import empty_result, top_k, write_row
 from recsys.retrieval.explanation import Explanation, strongest
 from recsys.retrieval.inverted_index import InvertedIndex
 from recsys.retrieval.lists.words import folded
-from recsys.retrieval.search_space import Catalogue
+from recsys.retrieval.search_space import DECAY, Catalogue, SearchSpace
 from recsys.retrieval.source import Candidates, Query, Scores, StoredSource
 from recsys.retrieval.stored_arrays import check_shapes, stored_csr
 from recsys.retrieval.tfidf import inverse_document_frequency, unit_rows, unit_tfidf
@@ -48,9 +48,9 @@ class LexicalConfig:
         check_ranges(self, decay=(0, 1), window=(1, inf))
 
 
-def search_space(_: Catalogue) -> list[LexicalConfig]:
+def search_space(_: Catalogue) -> SearchSpace:
     """The settings that are tried."""
-    return [LexicalConfig(decay=decay) for decay in (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)]
+    return SearchSpace(LexicalConfig(), (DECAY,))
 
 
 class LexicalSource(StoredSource):

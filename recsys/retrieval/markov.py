@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from recsys.data.dataset import Dataset
 from recsys.errors import check_ranges
 from recsys.retrieval.item_item import ItemItemSource
-from recsys.retrieval.search_space import Catalogue
+from recsys.retrieval.search_space import DECAY, Axis, Catalogue, SearchSpace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,14 +34,11 @@ class MarkovConfig:
         )
 
 
-def search_space(_: Catalogue) -> list[MarkovConfig]:
+def search_space(_: Catalogue) -> SearchSpace:
     """The settings that are tried."""
-    fits = [(1, 0.0), (3, 0.0), (5, 0.0), (10, 0.0), (5, 0.3), (10, 0.3)]
-    return [
-        MarkovConfig(reach=reach, popularity=popularity, decay=decay)
-        for reach, popularity in fits
-        for decay in (0.4, 0.6, 0.8, 0.9)
-    ]
+    reach = Axis("reach", (1, 3, 5, 10), "log", low=1, high=80)
+    popularity = Axis("popularity", (0.0, 0.15, 0.3), "linear", low=0.0, high=1.0)
+    return SearchSpace(MarkovConfig(), (reach, popularity, DECAY))
 
 
 def fit_markov(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from recsys.data.dataset import Dataset
 from recsys.errors import check_ranges
 from recsys.retrieval.item_item import ItemItemSource
-from recsys.retrieval.search_space import Catalogue
+from recsys.retrieval.search_space import DECAY, Axis, Catalogue, SearchSpace
 
 ITEMS_PER_BLOCK = 4096
 """Items whose neighbours are found at once."""
@@ -39,9 +39,10 @@ def interactions(dataset: Dataset) -> sp.csr_matrix:
     return sp.csr_matrix((largest, (pairs // width, pairs % width)), shape=(len(dataset), width))
 
 
-def search_space(_: Catalogue) -> list[NeighboursConfig]:
+def search_space(_: Catalogue) -> SearchSpace:
     """The settings that are tried."""
-    return [NeighboursConfig(shrink=shrink, decay=decay) for shrink in (1.0, 10.0) for decay in (0.7, 0.8, 0.9, 0.97)]
+    shrink = Axis("shrink", (1.0, 3.0, 10.0), "log", low=0.1, high=1e4)
+    return SearchSpace(NeighboursConfig(decay=0.8), (shrink, DECAY))
 
 
 def fit_neighbours(dataset: Dataset, config: NeighboursConfig, *, kind: str = "item-neighbours") -> ItemItemSource:

@@ -13,7 +13,7 @@ from recsys.data.history import Rows
 from recsys.errors import check_ranges
 from recsys.indexes.index import empty_result, write_row
 from recsys.retrieval.explanation import Explanation
-from recsys.retrieval.search_space import Catalogue
+from recsys.retrieval.search_space import Axis, Catalogue, SearchSpace
 from recsys.retrieval.source import Allowed, Candidates, Query, Scores, StoredSource
 
 POPULAR = "popular"
@@ -84,9 +84,9 @@ class PopularSource(StoredSource):
         return cls(part.arrays["scores"], config=part.config, kind=part.kind)
 
 
-def recent_search_space(_: Catalogue) -> list[PopularConfig]:
+def recent_search_space(_: Catalogue) -> SearchSpace:
     """The settings that are tried for what was popular of late."""
-    return [PopularConfig(share=share) for share in (0.05, 0.1, 0.2)]
+    return SearchSpace(PopularConfig(share=0.1), (Axis("share", (0.05, 0.1, 0.2), "log", low=0.001, high=1.0),))
 
 
 def fit_popular(dataset: Dataset, config: PopularConfig, *, kind: str = POPULAR) -> PopularSource:

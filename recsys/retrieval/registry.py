@@ -3,7 +3,7 @@
 How each is trained stands under the same key in `recsys.training.recipes`. The order of the rows is that of a blend.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import nan
 from typing import Any, cast
@@ -25,7 +25,7 @@ from recsys.retrieval.lists.neighbours import ListNeighbours, ListNeighboursConf
 from recsys.retrieval.lists.seq2seq import Seq2seqListEncoder
 from recsys.retrieval.lists.sets import SetListEncoder
 from recsys.retrieval.personal import PersonalConfig, PersonalSource
-from recsys.retrieval.search_space import Catalogue
+from recsys.retrieval.search_space import Catalogue, SearchSpace
 from recsys.retrieval.sequence import SequenceSource
 from recsys.retrieval.source import Capabilities, StoredSource
 from recsys.retrieval.stored_settings import check_settings
@@ -45,12 +45,12 @@ class PartType:
     capabilities: Capabilities
     restore: Callable[[Part, RestoredParts], Restored]
     config: type[Any] | None = None
-    search_space: Callable[[Catalogue], Sequence[Any]] | None = None
+    search_space: Callable[[Catalogue], SearchSpace] | None = None
 
-    def settings(self, catalogue: Catalogue) -> Sequence[Any]:
-        """The settings to try over `catalogue`, each a `config`."""
+    def space(self, catalogue: Catalogue) -> SearchSpace:
+        """The settings to try over `catalogue`."""
         assert self.config is not None
-        return self.search_space(catalogue) if self.search_space else [self.config()]
+        return self.search_space(catalogue) if self.search_space else SearchSpace(self.config())
 
 
 def _from_part(restore: Callable[[Part], Restored]) -> Callable[[Part, RestoredParts], Restored]:

@@ -15,16 +15,18 @@ from recsys.errors import check_ranges
 from recsys.indexes.index import Index
 from recsys.retrieval.dense import DenseSource, index_arrays, stored_index
 from recsys.retrieval.explanation import Explanation, nearest
-from recsys.retrieval.search_space import Catalogue
+from recsys.retrieval.search_space import DECAY, Axis, Catalogue, SearchSpace
 from recsys.retrieval.source import Query
 from recsys.retrieval.stored_arrays import check_shapes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextConfig:
-    """`shrink` damps the whitening: 0 makes all directions equally long, a large one leaves the vectors as they are."""
+    """`shrink` damps the whitening: 0 makes all directions equally long, a large one only centres the vectors. Without
+    `whitening` they are as the encoder gives them."""
 
     text_encoder: str
+    whitening: bool = True
     shrink: float = 1.0
     decay: float = 0.7
     window: int = 20
@@ -112,13 +114,11 @@ class TextSource(DenseSource):
         )
 
 
-def search_space(catalogue: Catalogue) -> list[TextConfig]:
+def search_space(catalogue: Catalogue) -> SearchSpace:
     """The settings that are tried."""
-    return [
-        TextConfig(text_encoder=catalogue.text_encoder, shrink=shrink, decay=decay)
-        for shrink in (0.1, 1.0)
-        for decay in (0.5, 0.7, 0.9)
-    ]
+    shrink = Axis("shrink", (0.1, 1.0), "log", low=1e-4, high=1e4)
+    whitening = Axis("whitening", (False, True))
+    return SearchSpace(TextConfig(text_encoder=catalogue.text_encoder), (whitening, shrink, DECAY))
 
 
 def recent_mean(
@@ -133,17 +133,24 @@ def recent_mean(
 
 
 def fit_text(text: NDArray[np.float32], config: TextConfig, *, known: NDArray[np.bool_] | None = None) -> TextSource:
-    """Whitens the text vectors (items, text_dim) of the catalogue (ZCA with shrinkage) and normalises them.
+    """Whitens the text vectors (items, text_dim) of the catalogue (ZCA with shrinkage), if asked to, and normalises them.
 
     `known` (items,) marks the items that have a text (default: all): the others have no neighbours.
     """
-    mean = text.mean(axis=0)
-    values, basis = np.linalg.eigh(np.cov(text - mean, rowvar=False, bias=True))
-    scale = 1 / np.sqrt(np.maximum(values, 0) + config.shrink * values.mean() + 1e-9)
-    whiten = ((basis * scale) @ basis.T).astype(np.float32)
+    mean, whiten = _whitening(text, config)
     known = np.ones(len(text), dtype=np.bool_) if known is None else known
     vectors = _unit((text - mean) @ whiten) * known[:, None]
     return TextSource(vectors, known=known, mean=mean, whiten=whiten, config=asdict(config))
+
+
+def _whitening(text: Vectors, config: TextConfig) -> tuple[Vectors, Vectors]:
+    """(mean (text_dim,), ZCA matrix (text_dim, text_dim)); what changes nothing where `config` has no whitening."""
+    if not config.whitening:
+        return np.zeros(text.shape[1], dtype=np.float32), np.eye(text.shape[1], dtype=np.float32)
+    mean = text.mean(axis=0)
+    values, basis = np.linalg.eigh(np.cov(text - mean, rowvar=False, bias=True))
+    scale = 1 / np.sqrt(np.maximum(values, 0) + config.shrink * values.mean() + 1e-9)
+    return mean, ((basis * scale) @ basis.T).astype(np.float32)
 
 
 def _unit(vectors: NDArray[np.floating]) -> NDArray[np.float32]:

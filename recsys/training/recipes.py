@@ -57,23 +57,23 @@ def tuned(fit: Fit, *, query_time: Mapping[str, float] = MappingProxyType({})) -
     def train_source(name: str, inputs: HistoryInputs, plan: Plan) -> Iterator[Progress | TwoStageFit]:
         folds = inputs.folds
         selection = FitInputs(dataset=folds.fit, text=inputs.text, seed=plan.seed, include_seen=plan.include_seen)
-        config, figure = yield from choose_settings(
+        chosen = yield from choose_settings(
             Tuning(fit=fit, query_time=query_time),
-            TYPES[name].settings(Catalogue(folds.fit.items, plan.text_encoder)),
+            TYPES[name].space(Catalogue(folds.fit.items, plan.text_encoder)),
             selection,
             name=name,
             validation=folds.validation,
             include_seen=plan.include_seen,
             overrides=plan.overrides.get(name, {}),
         )
-        yield Progress(name, f"validation NDCG@10 {figure:.4f} with {config}")
-        source = fit(selection, config)
+        yield Progress(name, f"validation NDCG@10 {chosen.figure:.4f} {chosen}")
+        source = fit(selection, chosen.config)
         first = source.exact().part(name)
         yield Progress(name, "fitting with the validation events")
         if not TYPES[name].capabilities.text_only:
-            source = fit(replace(selection, dataset=folds.refit), config)
+            source = fit(replace(selection, dataset=folds.refit), chosen.config)
         final = source.part(name)
-        yield TwoStageFit(first, replace(final, figures=final.figures | {"validation_ndcg@10": figure}))
+        yield TwoStageFit(first, replace(final, figures=final.figures | {"validation_ndcg@10": chosen.figure}))
 
     def refit_source(part: Part, inputs: FitInputs, _: Plan) -> Iterator[Part]:
         """Fits again; what learns from texts alone stays as it is."""

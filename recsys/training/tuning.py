@@ -1,6 +1,6 @@
 """Fits a source with the settings that do best on validation."""
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
@@ -13,14 +13,16 @@ from recsys.data.splits import EvalCases
 from recsys.metrics.ranking import dense_ranks, ndcg
 from recsys.pace import Pace
 from recsys.ranking.filters import over_catalogue
+from recsys.retrieval.search_space import Axis, SearchSpace
 from recsys.retrieval.source import Source, StoredSource
+from recsys.training.climbing import Chosen, Climb
 from recsys.training.overrides import overridden
 from recsys.training.plan import Progress
 
 MAX_CASES = 2000
 """Validation cases that settings are chosen on."""
-AGAINST = (0.1, 0.3, 1.0)
-"""How much a rejected item counts, tried on the best of the other settings where users rejected any."""
+AGAINST = Axis("against", (0.0, 0.1, 0.3, 1.0), "log", low=0.0, high=10.0)
+"""How much a rejected item counts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -46,51 +48,55 @@ class Tuning:
     fit: Fit
     query_time: Mapping[str, float] = field(default_factory=dict)
 
-    def sources(self, configs: Sequence[Any], inputs: FitInputs) -> Iterator[tuple[Any, StoredSource]]:
-        """A source of each of `configs`."""
-        fitted, source = None, None
-        for config in configs:
+    def sources(self, inputs: FitInputs) -> Callable[[Any], StoredSource]:
+        """Gives the source of a config; the last fit is used again where it can be."""
+        fitted = dict[Any, StoredSource]()
+
+        def source(config: Any) -> StoredSource:
             core = replace(config, **self.query_time)
-            if source is None or core != fitted:
-                fitted, source = core, self.fit(inputs, core)
-            yield config, source.with_query_time(**{name: getattr(config, name) for name in self.query_time})
+            if core not in fitted:
+                fitted.clear()
+                fitted[core] = self.fit(inputs, core)
+            return fitted[core].with_query_time(**{name: getattr(config, name) for name in self.query_time})
+
+        return source
 
 
 def choose_settings(
     tuning: Tuning,
-    search_space: Sequence[Any],
+    space: SearchSpace,
     inputs: FitInputs,
     *,
     name: str,
     validation: EvalCases,
     include_seen: bool,
     overrides: Mapping[str, Any] = MappingProxyType({}),
-) -> Generator[Progress, None, tuple[Any, float]]:
-    """Yields progress; returns the best settings and their validation NDCG@10. `overrides` are fixed, the rest is chosen.
+) -> Generator[Progress, None, Chosen]:
+    """Yields progress; returns the settings of best validation NDCG@10. `overrides` are fixed, the rest is chosen.
 
-    Sources score the whole catalogue: none builds an index to be compared.
+    Sources score the whole catalogue: none builds an index to be compared. How much a rejected item counts is searched, too,
+    where users rejected any.
 
     Raises:
         InvalidRequest: an override that the source does not know.
     """
-    cases, pace = validation.sample(MAX_CASES, seed=inputs.seed), Pace()
-    figures = dict[Any, float]()
+    cases, source, pace = validation.sample(MAX_CASES, seed=inputs.seed), tuning.sources(inputs), Pace()
+    is_rejecting = "against" in tuning.query_time and any(len(history.rejected) for history in cases.histories)
+    axes = (*space.axes, *([AGAINST] if is_rejecting else []))
+    space = replace(
+        space,
+        start=overridden(space.start, overrides, where=name),
+        axes=tuple(axis for axis in axes if axis.setting not in overrides),
+    )
 
-    def best(configs: Sequence[Any]) -> Generator[Progress, None, Any]:
-        configs = list(dict.fromkeys(overridden(config, overrides, where=name) for config in configs))
-        for config, source in tuning.sources([config for config in configs if config not in figures], inputs):
-            ranked = ndcg_at_10(source, cases, items=inputs.dataset.items, include_seen=include_seen)
-            figures[config] = float(ranked.mean())
-            if pace.is_due():
-                yield Progress(
-                    name, f"{len(figures)} settings compared, validation NDCG@10 {max(figures.values()):.4f}"
-                )
-        return max(figures, key=lambda config: figures[config])
+    def figure(config: Any) -> Generator[Progress, None, float]:
+        ranked = ndcg_at_10(source(config), cases, items=inputs.dataset.items, include_seen=include_seen)
+        if pace.is_due():
+            yield Progress(name, f"{len(climb.figures) + 1} settings compared, validation NDCG@10 {ranked.mean():.4f}")
+        return float(ranked.mean())
 
-    chosen = yield from best(search_space)
-    if "against" in tuning.query_time and any(len(history.rejected) for history in cases.histories):
-        chosen = yield from best([replace(chosen, against=against) for against in AGAINST])
-    return chosen, figures[chosen]
+    climb = Climb(space, figure, query_time=tuning.query_time)
+    return (yield from climb.run())
 
 
 def ndcg_at_10(source: Source, cases: EvalCases, *, items: int, include_seen: bool) -> NDArray[np.float64]:

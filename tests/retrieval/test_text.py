@@ -30,6 +30,13 @@ def test_much_shrinkage_only_centres() -> None:
     np.testing.assert_allclose(ratio, np.eye(6), atol=1e-3)
 
 
+def test_without_whitening_the_vectors_stay_as_they_are() -> None:
+    text = np.random.default_rng(0).standard_normal((50, 6)).astype(np.float32) + 3
+    source = fit_text(text, TextConfig(text_encoder="x", whitening=False))
+    np.testing.assert_allclose(source.vectors, text / np.linalg.norm(text, axis=1, keepdims=True), rtol=1e-5)
+    np.testing.assert_allclose(source.whitened(text[:3]), source.vectors[:3], rtol=1e-5)
+
+
 @given(past=st.lists(st.integers(0, 199), min_size=1, max_size=30), window=st.integers(1, 25))
 def test_it_is_the_cosine_with_the_weighted_mean_of_the_latest(past: list[int], window: int) -> None:
     source = text_source(decay=0.8, window=window)
