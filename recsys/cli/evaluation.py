@@ -98,10 +98,9 @@ def run_search(store: "Store", *, bundle: str | None, out: Path, seed: int, devi
 
     with console.status("searching for items by their own words"):
         rows = list(evaluate_search(store, uri=bundle, seed=seed, device=device))
-    table = Table("part", "query", "length", "queries", "found first", "MRR@10")
-    for row in rows:
-        table.add_row(row.part, row.kind, row.length, f"{row.queries:,}", str(row.first), str(row.mrr))
-    console.print(table)
+    columns = ("part", "query", "length", "queries", "found first", "MRR@10")
+    cells = [(row.part, row.kind, row.length, f"{row.queries:,}", str(row.first), str(row.mrr)) for row in rows]
+    print_figures(columns, cells, keys=3)
     console.print("95 % bootstrap intervals over queries; found is any item of the title that the query was made from")
     out.mkdir(mode=FOLDER, parents=True, exist_ok=True)
     path = out / "search.json"

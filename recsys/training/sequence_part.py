@@ -15,6 +15,7 @@ from recsys.training.plan import Plan, Progress
 from recsys.training.recipe_types import HistoryInputs, Recipe, TwoStageFit
 from recsys.training.sequence import VALIDATION_CASES, for_refit, train
 from recsys.training.sequence_model import SequenceRecipe
+from recsys.training.sequence_search import search_size
 from recsys.training.tuning import FitInputs, ndcg_at_10
 
 FULL_SOFTMAX_ITEMS = 6000
@@ -26,8 +27,11 @@ def sequence(items: ItemKind) -> Recipe:
 
     def train_sequence(name: str, inputs: HistoryInputs, plan: Plan) -> Iterator[Progress | TwoStageFit]:
         folds = inputs.folds
-        recipe = sequence_recipe(name, items, plan, items_with_events=int(folds.fit.has_events.sum()))
+        items_with_events = int(folds.fit.has_events.sum())
+        recipe = sequence_recipe(name, items, plan, items_with_events=items_with_events)
         fitted = FitInputs(dataset=folds.fit, text=inputs.text, seed=plan.seed, include_seen=plan.include_seen)
+        if items_with_events > FULL_SOFTMAX_ITEMS:
+            recipe = yield from _searched(name, recipe, fitted, folds.validation, plan)
         selection = yield from _sequence_part(name, recipe, fitted, plan, stage="fit", validation=folds.validation)
         refitted = replace(fitted, dataset=folds.refit)
         refit = yield from _sequence_part(name, _repeated(selection), refitted, plan, stage="refit")
@@ -41,6 +45,19 @@ def sequence(items: ItemKind) -> Recipe:
         yield _indexed((yield from _sequence_part(part.name, _repeated(part), inputs, seeded, stage="deploy")))
 
     return Recipe("histories", train_sequence, refit_sequence)
+
+
+def _searched(
+    name: str, recipe: SequenceRecipe, inputs: FitInputs, validation: EvalCases, plan: Plan
+) -> Generator[Progress, None, SequenceRecipe]:
+    """As `search_size`, with trials that are trained as the part itself is."""
+
+    def trial(
+        recipe: SequenceRecipe, inputs: FitInputs, cases: EvalCases, stage: str
+    ) -> Generator[Progress, None, Part]:
+        return _sequence_part(name, recipe, inputs, plan, stage=stage, validation=cases)
+
+    return (yield from search_size(recipe, inputs, validation, plan, name=name, train=trial))
 
 
 def _sequence_part(
