@@ -31,7 +31,7 @@ class ProgressLines:
     def _fill_silence(self) -> None:
         while not self._has_ended:
             if not self._news.wait(MAX_SILENCE_SECONDS) and self._part:
-                _print(self._part, f"still at it, {time.monotonic() - self._since:.0f} s after the line above")
+                _print(self._part, f"still at it, {time.monotonic() - self._since:.0f} s so far")
             self._news.clear()
 
     def __enter__(self) -> Self:

@@ -27,7 +27,7 @@ def test_a_long_step_is_said_to_go_on(page: io.StringIO) -> None:
     assert printed[0] == "ease inverting"
     assert printed[-1] == "ease inverted"
     assert 2 <= len(printed) - 2 <= 6
-    assert set(printed[1:-1]) == {"ease still at it, 0 s after the line above"}
+    assert set(printed[1:-1]) == {"ease still at it, 0 s so far"}
 
 
 def interrupted() -> None:
