@@ -11,7 +11,7 @@ from typing import Any, cast
 from recsys.bundle import Part
 from recsys.encoders.catalogue_parts import KIND as ITEM_TEXT
 from recsys.errors import BundleError
-from recsys.retrieval import ease, factors, lexical, markov, neighbours, popular, text
+from recsys.retrieval import ease, factors, imputed, lexical, markov, neighbours, popular, text
 from recsys.retrieval.item_item import ItemItemSource
 from recsys.retrieval.item_text import without_items
 from recsys.retrieval.lists.attributes import ListAttributes, ListAttributesConfig
@@ -137,6 +137,12 @@ TYPES: dict[str, PartType] = {
         search_space=lexical.search_space,
         capabilities=Capabilities(baseline=True, order=True, cold_score=None, text_only=True, explains="nearest"),
     ),
+    "imputed": PartType(
+        config=imputed.ImputedConfig,
+        restore=_from_part(imputed.ImputedSource.from_part),
+        search_space=imputed.search_space,
+        capabilities=_baseline(order=True, cold_score=None),
+    ),
     "sasrec": _sequence(default_blend=True, cold_score=nan),
     "sasrec-text": _sequence(default_blend=False, cold_score=None),
     "sasrec-hybrid": _sequence(default_blend=True, cold_score=None),
@@ -155,15 +161,9 @@ TYPES: dict[str, PartType] = {
         config=ListNeighboursConfig, restore=_from_part(ListNeighbours.from_part), capabilities=_list_blend()
     ),
     "list-markov": PartType(
-        config=markov.MarkovConfig,
-        restore=_ITEM_ITEM,
-        capabilities=_list_blend(order=True, explains="terms"),
+        config=markov.MarkovConfig, restore=_ITEM_ITEM, capabilities=_list_blend(order=True, explains="terms")
     ),
-    "list-beside": PartType(
-        config=markov.MarkovConfig,
-        restore=_ITEM_ITEM,
-        capabilities=_list_blend(explains="terms"),
-    ),
+    "list-beside": PartType(config=markov.MarkovConfig, restore=_ITEM_ITEM, capabilities=_list_blend(explains="terms")),
     "list-item-neighbours": PartType(
         config=neighbours.NeighboursConfig,
         restore=_ITEM_ITEM,

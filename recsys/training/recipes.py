@@ -9,6 +9,7 @@ from recsys.bundle import Part
 from recsys.encoders.catalogue_parts import KIND as ITEM_TEXT
 from recsys.retrieval.ease import fit_ease
 from recsys.retrieval.factors import fit_als, fit_bpr
+from recsys.retrieval.imputed import fit_imputed
 from recsys.retrieval.lexical import fit_lexical
 from recsys.retrieval.lists.attributes import ListAttributesConfig, fit_list_attributes
 from recsys.retrieval.lists.encoder import ListEncoder
@@ -132,6 +133,7 @@ RECIPES: dict[str, Recipe] = {
         lambda inputs, config: fit_text(inputs.text, config, known=inputs.dataset.has_text), query_time=DECAY
     ),
     "lexical": tuned(lambda inputs, config: fit_lexical(inputs.dataset.texts, config), query_time=DECAY),
+    "imputed": tuned(lambda inputs, config: fit_imputed(inputs.dataset, inputs.text, config), query_time=DECAY),
     "sasrec": sequence("id"),
     "sasrec-text": sequence("text"),
     "sasrec-hybrid": sequence("hybrid"),

@@ -40,7 +40,7 @@ def compared(data: Dataset, text: Vectors, *, name: str, bound: float, seed: int
     warm, cold = held_out(data, seed=seed)
     folds, cases = split_by_fold(warm), cold_cases(data, cold)
     words = ndcg_at_10(_lexical(folds, data, cold, text), cases, items=data.items, include_seen=False)
-    vectors = ndcg_at_10(_mean_of_vectors(folds, text), cases, items=data.items, include_seen=False)
+    vectors = ndcg_at_10(mean_of_vectors(folds, text), cases, items=data.items, include_seen=False)
     return at_least(
         f"lexical / recency-weighted mean of frozen text vectors, NDCG@10 on cold items of {name}",
         float(words.mean() / vectors.mean()),
@@ -81,7 +81,7 @@ def _lexical(folds: Split, data: Dataset, cold: NDArray[np.bool_], text: Vectors
     return restore_source(fit.refit).with_texts(rows, [data.texts[row] for row in rows.tolist()])
 
 
-def _mean_of_vectors(folds: Split, text: Vectors) -> Source:
+def mean_of_vectors(folds: Split, text: Vectors) -> Source:
     """The mean with the decay that does best on validation, cold items among the candidates."""
 
     def source(decay: float) -> TextSource:

@@ -45,6 +45,9 @@ SINGLE = kinds(lambda can: can.answers == "items" and not can.truncates)
 TEXTS = [kind for kind in SINGLE if TYPES[kind].capabilities.cold_score is None]
 """Know an item by its text."""
 
+TEXTS_AND_EVENTS = ["sasrec-hybrid", "imputed"]
+"""Know an item by its text, and one with events by these as well."""
+
 ORDERED = ["markov", *(kind for kind in SINGLE if not TYPES[kind].capabilities.baseline)]
 """Know what comes next, the others only what goes together."""
 

@@ -14,7 +14,18 @@ from recsys.encoders.catalogue_parts import KIND as ITEM_TEXT
 from recsys.retrieval.fusion import Fusion, FusionSource
 from recsys.retrieval.registry import kinds, restore_source
 from recsys.retrieval.source import Candidates, Query, StoredSource
-from tests.retrieval.kinds import FOR_ALL, KINDS, ORDERED, RANDOM, REPEATS, SINGLE, TEXTS, again, blended
+from tests.retrieval.kinds import (
+    FOR_ALL,
+    KINDS,
+    ORDERED,
+    RANDOM,
+    REPEATS,
+    SINGLE,
+    TEXTS,
+    TEXTS_AND_EVENTS,
+    again,
+    blended,
+)
 from tests.retrieval.worlds import NEW, World, everything, query
 
 Searched = StoredSource | FusionSource
@@ -256,7 +267,7 @@ def test_a_new_item_counts_by_its_text_and_the_old_source_stays_as_it_was(
     queries = [query([30], allowed=width)]
     scores = grown.score(queries, np.array([[10, width - 1, 20, width - 3, width - 2]]))[0]
     assert np.isnan(scores[4])
-    if one == "sasrec-hybrid":  # the old ones keep what was learned of their ids
+    if one in TEXTS_AND_EVENTS:  # the old ones keep what was learned of their ids
         assert np.abs(scores[[0, 2]] - scores[[1, 3]]).max() < np.nanstd(old.score(queries, everything(1, items=width)))
     else:
         np.testing.assert_allclose(scores[[0, 2]], scores[[1, 3]], rtol=1e-4)
@@ -273,7 +284,7 @@ def test_an_item_that_lost_its_text_is_known_by_its_id_or_not_at_all(
     np.testing.assert_array_equal(old.score(queries, rows), before)
     assert np.isnan(silent.score(queries, rows))[0].tolist() == [one != "sasrec-hybrid", False, True]
     only = silent.search([query([5], allowed=width)], k=3)
-    assert (only.rows >= 0).any() == (one == "sasrec-hybrid")
+    assert (only.rows >= 0).any() == (one in TEXTS_AND_EVENTS)
 
 
 def test_a_source_of_ids_loses_nothing_with_a_text(sources: dict[str, StoredSource]) -> None:

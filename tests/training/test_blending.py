@@ -22,6 +22,7 @@ from recsys.training.blending import (
     simulate_cold_items,
 )
 from tests.retrieval import worlds
+from tests.retrieval.kinds import fitted
 
 CASES, WIDTH = 400, 120
 COLD_SCORES = {"popular": 0.0, "good": float("nan"), "also good": float("nan"), "noise": float("nan")}
@@ -62,6 +63,23 @@ def test_items_without_events_are_no_candidates() -> None:
         sources, folds.validation, catalogue=folds.refit.has_events, text=data.text, include_seen=True, seed=0
     )
     assert examples.real.sum(axis=1).max() == folds.refit.has_events.sum() < data.dataset.items
+
+
+def test_a_source_of_texts_and_events_is_asked_for_new_items_as_if_they_had_no_events() -> None:
+    data = worlds.world(users=40)
+    folds = split_by_fold(data.dataset)
+    sources = {name: fitted(name, data, epochs=3) for name in ("text", "imputed", "sasrec-hybrid")}
+    examples = collect(
+        sources, folds.validation, catalogue=folds.refit.has_events, text=data.text, include_seen=True, seed=0
+    )
+    assert set(examples.as_new) == {"sasrec-hybrid"}  # the others score items with events by texts alone
+    assert 0.2 < examples.cold[examples.real].mean() < 0.4
+    old, new = examples.scores[..., 2], examples.as_new["sasrec-hybrid"]
+    np.testing.assert_allclose(new[~examples.cold], old[~examples.cold], rtol=1e-4, atol=1e-6)
+    simulated = simulate_cold_items(examples, cold_scores=COLD_SCORES)
+    cold = examples.cold & simulated.real
+    np.testing.assert_array_equal(simulated.scores[..., 2][cold], new[cold])
+    assert (np.abs(new - old)[cold] > 1e-3).mean() > 0.9
 
 
 def test_cases_without_their_target_teach_nothing() -> None:
