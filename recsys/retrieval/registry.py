@@ -135,7 +135,7 @@ TYPES: dict[str, PartType] = {
         config=lexical.LexicalConfig,
         restore=_from_part(lexical.LexicalSource.from_part),
         search_space=lexical.search_space,
-        capabilities=Capabilities(baseline=True, order=True, cold_score=None, text_only=True, explains="nearest"),
+        capabilities=_baseline(order=True, cold_score=None, text_only=True, explains="nearest"),
     ),
     "imputed": PartType(
         config=imputed.ImputedConfig,

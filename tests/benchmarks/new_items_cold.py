@@ -28,14 +28,16 @@ DECAYS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 
 
 def lexical(data: Path) -> Iterator[Row]:
-    """`lexical` alone against the recency-weighted mean of frozen text vectors, each with its decay chosen on validation."""
+    """`lexical` alone against the recency-weighted mean of frozen text vectors, each with its decay chosen on
+    validation, for two draws of cold items."""
     store = Store.open(imported(data, "amazon_industrial"))
     inputs = load_inputs(store, PLAN)
     store.close()
-    yield compared(inputs.data, inputs.text, name="amazon_industrial", bound=1.08)
+    for seed in (0, 1):
+        yield compared(inputs.data, inputs.text, name="amazon_industrial", bound=1.08, seed=seed)
 
 
-def compared(data: Dataset, text: Vectors, *, name: str, bound: float, seed: int = 0) -> Row:
+def compared(data: Dataset, text: Vectors, *, name: str, bound: float, seed: int) -> Row:
     """NDCG@10 on cold items: the ratio of means, and the paired difference."""
     warm, cold = held_out(data, seed=seed)
     folds, cases = split_by_fold(warm), cold_cases(data, cold)
