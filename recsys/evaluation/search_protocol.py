@@ -19,8 +19,10 @@ from recsys.retrieval.text_search import LEXICAL, SEARCH
 from recsys.service.items.questions import Question
 from recsys.service.items.texts import rank_texts
 from recsys.service.state.live import LiveState
+from recsys.service.state.live_counts import LiveCounts
 from recsys.service.state.snapshot import Snapshot
 from recsys.service.state.text_service import readable
+from recsys.signals import SignalTable
 from recsys.store import Store
 
 ITEMS = 500
@@ -53,7 +55,8 @@ def evaluate_search(store: Store, *, uri: str | None = None, seed: int = 0, devi
         NotReady: no item has a title.
         BundleError: the bundle named cannot be read.
     """
-    live = LiveState(store, bundle=uri, device=device, text_index="auto", indexes=None)
+    counts = LiveCounts(store, SignalTable())
+    live = LiveState(store, counts=counts, bundle=uri, device=device, text_index="auto", indexes=None)
     with closing(live):
         snapshot = live.searching_snapshot()
         texts = _texts(store, snapshot)

@@ -20,6 +20,8 @@ from recsys.retrieval.neighbours import interactions
 from recsys.retrieval.search_space import DECAY, Axis, Catalogue, SearchSpace
 
 MAX_ITEMS = 20_000
+ROWS_PER_BLOCK = 1024
+"""Rows multiplied at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +55,7 @@ def fit_ease(dataset: Dataset, config: EaseConfig, *, kind: str = "ease") -> Ite
         raise TrainingError(
             f"{len(rows)} items with events: EASE inverts a matrix of this size; it is offered up to {MAX_ITEMS}"
         )
-    seen = interactions(dataset)[:, rows]
-    gram = (seen.T @ seen).toarray()
+    gram = _gram(interactions(dataset)[:, rows])
     gram[np.diag_indices_from(gram)] += config.ridge
     weights = _inverse(gram)
     if weights is None:
@@ -72,6 +73,16 @@ def fit_ease(dataset: Dataset, config: EaseConfig, *, kind: str = "ease") -> Ite
         config={"ease": asdict(config)},
         figures={"weight_lost": lost},
     )
+
+
+def _gram(seen: sp.csr_matrix) -> NDArray[np.float32]:
+    """X'X, block by block: sparse, the whole would take as much memory again."""
+    owners, items = sp.csr_matrix(seen.T), seen.shape[1]
+    gram = np.empty((items, items), dtype=np.float32)
+    for start in range(0, items, ROWS_PER_BLOCK):
+        span = slice(start, start + ROWS_PER_BLOCK)
+        gram[span] = (owners[span] @ seen).toarray()
+    return gram
 
 
 def _inverse(gram: NDArray[np.float32]) -> NDArray[np.float32] | None:

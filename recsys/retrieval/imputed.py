@@ -26,7 +26,7 @@ from recsys.errors import check_ranges
 from recsys.retrieval.explanation import Explanation, leave_one_out
 from recsys.retrieval.item_item import ItemItemSource
 from recsys.retrieval.markov import MarkovConfig, fit_markov
-from recsys.retrieval.search_space import Catalogue
+from recsys.retrieval.search_space import DECAY, Axis, Catalogue, SearchSpace
 from recsys.retrieval.source import Query
 from recsys.retrieval.sparse_rows import with_rows
 from recsys.retrieval.stored_arrays import check_shapes, stored_csr
@@ -54,13 +54,11 @@ class ImputedConfig:
         check_ranges(self, temperature=(1e-3, inf))
 
 
-def search_space(catalogue: Catalogue) -> list[ImputedConfig]:
+def search_space(catalogue: Catalogue) -> SearchSpace:
     """The settings that are tried; the neighbours of a large catalogue are looked for once."""
-    return [
-        ImputedConfig(text_encoder=catalogue.text_encoder, temperature=temperature, decay=decay)
-        for temperature in ((0.05, 0.1) if catalogue.is_small else (0.05,))
-        for decay in (0.4, 0.6, 0.8, 0.9)
-    ]
+    temperature = Axis("temperature", (0.05, 0.1), "log", low=0.01, high=1.0)
+    axes = (temperature, DECAY) if catalogue.is_small else (DECAY,)
+    return SearchSpace(ImputedConfig(text_encoder=catalogue.text_encoder), axes, max_fits=4)
 
 
 class ImputedSource(ItemItemSource):

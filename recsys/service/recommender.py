@@ -21,7 +21,7 @@ from recsys.service.playlists.service import PlaylistService
 from recsys.service.state.catalogue import Catalogue
 from recsys.service.state.live import TEXT_LAG, LiveState
 from recsys.service.state.live_counts import LiveCounts
-from recsys.service.state.signal_drift import signal_drift
+from recsys.service.state.signal_drift import drift_of
 from recsys.signals import SignalTable
 from recsys.store import Store
 from recsys.store.journal import Journal
@@ -70,15 +70,13 @@ class Recommender:
         self._journal = Journal(store.add_impressions, partial(store.tidy, impression_days=impression_days))
         self._items = ItemService(self._live, self._journal)
         self.lists = PlaylistService(store, self._live)
-        for drift in self._signal_drift():
+        for drift in drift_of(self._live.snapshot, self._signals):
             log.warning(drift)
 
     def close(self) -> None:
         """Stops following the store and writes the last impressions. The store stays open: it belongs to the caller."""
         self._live.close()
         self._journal.close()
-
-    # Questions
 
     def recommend(
         self, *, user_id: str | None = None, history: Sequence[str] | None = None, options: Options = DEFAULT
@@ -232,7 +230,7 @@ class Recommender:
         """Ready means that a trained bundle answers, the active one or the one before it."""
         snapshot, active, problem = self._live.snapshot, self._live.update.active, self._live.update.problem
         problems = snapshot.problems if snapshot.bundle or problem is None else ()  # which `problem` says anew
-        reasons = (*problems, *([problem] if problem else []), *self._live.delays, *self._signal_drift())
+        reasons = (*problems, *([problem] if problem else []), *self._live.delays, *drift_of(snapshot, self._signals))
         return Readiness(snapshot.bundle is not None, reasons, bundle=snapshot.uri, active_bundle=active)
 
     def warm_up(self) -> None:
@@ -243,14 +241,6 @@ class Recommender:
         """Serves whatever bundle the store names as the active one from now on, without a pause. Only for those who take each
         answer as a whole: rows of one bundle mean nothing to the next."""
         self._live.update.start()
-
-    def _signal_drift(self) -> list[str]:
-        """That the bundle which answers counts events otherwise than the settings, if it does."""
-        snapshot = self._live.snapshot
-        if self._signals is None or snapshot.bundle is None or not snapshot.recommends:
-            return []
-        drift = signal_drift(snapshot.bundle.about, self._signals)
-        return [drift] if drift else []
 
     def _answer_one(self, question: Question) -> Answer:
         (answer,) = self.answer([question])

@@ -4,10 +4,19 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from recsys.data.feedback import Signals
+from recsys.service.state.snapshot import Snapshot
 from recsys.signals import SignalTable
 
 MAX_KINDS = 5
 """Kinds whose weights are named."""
+
+
+def drift_of(snapshot: Snapshot, table: SignalTable | None) -> list[str]:
+    """That the bundle which answers counts events otherwise than by `table`, if it does."""
+    if table is None or snapshot.bundle is None or not snapshot.recommends:
+        return []
+    drift = signal_drift(snapshot.bundle.about, table)
+    return [drift] if drift else []
 
 
 def signal_drift(about: Mapping[str, Any], table: SignalTable) -> str | None:
