@@ -125,7 +125,7 @@ class StoredSource(ABC):
 
     def as_new(self, rows: Rows, text: Vectors) -> Self:
         """The source that scores the items at `rows`, with text vectors `text` (rows, text_dim), as if they had come after the
-        training; histories count as before, and only `score` may be asked. It is itself where it knows items by texts alone.
+        training; histories count as before, and only `score` may be asked. It is itself where it scores items by texts alone.
         """
         return self
 

@@ -1,13 +1,13 @@
 """Fits the weights of a fusion on validation cases, and leaves out the sources that lower its accuracy.
 
-A conditional logit: among one query's candidates the true next item should score highest. A share of the catalogue is
+A conditional logit: among one query's candidates the true next item should score highest. A share of all candidates is
 scored as new: masked in the sources that cannot score a new item, and by its text alone in those that know it by more. So the
 fit learns what missing scores mean, cold items are not buried, and no source is trusted on new items for what it knows of old
 ones. Masking true next items alone would not do: their missing scores would give them away.
 """
 
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -26,9 +26,7 @@ from recsys.training.plan import Progress
 DEPTH = 100
 """Candidates of each source."""
 COLD_SHARE = 0.3
-"""Share of the catalogue that is made new."""
-MAX_COLD_ITEMS = 20_000
-"""Items made new, at most: their neighbours are looked for."""
+"""Share of each case's candidates that are made new."""
 
 FOLDS = 5
 MAX_CASES = 5000
@@ -43,16 +41,15 @@ L2_MISSING = 0.003
 class FusionExamples:
     """Raw scores (cases, candidates, sources), and the column of each case's target (-1: it is no candidate).
 
-    `real` (cases, candidates) is False on padding, `cold` marks the items to be made new, and `as_new` has the scores of these
-    (cases, candidates) by sources that give a new item another score.
+    `real` (cases, candidates) is False on padding, and `as_new` has the scores (cases, candidates) that these would have if they
+    were new, by sources that know new items by less.
     """
 
     names: tuple[str, ...]
     scores: NDArray[np.float32]
     real: NDArray[np.bool_]
     target: NDArray[np.int64]
-    cold: NDArray[np.bool_]
-    as_new: Mapping[str, NDArray[np.float32]]
+    as_new: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
     def only(self, names: Sequence[str]) -> "FusionExamples":
         """The same candidates, scored by the sources `names`."""
@@ -77,8 +74,7 @@ def collect(
     """
     generator = np.random.default_rng(seed)
     sample = np.sort(generator.permutation(len(cases))[:MAX_CASES])
-    cold = generator.permutation(len(catalogue))[: min(round(COLD_SHARE * len(catalogue)), MAX_COLD_ITEMS)]
-    new = {name: source.as_new(cold, text[cold]) for name, source in sources.items()}
+    new = {name: source.as_new(np.arange(len(text)), text) for name, source in sources.items()}
     new = {name: source for name, source in new.items() if source is not sources[name]}
     rows, scores, new_scores = list[Any](), list[Any](), dict[str, list[Any]]({name: [] for name in new})
     parts = list(sources.values())
@@ -102,20 +98,20 @@ def collect(
         scores=_padded(scores, width),
         real=padded >= 0,
         target=target,
-        cold=np.isin(padded, cold),
         as_new={name: _padded(blocks, width) for name, blocks in new_scores.items()},
     )
 
 
-def simulate_cold_items(examples: FusionExamples, *, cold_scores: Mapping[str, float]) -> FusionExamples:
-    """`examples` with their cold items scored as if they were new, by the sources in `cold_scores` with what stands there.
+def simulate_cold_items(examples: FusionExamples, *, cold_scores: Mapping[str, float], seed: int) -> FusionExamples:
+    """`examples` with a share of each case's candidates scored as if new, by the sources in `cold_scores` with what stands there.
 
     A new item is a candidate only where a source that does score it, by its text, has it among its best. Without such a
     source there are no new items, and nothing changes.
     """
     if all(name in cold_scores for name in examples.names):
         return examples
-    cold, scores, retrieved = examples.cold, examples.scores.copy(), np.zeros_like(examples.cold)
+    cold = np.random.default_rng(seed).random(examples.real.shape) < COLD_SHARE
+    scores, retrieved = examples.scores.copy(), np.zeros_like(cold)
     for i, name in enumerate(examples.names):
         if name in cold_scores:
             scores[cold, i] = cold_scores[name]
@@ -204,7 +200,7 @@ def select_sources(
     names, gains, pace = list(always) + list(optional), dict[str, Interval](), Pace()
     examples = examples.only(names)
     unmasked = FusionFeatures.of(examples)
-    masked = FusionFeatures.of(simulate_cold_items(examples, cold_scores=cold_scores))
+    masked = FusionFeatures.of(simulate_cold_items(examples, cold_scores=cold_scores, seed=seed))
     best = cross_validated(unmasked, masked, seed=seed)
     for member in optional:
         others = [other for other in names if other != member]
