@@ -203,8 +203,9 @@ def test_untrained_it_is_the_mean_and_can_move_from_there(config: SetPooling, *,
     pooled.sum().backward()
     assert any(value.grad is not None and value.grad.any() for value in model.pooling.parameters())
     if model.size_feature is not None:
-        assert model.size_feature.weight.grad is not None
-        assert model.size_feature.weight.grad.all()
+        gradient = model.size_feature.weight.grad
+        assert gradient is not None
+        assert gradient.all()
 
 
 @pytest.mark.parametrize("config", POOLINGS)
