@@ -5,11 +5,12 @@ NAME ?= foundation
 DATA ?=
 ROW ?=
 BASE ?=
+TECHNIQUE ?=
 WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal
 PYTEST_ARGS ?=
 
-.PHONY: setup demo check test test-quick coverage bench clean
+.PHONY: setup demo check test test-quick coverage bench mutants clean
 
 setup: .venv/.ready
 
@@ -44,6 +45,10 @@ coverage: setup
 bench: setup
 	@test -n "$(DATA)" || { echo "say where the data sets are: make bench NAME=$(NAME) DATA=FOLDER"; exit 2; }
 	$(BIN)/python -m tests.benchmarks.benchmark_$(subst -,_,$(NAME)) "$(DATA)" $(if $(ROW),--row "$(ROW)") $(if $(BASE),--base "$(BASE)")
+
+# Breaks lines that carry an idea, one after the other: each has to fail a test.
+mutants: setup
+	$(BIN)/python -m tests.mutants.run $(TECHNIQUE)
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache

@@ -151,6 +151,17 @@ def test_writing_step_by_step_equals_writing_at_once_also_with_beams_reordered(c
         torch.testing.assert_close(query[:, 0], whole[order, step])
 
 
+@pytest.mark.parametrize("conditioned", [True, False])
+def test_a_conditioned_decoder_sees_the_last_state_at_every_step(conditioned: bool) -> None:
+    """From the same start, with another last state of the encoder."""
+    config = replace(SMALL, conditioned=conditioned, attention=False)
+    output, write = encoder(config)(lists(5, 3), timeline(5, 3)), decoder(config)
+    state, written = write.start(output), lists(4, 3)
+    other = replace(state, encoder_output=replace(output, last_state=output.last_state + 1))
+    changes = (write(other, written)[1] - write(state, written)[1]).abs().amax(dim=-1) > 1e-4
+    assert changes.all() if conditioned else not changes.any()
+
+
 @torch.inference_mode()
 def test_attention_is_its_formula() -> None:
     config = replace(SMALL, attention=True)

@@ -54,6 +54,12 @@ def test_the_order_of_events_matters() -> None:
     assert not torch.allclose(encoder()(x, timeline(4))[:, -1], encoder()(swapped, timeline(4))[:, -1])
 
 
+def test_the_same_event_again_and_again_differs_by_its_position() -> None:
+    x = torch.randn(1, 1, 8, dtype=torch.float64).expand(1, 4, 8)
+    y = encoder()(x, timeline(4))[0]
+    assert all(not torch.allclose(y[i], y[j]) for i in range(4) for j in range(i))
+
+
 def test_the_vector_of_a_history_is_that_of_its_last_event() -> None:
     y = torch.arange(12.0).view(2, 3, 2)
     torch.testing.assert_close(last(y, timeline(2, 3)), torch.tensor([[2.0, 3.0], [10.0, 11.0]]))

@@ -271,6 +271,17 @@ def test_random_nesting_meets_every_size_that_is_offered(pair: tuple[int, int]) 
     assert recipe.single_size(1, 12).nesting == "fixed"
 
 
+def test_random_nesting_trains_the_sizes_that_it_draws_and_fixed_nesting_those_offered(step: Step) -> None:
+    losses = dict[str, set[float]]()
+    for nesting in ("fixed", "sampled"):
+        training, learned = step(nesting=nesting)
+        training.eval()
+        batch = TextBatch(0, np.arange(*learned.spans[0]), general=True)
+        losses[nesting] = {round(float(training(batch, np.random.default_rng(seed)).detach()), 5) for seed in range(5)}
+    assert len(losses["fixed"]) == 1
+    assert len(losses["sampled"]) > 1
+
+
 def test_an_interrupted_run_goes_on_to_the_same_bits(learned: tuple[Part, TextData], tmp_path: Path) -> None:
     part, data = learned
     context = replace(RUN, checkpoints=tmp_path)
