@@ -131,7 +131,9 @@ class ContinuedList(ResponseModel):
 
     request_id: str
     bundle: str | None
-    encoder: str = Field(description="The part that continued the list")
+    encoder: str = Field(
+        description="The part that continued the list; one of its sources where validation gave that all weight"
+    )
     alternatives: list[Alternative]
     degraded: list[Degraded] = Field(description="What was asked and not done, and why")
 
