@@ -58,6 +58,7 @@ def tuned(fit: Fit, *, query_time: Mapping[str, float] = MappingProxyType({})) -
     def train_source(name: str, inputs: HistoryInputs, plan: Plan) -> Iterator[Progress | TwoStageFit]:
         folds = inputs.folds
         selection = FitInputs(dataset=folds.fit, text=inputs.text, seed=plan.seed, include_seen=plan.include_seen)
+        yield Progress(name, "choosing settings on validation")
         chosen = yield from choose_settings(
             Tuning(fit=fit, query_time=query_time),
             TYPES[name].space(Catalogue(folds.fit.items, plan.text_encoder)),

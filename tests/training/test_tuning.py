@@ -77,7 +77,8 @@ def test_a_part_of_texts_alone_is_not_fitted_again(graphs: list[int]) -> None:
 def test_a_long_comparison_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pace, "SECONDS_BETWEEN_FACTS", 0.0)
     facts = [fact.fact for fact in train("markov") if isinstance(fact, Progress)]
-    assert facts[0].startswith("1 settings compared, validation NDCG@10 0.")
+    assert facts[0] == "choosing settings on validation"
+    assert facts[1].startswith("1 settings compared, validation NDCG@10 0.")
     assert sum("settings compared" in fact for fact in facts) > 10
 
 
