@@ -1,17 +1,12 @@
 """The trainings that the foundation benchmark measures: store, parts, blend, figures per user; each kept once made."""
 
-import json
 import shutil
-import subprocess
-import sys
 import time
-import venv
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from recsys.bundle import Bundle
@@ -27,13 +22,11 @@ from recsys.training.bundling import BLEND, Trained, train_bundle
 from recsys.training.inputs import TrainingInputs, load_inputs
 from recsys.training.plan import Plan
 from recsys.training.recipe_types import TwoStageFit
-from tests.benchmarks.harness import ARTIFACTS, ROOT, artifact, say
+from tests.benchmarks.harness import artifact, say
 
 PLAN = Plan(text_encoder="packaged", include_seen=False)
 FIXED = tuple(kinds(lambda can: can.answers == "items" and can.default_blend and can.baseline))
 """Fitted once for all seeds."""
-
-RECTOOLS = ("rectools[torch]==0.19.0", "numpy<2", "torch==2.13.0")
 
 FIGURES = "figures.npz"
 """NDCG@10 of the simple sources, beside them: every seed has the same."""
@@ -78,23 +71,6 @@ def blend(data: Path, name: str, seed: int) -> Users:
     return dict(np.load(path))
 
 
-def rectools(data: Path, name: str, seed: int) -> Users:
-    """RecTools' SASRec on the same events, trained by its own Python."""
-    path = artifact("rectools", name, seed, RECTOOLS, files=files(data, name)).with_suffix(".npz")
-    if not path.exists():
-        python = rectools_python()
-        events = path.with_suffix(".events.csv")
-        _folded(data, name).write_csv(events)
-        out = path.with_suffix(".ndcg.csv")
-        script = Path(__file__).with_name("rectools_sasrec.py")
-        started = time.monotonic()
-        subprocess.run([str(python), str(script), str(events), str(out), str(seed)], check=True, stdout=sys.stderr)
-        say(f"RecTools' SASRec on {name}, seed {seed}: {time.monotonic() - started:.0f} s")
-        figures = pl.read_csv(out, schema_overrides={"user_id": pl.String}).sort("user_id")
-        _save(path, {"rectools": figures["ndcg"].to_numpy()})
-    return dict(np.load(path))
-
-
 def imported(data: Path, name: str) -> str:
     """URL of a store with the data set, brought in as a user would, its texts encoded; made once."""
     folder = artifact("store", name, files=files(data, name))
@@ -132,25 +108,6 @@ def _measured(bundle: Bundle, inputs: TrainingInputs, names: Iterable[str]) -> U
     cases, include_seen = split_by_fold(inputs.data).test, inputs.plan.include_seen
     measured = measure(serving_model(bundle), cases, items=inputs.data.items, include_seen=include_seen, names=names)
     return {metrics.name: metrics.ndcg for metrics in measured}
-
-
-def _folded(data: Path, name: str) -> pl.DataFrame:
-    """Leave-one-out by position, as `features.splits` cuts it."""
-    events = pl.scan_parquet(data / name / "interactions.parquet").select("user_id", "item_id", "position")
-    last, count = pl.col("position").max().over("user_id"), pl.len().over("user_id")
-    is_test = (pl.col("position") == last) & (count >= 3)
-    return events.with_columns(fold=pl.when(is_test).then(2).otherwise(0)).collect()
-
-
-def rectools_python() -> Path:
-    """The Python of an environment of RecTools' own, made once: before two workers ask for it at the same time."""
-    folder = ARTIFACTS / "rectools-venv"
-    python = folder / "bin" / "python"
-    if not (folder / "ready").exists():
-        venv.create(folder, with_pip=True, clear=True)
-        subprocess.run([str(python), "-m", "pip", "install", "--quiet", *RECTOOLS], check=True, cwd=ROOT)
-        (folder / "ready").write_text(json.dumps(RECTOOLS))
-    return python
 
 
 def _save(path: Path, users: Users) -> None:
