@@ -1,28 +1,33 @@
 """Coordinate search: from one setting to a better neighbour along each axis, until no neighbour is better.
 
-There is no grid that it could end at the edge of: an axis goes on while that helps, within the limits of the setting. What is
-weighted at query time is searched inside each fit, for that costs no other.
+There is no grid that it could end at the edge of: beyond its first values an axis goes on while that helps, within the limits of
+the setting. There a step helps where its gain, paired by case, is above its standard error: less is chance, and many small steps
+would learn the cases by heart. What is weighted at query time is searched inside each fit, for that costs no other.
 """
 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
+from recsys.metrics.ranking import PerCase
 from recsys.retrieval.search_space import Axis, SearchSpace
 from recsys.training.plan import Progress
 
 MAX_SETTINGS = 80
 """Settings compared in one search, at most."""
 
-Figure = Callable[[Any], Generator[Progress, None, float]]
-"""Yields progress; returns how good settings are."""
+Figure = Callable[[Any], Generator[Progress, None, PerCase]]
+"""Yields progress; returns how good settings are on each case."""
 Reached = Callable[[Any], Generator[Progress, None, Any]]
 """Compares settings, and returns the best that were reached from them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """The settings with the largest `figure` of those `compared`. `edges` says of which the search could not go on."""
+    """The settings that the search came to, their mean `figure`, and how many were `compared`. `edges` says of which it could not
+    go on."""
 
     config: Any
     figure: float
@@ -36,13 +41,14 @@ class Chosen:
 
 
 class Climb:
-    """One search of `space` for the settings with the largest `figure`. Those named in `query_time` share a fit."""
+    """One search of `space` for the settings with the largest mean `figure`. Those named in `query_time` share a fit."""
 
     def __init__(self, space: SearchSpace, figure: Figure, *, query_time: Mapping[str, float]) -> None:
         self._space, self._figure, self._query_time = space, figure, query_time
         self._inner = tuple(axis for axis in space.axes if axis.setting in query_time)
         self._outer = tuple(axis for axis in space.axes if axis.setting not in query_time)
         self.figures = dict[Any, float]()
+        self._by_case = dict[Any, PerCase]()
         self._best_of_fit = dict[Any, Any]()
 
     def run(self) -> Generator[Progress, None, Chosen]:
@@ -69,14 +75,14 @@ class Climb:
         return best
 
     def _climb(self, axes: tuple[Axis, ...], best: Any, reached: Reached) -> Generator[Progress, None, Any]:
-        """From `best` to what no neighbour is better than; `reached` compares a neighbour, and returns what it leads to."""
+        """From `best` to what no neighbour beats; `reached` compares a neighbour, and returns what it leads to."""
         moved = True
         while moved:
             moved = False
             for axis in axes:
                 for value in axis.neighbours(getattr(best, axis.setting)):
                     candidate = yield from reached(replace(best, **{axis.setting: value}))
-                    if self.figures[candidate] > self.figures[best]:
+                    if self._is_better(candidate, best, surely=value not in axis.values):
                         best, moved = candidate, True
                         break
         return best
@@ -96,8 +102,13 @@ class Climb:
         if config not in self.figures:
             if len(self.figures) >= MAX_SETTINGS:
                 return self.best
-            self.figures[config] = yield from self._figure(config)
+            self._by_case[config] = yield from self._figure(config)
+            self.figures[config] = float(self._by_case[config].mean())
         return config
+
+    def _is_better(self, config: Any, reference: Any, *, surely: bool) -> bool:
+        gain = self._by_case[config] - self._by_case[reference]
+        return bool(gain.mean() > (gain.std() / np.sqrt(len(gain)) if surely else 0))
 
     def _fit(self, config: Any) -> Any:
         return replace(config, **self._query_time)

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from recsys.bundle import Part
 from recsys.data.splits import EvalCases
+from recsys.metrics.ranking import PerCase
 from recsys.private_files import open_private
 from recsys.retrieval.registry import restore_source
 from recsys.retrieval.search_space import Axis, SearchSpace
@@ -65,9 +65,9 @@ def search_size(
     size of `recipe` is above the standard error. What the user has set stays."""
     fixed = _fixed(plan, name)
     sample, cases = _sample(inputs, plan.seed), validation.sample(MAX_CASES, seed=plan.seed)
-    ndcg, start = dict[Size, NDArray[np.float64]](), Size.of(recipe)
+    ndcg, start = dict[Size, PerCase](), Size.of(recipe)
 
-    def figure(size: Size) -> Generator[Progress, None, float]:
+    def figure(size: Size) -> Generator[Progress, None, PerCase]:
         trained = f"trial-{hashlib.sha256(repr(size).encode()).hexdigest()[:12]}"
         path = _figures_file(plan, name, trained)
         if plan.resume and path is not None and path.exists():
@@ -79,7 +79,7 @@ def search_size(
             _save(ndcg[size], path, plan.context(name).at(trained).checkpoint)
         mean = float(ndcg[size].mean())
         yield Progress(name, f"trial {len(ndcg)} of {MAX_TRIALS} at most, NDCG@10 {mean:.4f} with {asdict(size)}")
-        return mean
+        return ndcg[size]
 
     space = SearchSpace(start, tuple(axis for axis in AXES if axis.setting not in fixed), max_fits=MAX_TRIALS)
     chosen = yield from Climb(space, figure, query_time={}).run()
@@ -112,7 +112,7 @@ def _figures_file(plan: Plan, name: str, stage: str) -> Path | None:
     return None if checkpoint is None else checkpoint.with_name(f"{checkpoint.stem}-figures.ckpt")
 
 
-def _save(figures: NDArray[np.float64], path: Path | None, checkpoint: Path | None) -> None:
+def _save(figures: PerCase, path: Path | None, checkpoint: Path | None) -> None:
     """Keeps the figures of a trial in place of its checkpoint, which is large."""
     if path is None or checkpoint is None:
         return

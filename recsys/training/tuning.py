@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from recsys.data.dataset import Dataset
 from recsys.data.splits import EvalCases
-from recsys.metrics.ranking import dense_ranks, ndcg
+from recsys.metrics.ranking import PerCase, dense_ranks, ndcg
 from recsys.pace import Pace
 from recsys.ranking.filters import over_catalogue
 from recsys.retrieval.search_space import Axis, SearchSpace
@@ -89,11 +89,11 @@ def choose_settings(
         axes=tuple(axis for axis in axes if axis.setting not in overrides),
     )
 
-    def figure(config: Any) -> Generator[Progress, None, float]:
+    def figure(config: Any) -> Generator[Progress, None, PerCase]:
         ranked = ndcg_at_10(source(config), cases, items=inputs.dataset.items, include_seen=include_seen)
         if pace.is_due():
             yield Progress(name, f"{len(climb.figures) + 1} settings compared, validation NDCG@10 {ranked.mean():.4f}")
-        return float(ranked.mean())
+        return ranked
 
     climb = Climb(space, figure, query_time=tuning.query_time)
     return (yield from climb.run())

@@ -13,6 +13,7 @@ from recsys import pace
 from recsys.data.splits import split_by_fold
 from recsys.indexes import build
 from recsys.indexes.hnsw import HnswIndex, build_hnsw
+from recsys.metrics.ranking import PerCase
 from recsys.pace import result_of
 from recsys.retrieval.dense import DenseSource
 from recsys.retrieval.registry import TYPES, restore_source
@@ -104,14 +105,14 @@ SPACE = SearchSpace(
 )
 
 
-def climbed(figure: Callable[[Toy], float], space: SearchSpace = SPACE) -> tuple[Chosen, list[Toy]]:
+def climbed(figure: Callable[[Toy], float | PerCase], space: SearchSpace = SPACE) -> tuple[Chosen, list[Toy]]:
     """What the search chooses, and all that it compared."""
     compared = list[Toy]()
 
-    def counted(config: Toy) -> Generator[Progress, None, float]:
+    def counted(config: Toy) -> Generator[Progress, None, PerCase]:
         compared.append(config)
         yield Progress("toy", str(config))
-        return figure(config)
+        return np.atleast_1d(figure(config))
 
     return result_of(Climb(space, counted, query_time={"decay": 1.0}).run()), compared
 
@@ -148,6 +149,17 @@ def test_what_the_search_could_not_go_beyond_is_said() -> None:
     few, compared = climbed(lambda config: -config.ridge, replace(SPACE, max_fits=3))
     assert len({replace(config, decay=1.0) for config in compared}) == 3
     assert few.edges == ("ridge=50.0", "depth=4", "is_whitened=True")
+
+
+def test_a_step_is_taken_for_more_than_the_standard_error_of_its_gain() -> None:
+    chance = np.random.default_rng(0).choice([-1.0, 1.0], 100)
+
+    def figure(gain: float) -> Callable[[Toy], PerCase]:
+        return lambda config: np.where(config.ridge > 200, gain + chance, 0.0) + 0.01 * (config.ridge == 200)
+
+    unsure, _ = climbed(figure(0.05 - chance.mean()))
+    sure, _ = climbed(figure(0.2 - chance.mean()))
+    assert (unsure.config.ridge, sure.config.ridge) == (200.0, 400.0)
 
 
 def test_equal_settings_leave_the_first() -> None:
