@@ -175,13 +175,13 @@ def print_figures(
     """Prints a table as wide as the page, at most `FIGURES`. `columns` that do not fit stand in tables below it, which begin with
     the first `keys` columns, too.
     """
-    width, start = min(FIGURES, console.width), keys
+    width, start, unlimited = min(FIGURES, console.width), keys, console.options.update(width=10 * FIGURES)
     while start < len(columns):
         end = start + 1
         table = _table_of(columns, rows, [*range(keys), start])
         while end < len(columns):
             wider = _table_of(columns, rows, [*range(keys), *range(start, end + 1)])
-            if Measurement.get(console, console.options, wider).maximum > width:
+            if Measurement.get(console, unlimited, wider).maximum > width:
                 break
             table, end = wider, end + 1
         table.title, title = title, None

@@ -118,7 +118,7 @@ def search_space(catalogue: Catalogue) -> SearchSpace:
     """The settings that are tried: how strongly whitened first, then not at all."""
     shrink = Axis("shrink", (0.1, 1.0), "log", low=1e-4, high=1e4)
     whitening = Axis("whitening", (False, True))
-    return SearchSpace(TextConfig(text_encoder=catalogue.text_encoder, whitening=True), (shrink, whitening, DECAY))
+    return SearchSpace(TextConfig(text_encoder=catalogue.text_encoder), (shrink, whitening, DECAY))
 
 
 def recent_mean(

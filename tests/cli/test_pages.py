@@ -17,7 +17,11 @@ def widest(text: str) -> int:
     return max(map(len, text.splitlines()))
 
 
-def test_figures_that_do_not_fit_stand_in_a_table_below(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("page", [80, 200])
+def test_figures_that_do_not_fit_stand_in_a_table_below(
+    page: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared.console, "_width", page)
     columns = ("part", "NDCG@10", "minus simple-blend", "hit@10", "MRR", "coverage", "popular 1 %")
     row = ("sasrec-hybrid", "0.1411 [0.1239, 0.1582]", "-0.0159 [-0.0243, -0.0075]", *["0.1217"] * 4)
     print_figures(columns, [row], keys=1, title="leave-one-out")

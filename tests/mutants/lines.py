@@ -257,8 +257,8 @@ MUTANTS = (
     Mutant(
         "personal",
         "recsys/retrieval/personal.py",
-        "np.exp(-ages[clock][:, None] / np.array(constants))",
-        "np.exp(0 * ages[clock][:, None] / np.array(constants))",
+        "np.exp(-elapsed[:, None] / constants)",
+        "np.exp(0 * elapsed[:, None] / constants)",
         "tests/retrieval/test_personal.py",
     ),
     Mutant(
@@ -267,6 +267,13 @@ MUTANTS = (
         "_unit((text - mean) @ whiten) * known",
         "_unit(text - mean) * known",
         "tests/retrieval/test_text.py",
+    ),
+    Mutant(
+        "imputed",
+        "recsys/retrieval/imputed.py",
+        "weights @ self._speaking @ self.matrix @ self._answering",
+        "weights @ self._speaking @ self._answering",
+        "tests/retrieval/test_imputed.py",
     ),
     Mutant(
         "lexical",

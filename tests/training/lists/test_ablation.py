@@ -28,6 +28,7 @@ from recsys.store import Store
 from recsys.store.records import ItemDraft
 from recsys.store.sessions import upgrade
 from recsys.training.job import Saved, TrainingRequest, train_from_store
+from recsys.training.lists import fusion
 from recsys.training.lists.ablation import marginal_gain
 from recsys.training.lists.blend import train_list_parts
 from recsys.training.lists.set_encoder import train_sets
@@ -119,9 +120,10 @@ def reads_texts() -> Part:
 @pytest.mark.slow
 @pytest.mark.parametrize("helps", [True, False])
 def test_an_encoder_that_helps_is_blended_and_one_that_talks_at_random_is_off_and_said_to_be(
-    tmp_path: Path, helps: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, helps: bool
 ) -> None:
-    """The same encoder, once with the vectors of its items shuffled."""
+    """The same encoder, once with the vectors of its items shuffled, where four lists are enough to fit weights on."""
+    monkeypatch.setattr(fusion, "MIN_CASES", 1)
     part, lists = reads_texts(), texts_alone()
     if not helps:
         shuffled = np.random.default_rng(0).permutation(part.arrays["item_vectors"])
