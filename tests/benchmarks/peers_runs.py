@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -91,7 +92,7 @@ def _run(environment: str, arguments: list[str]) -> None:
 def _python(environment: str) -> Path:
     """The Python of an environment, made once."""
     wanted = ENVIRONMENTS[environment]
-    folder = ARTIFACTS / f"{environment}-{artifact(wanted, code=()).name}"
+    folder = ARTIFACTS / re.sub(r"[^\w.=-]", "", "-".join((environment, *wanted)))
     python = folder / "bin" / "python"
     if not (folder / "ready").exists():
         venv.create(folder, with_pip=True, clear=True)
