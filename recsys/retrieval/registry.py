@@ -141,7 +141,7 @@ TYPES: dict[str, PartType] = {
         config=imputed.ImputedConfig,
         restore=_from_part(imputed.ImputedSource.from_part),
         search_space=imputed.search_space,
-        capabilities=_baseline(order=True, cold_score=None),
+        capabilities=Capabilities(baseline=True, order=True, cold_score=None),
     ),
     "sasrec": _sequence(default_blend=True, cold_score=nan),
     "sasrec-text": _sequence(default_blend=False, cold_score=None),
