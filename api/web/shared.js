@@ -91,7 +91,9 @@ export function share(score, items) {
 
 export function formatted(number) {
   if (Number.isInteger(number)) return String(number);
-  return Math.abs(number) >= 1000 || Math.abs(number) < 0.001 ? number.toExponential(2) : number.toFixed(3);
+  const size = Math.abs(number);
+  if (size >= 1e6 || size < 0.001) return number.toExponential(2);
+  return number.toFixed(size >= 1000 ? 0 : 3);
 }
 
 export function drawBundle(uri) {

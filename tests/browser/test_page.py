@@ -130,3 +130,14 @@ def test_a_live_model_answers_over_a_window(page: Page, served: Served) -> None:
     expect(page.locator("#items > li")).to_have_count(10)
     page.get_by_label("Encoder").select_option("")
     expect(page.get_by_label("Window")).to_be_hidden()
+
+
+def test_a_narrow_page_scrolls_down_alone_and_shows_whole_titles(page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    expect(page.locator("#items > li")).to_have_count(10)
+    expect(page.locator("#protocol")).not_to_be_empty()
+    page.locator("#protocol").evaluate(
+        "hint => { hint.textContent += 'f'.repeat(64) }"
+    )  # as long as a hash of a bundle
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    assert page.locator("#items .title b").evaluate_all("titles => titles.every(b => b.scrollWidth <= b.clientWidth)")
