@@ -10,6 +10,7 @@ app = typer.Typer(
     cls=Group,
     help="Recommendations from sequence models over your own database.",
     no_args_is_help=True,
+    rich_markup_mode="markdown",  # which joins the lines of a paragraph
     pretty_exceptions_enable=False,
 )
 app.command("quickstart")(quickstart.quickstart)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.status import Status
-from rich.text import Text
 
 from recsys.cli.evaluation_tables import print_report
 from recsys.cli.options import Bundle, Seed
+from recsys.cli.progress import ProgressLines
 from recsys.cli.shared import console, device, fail, open_store, prepare, print_figures
 from recsys.private_files import FOLDER, open_private
 from recsys.settings import Settings
@@ -32,7 +32,7 @@ def evaluate(
     protocol: Annotated[
         Literal["next-item", "playlist-probes", "playlist-continuation", "search"],
         typer.Option(
-            help="Asked is what comes next, what vectors of lists have kept, what continues a list, or items by their words."
+            help="What is measured: the next item, what vectors of lists have kept, the continuation of lists, or the search."
         ),
     ] = "next-item",
     as_of: Annotated[
@@ -117,8 +117,9 @@ def run_evaluation(
     from recsys.evaluation.run import evaluate as measure
     from recsys.evaluation.temporal import temporal_figure
 
-    with console.status("evaluating") as status:
-        report = _follow_evaluation(measure(store, uri=bundle, seed=seed, device=device, as_of=as_of), status)
+    with ProgressLines() as lines:
+        lines.add("evaluation", "reading the store and the bundle")
+        report = _follow_evaluation(measure(store, uri=bundle, seed=seed, device=device, as_of=as_of), lines)
     assert report.bundle is not None
     _note_figures(store, report, report.bundle)
     print_report(report, temporal=None if as_of else temporal_figure(store, report))
@@ -145,8 +146,8 @@ def _note_figures(store: "Store", report: "Report", measured: str) -> None:
             console.print(f"not noted in {uri}: {error}", soft_wrap=True)
 
 
-def _follow_evaluation(facts: "Iterable[Progress | PartMetrics | Report]", status: Status) -> "Report":
-    """Shows each fact of an evaluation in `status` and returns the report at its end."""
+def _follow_evaluation(facts: "Iterable[Progress | PartMetrics | Report]", lines: ProgressLines) -> "Report":
+    """Prints each fact of an evaluation and returns the report at its end."""
     from recsys.evaluation.ranking_eval import PartMetrics
     from recsys.evaluation.report import Report
     from recsys.training.plan import Progress
@@ -155,9 +156,9 @@ def _follow_evaluation(facts: "Iterable[Progress | PartMetrics | Report]", statu
     for fact in facts:
         match fact:
             case Progress():
-                status.update(Text(f"{fact.part} {fact.fact}"))
+                lines.add(fact.part, fact.fact)
             case PartMetrics():
-                status.update(f"evaluated {fact.name}")
+                lines.add(fact.name, "measured")
             case Report():
                 report = fact
     assert report is not None

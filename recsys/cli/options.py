@@ -15,7 +15,7 @@ Explain = Annotated[
     bool, typer.Option("--explain", help="Show which items of the history or list speak for each answer.")
 ]
 OrderChoice = Literal["sensitive", "free"]
-Order = Annotated[OrderChoice | None, typer.Option(help="Does the order count?")]
+Order = Annotated[OrderChoice | None, typer.Option(help="Does the order count? By default it does, where that can be.")]
 Seed = Annotated[int, typer.Option(min=0, help="All randomness of the run comes from it.")]
 
 

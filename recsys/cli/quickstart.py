@@ -51,6 +51,7 @@ def _import_samples(settings: Settings) -> None:
 def _train_and_evaluate(settings: Settings, *, seed: int) -> None:
     plan = make_plan(settings, seed=seed)
     with open_store(settings) as store:
-        saved = run_training(store, plan, settings, model="blend", resume=True)
+        interrupted = any(settings.checkpoints.glob("*"))
+        saved = run_training(store, plan, settings, model="blend", resume=interrupted)
         store.activate_bundle(saved.uri)
         run_evaluation(store, bundle=saved.uri, out=Path("artifacts/evaluation"), seed=seed, device=plan.device)

@@ -159,14 +159,15 @@ def _print_validation(saved: "Saved") -> None:
     if encoder is not None:
         _print_text_encoder(encoder, saved.uri)
         return
-    console.print(_parts_table(saved.bundle, title=saved.uri))
+    console.print(saved.uri, soft_wrap=True)
+    console.print(_parts_table(saved.bundle))
     for name, why in saved.bundle.about.get("left_out", {}).items():
         reason = f"it lowered the blend by {-why:.4f}" if isinstance(why, float) else why
         console.print(f"{name} is left out of the blend: {reason}", soft_wrap=True)
 
 
-def _parts_table(bundle: "Bundle", *, title: str) -> Table:
-    table = Table("part", "validation NDCG@10", "blended", title=title)
+def _parts_table(bundle: "Bundle") -> Table:
+    table = Table("part", "validation NDCG@10", "blended")
     blended = bundle.parts["blend"].config["sources"] if "blend" in bundle.parts else []
     for name, part in bundle.parts.items():
         figure = part.figures.get("validation_ndcg@10")
