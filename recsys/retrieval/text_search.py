@@ -131,7 +131,8 @@ class TextSearch:
             assert self.meaning is not None
             contributions[self.meaning] = self.weights.meaning * source.score([query], rows[None])[0]
         if len(query.history):
-            contributions[self.model.default] = self._taste(query, rows)
+            default, taste = self.model.default, self._taste(query, rows)  # which may answer texts, too
+            contributions[default] = _sum(contributions[default], taste) if default in contributions else taste
         return rows, contributions
 
     def _word_scores(self, query: Query) -> NDArray[np.float32]:
@@ -154,6 +155,11 @@ def _best_rows(scores: NDArray[np.float32], k: int) -> Rows:
     """The up to `k` rows with the largest scores above 0, ascending."""
     rows = np.flatnonzero(scores > 0)
     return np.sort(top_k(rows, scores[rows], k=k)[0])
+
+
+def _sum(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The sum of what is said; NaN where neither says anything."""
+    return np.where(np.isnan(a), b, a + np.nan_to_num(b))
 
 
 def _attributions(contributions: Mapping[str, NDArray[np.float32]], count: int) -> list[Attribution]:

@@ -1,8 +1,17 @@
 """A text beside a history: what fits both comes first, and the text still decides what is found."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
+from recsys.bundle_io import load_bundle
+from recsys.data.history import NO_ROWS, History
 from recsys.errors import InvalidRequest
+from recsys.retrieval.serving import serving_model
+from recsys.retrieval.source import Query
+from recsys.retrieval.text_search import SEARCH, SearchWeights, TextSearch
+from recsys.retrieval.word_index import WordIndex
 from recsys.service import Options, Question, Recommender
 from recsys.store.records import EventDraft, ItemDraft
 from tests.search.sizes import Served, said
@@ -84,3 +93,16 @@ def test_where_nothing_recommends_a_history_does_not_count(store_alone: Recommen
     answer = store_alone.search_text("lute", history=["lute"], options=Options(k=1))
     assert [item.sources for item in answer.items] == [("lexical",)]
     assert said(answer) == ["history", "meaning"]
+
+
+@pytest.mark.parametrize("default", ["text", "lexical"])
+def test_taste_is_added_to_what_its_part_says_of_the_text(trained: Planted, default: str) -> None:
+    bundle = load_bundle(trained.bundle)
+    model, texts = serving_model(replace(bundle, default=default)), [f"item {i}" for i in range(len(bundle.item_ids))]
+    search = TextSearch(WordIndex.of(texts), model, "text", SearchWeights(taste=0))
+    every, none = np.ones(len(texts), dtype=np.bool_), History.undated(NO_ROWS)
+    text = Query(none, every, vector=bundle.parts["text"].arrays["item_vectors"][5], text="item 7")
+    beside = replace(text, history=History.undated(np.array([3])))
+    alone, taste = (search.search([query], k=5, name=SEARCH)[0] for query in (text, beside))
+    assert alone.rows.tolist() == taste.rows.tolist()
+    assert alone.scores == pytest.approx(taste.scores)
