@@ -1,5 +1,6 @@
 """Popular, trending and newest items: counted as the store is now, filtered as other answers are, without a bundle."""
 
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -221,13 +222,19 @@ def test_the_last_counts_answer_while_the_store_is_away(
     add(recommender, "a")
     assert ids(recommender, "popular") == ["a"]
 
+    waits = []
+
     def fail(_: Store) -> int:
+        if threading.current_thread() is threading.main_thread():
+            waits.append(1)
         raise StoreError("away")
 
     monkeypatch.setattr(Store, "changes", fail)
     answer = recommender.recommend(history=[], options=Options(model="popular"))
     assert [item.item_id for item in answer.items] == ["a"]
     assert "store" in [warning.what for warning in answer.degraded]
+    recommender.recommend(history=[], options=Options(model="popular"))
+    assert len(waits) == 1  # further questions do not wait for it
 
 
 def test_sums_are_those_of_a_loop(monkeypatch: pytest.MonkeyPatch) -> None:

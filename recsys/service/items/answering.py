@@ -57,7 +57,8 @@ def answering(state: LiveState, snapshot: Snapshot, question: Question) -> Answe
 def _live(state: LiveState, snapshot: Snapshot, choice: LiveChoice, options: Options) -> Answering:
     """The live model by counts as the store has them now, or had them when it last answered."""
     try:
-        state.counts.follow()
+        if not (state.store_unreachable and state.counts.loaded):  # else each question would wait for it in turn
+            state.counts.follow()
     except StoreError:
         if not state.counts.loaded:
             raise
