@@ -8,6 +8,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from recsys.data.history import NO_ROWS, Rows
+from recsys.retrieval.sparse_rows import with_rows
 
 MAX_CHANGED_SHARE = 1 / 8
 """Share of the rows compared one by one, because they changed after the rest was laid out by term; from more on all is."""
@@ -60,14 +61,5 @@ class Postings:
         order = np.argsort(changed)
         changed, stacked = changed[order], sp.vstack([self.bags[unchanged], bags], format="csr")[order]
         if len(changed) > MAX_CHANGED_SHARE * self.by_term.shape[1]:
-            return type(self).of(_with_rows(sp.csr_matrix(self.by_term.T), changed, stacked))
+            return type(self).of(with_rows(sp.csr_matrix(self.by_term.T), changed, stacked))
         return type(self)(self.by_term, changed, stacked)
-
-
-def _with_rows(bags: sp.csr_matrix, rows: Rows, new: sp.csr_matrix) -> sp.csr_matrix:
-    """`bags` (rows, terms) with `new` ones at `rows`; those between the end and a new row are empty."""
-    old, width = bags.shape
-    sources = np.full(max(old, int(rows.max(initial=-1)) + 1), old + len(rows))
-    sources[:old] = np.arange(old)
-    sources[rows] = old + np.arange(len(rows))
-    return sp.vstack([bags, new, sp.csr_matrix((1, width), dtype=np.float32)], format="csr")[sources]

@@ -48,13 +48,13 @@ def of_domain(snapshot: Snapshot, question: Question, query: Query, degraded: li
     domain = question.domain
     if domain is None:
         return question, query
-    flags = snapshot.catalogue.of_domain(domain)
-    if flags is None:
-        degraded.append(Degraded("domain", f"no item is of domain {domain!r}: all are searched"))
+    allowed, unknown = snapshot.catalogue.restrict(query.allowed, domain)
+    degraded += unknown
+    if unknown:
         return replace(question, domain=None), query  # so all experts encode the text
     if snapshot.texts:
         degraded += snapshot.texts.domain_warnings(domain)
-    return question, replace(query, allowed=query.allowed & flags[: len(query.allowed)])
+    return question, replace(query, allowed=allowed)
 
 
 def rank_texts(
