@@ -149,15 +149,24 @@ def fetch_samples() -> None:
         console.print(str(fact), soft_wrap=True)
 
 
-def _detect(files: list[Path], kind: "Kind", layout: str | None, options: "ReadOptions") -> "Iterator[ImportFile]":
+def _detect(paths: list[Path], kind: "Kind", layout: str | None, options: "ReadOptions") -> "Iterator[ImportFile]":
+    """The files of `kind` at the `paths`; a path that has none, or to which `options` do not apply, comes with its problem."""
+    from recsys.errors import InputFileError
+    from recsys.importing.layouts.detect import ImportFile
+
+    for path in paths:
+        try:
+            yield from _files_at(path, kind, layout, options)
+        except InputFileError as error:
+            yield ImportFile(path, problem=str(error))
+
+
+def _files_at(path: Path, kind: "Kind", layout: str | None, options: "ReadOptions") -> "Iterator[ImportFile]":
     """Raises InputFileError: what `options` say does not apply to a file of a layout."""
     from recsys.errors import InputFileError
     from recsys.importing.layouts.detect import detect
 
-    for path in files:
-        for file in detect(path, kind, layout=layout):
-            if file.reader is not None and (options.renames or options.delimiter or options.encoding):
-                raise InputFileError(
-                    f"{file.path} is of a known layout: --map, --delimiter and --encoding do not apply"
-                )
-            yield file
+    for file in detect(path, kind, layout=layout):
+        if file.reader is not None and (options.renames or options.delimiter or options.encoding):
+            raise InputFileError(f"{file.path} is of a known layout: --map, --delimiter and --encoding do not apply")
+        yield file

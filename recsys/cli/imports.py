@@ -65,7 +65,9 @@ def _renames(options: Sequence[str]) -> Mapping[str, str]:
 
 
 def run_imports(
-    run: "Callable[..., Iterator[Report]]", files: "Iterable[ImportFile]", options: ImportOptions = DEFAULTS
+    run: "Callable[..., Iterator[Report]]",
+    files: "Iterable[ImportFile]",
+    options: ImportOptions = DEFAULTS,
 ) -> None:
     """Imports the files and prints what became of their rows; at the end the command fails where too many were rejected or a file
     cannot be read, which stops no other file.
@@ -81,6 +83,9 @@ def run_imports(
     table = signal_table(settings)
     with open_store(settings) as store, closing(Rejects(options.rejected)) as shared:
         for file in files:
+            if file.problem is not None:
+                failures.append(file.problem)
+                continue
             path = file.path
             default_rejects = path.with_name(f"{path.name}.{'would-be-' if options.dry_run else ''}rejected.jsonl")
             reports = run(
@@ -108,7 +113,7 @@ def run_imports(
     for skipped in empty:
         console.print(str(skipped), soft_wrap=True)
     if failures:
-        fail("\n".join(failures))
+        fail("\n".join(dict.fromkeys(failures)))
 
 
 def _last(path: Path, reports: "Iterator[Report]") -> "Report":

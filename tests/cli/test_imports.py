@@ -141,3 +141,14 @@ def test_a_damaged_file_stops_none_of_those_after_it() -> None:
     for reason in ("a.parquet is no Parquet file, or damaged", "no such file: missing.csv", "c.csv"):
         assert reason in out.partition("error:")[2]
     assert "error: a.parquet is no Parquet file" in recsys("items", "a.parquet", status=1)
+
+
+def test_a_folder_of_no_known_layout_stops_neither_the_files_beside_it_nor_their_errors() -> None:
+    Path("a.csv").write_text("name\n1\n")
+    Path("folder").mkdir()
+    Path("b.csv").write_text("item_id\n1\n")
+    out = " ".join(recsys("items", "a.csv", "folder", "b.csv", status=1).split())
+    assert "b.csv: 1 new" in out
+    for reason in ("a.csv has no column 'item_id'", "folder is a folder of no known layout"):
+        assert reason in out.partition("error:")[2]
+    assert recsys("items", "a.csv", "b.csv", "--layout", "none", status=1).count("unknown layout 'none'") == 1

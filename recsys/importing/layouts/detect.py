@@ -29,10 +29,11 @@ OWN_SUFFIXES = READERS.keys() - {".json"}
 
 @dataclass(frozen=True, slots=True)
 class ImportFile:
-    """A file and what reads it; `reader` is None for our own columns."""
+    """A file and what reads it; `reader` is None for our own columns. `problem` says why nothing can be read at `path`, if so."""
 
     path: Path
     reader: Reader | None = None
+    problem: str | None = None
 
 
 def detect(path: Path, kind: Kind, *, layout: str | None = None) -> Iterator[ImportFile]:
