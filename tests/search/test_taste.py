@@ -106,3 +106,16 @@ def test_taste_is_added_to_what_its_part_says_of_the_text(trained: Planted, defa
     alone, taste = (search.search([query], k=5, name=SEARCH)[0] for query in (text, beside))
     assert alone.rows.tolist() == taste.rows.tolist()
     assert alone.scores == pytest.approx(taste.scores)
+
+
+def test_where_nothing_recommends_a_history_filters_all_the_same(store_alone: Recommender) -> None:
+    store_alone.put_items([ItemDraft(item_id="old lute", title="old lute")])
+    store_alone.add_events([EventDraft(user_id="ann", item_id="lute", kind="dislike")])
+    unseen = Options(k=2, include_seen=False)
+    for found in (
+        store_alone.search_text("lute", user_id="ann", options=Options(k=2)),
+        store_alone.search_text("lute", history=["lute"], options=unseen),
+    ):
+        assert [item.item_id for item in found.items] == ["old lute"]
+    both = store_alone.search_text("lute", history=["lute"], options=Options(k=2)).items
+    assert {item.item_id for item in both} == {"lute", "old lute"}

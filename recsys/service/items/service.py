@@ -131,6 +131,8 @@ class ItemService:
             snapshot, history, question.options, part=part, user_id=question.user_id, open_events=open_events
         )
         if question.text is not None:
+            if not snapshot.recommends:
+                query = replace(query, history=History.undated(NO_ROWS))  # it has filtered, and has no taste
             question, query = of_domain(snapshot, question, query, degraded)
         elif question.domain is not None:
             allowed, more = snapshot.catalogue.restrict(query.allowed, question.domain)
@@ -163,13 +165,13 @@ class ItemService:
         )
 
     def _history_beside_text(self, snapshot: Snapshot, question: Question, degraded: list[Degraded]) -> History:
-        """The history whose taste counts beside a text; an empty one where nothing was asked, or nothing recommends."""
+        """The history that filters beside a text, and whose taste counts where something recommends; an empty one where nothing
+        was asked."""
         instead = warnings.TEXT_INSTEAD
         if question.user_id is None and question.history is None:
             return History.undated(NO_ROWS)
         if not snapshot.recommends:
             degraded.append(warnings.no_recommender())
-            return History.undated(NO_ROWS)
         if question.user_id is not None:
             return self._stored_history(snapshot, question.user_id, (), degraded, instead=instead)
         return self._history_of_items(snapshot, question.history or (), degraded, instead=instead)
