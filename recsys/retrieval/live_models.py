@@ -77,7 +77,7 @@ class LiveChoice:
             raise InvalidRequest(f"unknown model {model!r}: choose one of {', '.join(LIVE_MODELS)}")
         name: LiveModelName = model  # type: ignore[assignment]  # checked above
         about = LIVE_MODELS[name]
-        hours = _hours(window or about.default_window)
+        hours = _hours(about.default_window if window is None else window)
         if hours == 0 or (hours is None and about.windows != WINDOWS):
             raise InvalidRequest(f"window={window!r}: {name} takes {about.windows}")
         return cls(name, hours)

@@ -192,6 +192,7 @@ def test_undated_and_future_events(recommender: Recommender, database_url: str) 
         ({"model": "hot"}, "choose one of popular, trending, newest"),
         ({"model": "popular", "window": "24"}, "popular takes 1h to 720h, 1d to 30d, or all"),
         ({"model": "popular", "window": "0h"}, "popular takes"),
+        ({"model": "popular", "window": ""}, "popular takes"),
         ({"model": "newest", "window": "31d"}, "newest takes"),
         ({"model": "newest", "window": "\u0661d"}, "newest takes"),
         ({"model": "trending", "window": "all"}, "trending takes 1h to 720h, 1d to 30d"),
