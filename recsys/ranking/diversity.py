@@ -20,16 +20,16 @@ def alternatives(scores: Scores, groups: NDArray[np.int64], config: DecodingConf
     shorter ones where candidates run out. Group -1 is shared by none."""
     lists, uses = dict[bytes, NDArray[np.int64]](), np.zeros(len(scores))
     for _ in range(config.alternatives):
-        positions = _best_new_list(scores - config.strength * uses, groups, config, taken=lists)
+        positions = _best_new_list(scores - config.strength * uses, groups, config, excluded=lists)
         uses[positions] += 1
         lists.setdefault(np.sort(positions).tobytes(), positions)
     return [positions for positions in lists.values() if len(positions)]
 
 
 def _best_new_list(
-    scores: NDArray[np.float64], groups: NDArray[np.int64], config: DecodingConfig, *, taken: Collection[bytes]
+    scores: NDArray[np.float64], groups: NDArray[np.int64], config: DecodingConfig, *, excluded: Collection[bytes]
 ) -> NDArray[np.int64]:
-    """The best list whose items are not those of a list that is `taken`; the best one where all that are as long are taken.
+    """The best list whose items are not those of an `excluded` list; the best one where all that are as long are excluded.
 
     A list other than the best lacks one of its items: those without each of them are searched in turn, best first (Lawler,
     Management Science 1972).
@@ -38,7 +38,7 @@ def _best_new_list(
     best, tried, queue = positions, set[frozenset[int]](), [(-total, 0, frozenset[int](), positions)]
     while queue:
         *_, removed, positions = heappop(queue)
-        if np.sort(positions).tobytes() not in taken:
+        if np.sort(positions).tobytes() not in excluded:
             return positions
         for item in positions.tolist():
             if (fewer := removed | {item}) not in tried:

@@ -68,10 +68,10 @@ def search_examples(
         block = queries[start : start + QUERIES_PER_BLOCK]
         vectors = source.query_vectors(encoder, [TITLE + query.text for query in block], [None] * len(block))
         for query, vector in zip(block, vectors, strict=True):
-            asked = Query(history, every, vector=vector, text=query.text)
-            (candidates,) = search.search([asked], k=CANDIDATES, name=SEARCH)[0].rows
+            question = Query(history, every, vector=vector, text=query.text)
+            (candidates,) = search.search([question], k=CANDIDATES, name=SEARCH)[0].rows
             rows = np.union1d(candidates[candidates >= 0], [query.row])
-            examples.append(SearchExample(query, search.features(asked, rows), titles[rows] == titles[query.row]))
+            examples.append(SearchExample(query, search.features(question, rows), titles[rows] == titles[query.row]))
     return examples
 
 

@@ -8,10 +8,10 @@ What a row trains is kept once made, so that a run that was ended goes on where 
 import sys
 
 from tests.benchmarks.controls_alternatives import alternatives
-from tests.benchmarks.controls_order import alone, order
+from tests.benchmarks.controls_order import by_popularity_alone, order
 from tests.benchmarks.harness import main
 
-BENCHES = {"order": order, "alone": alone, "alternatives": alternatives}
+BENCHES = {"order": order, "alone": by_popularity_alone, "alternatives": alternatives}
 
 if __name__ == "__main__":
     sys.exit(main(BENCHES))

@@ -76,10 +76,10 @@ def _measured(
 def _figures(recommender: Recommender, encoder: str | None, case: Case, *, strength: float) -> tuple[float, ...]:
     """(lists, recall of all items, of as many items of one list, of as many by MMR, NDCG of the best list, of the plain list, by
     how much the best total score is below that of the plain list)."""
-    shown, withheld = case
+    seeds, withheld = case
 
     def continued(**options: int | float) -> list[list[tuple[str, float]]]:
-        answer = recommender.lists.continued(shown, None, ContinueOptions(encoder=encoder, **options))  # type: ignore[arg-type]
+        answer = recommender.lists.continued(seeds, None, ContinueOptions(encoder=encoder, **options))  # type: ignore[arg-type]
         return [[(item.item_id, item.score) for item in one.items] for one in answer.alternatives]
 
     several = continued(k=LENGTH, alternatives=ALTERNATIVES, strength=strength)

@@ -33,7 +33,7 @@ def order(_: Path) -> Iterator[Row]:
                 yield at_least(what, changed, 1, seed=SEED, n=len(pairs))
 
 
-def alone(_: Path) -> Iterator[Row]:
+def by_popularity_alone(_: Path) -> Iterator[Row]:
     """Long lists that popular items alone continue, and what leads the answers to them and to five items."""
     with demo() as (recommender, store):
         lists = [list(stored.item_ids) for stored in stored_lists(store) if len(stored.item_ids) >= LONG]

@@ -134,9 +134,9 @@ def _large_bundle(store: Store, texts: list[str]) -> str:
     if not (folder / "bundle").exists():
         generator = np.random.default_rng(0)
         encoder = text_encoder(PLAN.text_encoder)
-        some = encoder.encode_documents(texts[:ENCODED])
+        encoded = encoder.encode_documents(texts[:ENCODED])
         noise = generator.standard_normal((len(texts), encoder.dim), dtype=np.float32)
-        vectors = l2_normalize(some[np.arange(len(texts)) % ENCODED] + JITTER * l2_normalize(noise))
+        vectors = l2_normalize(encoded[np.arange(len(texts)) % ENCODED] + JITTER * l2_normalize(noise))
         source = fit_text(vectors, TextConfig(text_encoder=PLAN.text_encoder))
         item_ids = tuple(item.item_id for page in store.items() for item in page)
         about = replace(PLAN, text_encoder_hash=encoder.hash).about() | {"data": {}}

@@ -51,9 +51,9 @@ def blend(data: Path, name: str) -> Run:
         facts = train_bundle([BLEND], inputs.data, inputs.text, plan, default=BLEND, included={})
         bundle = next(fact for fact in facts if isinstance(fact, Trained)).bundle
         spent, cases = _cpu_seconds() - started, split_by_fold(inputs.data).test
-        kept = {BLEND: bundle.parts[BLEND]}
+        names = [BLEND]
         (metrics,) = measure(
-            serving_model(bundle), cases, items=inputs.data.items, include_seen=plan.include_seen, names=kept
+            serving_model(bundle), cases, items=inputs.data.items, include_seen=plan.include_seen, names=names
         )
         costs = {"cpu_s": spent, "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
         about = {"coverage": metrics.coverage, "left_out": list(bundle.about["left_out"])}
@@ -91,18 +91,18 @@ def _run(environment: str, arguments: list[str]) -> None:
 
 def _python(environment: str) -> Path:
     """The Python of an environment, made once."""
-    wanted = ENVIRONMENTS[environment]
-    folder = ARTIFACTS / re.sub(r"[^\w.=-]", "", "-".join((environment, *wanted)))
+    requirements = ENVIRONMENTS[environment]
+    folder = ARTIFACTS / re.sub(r"[^\w.=-]", "", "-".join((environment, *requirements)))
     python = folder / "bin" / "python"
     if not (folder / "ready").exists():
         venv.create(folder, with_pip=True, clear=True)
-        subprocess.run([str(python), "-m", "pip", "install", "--quiet", *wanted], check=True, cwd=ROOT)
+        subprocess.run([str(python), "-m", "pip", "install", "--quiet", *requirements], check=True, cwd=ROOT)
         (folder / "ready").touch()
     return python
 
 
 def _events(data: Path, name: str) -> Path:
-    """The events, the folds and the vectors of texts that the blend learns from, as `Events` of `peers.study` reads them."""
+    """The events, the folds and the vectors of texts that the blend learns from, as `Events.load` of `peers.study` takes them."""
     path = artifact("peers events", name, files=_files(data, name), code=LEARNING).with_suffix(".npz")
     if not path.exists():
         inputs = load(filled_with_texts(*_files(data, name)), PLAN)

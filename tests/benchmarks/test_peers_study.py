@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.benchmarks.peers.study import PATIENCE, Events, Model, Question, Settings, Watch, drawn, study
+from tests.benchmarks.peers.study import PATIENCE, Events, Model, Question, Settings, Watch, sampled_settings, study
 
 EVENTS = Events(
     user=np.array([0, 0, 0, 0, 1, 1, 1]),
@@ -40,9 +40,9 @@ def test_the_best_settings_and_epoch_on_validation_are_fitted_again_for_the_test
 
     def peer(settings: Settings, question: Question, watch: Watch, _: int) -> None:
         for epoch in range(1, 100):
-            asked.append((settings["size"], epoch, len(question.past.user)))
+            asked.append((settings["size"], epoch, len(question.events.user)))
             good = settings["size"] == 2 and epoch == 3
-            scores = np.zeros((len(question.users), question.past.items), dtype=np.float32)
+            scores = np.zeros((len(question.users), question.events.items), dtype=np.float32)
             scores[np.arange(len(question.users)), question.targets if good else 0] = 1
             if not watch(question.best(scores)):
                 return
@@ -56,6 +56,6 @@ def test_the_best_settings_and_epoch_on_validation_are_fitted_again_for_the_test
 
 def test_settings_are_drawn_once_each_the_first_values_first() -> None:
     space = {"a": (1, 2), "b": (3, 4)}
-    settings = [tuple(value.values()) for value in drawn(space, trials=10, seed=0)]
+    settings = [tuple(value.values()) for value in sampled_settings(space, trials=10, seed=0)]
     assert settings[0] == (1, 3)
     assert sorted(settings) == [(1, 3), (1, 4), (2, 3), (2, 4)]

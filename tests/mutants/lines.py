@@ -130,7 +130,7 @@ MUTANTS = (
     Mutant(
         "diverse-beam",
         "recsys/ranking/diversity.py",
-        "if np.sort(positions).tobytes() not in taken:",
+        "if np.sort(positions).tobytes() not in excluded:",
         "if True:",
         "tests/ranking/test_diversity.py",
     ),

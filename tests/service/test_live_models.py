@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,8 @@ from recsys.service.state import live_counts, window_counts
 from recsys.service.state.live_counts import LiveCounts
 from recsys.service.state.window_counts import WindowCounts
 from recsys.signals import SignalTable
-from recsys.store import Store
+from recsys.store import Store, additions
+from recsys.store.additions import CountedEvent
 from recsys.store.records import EventDraft, ItemDraft
 from recsys.store.sessions import upgrade
 from tests.databases import transaction
@@ -273,6 +275,16 @@ def test_the_counts_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with closing(Store.open(url)) as store:
         store.put_items([ItemDraft(item_id="a")])
         counts = LiveCounts(store, SignalTable())
+        reads = list[int]()
+
+        def counted(*arguments: Any, **options: Any) -> Iterator[list[CountedEvent]]:
+            reads.append(1)
+            return additions.events_added(*arguments, **options)
+
+        monkeypatch.setattr(live_counts, "events_added", counted)
         counts.follow()
-        monkeypatch.setattr(live_counts, "events_added", None)  # nothing new: nothing is read
+        counts.follow()  # nothing new: nothing is read
+        assert len(reads) == 1
+        store.add_events([EventDraft(user_id="ann", item_id="a")])
         counts.follow()
+        assert len(reads) == 2

@@ -44,9 +44,9 @@ class SizeConditionedFusion:
         weights = self.weights[ORDERS.index(order), self._nearest(length)].reshape(3, -1)[:, columns]
         return Fusion(tuple(self.sources[column] for column in columns), weights.ravel(), self.depth, {})
 
-    def alone(self, length: int, order: Order) -> str | None:
+    def sole_source(self, length: int, order: Order) -> str | None:
         """The source that has all weight for a list of `length` items, where one has."""
-        by_size: dict[str, str] = self.about.get("alone", {}).get(order, {})
+        by_size: dict[str, str] = self.about.get("sole_sources", {}).get(order, {})
         return by_size.get(str(self.sizes[self._nearest(length)]))
 
     def _nearest(self, length: int) -> int:
@@ -101,7 +101,9 @@ class SizeConditionedFusion:
         if weights.shape != (len(ORDERS), len(sizes), 3 * len(sources)):
             raise BundleError(f"part {part.name!r} has weights of shape {weights.shape}; train it again")
         about = {key: value for key, value in part.config.items() if key not in ("sources", "sizes", "depth")}
-        alone = about.get("alone", {})
-        if not isinstance(alone, dict) or not all(isinstance(by_size, dict) for by_size in alone.values()):
-            raise BundleError(f"part {part.name!r} has alone={alone!r:.200}; train it again")
+        sole_sources = about.get("sole_sources", {})
+        if not isinstance(sole_sources, dict) or not all(
+            isinstance(by_size, dict) for by_size in sole_sources.values()
+        ):
+            raise BundleError(f"part {part.name!r} has sole_sources={sole_sources!r:.200}; train it again")
         return cls(sources, sizes, weights, depth, about, part.figures)

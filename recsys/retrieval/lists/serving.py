@@ -62,9 +62,9 @@ class ListServingModel:
             raise InvalidRequest(f"unknown encoder {name!r}: choose one of {', '.join(known)}")
         return name or known[0]
 
-    def alone(self, name: str, length: int, order: Order) -> str | None:
+    def sole_source(self, name: str, length: int, order: Order) -> str | None:
         """The source to which the fusion `name` gives all weight for a list of `length` items, where it gives it to one."""
-        return self.fusion.alone(length, order) if self.fusion is not None and name == CONTINUE else None
+        return self.fusion.sole_source(length, order) if self.fusion is not None and name == CONTINUE else None
 
     def decoder(self, name: str) -> ListDecoder | None:
         """The model called `name` that generates lists item by item; None where the part finds items one by one."""

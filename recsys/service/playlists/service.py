@@ -103,8 +103,8 @@ class PlaylistService:
         candidates, continuations = pipeline.continue_list(snapshot.lists, query, decoding, how)
         attributions = candidates.attributions[0]
         leading = continuations.leading()
-        alone = snapshot.lists.alone(part, len(query.history), order)
-        degraded += warnings.of_sources(part, item_ids, leading, known=len(query.history) > 0, alone=alone)
+        sole_source = snapshot.lists.sole_source(part, len(query.history), order)
+        degraded += warnings.of_sources(part, item_ids, leading, known=len(query.history) > 0, sole_source=sole_source)
         if len(attributions) < options.k:
             degraded.append(Degraded("k", f"only {len(attributions)} of the {options.k} items asked for can be shown"))
         degraded += continuations.degraded
@@ -113,7 +113,7 @@ class PlaylistService:
         return ContinuedList(
             request_id=request_id or uuid.uuid4().hex,
             bundle=snapshot.uri,
-            encoder=alone if alone and leading == {alone} else part,
+            encoder=sole_source if sole_source and leading == {sole_source} else part,
             alternatives=tuple(
                 Alternative(scored_items(snapshot.catalogue, query.history, ranking, 0))
                 for ranking in continuations.rankings

@@ -51,7 +51,7 @@ def ignored_inputs(
 
 
 def of_sources(
-    part: str, item_ids: Sequence[str], leading: Set[str], *, known: bool, alone: str | None
+    part: str, item_ids: Sequence[str], leading: Set[str], *, known: bool, sole_source: str | None
 ) -> Iterator[Degraded]:
     """What answers where it is popularity, or for a list of which no item is `known`; that nothing does.
 
@@ -66,7 +66,7 @@ def of_sources(
     missing = "no item of the list is known" if item_ids else "nothing known of the name outweighs popularity"
     if known:
         missing = "nothing that goes with these items in the lists learned from outweighs popularity"
-    if alone == POPULAR:
+    if sole_source == POPULAR:
         missing = "nothing continued lists of this length better on validation"
     if leading == {POPULAR}:
         yield Degraded("items" if item_ids else "name", f"{missing}: popular items answer")

@@ -41,7 +41,7 @@ class Counted:
         self.events, self.last_number, self.version = 0, 0, -1
         self._last_numbers: set[int] = set()
 
-    def read(self, store: Store, *, now: float) -> bool:
+    def catch_up(self, store: Store, *, now: float) -> bool:
         """Counts what is new in the store; False where nothing is."""
         version = store.changes()  # before the rest: a write in between shows at the next call
         if version == self.version:
@@ -111,7 +111,7 @@ class LiveCounts:
         """
         with self._lock:
             counted = self._counted or Counted(self._table)
-            if counted.read(self._store, now=time.time()):
+            if counted.catch_up(self._store, now=time.time()):
                 self._models.clear()
             self._counted = counted
 
@@ -149,7 +149,7 @@ class LiveCounts:
         started, self._checked_version = time.monotonic(), counted.version
         if not (self._is_complete() or self._is_complete()):  # late events are counted by the second look
             fresh = Counted(self._table)
-            fresh.read(self._store, now=time.time())
+            fresh.catch_up(self._store, now=time.time())
             with self._lock:
                 self._counted, self._rows = fresh, (None, self._rows[1])
                 self._models.clear()

@@ -52,7 +52,7 @@ def fit_continuation(
     """
     names = tuple(sources)
     weights = np.zeros((len(ORDERS), len(SEED_ITEM_COUNTS), 3, len(names)), dtype=np.float32)
-    r_precisions, alone = dict[str, dict[str, float]](), {order: dict[str, str]() for order in ORDERS}
+    r_precisions, sole_sources = dict[str, dict[str, float]](), {order: dict[str, str]() for order in ORDERS}
     for i, order in enumerate(ORDERS):
         columns = [column for column, name in enumerate(names) if _answers(sources[name], order)]
         parts = [sources[names[column]] for column in columns]
@@ -60,14 +60,14 @@ def fit_continuation(
             examples = _examples(parts, validation, size=size, order=order, seed=seed, depth=depth)
             fitted = fit_weights([case for case in examples if case], sources=len(parts))
             weights[i, j][:, columns] = fitted.values.reshape(3, -1)
-            if fitted.alone is not None:
-                alone[order][str(size)] = names[columns[fitted.alone]]
+            if fitted.sole_source is not None:
+                sole_sources[order][str(size)] = names[columns[fitted.sole_source]]
             if order == "sensitive" and len(examples) > 1:
                 interval = bootstrap(_cross_validated(examples, sources=len(names)), seed=seed)
                 r_precisions[str(size)] = asdict(interval) | {"lists": len(examples)}
     figures = {"validation_r_precision": r_precisions} if r_precisions else {}
     flat = weights.reshape(*weights.shape[:2], -1)
-    about = {"lists": len(validation), "alone": alone}
+    about = {"lists": len(validation), "sole_sources": sole_sources}
     return SizeConditionedFusion(names, SEED_ITEM_COUNTS, flat, depth, about, figures)
 
 
@@ -102,7 +102,7 @@ class FittedWeights:
     """`values` (3 * sources,), and the number of the source that has all weight, where one has."""
 
     values: NDArray[np.float32]
-    alone: int | None = None
+    sole_source: int | None = None
 
 
 def fit_weights(examples: Sequence[FusionExample], *, sources: int) -> FittedWeights:
@@ -116,10 +116,10 @@ def fit_weights(examples: Sequence[FusionExample], *, sources: int) -> FittedWei
         return FittedWeights(_equal(sources).astype(np.float32))
     blended = _blended(examples, sources=sources)
     best = _best_alone(examples, blended, sources=sources)
-    alone = _all_weight(best, blended)
-    is_better = _r_precisions(examples, alone).mean() > _r_precisions(examples, blended).mean()
+    sole = _all_weight(best, blended)
+    is_better = _r_precisions(examples, sole).mean() > _r_precisions(examples, blended).mean()
     if is_better and bootstrap(_gains_alone(examples, sources=sources)).low > 0:
-        return FittedWeights(alone, best)
+        return FittedWeights(sole, best)
     return FittedWeights(blended)
 
 

@@ -14,11 +14,11 @@ from tests.benchmarks.peers.study import Events, Ids, Model, Question, Settings,
 Baskets = dict[int, list[list[int]]]
 
 
-def baskets(past: Events) -> Baskets:
+def baskets(events: Events) -> Baskets:
     """The baskets of each user, oldest first."""
     out: Baskets = {}
     last = None
-    for user, item, session in zip(past.user.tolist(), past.item.tolist(), past.session.tolist(), strict=True):
+    for user, item, session in zip(events.user.tolist(), events.item.tolist(), events.session.tolist(), strict=True):
         rows = out.setdefault(user, [])
         if (user, session) != last:
             rows.append([])
@@ -27,37 +27,37 @@ def baskets(past: Events) -> Baskets:
     return out
 
 
-def training_set(past: Events) -> BasketDataset:
+def training_set(events: Events) -> BasketDataset:
     """cornac's form of the events; all items of the catalogue keep their numbers."""
     rows = [
         (str(user), f"{user}-{number}", str(item))
-        for user, of_user in baskets(past).items()
+        for user, of_user in baskets(events).items()
         for number, basket in enumerate(of_user)
         for item in dict.fromkeys(basket)
     ]
-    items = {str(item): item for item in range(past.items)}
+    items = {str(item): item for item in range(events.items)}
     return BasketDataset.build(rows, fmt="UBI", global_iid_map=items, seed=0)
 
 
 def lists(model: NextBasketRecommender, question: Question) -> Ids:
-    past, known = question.past, baskets(question.past)
-    out = np.zeros((len(question.users), past.items), dtype=np.float32)
+    events, known = question.events, baskets(question.events)
+    out = np.zeros((len(question.users), events.items), dtype=np.float32)
     open_sessions = dict(zip(question.users.tolist(), question.sessions, strict=True))
-    last = dict(zip(past.user.tolist(), past.session.tolist(), strict=True))
+    last = dict(zip(events.user.tolist(), events.session.tolist(), strict=True))
     for row, user in enumerate(question.users.tolist()):
         history = known.get(user, [])
         closed = history[:-1] if last.get(user) == open_sessions[user] else history
-        found = np.asarray(model.score(user, closed), dtype=np.float32)
-        out[row, : len(found)] = found
+        scores = np.asarray(model.score(user, closed), dtype=np.float32)
+        out[row, : len(scores)] = scores
     return question.best(out)
 
 
 def tifuknn(settings: Settings, question: Question, watch: Watch, _: int) -> None:
-    watch(lists(TIFUKNN(**settings).fit(training_set(question.past)), question))
+    watch(lists(TIFUKNN(**settings).fit(training_set(question.events)), question))
 
 
 def upcf(settings: Settings, question: Question, watch: Watch, _: int) -> None:
-    watch(lists(UPCF(**settings).fit(training_set(question.past)), question))
+    watch(lists(UPCF(**settings).fit(training_set(question.events)), question))
 
 
 MODELS = {

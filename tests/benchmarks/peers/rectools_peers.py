@@ -28,10 +28,10 @@ DAY = pd.Timedelta(days=1)
 FIRST_DAY = pd.Timestamp("2000-01-01")
 
 
-def data_set(past: Events, decay: float = 1.0) -> Dataset:
+def data_set(events: Events, decay: float = 1.0) -> Dataset:
     """The events in RecTools' form: one day apart for the order, `decay` a later event for the weight."""
-    age = past.age()
-    frame = pd.DataFrame({Columns.User: past.user, Columns.Item: past.item})
+    age = events.age()
+    frame = pd.DataFrame({Columns.User: events.user, Columns.Item: events.item})
     frame[Columns.Weight] = decay**age
     frame[Columns.Datetime] = FIRST_DAY + DAY * (age.max() - age)
     return Dataset.construct(frame)
@@ -39,20 +39,22 @@ def data_set(past: Events, decay: float = 1.0) -> Dataset:
 
 def lists(model: Any, question: Question, data: Dataset) -> Ids:
     """The best items of each user; -1 fills up a list that is shorter."""
-    found = model.recommend(users=question.users, dataset=data, k=CUTOFF, filter_viewed=not question.past.include_seen)
+    recommended = model.recommend(
+        users=question.users, dataset=data, k=CUTOFF, filter_viewed=not question.events.include_seen
+    )
     out = np.full((len(question.users), CUTOFF), -1, dtype=np.int64)
-    rows = np.searchsorted(question.users, found[Columns.User].to_numpy())
-    out[rows, found[Columns.Rank].to_numpy() - 1] = found[Columns.Item].to_numpy()
+    rows = np.searchsorted(question.users, recommended[Columns.User].to_numpy())
+    out[rows, recommended[Columns.Rank].to_numpy() - 1] = recommended[Columns.Item].to_numpy()
     return out
 
 
 def ease(settings: Settings, question: Question, watch: Watch, _: int) -> None:
-    data = data_set(question.past, settings["decay"])
+    data = data_set(question.events, settings["decay"])
     watch(lists(EASEModel(regularization=settings["regularization"]).fit(data), question, data))
 
 
 def als(settings: Settings, question: Question, watch: Watch, seed: int) -> None:
-    data = data_set(question.past, settings["decay"])
+    data = data_set(question.events, settings["decay"])
     core = AlternatingLeastSquares(
         factors=settings["factors"],
         regularization=settings["regularization"],
@@ -65,7 +67,7 @@ def als(settings: Settings, question: Question, watch: Watch, seed: int) -> None
 
 
 def item_neighbours(settings: Settings, question: Question, watch: Watch, _: int) -> None:
-    data = data_set(question.past, settings["decay"])
+    data = data_set(question.events, settings["decay"])
     model = ImplicitItemKNNWrapperModel(CosineRecommender(K=settings["neighbours"], num_threads=1))
     watch(lists(model.fit(data), question, data))
 
@@ -93,7 +95,7 @@ def transformer(kind: Any) -> Any:
 
     def peer(settings: Settings, question: Question, watch: Watch, seed: int) -> None:
         seed_everything(seed, workers=True)
-        data = data_set(question.past)
+        data = data_set(question.events)
         shows = ShowEpochs(question, data, watch)
         epochs = {"epochs": watch.epochs}
         model = kind(get_trainer_func=trainer, get_trainer_func_kwargs=epochs, n_heads=2, **settings)
@@ -133,11 +135,11 @@ class ShowText(Callback):  # type: ignore[misc]
 
 
 def text_lists(model: UniSRecModel, question: Question) -> Ids:
-    past, width = question.past, model.session_max_len
+    events, width = question.events, model.session_max_len
     inputs = torch.zeros((len(question.users), width), dtype=torch.long)
-    starts = np.searchsorted(past.user, question.users)
-    ends = np.searchsorted(past.user, question.users, side="right")
-    known = model.map_item_ids(torch.from_numpy(past.item + 1))
+    starts = np.searchsorted(events.user, question.users)
+    ends = np.searchsorted(events.user, question.users, side="right")
+    known = model.map_item_ids(torch.from_numpy(events.item + 1))
     for row, (start, end) in enumerate(zip(starts, ends, strict=True)):
         history = known[max(start, end - width) : end]
         inputs[row, width - len(history) :] = history
@@ -145,7 +147,7 @@ def text_lists(model: UniSRecModel, question: Question) -> Ids:
     with torch.no_grad():
         embeddings = net.project_all()[1:]
         out = [net.encode_last(block) @ embeddings.T for block in torch.split(inputs, 256)]
-    scores = np.full((len(question.users), past.items), -np.inf, dtype=np.float32)
+    scores = np.full((len(question.users), events.items), -np.inf, dtype=np.float32)
     assert model.item_id_mapping is not None
     scores[:, model.item_id_mapping.numpy() - 1] = torch.cat(out).numpy()
     return question.best(scores)
@@ -153,15 +155,15 @@ def text_lists(model: UniSRecModel, question: Question) -> Ids:
 
 def unisrec(settings: Settings, question: Question, watch: Watch, seed: int) -> None:
     seed_everything(seed, workers=True)
-    past = question.past
-    vectors = torch.cat([torch.zeros(1, past.vectors.shape[1]), torch.from_numpy(past.vectors)])
+    events = question.events
+    vectors = torch.cat([torch.zeros(1, events.vectors.shape[1]), torch.from_numpy(events.vectors)])
     model = UniSRecModel(vectors, epochs=watch.epochs, device="cpu", **settings)
     shows = ShowText(model, question, watch)
-    shown = trainer(watch.epochs)
-    shown.callbacks.append(shows)
-    model._make_trainer = lambda *_: shown  # its own shows nothing
+    epochs_trainer = trainer(watch.epochs)
+    epochs_trainer.callbacks.append(shows)
+    model._make_trainer = lambda *_: epochs_trainer  # its own shows nothing
     # the item of row 0 would be the padding: external ids are rows plus 1
-    user, item, age = (torch.from_numpy(values) for values in (past.user, past.item + 1, past.age()))
+    user, item, age = (torch.from_numpy(values) for values in (events.user, events.item + 1, events.age()))
     model.fit(user, item, -age)
 
 

@@ -40,7 +40,7 @@ class Events:
     vectors: NDArray[np.float32]
 
     @classmethod
-    def read(cls, path: Path) -> "Events":
+    def load(cls, path: Path) -> "Events":
         stored = np.load(path)
         arrays = {name: stored[name] for name in ("user", "item", "session", "fold", "vectors")}
         return cls(items=int(stored["items"]), include_seen=bool(stored["include_seen"]), **arrays)
@@ -61,7 +61,7 @@ class Events:
 class Question:
     """What is learned from, the users that are asked (by number, ascending) and the item that comes next for each."""
 
-    past: Events
+    events: Events
     users: Ids
     targets: Ids
     sessions: Ids
@@ -73,12 +73,12 @@ class Question:
 
     def seen(self) -> list[Ids]:
         """For each user the items that may not be recommended: of the open session where items repeat, else all."""
-        past, out = self.past, []
-        starts = np.searchsorted(past.user, self.users)
-        ends = np.searchsorted(past.user, self.users, side="right")
+        events, out = self.events, []
+        starts = np.searchsorted(events.user, self.users)
+        ends = np.searchsorted(events.user, self.users, side="right")
         for start, end, session in zip(starts, ends, self.sessions, strict=True):
-            barred = past.session[start:end] == session if past.include_seen else np.ones(end - start, dtype=bool)
-            out.append(past.item[start:end][barred])
+            barred = events.session[start:end] == session if events.include_seen else np.ones(end - start, dtype=bool)
+            out.append(events.item[start:end][barred])
         return out
 
     def best(self, scores: NDArray[np.float32]) -> Ids:
@@ -145,7 +145,7 @@ def cpu_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def drawn(space: Mapping[str, Sequence[Any]], *, trials: int, seed: int) -> Iterator[Settings]:
+def sampled_settings(space: Mapping[str, Sequence[Any]], *, trials: int, seed: int) -> Iterator[Settings]:
     """The first of each value, then others at random; each once."""
     generator, seen = np.random.default_rng(seed), set[str]()
     settings = {name: values[0] for name, values in space.items()}
@@ -162,7 +162,7 @@ def study(model: Model, events: Events, *, trials: int, budget_s: float, seed: i
     """What was chosen and what it cost, and the lists (users, CUTOFF) for the last event of each user."""
     question, until = Question.of(events, VALIDATION), cpu_seconds() + budget_s
     results = list[dict[str, Any]]()
-    for settings in drawn(model.space, trials=trials, seed=seed):
+    for settings in sampled_settings(model.space, trials=trials, seed=seed):
         watch = Watch(question, model.epochs, until)
         model.peer(settings, question, watch, seed)
         results.append({"settings": dict(settings), "epoch": watch.epoch, "validation": max(watch.figures)})
@@ -190,7 +190,7 @@ def main(models: Mapping[str, Model]) -> None:
     options = parser.parse_args()
     summary, lists = study(
         models[options.model],
-        Events.read(options.events),
+        Events.load(options.events),
         trials=options.trials,
         budget_s=options.budget,
         seed=options.seed,

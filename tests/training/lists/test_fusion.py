@@ -85,7 +85,7 @@ def test_a_handful_of_lists_moves_no_weight(folds) -> None:  # type: ignore[no-u
     assert 0 < len(folds.validation) < MIN_CASES
     for size in (0, 1, 5):
         np.testing.assert_array_equal(fitted.fusion(size, "sensitive").weights, [1, 1, 0, 0, 0, 0])
-        assert fitted.alone(size, "sensitive") is None
+        assert fitted.sole_source(size, "sensitive") is None
 
 
 def test_cases_show_the_first_items_or_any_and_withhold_all_others(folds) -> None:  # type: ignore[no-untyped-def]
@@ -113,7 +113,7 @@ def two_opinions(first: NDArray[np.float32] = FIRST) -> FusionExample:
 def test_one_source_gets_all_weight_where_enough_cases_show_that_its_r_precision_is_higher() -> None:
     case = two_opinions()
     few, many = (fit_weights([case] * size, sources=2) for size in (MIN_CASES - 1, MIN_CASES))
-    assert (few.alone, many.alone) == (None, 0)
+    assert (few.sole_source, many.sole_source) == (None, 0)
     assert case.r_precision(few.values) == 0
     assert case.r_precision(many.values) == 0.5
     silent = two_opinions(np.zeros(8, dtype=np.float32))
@@ -129,7 +129,7 @@ def test_one_source_does_not_get_all_weight_by_chance() -> None:
     weights = fit_weights(cases, sources=2)
     by_first, by_both = (np.mean([case.r_precision(tried) for case in cases]) for tried in (first, weights.values))
     assert by_first - by_both == pytest.approx(0.5 / len(cases))  # of lists that differ by 0.5 either way
-    assert weights.alone is None
+    assert weights.sole_source is None
     assert weights.values[1] > weights.values[0]
 
 
@@ -137,18 +137,18 @@ def test_one_source_that_only_the_cases_themselves_show_to_be_better_does_not_ge
     """In one half of the cases the first source is right, in the other the second: what one half chooses fails in the other."""
     first, second = two_opinions(), two_opinions()
     second.x[:, [0, 1]] = first.x[:, [1, 0]]
-    assert fit_weights([first, second] * MIN_CASES, sources=2).alone is None
+    assert fit_weights([first, second] * MIN_CASES, sources=2).sole_source is None
 
 
 def test_which_source_has_all_weight_is_stored_and_anything_else_in_its_place_refused() -> None:
     weights = np.zeros((2, 2, 3), dtype=np.float32)
-    about = {"alone": {"sensitive": {"5": "popular"}, "free": {}}}
+    about = {"sole_sources": {"sensitive": {"5": "popular"}, "free": {}}}
     part = SizeConditionedFusion(("popular",), (0, 5), weights, 10, about).part("lists/continue")
     fusion = SizeConditionedFusion.from_part(part)
-    answers = [fusion.alone(length, order) for length in (0, 1, 9) for order in ("sensitive", "free")]
+    answers = [fusion.sole_source(length, order) for length in (0, 1, 9) for order in ("sensitive", "free")]
     assert answers == [None, None, "popular", None, "popular", None]
-    with pytest.raises(BundleError, match="has alone="):
-        SizeConditionedFusion.from_part(replace(part, config=part.config | {"alone": {"free": 3}}))
+    with pytest.raises(BundleError, match="has sole_sources="):
+        SizeConditionedFusion.from_part(replace(part, config=part.config | {"sole_sources": {"free": 3}}))
 
 
 def test_weights_are_equal_without_cases() -> None:
